@@ -1,0 +1,5 @@
+//! The pure core: limits, peaks, fair sizes, ledger, queue, grant decisions.
+//!
+//! In: plain values. Out: plain values. Forbidden here: Kubernetes, tokio, a clock, the environment, logging.
+
+pub mod amount;

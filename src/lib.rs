@@ -1,0 +1,22 @@
+//! poolbudget keeps the database connection pools of Kubernetes pods inside a budget.
+//!
+//! | module | what it is | may use |
+//! |---|---|---|
+//! | [`api`] | the `DbConnectionBudget` resource, its rules, the names on pods | nothing |
+//! | [`budget`] | the pure core: limits, sizes, ledger, decisions; plain values in, decisions out | only itself |
+//! | [`cluster`] | Kubernetes objects to plain values, decisions to patches | `api`, `budget` |
+//! | [`admission`] | the policies that give a pod its gate and its late-bound env | `api` |
+//! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `telemetry` |
+//! | [`telemetry`] | logs, metrics, health | `api` |
+//! | [`commands`] | the command line | everything |
+//!
+//! One scale event goes from left to right through `controller::observe`, `cluster`, `budget`,
+//! `controller::grant` and `controller::report`; `docs/architecture.md` follows one.
+
+pub mod admission;
+pub mod api;
+pub mod budget;
+pub mod cluster;
+pub mod commands;
+pub mod controller;
+pub mod telemetry;

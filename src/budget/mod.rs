@@ -3,3 +3,5 @@
 //! In: plain values. Out: plain values. Forbidden here: Kubernetes, tokio, a clock, the environment, logging.
 
 pub mod amount;
+pub mod limit;
+pub mod supabase;

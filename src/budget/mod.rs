@@ -3,5 +3,7 @@
 //! In: plain values. Out: plain values. Forbidden here: Kubernetes, tokio, a clock, the environment, logging.
 
 pub mod amount;
+pub mod basis;
 pub mod limit;
+pub mod rollout;
 pub mod supabase;

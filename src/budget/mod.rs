@@ -4,6 +4,9 @@
 
 pub mod amount;
 pub mod basis;
+pub mod fair;
+mod fill;
 pub mod limit;
 pub mod rollout;
+pub mod split;
 pub mod supabase;

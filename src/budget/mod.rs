@@ -7,6 +7,8 @@ pub mod basis;
 pub mod fair;
 mod fill;
 pub mod limit;
+pub mod plan;
 pub mod rollout;
+pub mod shortfall;
 pub mod split;
 pub mod supabase;

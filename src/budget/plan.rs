@@ -1,0 +1,350 @@
+//! The plan of one budget: how many slots each workload has, and what one pod of it may open.
+//!
+//! In: the usable connections and one demand per workload. Out: one share per demand, in the same order, with
+//! Σ slots × bill ≤ usable whatever the demands are, and whether they could be met.
+//! Forbidden here: pods that exist. What they hold is the ledger's, who is granted the queue's.
+
+use std::fmt;
+
+use super::amount::{Connections, Instances, Pods};
+use super::basis::Basis;
+use super::fair::{Claim, sizes};
+use super::fill::{Climber, fill};
+use super::rollout::{Strategy, Surge};
+use super::shortfall::Shortfall;
+
+/// What holds for the whole budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// U: limit − reserved − what escaped the gate.
+    pub usable: Connections,
+    /// For which surge pods slots are kept.
+    pub surge: Surge,
+    /// What the sizes are made for; the demands' `pods` were derived with it.
+    pub basis: Basis,
+}
+
+/// What one workload needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// The workload's key, such as `Deployment/api`; unique in the budget.
+    pub name: String,
+    /// n: the replicas it has been given.
+    pub replicas: Pods,
+    /// N: the pods that the sizes are made for ([`Basis::pods`]); fewer than the replicas are read as the replicas.
+    pub pods: Pods,
+    /// b: the replicas at which it last stood complete; more than the replicas are read as the replicas.
+    pub settled: Pods,
+    /// How it replaces pods.
+    pub strategy: Strategy,
+    /// Processes in a pod that have pools of their own.
+    pub processes: u32,
+    /// Engines (pools) in each process.
+    pub engines: u32,
+    /// kmin: the smallest size of an instance; 0 is read as 1.
+    pub min: Connections,
+    /// kmax: the largest size that it has a use for.
+    pub max: Option<Connections>,
+    /// Its part compared with the other workloads'; 0 is read as 1.
+    pub weight: u32,
+}
+
+/// What one workload gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// k: connections of one instance.
+    pub size: Connections,
+    /// kmin: the smallest size that a pod may be granted.
+    pub min: Connections,
+    /// p: instances in one pod.
+    pub instances: Instances,
+    /// c: what one pod may open, size × instances.
+    pub bill: Connections,
+    /// N: the pods that the size was made for.
+    pub pods: Pods,
+    /// Pods that may hold a grant at the same time, surge included.
+    pub slots: Pods,
+    /// ρ: the surge pod without which a rollout of the replicas of now cannot move.
+    pub rho: Pods,
+    /// S: surge pods that a rollout of the replicas of now may add.
+    pub surge: Pods,
+    /// V: pods that may be missing from the replicas of now.
+    pub unavailable: Pods,
+}
+
+/// The shares of all workloads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// One for each demand, in the order of the demands.
+    pub shares: Vec<Share>,
+    /// Whether every workload has all its slots.
+    pub feasibility: Feasibility,
+}
+
+/// Whether the demands can be met at the minimum sizes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Feasibility {
+    /// All slots fit.
+    Feasible {
+        /// What all slots hold at the planned sizes.
+        planned: Connections,
+        /// Out of so many.
+        usable: Connections,
+    },
+    /// They do not: sizes are at their minima, slots are short, and this is why.
+    Infeasible(Shortfall),
+}
+
+impl Demand {
+    /// p: instances in one pod.
+    #[must_use]
+    pub fn instances(&self) -> Instances {
+        Instances::of(self.processes, self.engines)
+    }
+
+    /// kmin: the smallest size.
+    #[must_use]
+    pub fn floor(&self) -> Connections {
+        self.min.max(Connections::ONE)
+    }
+
+    /// N: the pods that the sizes are made for.
+    #[must_use]
+    pub fn peak(&self) -> Pods {
+        self.pods.max(self.replicas)
+    }
+
+    fn claim(&self, surge: Surge) -> Claim<'_> {
+        Claim {
+            name: &self.name,
+            slots: self.strategy.slots(self.peak(), surge),
+            instances: self.instances(),
+            min: self.min,
+            max: self.max,
+            weight: self.weight,
+        }
+    }
+
+    fn share(&self, size: Connections, slots: Pods) -> Share {
+        Share {
+            size,
+            min: self.floor(),
+            instances: self.instances(),
+            bill: size.per_pod(self.instances()),
+            pods: self.peak(),
+            slots,
+            rho: self.strategy.rho(self.replicas),
+            surge: self.strategy.surge(self.replicas),
+            unavailable: self.strategy.unavailable(self.replicas),
+        }
+    }
+}
+
+impl Plan {
+    /// Shares `terms.usable` among `demands`.
+    #[must_use]
+    pub fn of(terms: Terms, demands: &[Demand]) -> Self {
+        // The largest number stands for sums that overflowed, so nothing may fit into it.
+        let largest = Connections::MAX.minus(Connections::ONE);
+        let terms = Terms { usable: terms.usable.min(largest), ..terms };
+        let claims: Vec<Claim<'_>> = demands.iter().map(|d| d.claim(terms.surge)).collect();
+        match sizes(terms.usable, &claims) {
+            Some(sizes) => feasible(terms, demands, &claims, &sizes),
+            None => infeasible(terms, demands, &claims),
+        }
+    }
+}
+
+fn feasible(terms: Terms, demands: &[Demand], claims: &[Claim<'_>], sizes: &[Connections]) -> Plan {
+    let shares: Vec<Share> =
+        demands.iter().zip(claims).zip(sizes).map(|((d, claim), size)| d.share(*size, claim.slots)).collect();
+    let planned = shares.iter().map(|s| s.bill.times(s.slots)).sum();
+    Plan { shares, feasibility: Feasibility::Feasible { planned, usable: terms.usable } }
+}
+
+fn infeasible(terms: Terms, demands: &[Demand], claims: &[Claim<'_>]) -> Plan {
+    let slots = scarce_slots(terms.usable, demands, claims);
+    let shares = demands.iter().zip(slots).map(|(d, slots)| d.share(d.floor(), slots)).collect();
+    Plan { shares, feasibility: Feasibility::Infeasible(Shortfall::of(terms, demands)) }
+}
+
+/// Slots when not all of them fit: what stands settled first, then the surge pod that a rollout needs, then
+/// the rest; each time one by one to the workload with the least connections.
+///
+/// When not even the settled pods fit, because the limit was lowered under them, they too are cut: only then
+/// is there a pod above its slots, which is what making room looks for.
+fn scarce_slots(usable: Connections, demands: &[Demand], claims: &[Claim<'_>]) -> Vec<Pods> {
+    let mut climbers: Vec<Climber<'_>> = demands.iter().map(slot_climber).collect();
+    let settled = |d: &Demand| d.settled.min(d.replicas);
+    let room = fill_up_to(&mut climbers, usable.get(), demands.iter().map(settled));
+    let moving = |d: &Demand| settled(d).plus(d.strategy.rho(d.replicas));
+    let room = fill_up_to(&mut climbers, room, demands.iter().map(moving));
+    fill_up_to(&mut climbers, room, claims.iter().map(|claim| claim.slots));
+    // No climber passes its end, which is a number of pods.
+    climbers.iter().map(|c| Pods::new(u32::try_from(c.at).unwrap_or(u32::MAX))).collect()
+}
+
+fn fill_up_to(climbers: &mut [Climber<'_>], room: u64, ends: impl Iterator<Item = Pods>) -> u64 {
+    for (climber, end) in climbers.iter_mut().zip(ends) {
+        climber.end = end.get().into();
+    }
+    fill(climbers, room)
+}
+
+fn slot_climber(demand: &Demand) -> Climber<'_> {
+    let bill = demand.floor().per_pod(demand.instances()).get();
+    Climber { name: &demand.name, at: 0, end: 0, price: bill, step: bill, weight: 1 }
+}
+
+impl fmt::Display for Feasibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Feasible { planned, usable } => {
+                write!(f, "{planned} of {usable} usable connections are planned")
+            }
+            Self::Infeasible(shortfall) => shortfall.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn demand(name: &str, replicas: u32) -> Demand {
+        Demand {
+            name: name.to_owned(),
+            replicas: Pods::new(replicas),
+            pods: Pods::new(replicas),
+            settled: Pods::new(replicas),
+            strategy: Strategy::default(),
+            processes: 1,
+            engines: 1,
+            min: Connections::ONE,
+            max: None,
+            weight: 1,
+        }
+    }
+
+    fn terms(usable: u64) -> Terms {
+        Terms { usable: Connections::new(usable), surge: Surge::Minimal, basis: Basis::Ceiling }
+    }
+
+    /// (slots, size) of each share.
+    fn plan(usable: u64, demands: &[Demand]) -> Vec<(u32, u64)> {
+        let plan = Plan::of(terms(usable), demands);
+        plan.shares.iter().map(|s| (s.slots.get(), s.size.get())).collect()
+    }
+
+    #[test]
+    fn a_plan_keeps_a_slot_for_the_surge_pod_that_a_rollout_needs() {
+        let plan = Plan::of(terms(13), &[demand("Deployment/api", 2)]);
+        let share = Share {
+            size: Connections::new(4),
+            min: Connections::ONE,
+            instances: Instances::ONE,
+            bill: Connections::new(4),
+            pods: Pods::new(2),
+            slots: Pods::new(3),
+            rho: Pods::ONE,
+            surge: Pods::ONE,
+            unavailable: Pods::ZERO,
+        };
+        assert_eq!(plan.shares, [share]);
+        assert_eq!(plan.feasibility.to_string(), "12 of 13 usable connections are planned");
+    }
+
+    #[test]
+    fn sizes_are_made_for_the_peak_and_rollouts_reckon_with_the_replicas_of_now() {
+        let api = Demand { pods: Pods::new(6), ..demand("Deployment/api", 2) };
+        let plan = Plan::of(terms(13), &[api]);
+        let seen: Vec<_> = plan.shares.iter().map(|s| (s.pods, s.slots, s.size, s.rho)).collect();
+        assert_eq!(seen, [(Pods::new(6), Pods::new(6), Connections::new(2), Pods::ONE)]);
+    }
+
+    #[test]
+    fn a_peak_below_the_replicas_is_the_replicas() {
+        let api = Demand { pods: Pods::ONE, ..demand("Deployment/api", 4) };
+        assert_eq!(plan(13, &[api]), [(4, 3)]);
+    }
+
+    #[test]
+    fn a_full_reserve_keeps_a_slot_for_every_surge_pod() {
+        let terms = Terms { surge: Surge::Full, ..terms(26) };
+        let plan = Plan::of(terms, &[demand("Deployment/api", 10)]);
+        let seen: Vec<_> = plan.shares.iter().map(|s| (s.slots.get(), s.size.get())).collect();
+        assert_eq!(seen, [(13, 2)]);
+    }
+
+    #[test]
+    fn instances_multiply_into_the_bill() {
+        let api = Demand { processes: 2, engines: 2, ..demand("Deployment/api", 4) };
+        let plan = Plan::of(terms(40), &[api]);
+        let seen: Vec<_> = plan.shares.iter().map(|s| (s.size.get(), s.bill.get())).collect();
+        assert_eq!(seen, [(2, 8)]);
+    }
+
+    #[test]
+    fn when_not_all_fit_the_settled_pods_keep_their_slots_first() {
+        let api = Demand { settled: Pods::new(4), ..demand("Deployment/api", 20) };
+        let web = Demand { settled: Pods::new(6), ..demand("Deployment/web", 6) };
+        assert_eq!(plan(13, &[api.clone(), web.clone()]), [(7, 1), (6, 1)]);
+        assert_eq!(plan(10, &[api, web]), [(4, 1), (6, 1)]);
+    }
+
+    #[test]
+    fn when_not_all_fit_the_surge_pods_of_settled_workloads_come_second() {
+        let api = Demand { settled: Pods::ZERO, ..demand("Deployment/api", 20) };
+        let web = demand("Deployment/web", 2);
+        assert_eq!(plan(3, &[api.clone(), web.clone()]), [(0, 1), (3, 1)]);
+        assert_eq!(plan(4, &[api, web]), [(1, 1), (3, 1)]);
+    }
+
+    #[test]
+    fn when_not_all_fit_the_rest_goes_to_the_workload_with_the_least_connections() {
+        let wide = Demand { processes: 4, settled: Pods::ZERO, ..demand("Deployment/wide", 20) };
+        let narrow = Demand { settled: Pods::ZERO, ..demand("Deployment/narrow", 20) };
+        assert_eq!(plan(13, &[wide, narrow]), [(2, 1), (5, 1)]);
+    }
+
+    #[test]
+    fn a_limit_lowered_under_the_settled_pods_cuts_their_slots() {
+        let demands = [demand("Deployment/api", 8), demand("Deployment/web", 4)];
+        assert_eq!(plan(7, &demands), [(4, 1), (3, 1)]);
+        assert_eq!(plan(0, &demands), [(0, 1), (0, 1)]);
+    }
+
+    #[test]
+    fn a_settled_count_above_the_replicas_keeps_no_slots() {
+        let api = Demand { settled: Pods::new(100), ..demand("Deployment/api", 4) };
+        let web = Demand { settled: Pods::ZERO, ..demand("Deployment/web", 20) };
+        assert_eq!(plan(5, &[api, web]), [(4, 1), (1, 1)]);
+    }
+
+    #[test]
+    fn nothing_fits_into_the_largest_number_that_there_is() {
+        let huge = Demand {
+            processes: u32::MAX,
+            min: Connections::MAX,
+            strategy: Strategy::Recreate,
+            ..demand("Deployment/huge", u32::MAX)
+        };
+        assert_eq!(plan(u64::MAX, &[huge]), [(0, u64::MAX)]);
+    }
+
+    #[test]
+    fn four_billion_slots_are_not_counted_one_by_one() {
+        let many = demand("Deployment/many", u32::MAX);
+        let dear = Demand { processes: 3, ..demand("Deployment/dear", u32::MAX) };
+        let usable = 4 * u64::from(u32::MAX) - 1;
+        assert_eq!(plan(usable, &[many, dear]), [(u32::MAX, 1), (u32::MAX - 1, 1)]);
+    }
+
+    #[test]
+    fn a_budget_without_workloads_is_feasible() {
+        assert_eq!(
+            Plan::of(terms(13), &[]).feasibility.to_string(),
+            "0 of 13 usable connections are planned"
+        );
+    }
+}

@@ -1,0 +1,336 @@
+//! Why the demands of a budget do not fit, as numbers and as the sentence that a user reads.
+//!
+//! In: the terms and demands of an infeasible plan. Out: the arithmetic of each workload, how far each could be
+//! scaled, and the ways out that really are some. Forbidden here: changing the plan.
+
+use std::fmt;
+
+use super::amount::{Connections, Pods};
+use super::basis::{Basis, Rung};
+use super::plan::{Demand, Terms};
+
+/// How many workloads the sentence names; the ones that need most come first.
+const NAMED: usize = 5;
+
+/// The arithmetic of an infeasible budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortfall {
+    /// U: the connections there are to share.
+    pub usable: Connections,
+    /// What all slots need at the minimum sizes.
+    pub needed: Connections,
+    /// What they would need if the replicas of now were all that is planned for.
+    pub needed_now: Connections,
+    /// The ways out that would fit, in the order in which they are named.
+    pub ways_out: Vec<WayOut>,
+    /// The part of each workload, in the order of the demands.
+    pub lines: Vec<Line>,
+}
+
+/// The part of one workload in what is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The workload's key.
+    pub name: String,
+    /// N: the pods planned for.
+    pub pods: Pods,
+    /// r: the surge pods that slots are kept for.
+    pub surge: Pods,
+    /// Processes in a pod.
+    pub processes: u32,
+    /// Engines in a process.
+    pub engines: u32,
+    /// kmin: connections of an instance.
+    pub size: Connections,
+    /// The product of the above.
+    pub connections: Connections,
+    /// The most replicas that fit while all other workloads stay as they are.
+    pub safe_replicas: Pods,
+}
+
+/// A change of the budget after which the replicas of now fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WayOut {
+    /// Lower the ceilings (HPA or budget) towards the replicas of now.
+    LowerMaxReplicas,
+    /// Plan for the next power of two instead of the ceiling.
+    Ladder,
+    /// Plan for the replicas of now.
+    Current,
+}
+
+impl Shortfall {
+    /// The arithmetic of `demands` under `terms`.
+    #[must_use]
+    pub(super) fn of(terms: Terms, demands: &[Demand]) -> Self {
+        let sum = |pods: fn(&Demand) -> Pods| {
+            demands.iter().map(|d| need(terms, d, pods(d))).fold(0, u128::saturating_add)
+        };
+        let needed = sum(Demand::peak);
+        let needed_now = sum(|d| d.replicas);
+        let on_rungs = sum(|d| Rung::at(d.replicas).level);
+        let usable = u128::from(terms.usable.get());
+        Self {
+            usable: terms.usable,
+            needed: connections(needed),
+            needed_now: connections(needed_now),
+            ways_out: ways_out(terms.basis, needed_now <= usable, on_rungs <= usable),
+            lines: demands.iter().map(|d| line(terms, d, needed)).collect(),
+        }
+    }
+
+    /// Whether the replicas of now would fit, though what is planned for does not.
+    #[must_use]
+    pub fn fits_now(&self) -> bool {
+        self.needed_now <= self.usable
+    }
+}
+
+fn ways_out(basis: Basis, now_fits: bool, rungs_fit: bool) -> Vec<WayOut> {
+    match basis {
+        _ if !now_fits => Vec::new(),
+        Basis::Ceiling if rungs_fit => vec![WayOut::LowerMaxReplicas, WayOut::Ladder],
+        Basis::Ceiling => vec![WayOut::LowerMaxReplicas, WayOut::Current],
+        Basis::Ladder => vec![WayOut::Current],
+        Basis::Current => Vec::new(),
+    }
+}
+
+/// What a demand needs at the minimum size if `pods` of it are planned for.
+fn need(terms: Terms, demand: &Demand, pods: Pods) -> u128 {
+    u128::from(demand.strategy.slots(pods, terms.surge).get()) * bill(demand)
+}
+
+/// What one pod of it holds at the minimum size. In 128 bits, as its product with slots always fits there.
+fn bill(demand: &Demand) -> u128 {
+    u128::from(demand.floor().get()) * u128::from(demand.instances().get())
+}
+
+fn line(terms: Terms, demand: &Demand, needed: u128) -> Line {
+    let pods = demand.peak();
+    let own = need(terms, demand, pods);
+    let room = u128::from(terms.usable.get()).saturating_sub(needed - own);
+    // A bill is at least 1.
+    let slots = u32::try_from(room / bill(demand).max(1)).unwrap_or(u32::MAX);
+    Line {
+        name: demand.name.clone(),
+        pods,
+        surge: demand.strategy.surge_reserve(pods, terms.surge),
+        processes: demand.processes.max(1),
+        engines: demand.engines.max(1),
+        size: demand.floor(),
+        connections: connections(own),
+        safe_replicas: demand.strategy.most_replicas_within(Pods::new(slots), terms.surge),
+    }
+}
+
+fn connections(n: u128) -> Connections {
+    Connections::new(u64::try_from(n).unwrap_or(u64::MAX))
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [only] = self.lines.as_slice() {
+            let Line { name, safe_replicas, .. } = only;
+            write!(f, "{name}: {only}, {} usable; largest safe replicas: {safe_replicas}", self.usable)?;
+        } else {
+            self.fmt_several(f)?;
+        }
+        self.fmt_ways_out(f)
+    }
+}
+
+impl Shortfall {
+    fn fmt_several(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines: Vec<&Line> = self.lines.iter().collect();
+        lines.sort_unstable_by(|a, b| b.connections.cmp(&a.connections).then_with(|| a.name.cmp(&b.name)));
+        for line in lines.iter().take(NAMED) {
+            write!(f, "{}: {line}; largest safe replicas: {}. ", line.name, line.safe_replicas)?;
+        }
+        match lines.len().saturating_sub(NAMED) {
+            0 => {}
+            1 => f.write_str("And 1 workload more. ")?,
+            more => write!(f, "And {more} workloads more. ")?,
+        }
+        write!(f, "Together {}, {} usable", count(self.needed.get(), "connection"), self.usable)
+    }
+
+    fn fmt_ways_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, way) in self.ways_out.iter().enumerate() {
+            if i == 0 {
+                let needed = count(self.needed_now.get(), "connection");
+                write!(f, ". The replicas of now need {needed} and fit: {way}")?;
+            } else {
+                write!(f, ", or {way}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", count(self.pods.get().into(), "pod"))?;
+        if self.surge > Pods::ZERO {
+            write!(f, " + {} surge", self.surge)?;
+        }
+        if self.processes > 1 {
+            write!(f, " × {} processes", self.processes)?;
+        }
+        if self.engines > 1 {
+            write!(f, " × {} engines", self.engines)?;
+        }
+        write!(f, " × {} = {}", self.size, count(self.connections.get(), "connection"))
+    }
+}
+
+impl fmt::Display for WayOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LowerMaxReplicas => "lower maxReplicas",
+            Self::Ladder => "set sizing.basis to Ladder",
+            Self::Current => "set sizing.basis to Current",
+        })
+    }
+}
+
+/// A number with its noun in the right form.
+fn count(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::plan::{Feasibility, Plan};
+    use crate::budget::rollout::{IntOrPercent, Strategy, Surge};
+
+    fn demand(name: &str, replicas: u32, pods: u32) -> Demand {
+        Demand {
+            name: name.to_owned(),
+            replicas: Pods::new(replicas),
+            pods: Pods::new(pods),
+            settled: Pods::new(replicas),
+            strategy: Strategy::default(),
+            processes: 1,
+            engines: 1,
+            min: Connections::ONE,
+            max: None,
+            weight: 1,
+        }
+    }
+
+    fn shortfall(basis: Basis, surge: Surge, demands: &[Demand]) -> Shortfall {
+        let terms = Terms { usable: Connections::new(13), surge, basis };
+        match Plan::of(terms, demands).feasibility {
+            Feasibility::Infeasible(shortfall) => shortfall,
+            Feasibility::Feasible { .. } => panic!("this fits"),
+        }
+    }
+
+    fn message(basis: Basis, surge: Surge, demands: &[Demand]) -> String {
+        shortfall(basis, surge, demands).to_string()
+    }
+
+    #[test]
+    fn one_workload_is_told_with_its_whole_arithmetic() {
+        let api = Demand { processes: 4, ..demand("Deployment/api", 6, 6) };
+        assert_eq!(
+            message(Basis::Ceiling, Surge::Full, &[api]),
+            "Deployment/api: 6 pods + 2 surge × 4 processes × 1 = 32 connections, 13 usable; largest safe replicas: 2"
+        );
+    }
+
+    #[test]
+    fn factors_of_one_are_left_out_and_engines_are_named() {
+        let api = Demand { engines: 2, min: Connections::new(7), ..demand("Deployment/api", 1, 1) };
+        assert_eq!(
+            message(Basis::Ceiling, Surge::Minimal, &[api]),
+            "Deployment/api: 1 pod + 1 surge × 2 engines × 7 = 28 connections, 13 usable; largest safe replicas: 0"
+        );
+        assert_eq!(
+            message(Basis::Ceiling, Surge::Minimal, &[demand("Deployment/api", 20, 20)]),
+            "Deployment/api: 20 pods × 1 = 20 connections, 13 usable; largest safe replicas: 13"
+        );
+    }
+
+    #[test]
+    fn several_workloads_are_told_apart_and_together() {
+        let api = Demand { processes: 4, ..demand("Deployment/api", 4, 4) };
+        let web = demand("Deployment/web", 2, 2);
+        assert_eq!(
+            message(Basis::Ceiling, Surge::Minimal, &[web, api]),
+            "Deployment/api: 4 pods × 4 processes × 1 = 16 connections; largest safe replicas: 1. \
+             Deployment/web: 2 pods + 1 surge × 1 = 3 connections; largest safe replicas: 0. \
+             Together 19 connections, 13 usable"
+        );
+    }
+
+    #[test]
+    fn of_many_workloads_those_that_need_most_are_named() {
+        let demands: Vec<Demand> =
+            (1..=7).map(|n| demand(&format!("Deployment/w{n}"), 4 * n, 4 * n)).collect();
+        assert_eq!(
+            message(Basis::Current, Surge::Minimal, &demands),
+            "Deployment/w7: 28 pods × 1 = 28 connections; largest safe replicas: 0. \
+             Deployment/w6: 24 pods × 1 = 24 connections; largest safe replicas: 0. \
+             Deployment/w5: 20 pods × 1 = 20 connections; largest safe replicas: 0. \
+             Deployment/w4: 16 pods × 1 = 16 connections; largest safe replicas: 0. \
+             Deployment/w3: 12 pods × 1 = 12 connections; largest safe replicas: 0. \
+             And 2 workloads more. Together 112 connections, 13 usable"
+        );
+    }
+
+    #[test]
+    fn when_only_the_ceiling_does_not_fit_the_ways_out_are_named() {
+        assert_eq!(
+            message(Basis::Ceiling, Surge::Minimal, &[demand("Deployment/api", 3, 20)]),
+            "Deployment/api: 20 pods × 1 = 20 connections, 13 usable; largest safe replicas: 13. \
+             The replicas of now need 4 connections and fit: lower maxReplicas, or set sizing.basis to Ladder"
+        );
+    }
+
+    #[test]
+    fn a_ladder_that_would_not_fit_is_no_way_out() {
+        let demands = [demand("Deployment/api", 9, 20)];
+        let ceiling = shortfall(Basis::Ceiling, Surge::Minimal, &demands);
+        assert_eq!(ceiling.ways_out, [WayOut::LowerMaxReplicas, WayOut::Current]);
+        assert!(ceiling.fits_now());
+        let ladder = shortfall(Basis::Ladder, Surge::Minimal, &[demand("Deployment/api", 9, 16)]);
+        assert_eq!(ladder.ways_out, [WayOut::Current]);
+        assert_eq!(
+            ladder.to_string(),
+            "Deployment/api: 16 pods × 1 = 16 connections, 13 usable; largest safe replicas: 13. \
+             The replicas of now need 9 connections and fit: set sizing.basis to Current"
+        );
+    }
+
+    #[test]
+    fn when_not_even_the_replicas_of_now_fit_no_way_out_is_promised() {
+        let shortfall = shortfall(Basis::Ceiling, Surge::Minimal, &[demand("Deployment/api", 14, 20)]);
+        assert_eq!((shortfall.fits_now(), shortfall.ways_out), (false, Vec::new()));
+    }
+
+    #[test]
+    fn the_largest_safe_replicas_leave_room_for_their_own_surge() {
+        let strategy = Strategy::RollingUpdate {
+            max_surge: IntOrPercent::Int(1),
+            max_unavailable: IntOrPercent::Int(0),
+        };
+        let api = Demand { strategy, ..demand("Deployment/api", 20, 20) };
+        let shortfall = shortfall(Basis::Ceiling, Surge::Minimal, &[api]);
+        assert_eq!(shortfall.lines.iter().map(|l| l.safe_replicas.get()).collect::<Vec<_>>(), [12]);
+    }
+
+    #[test]
+    fn sums_beyond_the_largest_number_leave_no_workload_safe() {
+        let huge = |name: &str| Demand {
+            processes: u32::MAX,
+            min: Connections::MAX,
+            ..demand(name, u32::MAX, u32::MAX)
+        };
+        let shortfall = shortfall(Basis::Ceiling, Surge::Full, &[huge("a"), huge("b"), demand("c", 1, 1)]);
+        assert_eq!(shortfall.needed, Connections::MAX);
+        assert_eq!(shortfall.lines.iter().map(|l| l.safe_replicas.get()).collect::<Vec<_>>(), [0, 0, 0]);
+    }
+}

@@ -1,0 +1,10 @@
+//! Rules that hold for every input of the arithmetic core, tried on random ones.
+
+#[cfg(test)]
+mod fair;
+#[cfg(test)]
+mod plan;
+#[cfg(test)]
+mod rollout;
+#[cfg(test)]
+mod values;

@@ -2,4 +2,26 @@
 //!
 //! In: nothing. Out: types, CEL rules, reasons. It decides nothing.
 
+pub mod conditions;
 pub mod names;
+pub mod spec;
+pub mod status;
+
+pub use spec::{
+    Basis, Compute, DbConnectionBudget, DbConnectionBudgetSpec, EvictionPolicy, InfeasiblePolicy, LimitSpec,
+    Mode, Plan, PostgresLimit, SizeBounds, Sizing, SupabaseConnection, SupabaseLimit, Surge, WorkloadKind,
+    WorkloadSpec,
+};
+pub use status::{
+    DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus, Quarantined,
+    WorkloadStatus,
+};
+
+/// The CustomResourceDefinition as YAML that `kubectl apply` takes.
+///
+/// # Errors
+/// When the definition cannot be written as YAML.
+pub fn crd_yaml() -> Result<String, serde_yaml::ser::Error> {
+    use kube::CustomResourceExt;
+    serde_yaml::to_string(&DbConnectionBudget::crd())
+}

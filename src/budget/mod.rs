@@ -4,11 +4,17 @@
 
 pub mod amount;
 pub mod basis;
+pub mod decide;
 pub mod fair;
 mod fill;
+pub mod grant;
+pub mod ledger;
 pub mod limit;
 pub mod plan;
+pub mod queue;
 pub mod rollout;
+pub mod room;
+pub mod settle;
 pub mod shortfall;
 pub mod split;
 pub mod supabase;

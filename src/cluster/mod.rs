@@ -1,1 +1,12 @@
-//! cluster
+//! The border: Kubernetes objects become plain records here, and nowhere else.
+//!
+//! In: watch events and list answers. Out: records with just what is used, an index to find them
+//! ([`world::World`]), and the core's values for one budget ([`scene`]). It decides nothing.
+
+pub mod autoscaler;
+pub mod pod;
+pub mod scene;
+pub mod spec;
+pub mod template;
+pub mod workload;
+pub mod world;

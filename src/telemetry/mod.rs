@@ -1,1 +1,7 @@
-//! telemetry
+//! Logs, metrics, health.
+//!
+//! In: what the controller reports. Out: text for people and for scrapers. It decides nothing.
+
+pub mod http;
+pub mod log;
+pub mod metrics;

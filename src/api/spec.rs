@@ -1,0 +1,390 @@
+//! The spec of a `DbConnectionBudget`: what a user writes, with the rules that the API server enforces.
+//!
+//! Doc comments here are what `kubectl explain` shows.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::status::DbConnectionBudgetStatus;
+
+/// How many connections the database allows, and how they are shared among workloads of this namespace.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "poolbudget.dev",
+    version = "v1alpha1",
+    kind = "DbConnectionBudget",
+    plural = "dbconnectionbudgets",
+    singular = "dbconnectionbudget",
+    shortname = "dbcb",
+    shortname = "dbbudget",
+    category = "poolbudget",
+    namespaced,
+    status = "DbConnectionBudgetStatus",
+    derive = "PartialEq",
+    derive = "Default",
+    doc = "One limit on database connections, shared by the workloads of its namespace that bear the label poolbudget.dev/budget=<name>. Each of their pods gets DB_POOL_SIZE and DB_MAX_OVERFLOW so that the sum over all live pods never exceeds limit - reserved.",
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "Limit", type_ = "integer", json_path = ".status.limit.connections"),
+    printcolumn(name = "Reserved", type_ = "integer", json_path = ".spec.reserved"),
+    printcolumn(name = "Committed", type_ = "integer", json_path = ".status.committed"),
+    printcolumn(name = "Pods", type_ = "string", json_path = ".status.pods"),
+    printcolumn(name = "Waiting", type_ = "integer", json_path = ".status.waiting"),
+    printcolumn(
+        name = "Feasible",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Feasible\")].status"
+    ),
+    printcolumn(
+        name = "Settled",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Settled\")].status"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.size() <= 63")
+        .message("the name must fit into a label value: at most 63 characters")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.limit.connections) || self.reserved < self.limit.connections")
+        .message("reserved must be smaller than limit.connections, or nothing is left for the workloads")
+        .field_path(".reserved"),
+    validation = Rule::new("!has(self.limit.postgres) || self.reserved < self.limit.postgres.maxConnections - self.limit.postgres.superuserReserved")
+        .message("reserved must be smaller than maxConnections - superuserReserved, or nothing is left for the workloads")
+        .field_path(".reserved"),
+    validation = Rule::new("!has(self.limit.supabase) || self.limit.supabase.connection != 'Session' || self.reserved < (has(self.limit.supabase.poolSize) ? self.limit.supabase.poolSize : has(self.limit.supabase.compute) ? {'Large': 20, 'XL': 20, '2XL': 25, '4XL': 32, '8XL': 64, '12XL': 96, '16XL': 128}[?self.limit.supabase.compute].orValue(15) : 15)")
+        .message("reserved must be smaller than the pool size, which is what limits the clients in session mode")
+        .field_path(".reserved")
+)]
+pub struct DbConnectionBudgetSpec {
+    /// How many connections the plan allows on the path that the workloads use. Set exactly one of
+    /// supabase, connections, postgres.
+    pub limit: LimitSpec,
+
+    /// Connections of the limit that are never handed out: kept free for a migration, psql, a dashboard.
+    #[serde(default = "default_reserved")]
+    #[schemars(range(min = 0, max = 1_000_000), extend("format" = "int32"))]
+    pub reserved: u32,
+
+    /// How pods get their sizes. Gate: a pod is held at a scheduling gate until its size fits (exact).
+    /// Rollout: sizes are written into the workload's template (can exceed the limit for moments).
+    /// Observe: everything is computed and reported, nothing is touched.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// How sizes are computed.
+    #[serde(default)]
+    pub sizing: Sizing,
+
+    /// What happens to a scale-up that can never fit. Wait: its pods wait at the gate and say why.
+    /// Deny: admission refuses it.
+    #[serde(default)]
+    pub infeasible: InfeasiblePolicy,
+
+    /// Whether pods that hold more than their share may be evicted, one at a time and through the Eviction
+    /// API, when another pod needs the room.
+    #[serde(default)]
+    pub eviction: EvictionPolicy,
+
+    /// Settings of single workloads. Optional: a labelled workload needs no entry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
+    pub workloads: Vec<WorkloadSpec>,
+}
+
+fn default_reserved() -> u32 {
+    1
+}
+
+/// The limit in one of three forms.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.supabase), has(self.connections), has(self.postgres)].filter(x, x).size() == 1")
+    .message("set exactly one of limit.supabase, limit.connections, limit.postgres"))]
+pub struct LimitSpec {
+    /// A Supabase project: the limit comes from the table of its compute size and connection path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "not_null::<SupabaseLimit>")]
+    pub supabase: Option<SupabaseLimit>,
+
+    /// The number of connections itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000), schema_with = "positive_million")]
+    pub connections: Option<u32>,
+
+    /// A PostgreSQL server of your own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "not_null::<PostgresLimit>")]
+    pub postgres: Option<PostgresLimit>,
+}
+
+/// A Supabase project.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.plan) != has(self.compute)")
+        .message("set exactly one of limit.supabase.plan, limit.supabase.compute"),
+    validation = Rule::new("!has(self.poolSize) || self.connection == 'Session'")
+        .message("poolSize limits clients in session mode only; with this connection leave it out"),
+    validation = Rule::new("!has(self.plan) || self.plan != 'Enterprise' || has(self.poolSize)")
+        .message("the Enterprise plan fixes no number: set limit.supabase.compute, or poolSize in session mode, or limit.connections")
+)]
+pub struct SupabaseLimit {
+    /// The plan, for the compute size that it includes: Free has Nano, Pro and Team have Micro. Enterprise
+    /// fixes no number and needs poolSize.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "not_null::<Plan>")]
+    pub plan: Option<Plan>,
+
+    /// The compute size, when it is not the one that the plan includes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "not_null::<Compute>")]
+    pub compute: Option<Compute>,
+
+    /// The path that the workloads use. Session: host *.pooler.supabase.com, port 5432. Transaction: same host,
+    /// port 6543. Direct: host db.<ref>.supabase.co, port 5432. Dedicated: the same, port 6543.
+    pub connection: SupabaseConnection,
+
+    /// The pool size set in the dashboard, when it is not the default of the compute size. In session mode it is
+    /// the number of clients that may connect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "positive_million")]
+    pub pool_size: Option<u32>,
+}
+
+/// Supabase plans.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Includes Nano.
+    Free,
+    /// Includes Micro.
+    Pro,
+    /// Includes Micro.
+    Team,
+    /// Includes no size that could be looked up.
+    Enterprise,
+}
+
+/// Supabase compute sizes.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants are the vendor's own names")]
+pub enum Compute {
+    Nano,
+    Micro,
+    Small,
+    Medium,
+    Large,
+    XL,
+    #[serde(rename = "2XL")]
+    XL2,
+    #[serde(rename = "4XL")]
+    XL4,
+    #[serde(rename = "8XL")]
+    XL8,
+    #[serde(rename = "12XL")]
+    XL12,
+    #[serde(rename = "16XL")]
+    XL16,
+}
+
+/// Paths to a Supabase database.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SupabaseConnection {
+    /// The shared pooler in session mode.
+    Session,
+    /// The shared pooler in transaction mode.
+    Transaction,
+    /// PostgreSQL itself.
+    Direct,
+    /// The dedicated pooler.
+    Dedicated,
+}
+
+/// A PostgreSQL server.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.superuserReserved < self.maxConnections")
+    .message("superuserReserved must be smaller than maxConnections"))]
+pub struct PostgresLimit {
+    /// The server's max_connections.
+    #[schemars(range(min = 1, max = 1_000_000), extend("format" = "int32"))]
+    pub max_connections: u32,
+
+    /// The server's superuser_reserved_connections.
+    #[serde(default = "default_superuser_reserved")]
+    #[schemars(range(min = 0, max = 1_000_000), extend("format" = "int32"))]
+    pub superuser_reserved: u32,
+}
+
+fn default_superuser_reserved() -> u32 {
+    3
+}
+
+/// How pods get their sizes.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Compute and report, touch nothing.
+    Observe,
+    /// Write sizes into pod templates.
+    Rollout,
+    /// Hold each pod until its size fits.
+    #[default]
+    Gate,
+}
+
+/// How sizes are computed.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Sizing {
+    /// For how many replicas room is kept. Ceiling: for maxReplicas of the HPA or of this budget (no pod is ever
+    /// replaced because of a scale-up below it). Ladder: for the next power of two. Current: for those of now.
+    #[serde(default)]
+    pub basis: Basis,
+
+    /// Room for the extra pods of a rollout. Minimal: one pod, and only where the rollout could not move without.
+    /// Full: all of maxSurge (faster rollouts, smaller pools).
+    #[serde(default)]
+    pub surge: Surge,
+
+    /// How many connections of max_overflow go with each one of pool_size. 2: 5 is split into 2+3, 15 into 5+10.
+    #[serde(default = "default_overflow_ratio")]
+    #[schemars(range(min = 0, max = 100), extend("format" = "int32"))]
+    pub overflow_ratio: u32,
+}
+
+impl Default for Sizing {
+    fn default() -> Self {
+        Self { basis: Basis::default(), surge: Surge::default(), overflow_ratio: default_overflow_ratio() }
+    }
+}
+
+fn default_overflow_ratio() -> u32 {
+    2
+}
+
+/// For how many replicas room is kept.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Basis {
+    /// The most replicas that the workload may get.
+    #[default]
+    Ceiling,
+    /// The next power of two.
+    Ladder,
+    /// The replicas of now.
+    Current,
+}
+
+/// Room for the extra pods of a rollout.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Surge {
+    /// One pod where a rollout cannot move without.
+    #[default]
+    Minimal,
+    /// All of maxSurge.
+    Full,
+}
+
+/// What happens to a scale-up that can never fit.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InfeasiblePolicy {
+    /// Its pods wait.
+    #[default]
+    Wait,
+    /// It is refused.
+    Deny,
+}
+
+/// Whether running pods may be evicted.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EvictionPolicy {
+    /// Yes, within what PodDisruptionBudgets allow.
+    #[default]
+    Allowed,
+    /// No: new pods wait until others go by themselves.
+    Forbidden,
+}
+
+/// Settings of one workload.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadSpec {
+    /// The workload's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+
+    /// The workload's kind.
+    #[serde(default)]
+    pub kind: WorkloadKind,
+
+    /// Share of this workload relative to others: with 2 its instances get twice as many connections as those of a
+    /// workload with 1.
+    #[serde(default = "default_weight")]
+    #[schemars(range(min = 1, max = 1000), extend("format" = "int32"))]
+    pub weight: u32,
+
+    /// Bounds on the connections of one process.
+    #[serde(default)]
+    pub size: SizeBounds,
+
+    /// The most replicas that this workload will get, where no HorizontalPodAutoscaler says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "positive_million")]
+    pub max_replicas: Option<u32>,
+}
+
+fn default_weight() -> u32 {
+    1
+}
+
+/// Kinds of workloads.
+#[derive(
+    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord,
+)]
+#[expect(missing_docs, reason = "the variants are the names of the kinds")]
+pub enum WorkloadKind {
+    #[default]
+    Deployment,
+    StatefulSet,
+    DaemonSet,
+    Job,
+    CronJob,
+    Rollout,
+    ReplicaSet,
+    Pod,
+}
+
+/// Bounds on the connections (pool_size + max_overflow) of one process.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.max) || self.min <= self.max").message("size.min must not be larger than size.max"))]
+pub struct SizeBounds {
+    /// The fewest connections with which one process is of use. Pods wait rather than get less.
+    #[serde(default = "default_min")]
+    #[schemars(range(min = 1, max = 10_000), extend("format" = "int32"))]
+    pub min: u32,
+
+    /// The most connections that one process can use. What it leaves goes to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "positive_million")]
+    pub max: Option<u32>,
+}
+
+impl Default for SizeBounds {
+    fn default() -> Self {
+        Self { min: default_min(), max: None }
+    }
+}
+
+fn default_min() -> u32 {
+    1
+}
+
+/// An optional field is left out, never null: `null` would only blur the messages of the API server.
+fn not_null<T: JsonSchema>(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    T::json_schema(generator)
+}
+
+fn positive_million(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 1_000_000})
+}

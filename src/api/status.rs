@@ -1,0 +1,171 @@
+//! The status of a `DbConnectionBudget`: what was computed, and the part of the protocol's state that must
+//! outlive a leader (epoch, grants in flight, settled counts, ladder levels, quarantine).
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::spec::WorkloadKind;
+
+/// What was computed from the spec and the cluster.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DbConnectionBudgetStatus {
+    /// The generation of the spec that this status answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Raised by each new leader before its first grant; whoever holds an older one can no longer write.
+    #[serde(default)]
+    pub epoch: i64,
+
+    /// The limit that is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitStatus>,
+
+    /// limit - reserved - what pods that escaped the gate may hold.
+    #[serde(default)]
+    pub usable: i64,
+
+    /// Connections granted to pods that are not gone yet. Never more than usable.
+    #[serde(default)]
+    pub committed: i64,
+
+    /// Pods that wait at the gate.
+    #[serde(default)]
+    pub waiting: i32,
+
+    /// Pods with a grant, of all pods.
+    #[serde(default)]
+    pub pods: String,
+
+    /// The workloads that share this budget.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
+    pub workloads: Vec<WorkloadStatus>,
+
+    /// Grants that are decided and not yet seen on their pods. They count as committed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["uid".into()]))]
+    pub grants: Vec<GrantInFlight>,
+
+    /// Pods that vanished without showing that their containers ended. They count as committed for a while.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["uid".into()]))]
+    pub quarantine: Vec<Quarantined>,
+
+    /// Accepted, Feasible, Settled, Blocked, ForeignPods, LimitConfirmed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// The limit that is in force.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitStatus {
+    /// Connections that the plan allows.
+    pub connections: i64,
+    /// Where the number comes from.
+    pub source: String,
+}
+
+/// One workload's share.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadStatus {
+    /// The workload's kind.
+    #[serde(default)]
+    pub kind: WorkloadKind,
+    /// The workload's name.
+    pub name: String,
+    /// Replicas that it wants.
+    #[serde(default)]
+    pub replicas: i32,
+    /// Replicas for which room is kept.
+    #[serde(default)]
+    pub ceiling: i32,
+    /// Pods that may hold connections at once: replicas for which room is kept, and surge.
+    #[serde(default)]
+    pub slots: i32,
+    /// The replica count at which it last was converged.
+    #[serde(default)]
+    pub settled: i32,
+    /// pool_size of one process of a pod that is granted now.
+    #[serde(default)]
+    pub pool_size: i32,
+    /// max_overflow of one process of a pod that is granted now.
+    #[serde(default)]
+    pub max_overflow: i32,
+    /// Connections of one pod that is granted now.
+    #[serde(default)]
+    pub per_pod: i64,
+    /// Connections granted to its pods that are not gone yet.
+    #[serde(default)]
+    pub committed: i64,
+    /// Its pods with a grant that stay.
+    #[serde(default)]
+    pub granted: i32,
+    /// Its pods that wait at the gate.
+    #[serde(default)]
+    pub waiting: i32,
+    /// Its pods without a grant that run: from before the label, or past the gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<ForeignStatus>,
+    /// The level of basis Ladder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ladder: Option<LadderStatus>,
+}
+
+/// Pods without a grant.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ForeignStatus {
+    /// How many.
+    pub pods: i32,
+    /// What they may hold on top of what is committed.
+    pub connections: i64,
+}
+
+/// The level of basis Ladder.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct LadderStatus {
+    /// Replicas for which room is kept.
+    pub level: i32,
+    /// Since when a lower level would do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_since: Option<Time>,
+}
+
+/// A grant that is decided and not yet seen on its pod.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantInFlight {
+    /// The pod's uid.
+    pub uid: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's workload, as Kind/name.
+    pub workload: String,
+    /// pool_size of one process.
+    pub pool_size: i32,
+    /// max_overflow of one process.
+    pub max_overflow: i32,
+    /// The whole pod's bill.
+    pub connections: i64,
+}
+
+/// A pod that vanished without showing that its containers ended.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Quarantined {
+    /// The pod's uid.
+    pub uid: String,
+    /// The pod's name.
+    pub pod: String,
+    /// What it may still hold.
+    pub connections: i64,
+    /// Until when it counts.
+    pub until: Time,
+}

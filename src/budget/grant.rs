@@ -1,0 +1,214 @@
+//! Grant decisions: which waiting pods get how many connections now (protocol §5, classes 0a, 0b, 1).
+//!
+//! In: what may be used, what is committed, what each workload is allotted, the queue. Out: grants, and
+//! a reason for every pod that is not granted. The one rule behind all others: committed + bill ≤ usable.
+
+use super::amount::{Connections, Pods};
+use super::ledger::{Ledger, Pod};
+use super::plan::Share;
+use super::queue::{self, Class};
+
+/// After this many seconds at the head of the queue nobody passes it any more.
+pub const PATIENCE: u64 = 30;
+
+/// What a workload is allotted by the plan, and its settled count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allotment {
+    /// Size, bill, slots.
+    pub share: Share,
+    /// The settled count (`b`).
+    pub settled: Pods,
+}
+
+/// A size for one waiting pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Index of the pod in the view that was decided on.
+    pub pod: usize,
+    /// Connections of each of its instances.
+    pub size: Connections,
+    /// Connections of the whole pod.
+    pub bill: Connections,
+}
+
+/// Why a waiting pod was not granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its owner is not known (yet), or of a kind that is not supported.
+    NoWorkload,
+    /// All slots of its workload are taken: it waits for a pod of its own workload to go.
+    NoSlot,
+    /// It is entitled, but `missing` connections are not free.
+    NoRoom {
+        /// How many connections more would have to be free.
+        missing: Connections,
+    },
+    /// An older pod has waited so long that nobody passes it.
+    Behind,
+}
+
+/// The outcome for the whole queue, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Pods to be granted.
+    pub granted: Vec<Grant>,
+    /// Pods that wait on, with the reason.
+    pub refused: Vec<(usize, Refusal)>,
+}
+
+impl Grants {
+    /// The connections that the first entitled pod lacks, if one was refused for want of room.
+    #[must_use]
+    pub fn shortfall(&self) -> Option<Connections> {
+        self.refused.iter().find_map(|(_, refusal)| match refusal {
+            Refusal::NoRoom { missing } => Some(*missing),
+            _ => None,
+        })
+    }
+}
+
+/// Decides over all waiting pods. `usable` is what may be committed in all, escaped pods taken off.
+#[must_use]
+pub fn grants(usable: Connections, ledger: &Ledger, allotments: &[Allotment], pods: &[Pod]) -> Grants {
+    let mut tally = Tally::new(usable, ledger, allotments);
+    let mut outcome = Grants::default();
+    let mut left = queue::order(pods);
+    for served in [Class::Lost, Class::Surge, Class::Rest] {
+        left = tally.serve(served, left, pods, &mut outcome);
+    }
+    for index in left {
+        let workload = pods.get(index).and_then(|pod| pod.workload).filter(|w| *w < allotments.len());
+        let refusal = if workload.is_some() { Refusal::NoSlot } else { Refusal::NoWorkload };
+        outcome.refused.push((index, refusal));
+    }
+    outcome
+}
+
+/// The running sums while a queue is served. Wide integers, so that taking off what was added is exact.
+struct Tally<'a> {
+    allotments: &'a [Allotment],
+    admitted: Vec<Pods>,
+    usable: u128,
+    committed: u128,
+    /// Σ max(0, b − adm) · c: the room of lost pods (R3).
+    lost: u128,
+    /// Σ max(0, b + ρ − adm) · c: that, and the surge slots without which rollouts hang (R1).
+    owed: u128,
+}
+
+impl<'a> Tally<'a> {
+    fn new(usable: Connections, ledger: &Ledger, allotments: &'a [Allotment]) -> Self {
+        let admitted: Vec<Pods> = ledger.workloads.iter().map(|w| w.admitted).collect();
+        let mut tally = Self {
+            allotments,
+            admitted,
+            usable: u128::from(usable.get()),
+            committed: u128::from(ledger.committed.get()),
+            lost: 0,
+            owed: 0,
+        };
+        for workload in 0..allotments.len() {
+            let (lost, owed) = tally.reserves(workload);
+            tally.lost += lost;
+            tally.owed += owed;
+        }
+        tally
+    }
+
+    /// What is kept for the lost pods of a workload, and for those and its surge pod.
+    fn reserves(&self, workload: usize) -> (u128, u128) {
+        let (Some(allotment), Some(admitted)) = (self.allotments.get(workload), self.admitted.get(workload))
+        else {
+            return (0, 0);
+        };
+        let room =
+            |pods: Pods| u128::from(pods.minus(*admitted).get()) * u128::from(allotment.share.bill.get());
+        (room(allotment.settled), room(allotment.settled.plus(allotment.share.rho)))
+    }
+
+    fn class(&self, workload: usize) -> Option<(Class, &'a Allotment)> {
+        let allotment = self.allotments.get(workload)?;
+        let admitted = self.admitted.get(workload)?;
+        Some((
+            queue::class(*admitted, allotment.settled, allotment.share.rho, allotment.share.slots),
+            allotment,
+        ))
+    }
+
+    /// Serves the pods of one class in order; gives back those that are of another class.
+    fn serve(&mut self, served: Class, queue: Vec<usize>, pods: &[Pod], outcome: &mut Grants) -> Vec<usize> {
+        let mut left = Vec::with_capacity(queue.len());
+        let mut blocked = false;
+        for index in queue {
+            let Some(pod) = pods.get(index) else { continue };
+            let Some((workload, (class, allotment))) = pod.workload.and_then(|w| Some((w, self.class(w)?)))
+            else {
+                left.push(index);
+                continue;
+            };
+            if class != served {
+                left.push(index);
+                continue;
+            }
+            if blocked {
+                outcome.refused.push((index, Refusal::Behind));
+                continue;
+            }
+            match self.fit(class, allotment, pod) {
+                Ok((size, bill)) => {
+                    self.admit(workload, bill);
+                    outcome.granted.push(Grant { pod: index, size, bill });
+                }
+                Err(missing) => {
+                    blocked = class == Class::Rest && pod.age >= PATIENCE;
+                    outcome.refused.push((index, Refusal::NoRoom { missing }));
+                }
+            }
+        }
+        left
+    }
+
+    /// The size and bill that fit for this pod now, or the connections that are missing.
+    fn fit(
+        &self,
+        class: Class,
+        allotment: &Allotment,
+        pod: &Pod,
+    ) -> Result<(Connections, Connections), Connections> {
+        let kept = match class {
+            Class::Lost => 0,
+            Class::Surge => self.lost,
+            Class::Rest | Class::Beyond => self.owed,
+        };
+        let taken = self.committed + kept;
+        let free = self.usable.saturating_sub(taken);
+        let full = allotment.share.size.per_pod(pod.instances);
+        if u128::from(full.get()) <= free {
+            return Ok((allotment.share.size, full));
+        }
+        let least = if class == Class::Lost {
+            allotment.share.min.min(allotment.share.size)
+        } else {
+            allotment.share.size
+        };
+        let smallest = u128::from(least.per_pod(pod.instances).get());
+        if smallest > free {
+            let missing = (taken + smallest).saturating_sub(self.usable);
+            return Err(Connections::new(u64::try_from(missing).unwrap_or(u64::MAX)));
+        }
+        let size = u64::try_from(free / u128::from(pod.instances.get())).unwrap_or(u64::MAX);
+        let size = Connections::new(size).min(allotment.share.size);
+        Ok((size, size.per_pod(pod.instances)))
+    }
+
+    fn admit(&mut self, workload: usize, bill: Connections) {
+        let before = self.reserves(workload);
+        if let Some(admitted) = self.admitted.get_mut(workload) {
+            *admitted = admitted.plus(Pods::ONE);
+        }
+        let after = self.reserves(workload);
+        self.lost = self.lost + after.0 - before.0;
+        self.owed = self.owed + after.1 - before.1;
+        self.committed += u128::from(bill.get());
+    }
+}

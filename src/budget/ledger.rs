@@ -1,0 +1,203 @@
+//! The ledger: what the pods of one budget may hold, derived afresh from the pods each time.
+//!
+//! In: one [`Pod`] per labelled pod that is not gone, quarantined bills. Out: sums per budget and per
+//! workload. A pod is on the bill from its grant until it is really gone; a terminating pod still
+//! holds its sockets and counts in full.
+
+use super::amount::{Connections, Instances, Pods};
+
+/// What a pod may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Gated, no grant: it cannot open a connection.
+    Waiting,
+    /// Gated in view, but its grant is recorded and may already be on its way to the API server.
+    InFlight(Connections),
+    /// Ungated with a grant.
+    Granted(Connections),
+    /// Ungated, labelled, without a grant: it escaped the gate and holds what its own env says.
+    Escaped(Connections),
+}
+
+impl Hold {
+    /// The connections that count, whoever gave them.
+    #[must_use]
+    pub const fn bill(self) -> Connections {
+        match self {
+            Self::Waiting => Connections::ZERO,
+            Self::InFlight(bill) | Self::Granted(bill) | Self::Escaped(bill) => bill,
+        }
+    }
+
+    /// Whether the pod was given its bill by a grant.
+    #[must_use]
+    pub const fn is_grant(self) -> bool {
+        matches!(self, Self::InFlight(_) | Self::Granted(_))
+    }
+}
+
+/// One labelled pod that is not gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// The object's uid; unique for ever.
+    pub uid: String,
+    /// The object's name, the second key of the queue.
+    pub name: String,
+    /// Index of its workload among those of the budget; none when its owner is not (yet) known.
+    pub workload: Option<usize>,
+    /// Creation time in seconds, the first key of the queue.
+    pub created: i64,
+    /// Seconds since its creation.
+    pub age: u64,
+    /// What it may hold.
+    pub hold: Hold,
+    /// Whether its Ready condition is true.
+    pub ready: bool,
+    /// Whether its deletion has begun.
+    pub terminating: bool,
+    /// Whether it belongs to the newest revision of its workload.
+    pub current: bool,
+    /// Pools in this pod, by its own annotations.
+    pub instances: Instances,
+}
+
+impl Pod {
+    /// Granted and staying: what the protocol calls admitted.
+    #[must_use]
+    pub const fn admitted(&self) -> bool {
+        self.hold.is_grant() && !self.terminating
+    }
+
+    /// In the queue: gated, without a grant, staying.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        matches!(self.hold, Hold::Waiting) && !self.terminating
+    }
+}
+
+/// Pods of a workload from before its label: not on the bill, but they stand (protocol: adoption).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unadopted {
+    /// How many there are.
+    pub pods: Pods,
+    /// How many of them are ready.
+    pub ready: Pods,
+    /// What they may hold on top of the budget.
+    pub connections: Connections,
+}
+
+/// The sums of one workload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Every pod that stands: admitted, escaped, or from before adoption. The workload's own controller
+    /// counts them all, so the classes of the queue do too.
+    pub admitted: Pods,
+    /// Those of them that are ready.
+    pub ready: Pods,
+    /// Pods with a grant that are not terminating.
+    pub granted: Pods,
+    /// Pods whose deletion has begun and that still hold connections.
+    pub draining: Pods,
+    /// Pods that wait at the gate.
+    pub waiting: Pods,
+    /// Bills of all its pods with a grant, draining ones included.
+    pub committed: Connections,
+    /// Bills of its admitted pods only.
+    pub admitted_bills: Connections,
+    /// Pods that escaped the gate.
+    pub escaped: Pods,
+    /// What those may hold.
+    pub escaped_bills: Connections,
+    /// Whether every pod that stands is of the newest revision, ready, and none waits.
+    pub whole: bool,
+}
+
+/// The sums of one budget.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Bills of all grants of pods not yet gone, in flight, draining and quarantined ones included.
+    pub committed: Connections,
+    /// The part of `committed` that goes by itself: bills of draining and quarantined pods.
+    pub draining: Connections,
+    /// How many pods are draining or quarantined.
+    pub draining_pods: Pods,
+    /// What pods that escaped the gate may hold; taken off the limit.
+    pub escaped: Connections,
+    /// One entry per workload, in the order of the budget's workloads.
+    pub workloads: Vec<Standing>,
+}
+
+impl Ledger {
+    /// Adds up `pods`. `unadopted` has one entry per workload; `quarantine` the bills that are
+    /// kept for pods that vanished without showing that their containers ended.
+    #[must_use]
+    pub fn of(pods: &[Pod], unadopted: &[Unadopted], quarantine: &[Connections]) -> Self {
+        let mut ledger = Self {
+            committed: quarantine.iter().copied().sum(),
+            draining: quarantine.iter().copied().sum(),
+            draining_pods: Pods::new(u32::try_from(quarantine.len()).unwrap_or(u32::MAX)),
+            escaped: Connections::ZERO,
+            workloads: unadopted.iter().map(Standing::before_adoption).collect(),
+        };
+        for pod in pods {
+            ledger.add(pod);
+        }
+        ledger
+    }
+
+    fn add(&mut self, pod: &Pod) {
+        let bill = pod.hold.bill();
+        if pod.hold.is_grant() {
+            self.committed = self.committed.plus(bill);
+            if pod.terminating {
+                self.draining = self.draining.plus(bill);
+                self.draining_pods = self.draining_pods.plus(Pods::ONE);
+            }
+        } else {
+            self.escaped = self.escaped.plus(bill);
+        }
+        if let Some(standing) = pod.workload.and_then(|w| self.workloads.get_mut(w)) {
+            standing.add(pod);
+        }
+    }
+}
+
+impl Standing {
+    fn before_adoption(unadopted: &Unadopted) -> Self {
+        Self {
+            admitted: unadopted.pods,
+            ready: unadopted.ready,
+            whole: unadopted.pods == Pods::ZERO,
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, pod: &Pod) {
+        let bill = pod.hold.bill();
+        if pod.terminating {
+            if pod.hold.is_grant() {
+                self.committed = self.committed.plus(bill);
+                self.draining = self.draining.plus(Pods::ONE);
+            }
+            return;
+        }
+        match pod.hold {
+            Hold::Waiting => self.waiting = self.waiting.plus(Pods::ONE),
+            Hold::InFlight(_) | Hold::Granted(_) => {
+                self.granted = self.granted.plus(Pods::ONE);
+                self.admitted = self.admitted.plus(Pods::ONE);
+                self.committed = self.committed.plus(bill);
+                self.admitted_bills = self.admitted_bills.plus(bill);
+            }
+            Hold::Escaped(_) => {
+                self.admitted = self.admitted.plus(Pods::ONE);
+                self.escaped = self.escaped.plus(Pods::ONE);
+                self.escaped_bills = self.escaped_bills.plus(bill);
+            }
+        }
+        if pod.ready && pod.hold != Hold::Waiting {
+            self.ready = self.ready.plus(Pods::ONE);
+        }
+        self.whole &= pod.current && pod.ready && pod.hold.is_grant();
+    }
+}

@@ -1,0 +1,189 @@
+//! Making room: which pods go so that an entitled pod that was refused fits (protocol §5, a, b, c).
+//!
+//! In: the ledger, the terms, the pods, how much is missing. Out: candidates in the order in which they
+//! should be tried; the caller ends the first one that the cluster lets go and then decides afresh.
+//! One pod at a time: what it frees is seen before the next one is chosen.
+
+use std::cmp::Reverse;
+
+use super::amount::{Connections, Pods};
+use super::grant::{Allotment, Grants};
+use super::ledger::{Hold, Ledger, Pod};
+
+/// An unready pod of a superseded revision is left alone until it is this old, in seconds.
+pub const PATIENCE: u64 = 60;
+
+/// Why a pod should go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// (a) Unready and superseded, while a pod of the newest revision waits. Deleted.
+    Superseded,
+    /// It escaped the gate, and a younger pod of its workload came through it. Evicted.
+    Escaped,
+    /// (b) It holds more than its workload's share. Evicted.
+    Oversize,
+    /// (c) Its workload has more pods than the budget can ever carry. Evicted.
+    Surplus,
+}
+
+/// A pod that should go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Index of the pod in the view that was decided on.
+    pub pod: usize,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// What is to be done so that the refused pods fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Pods to end, best first. At most one of them goes per decision.
+    pub candidates: Vec<Candidate>,
+    /// What draining pods give back covers what is missing: waiting is enough.
+    pub draining: bool,
+    /// How many connections are missing; none when nobody entitled was refused and nothing is over.
+    pub missing: Option<Connections>,
+}
+
+/// What the decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// What may be committed in all, escaped pods taken off.
+    pub usable: Connections,
+    /// The sums as they were before the grants of this decision.
+    pub ledger: &'a Ledger,
+    /// What each workload is allotted.
+    pub allotments: &'a [Allotment],
+    /// The pods.
+    pub pods: &'a [Pod],
+    /// Whether the plan fits; surplus pods are ended only when it does not.
+    pub feasible: bool,
+    /// Whether running pods may be evicted at all.
+    pub eviction: bool,
+}
+
+/// Chooses who goes, given what was granted and refused just now.
+#[must_use]
+pub fn room(scene: &Scene<'_>, grants: &Grants) -> Room {
+    let over = scene.ledger.committed.minus(scene.usable);
+    let missing = grants.shortfall().or((over > Connections::ZERO).then_some(over));
+    let escaped = if scene.eviction { escaped(scene) } else { Vec::new() };
+    let Some(missing) = missing else {
+        return Room { candidates: escaped, ..Room::default() };
+    };
+    if scene.ledger.draining >= missing {
+        return Room { candidates: escaped, draining: true, missing: Some(missing) };
+    }
+    let mut candidates = superseded(scene, grants);
+    candidates.extend(escaped);
+    if scene.eviction {
+        candidates.extend(oversize(scene));
+        if !scene.feasible {
+            candidates.extend(surplus(scene));
+        }
+    }
+    Room { candidates, draining: false, missing: Some(missing) }
+}
+
+/// (a) Unready granted pods of superseded revisions whose workload has a waiting pod of the newest.
+fn superseded(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
+    let mut waits = vec![false; scene.allotments.len()];
+    for (index, _) in &grants.refused {
+        if let Some(pod) = scene.pods.get(*index).filter(|pod| pod.current)
+            && let Some(flag) = pod.workload.and_then(|w| waits.get_mut(w))
+        {
+            *flag = true;
+        }
+    }
+    let mut found = pods_where(scene, |pod, workload| {
+        matches!(pod.hold, Hold::Granted(_))
+            && !pod.ready
+            && !pod.current
+            && pod.age >= PATIENCE
+            && waits.get(workload).copied().unwrap_or(false)
+    });
+    found.sort_by_key(|(index, pod)| (Reverse(pod.hold.bill()), pod.created, *index));
+    found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Superseded }).collect()
+}
+
+/// Escaped pods of workloads in which a younger pod came through the gate: their successor will not escape.
+fn escaped(scene: &Scene<'_>) -> Vec<Candidate> {
+    let mut youngest = vec![i64::MIN; scene.allotments.len()];
+    for pod in scene.pods.iter().filter(|pod| !pod.terminating && !matches!(pod.hold, Hold::Escaped(_))) {
+        if let Some(created) = pod.workload.and_then(|w| youngest.get_mut(w)) {
+            *created = pod.created.max(*created);
+        }
+    }
+    let mut found = pods_where(scene, |pod, workload| {
+        matches!(pod.hold, Hold::Escaped(_))
+            && youngest.get(workload).is_some_and(|created| *created > pod.created)
+            && may_lose_one(scene, workload)
+    });
+    found.sort_by_key(|(index, pod)| (pod.ready, Reverse(pod.hold.bill()), *index));
+    found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Escaped }).collect()
+}
+
+/// (b) Oversize pods: the workload furthest above its share first, in it unready pods first.
+fn oversize(scene: &Scene<'_>) -> Vec<Candidate> {
+    let mut found = pods_where(scene, |pod, workload| {
+        matches!(pod.hold, Hold::Granted(bill) if scene.allotments.get(workload).is_some_and(|a| bill > a.share.bill))
+            && may_lose_one(scene, workload)
+    });
+    found.sort_by_key(|(index, pod)| {
+        let above = pod.workload.map_or(0, |w| above_share(scene, w));
+        (Reverse(above), pod.workload, pod.ready, Reverse(pod.hold.bill()), Reverse(pod.created), *index)
+    });
+    found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Oversize }).collect()
+}
+
+/// (c) The newest pods of workloads that have more than their slots.
+fn surplus(scene: &Scene<'_>) -> Vec<Candidate> {
+    let mut found = pods_where(scene, |pod, workload| {
+        matches!(pod.hold, Hold::Granted(_))
+            && scene.allotments.get(workload).is_some_and(|allotment| {
+                let standing = scene.ledger.workloads.get(workload);
+                standing.is_some_and(|s| {
+                    s.admitted > allotment.share.slots
+                        && s.draining < allotment.share.unavailable.max(Pods::ONE)
+                })
+            })
+    });
+    found.sort_by_key(|(index, pod)| (Reverse(pod.created), pod.ready, *index));
+    found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Surplus }).collect()
+}
+
+/// Staying pods of known workloads for which `rule` holds.
+fn pods_where<'a>(scene: &Scene<'a>, rule: impl Fn(&Pod, usize) -> bool) -> Vec<(usize, &'a Pod)> {
+    let mut found = Vec::new();
+    for (index, pod) in scene.pods.iter().enumerate() {
+        if !pod.terminating && pod.workload.is_some_and(|workload| rule(pod, workload)) {
+            found.push((index, pod));
+        }
+    }
+    found
+}
+
+/// At most max(1, V) pods of a workload go at a time, and only while ready − 1 ≥ settled − max(1, V).
+fn may_lose_one(scene: &Scene<'_>, workload: usize) -> bool {
+    let (Some(allotment), Some(standing)) =
+        (scene.allotments.get(workload), scene.ledger.workloads.get(workload))
+    else {
+        return false;
+    };
+    let at_once = allotment.share.unavailable.max(Pods::ONE);
+    let ready_after = i64::from(standing.ready.get()) - 1;
+    standing.draining < at_once
+        && ready_after >= i64::from(allotment.settled.get()) - i64::from(at_once.get())
+}
+
+/// How far the pods of a workload are above slots × bill.
+fn above_share(scene: &Scene<'_>, workload: usize) -> i128 {
+    let (Some(allotment), Some(standing)) =
+        (scene.allotments.get(workload), scene.ledger.workloads.get(workload))
+    else {
+        return 0;
+    };
+    i128::from(standing.admitted_bills.get())
+        - i128::from(allotment.share.bill.get()) * i128::from(allotment.share.slots.get())
+}

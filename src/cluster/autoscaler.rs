@@ -1,0 +1,73 @@
+//! HorizontalPodAutoscalers: whom they scale, and how far.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::Deserialize;
+
+use super::pod::version;
+
+/// A HorizontalPodAutoscaler, as far as it is parsed.
+#[derive(Resource, Deserialize, Clone, Debug)]
+#[resource(inherit = "k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler")]
+pub struct AutoscalerView {
+    /// Standard metadata.
+    pub metadata: ObjectMeta,
+    /// The part of the spec that is used.
+    #[serde(default)]
+    pub spec: AutoscalerSpecView,
+}
+
+/// The part of an autoscaler's spec that is used.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct AutoscalerSpecView {
+    /// The most replicas that it asks for.
+    #[serde(default)]
+    pub max_replicas: i32,
+    /// Whom it scales.
+    #[serde(default)]
+    pub scale_target_ref: TargetView,
+}
+
+/// A reference to a workload.
+#[derive(Deserialize, Clone, Debug, Default)]
+pub struct TargetView {
+    /// Its kind.
+    #[serde(default)]
+    pub kind: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// An autoscaler, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AutoscalerRecord {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// The version of the object that this record was read from.
+    pub version: u64,
+    /// The kind that it scales.
+    pub target_kind: String,
+    /// The name that it scales.
+    pub target: String,
+    /// The most replicas that it asks for.
+    pub max_replicas: u32,
+}
+
+impl AutoscalerRecord {
+    /// Reads an autoscaler. None when it lacks what every stored object has.
+    #[must_use]
+    pub fn read(view: &AutoscalerView) -> Option<Self> {
+        Some(Self {
+            namespace: view.metadata.namespace.clone()?,
+            name: view.metadata.name.clone()?,
+            version: version(&view.metadata),
+            target_kind: view.spec.scale_target_ref.kind.clone(),
+            target: view.spec.scale_target_ref.name.clone(),
+            max_replicas: u32::try_from(view.spec.max_replicas).unwrap_or(0),
+        })
+    }
+}

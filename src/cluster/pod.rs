@@ -1,0 +1,322 @@
+//! Pods: the narrow view that is parsed, and the record that is kept.
+//!
+//! In: a labelled pod. Out: a [`PodRecord`]. Everything else of the pod is dropped while parsing.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::template::{AppFacts, Container};
+use crate::api::names;
+use crate::budget::amount::{Connections, Instances};
+use crate::budget::ledger::Hold;
+
+/// A pod, as far as it is parsed.
+#[derive(Resource, Deserialize, Clone, Debug)]
+#[resource(inherit = "k8s_openapi::api::core::v1::Pod")]
+pub struct PodView {
+    /// Standard metadata.
+    pub metadata: ObjectMeta,
+    /// The part of the spec that is used.
+    #[serde(default)]
+    pub spec: PodSpecView,
+    /// The part of the status that is used.
+    #[serde(default)]
+    pub status: PodStatusView,
+}
+
+/// The part of a pod's spec that is used.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct PodSpecView {
+    /// The node it is bound to.
+    #[serde(default)]
+    pub node_name: Option<String>,
+    /// Its containers.
+    #[serde(default)]
+    pub containers: Vec<Container>,
+    /// Its scheduling gates.
+    #[serde(default)]
+    pub scheduling_gates: Vec<Gate>,
+}
+
+/// A scheduling gate.
+#[derive(Deserialize, Clone, Debug, Default)]
+pub struct Gate {
+    /// Its name.
+    pub name: String,
+}
+
+/// The part of a pod's status that is used.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct PodStatusView {
+    /// Pending, Running, Succeeded, Failed.
+    #[serde(default)]
+    pub phase: Option<String>,
+    /// Conditions, of which Ready is used.
+    #[serde(default)]
+    pub conditions: Vec<ConditionView>,
+    /// States of init containers.
+    #[serde(default)]
+    pub init_container_statuses: Vec<ContainerStatusView>,
+    /// States of containers.
+    #[serde(default)]
+    pub container_statuses: Vec<ContainerStatusView>,
+}
+
+/// A condition.
+#[derive(Deserialize, Clone, Debug, Default)]
+pub struct ConditionView {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// True, False, Unknown.
+    pub status: String,
+}
+
+/// The state of a container.
+#[derive(Deserialize, Clone, Debug, Default)]
+pub struct ContainerStatusView {
+    /// Which of the three it is.
+    #[serde(default)]
+    pub state: ContainerStateView,
+}
+
+/// Which state a container is in.
+#[derive(Deserialize, Clone, Debug, Default)]
+pub struct ContainerStateView {
+    /// It runs.
+    #[serde(default)]
+    pub running: Option<IgnoredAny>,
+    /// It ended.
+    #[serde(default)]
+    pub terminated: Option<IgnoredAny>,
+}
+
+/// What a grant wrote on a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantNote {
+    /// `pool_size` of each pool.
+    pub pool_size: u32,
+    /// `max_overflow` of each pool.
+    pub max_overflow: u32,
+    /// The whole pod's bill.
+    pub connections: u64,
+}
+
+/// The object that controls a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A labelled pod, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodRecord {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+    /// The version of the object that this record was read from; larger is newer.
+    pub version: u64,
+    /// Creation time, seconds.
+    pub created: i64,
+    /// Its controller, when it has one.
+    pub owner: Option<Owner>,
+    /// Whether it bears the gate.
+    pub gated: bool,
+    /// The gate's place among its scheduling gates.
+    pub gate_index: usize,
+    /// Whether it has any annotation.
+    pub annotated: bool,
+    /// Whether its deletion has begun.
+    pub terminating: bool,
+    /// Whether it is over: nothing of it runs, and nothing will run again.
+    pub ended: bool,
+    /// Whether a container of it was last seen running.
+    pub running: bool,
+    /// Whether it is Ready.
+    pub ready: bool,
+    /// The grant that it bears.
+    pub grant: Option<GrantNote>,
+    /// What its app says.
+    pub app: AppFacts,
+}
+
+impl PodRecord {
+    /// Reads a pod. None when it bears no budget label or lacks what every stored object has.
+    #[must_use]
+    pub fn read(pod: &PodView) -> Option<Self> {
+        let meta = &pod.metadata;
+        let app = AppFacts::read(&meta.labels, &meta.annotations, &pod.spec.containers);
+        app.budget.as_ref()?;
+        let states = || pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
+        let gate = pod.spec.scheduling_gates.iter().position(|gate| gate.name == names::GATE);
+        let terminating = meta.deletion_timestamp.is_some();
+        let all_terminated = !pod.status.container_statuses.is_empty()
+            && states().all(|status| status.state.terminated.is_some());
+        let phase_over = matches!(pod.status.phase.as_deref(), Some("Succeeded" | "Failed"));
+        Some(Self {
+            namespace: meta.namespace.clone()?,
+            name: meta.name.clone()?,
+            uid: meta.uid.clone()?,
+            version: version(meta),
+            created: meta.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()),
+            owner: controller(meta),
+            gated: gate.is_some(),
+            gate_index: gate.unwrap_or(0),
+            annotated: meta.annotations.as_ref().is_some_and(|notes| !notes.is_empty()),
+            terminating,
+            ended: phase_over || (terminating && all_terminated),
+            running: states().any(|status| status.state.running.is_some()),
+            ready: pod.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
+            grant: grant_note(meta),
+            app,
+        })
+    }
+
+    /// The budget that its label names.
+    #[must_use]
+    pub fn budget(&self) -> &str {
+        self.app.budget.as_deref().unwrap_or_default()
+    }
+
+    /// Pools in this pod; where that is not known, one.
+    #[must_use]
+    pub fn instances(&self) -> Instances {
+        self.app.instances.as_ref().map_or(Instances::ONE, |instances| *instances)
+    }
+
+    /// What it may hold, by itself; grants in flight are laid over this by the ledger's caller.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        match self.grant {
+            _ if self.gated => Hold::Waiting,
+            Some(note) => Hold::Granted(self.bill(note)),
+            None => Hold::Escaped(self.app.own),
+        }
+    }
+
+    /// The bill that the grant states, but never less than its sizes come to.
+    fn bill(&self, note: GrantNote) -> Connections {
+        let size =
+            Connections::new(u64::from(note.pool_size)).plus(Connections::new(u64::from(note.max_overflow)));
+        size.per_pod(self.instances()).max(Connections::new(note.connections))
+    }
+}
+
+/// The version of an object as a number. The API server's versions grow with every write, and since
+/// Kubernetes 1.35 comparing them is part of the contract.
+#[must_use]
+pub fn version(meta: &ObjectMeta) -> u64 {
+    meta.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The owner that is marked as controller.
+#[must_use]
+pub fn controller(meta: &ObjectMeta) -> Option<Owner> {
+    let owner = meta.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))?;
+    Some(Owner { kind: owner.kind.clone(), name: owner.name.clone() })
+}
+
+/// The grant annotations; pool_size 0 would mean unlimited, so such a note is none.
+fn grant_note(meta: &ObjectMeta) -> Option<GrantNote> {
+    let notes = meta.annotations.as_ref()?;
+    let pool_size: u32 = notes.get(names::POOL_SIZE)?.parse().ok().filter(|n| *n > 0)?;
+    let max_overflow: u32 = notes.get(names::MAX_OVERFLOW)?.parse().ok()?;
+    let connections: u64 = notes.get(names::CONNECTIONS)?.parse().ok()?;
+    Some(GrantNote { pool_size, max_overflow, connections })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(value: serde_json::Value) -> PodRecord {
+        let mut base = serde_json::json!({
+            "metadata": {"name": "p", "namespace": "n", "uid": "u", "resourceVersion": "7",
+                "labels": {"poolbudget.dev/budget": "main"}},
+            "spec": {"containers": [{"name": "app"}]},
+        });
+        merge(&mut base, value);
+        let view: PodView = serde_json::from_value(base).expect("pod");
+        PodRecord::read(&view).expect("record")
+    }
+
+    fn merge(into: &mut serde_json::Value, from: serde_json::Value) {
+        match (into, from) {
+            (serde_json::Value::Object(into), serde_json::Value::Object(from)) => {
+                for (key, value) in from {
+                    merge(into.entry(key).or_insert(serde_json::Value::Null), value);
+                }
+            }
+            (into, from) => *into = from,
+        }
+    }
+
+    fn granted(extra: serde_json::Value) -> PodRecord {
+        let mut base = serde_json::json!({"metadata": {"annotations": {
+            "poolbudget.dev/pool-size": "2", "poolbudget.dev/max-overflow": "3", "poolbudget.dev/connections": "5"}}});
+        merge(&mut base, extra);
+        pod(base)
+    }
+
+    #[test]
+    fn a_gated_pod_holds_nothing_even_when_it_brings_a_grant_along() {
+        let record = granted(
+            serde_json::json!({"spec": {"schedulingGates": [{"name": "poolbudget.dev/connections"}]}}),
+        );
+        assert_eq!(record.hold(), Hold::Waiting);
+    }
+
+    #[test]
+    fn a_granted_pod_holds_its_bill_and_never_less_than_its_sizes_come_to() {
+        assert_eq!(granted(serde_json::json!({})).hold(), Hold::Granted(Connections::new(5)));
+        let four =
+            granted(serde_json::json!({"metadata": {"annotations": {"poolbudget.dev/processes": "4"}}}));
+        assert_eq!(four.hold(), Hold::Granted(Connections::new(20)));
+    }
+
+    #[test]
+    fn an_ungated_pod_without_a_grant_holds_what_its_own_env_says() {
+        assert_eq!(pod(serde_json::json!({})).hold(), Hold::Escaped(Connections::new(15)));
+    }
+
+    #[test]
+    fn a_grant_of_pool_size_zero_is_no_grant() {
+        let record =
+            granted(serde_json::json!({"metadata": {"annotations": {"poolbudget.dev/pool-size": "0"}}}));
+        assert!(matches!(record.hold(), Hold::Escaped(_)));
+    }
+
+    #[test]
+    fn a_terminating_pod_is_over_only_when_all_its_containers_ended() {
+        let deleted = serde_json::json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        assert!(!granted(deleted.clone()).ended);
+        let mut running = deleted.clone();
+        merge(
+            &mut running,
+            serde_json::json!({"status": {"containerStatuses": [
+            {"state": {"terminated": {"exitCode": 0}}}, {"state": {"running": {}}}]}}),
+        );
+        assert!(!granted(running).ended);
+        let mut ended = deleted;
+        merge(
+            &mut ended,
+            serde_json::json!({"status": {"containerStatuses": [{"state": {"terminated": {"exitCode": 0}}}]}}),
+        );
+        assert!(granted(ended).ended);
+    }
+
+    #[test]
+    fn a_failed_pod_is_over() {
+        assert!(granted(serde_json::json!({"status": {"phase": "Failed"}})).ended);
+    }
+}

@@ -1,0 +1,226 @@
+//! One budget as the core sees it: from the records of the world to a [`Situation`].
+//!
+//! In: the world, a budget with its carried status, the time. Out: a [`Scene`]: the situation, and the records
+//! behind its pods and workloads in the same order, so that a decision can be turned back into patches.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::pod::PodRecord;
+use super::spec;
+use super::workload::{DeploymentRecord, ReplicaSetRecord};
+use super::world::{BudgetKey, World};
+use crate::api::{DbConnectionBudgetSpec, DbConnectionBudgetStatus, EvictionPolicy, WorkloadStatus};
+use crate::budget::amount::{Connections, Pods};
+use crate::budget::basis::Rung;
+use crate::budget::decide::{Situation, Workload};
+use crate::budget::ledger::{Hold, Pod, Unadopted};
+use crate::budget::plan::Demand;
+
+/// One instant of one budget, with the records behind it.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// The core's values.
+    pub situation: Situation,
+    /// The record behind each pod of the situation.
+    pub pods: Vec<Arc<PodRecord>>,
+    /// What the core does not need of each workload of the situation.
+    pub workloads: Vec<Labelled>,
+}
+
+/// What the core does not need of a workload.
+#[derive(Clone, Debug)]
+pub struct Labelled {
+    /// Its name.
+    pub name: String,
+    /// Where it stands on the ladder.
+    pub rung: Option<Rung>,
+    /// Why its annotations cannot be used.
+    pub fault: Option<String>,
+    /// Its label names the budget, but its template does not: its pods pass the gate.
+    pub unmirrored: bool,
+}
+
+/// Collects what a budget governs. `available` is its limit − reserved.
+#[must_use]
+pub fn scene(
+    world: &World,
+    key: &BudgetKey,
+    spec: &DbConnectionBudgetSpec,
+    status: &DbConnectionBudgetStatus,
+    available: Connections,
+    now: Timestamp,
+) -> Scene {
+    let pods: Vec<Arc<PodRecord>> =
+        world.pods.group(&key.namespace, &key.name).into_iter().filter(|pod| !pod.ended).collect();
+    let names = workload_names(world, key, &pods);
+    let mut gathered = Vec::with_capacity(names.len());
+    for name in &names {
+        if let Some(deployment) = world.deployments.find(&key.namespace, name) {
+            gathered.push(gather(world, key, spec, status, &deployment, now));
+        }
+    }
+    let (workloads, labelled): (Vec<Workload>, Vec<Labelled>) = gathered.into_iter().unzip();
+    let place: HashMap<&str, usize> =
+        labelled.iter().enumerate().map(|(i, w)| (w.name.as_str(), i)).collect();
+    let in_flight: HashMap<&str, u64> = status
+        .grants
+        .iter()
+        .map(|grant| (grant.uid.as_str(), u64::try_from(grant.connections).unwrap_or(u64::MAX)))
+        .collect();
+    let newest = newest_revisions(world, key, &labelled);
+    let situation = Situation {
+        available,
+        surge: spec::surge(spec),
+        basis: spec::basis(spec),
+        eviction: spec.eviction == EvictionPolicy::Allowed,
+        pods: pods.iter().map(|pod| core_pod(world, pod, &place, &newest, &in_flight, now)).collect(),
+        quarantine: status
+            .quarantine
+            .iter()
+            .filter(|entry| entry.until.0 > now)
+            .map(|entry| Connections::new(u64::try_from(entry.connections).unwrap_or(u64::MAX)))
+            .collect(),
+        workloads,
+    };
+    Scene { situation, pods, workloads: labelled }
+}
+
+/// Deployments whose template or label names the budget, or whose older revisions still have pods in it.
+fn workload_names(world: &World, key: &BudgetKey, pods: &[Arc<PodRecord>]) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> =
+        world.deployments.group(&key.namespace, &key.name).iter().map(|d| d.name.clone()).collect();
+    // Labelled, but with a template that does not bear the label: grouped under no budget.
+    let unmirrored = world.deployments.group(&key.namespace, "");
+    names.extend(unmirrored.iter().filter(|d| d.label.as_ref() == Some(&key.name)).map(|d| d.name.clone()));
+    names.extend(pods.iter().filter_map(|pod| world.deployment_of(pod)).map(|set| set.deployment.clone()));
+    names
+}
+
+fn gather(
+    world: &World,
+    key: &BudgetKey,
+    spec: &DbConnectionBudgetSpec,
+    status: &DbConnectionBudgetStatus,
+    deployment: &DeploymentRecord,
+    now: Timestamp,
+) -> (Workload, Labelled) {
+    let mine = |budget: &Option<String>| budget.as_ref() == Some(&key.name);
+    let sets = world.replica_sets.group(&key.namespace, &deployment.name);
+    let (own, others): (Vec<_>, Vec<_>) = sets.into_iter().partition(|set| mine(&set.template.budget));
+    let stays = mine(&deployment.template.budget);
+    let replicas = Pods::new(if stays {
+        deployment.replicas
+    } else {
+        own.iter().map(|set| set.replicas).fold(0, u32::saturating_add)
+    });
+    let carried = status.workloads.iter().find(|w| w.name == deployment.name);
+    let entry = spec::entry(spec, &deployment.name);
+    let ceiling = if stays { ceiling(world, deployment).or(entry.max_replicas).map(Pods::new) } else { None };
+    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+    let (pods, rung) = spec::basis(spec).pods(replicas, ceiling, carried.and_then(rung), seconds);
+    let (processes, engines) = widest(deployment, stays, &own);
+    let settled = carried.map(|w| Pods::new(u32::try_from(w.settled).unwrap_or(0)));
+    let demand = Demand {
+        name: format!("Deployment/{}", deployment.name),
+        replicas,
+        pods,
+        settled: settled.unwrap_or(replicas),
+        strategy: deployment.strategy,
+        processes,
+        engines,
+        min: Connections::new(u64::from(entry.size.min)),
+        max: entry.size.max.map(|max| Connections::new(u64::from(max))),
+        weight: entry.weight,
+    };
+    let unadopted = if stays { unadopted(&others) } else { Unadopted::default() };
+    let labelled = Labelled {
+        name: deployment.name.clone(),
+        rung,
+        fault: stays.then(|| deployment.template.instances.clone().err()).flatten(),
+        unmirrored: deployment.label.as_ref() == Some(&key.name) && !stays,
+    };
+    (Workload { demand, carried: settled, observed: deployment.observed, unadopted }, labelled)
+}
+
+/// maxReplicas of the autoscaler that scales this Deployment.
+fn ceiling(world: &World, deployment: &DeploymentRecord) -> Option<u32> {
+    let scalers = world.autoscalers.group(&deployment.namespace, &deployment.name);
+    scalers.iter().filter(|scaler| scaler.target_kind == "Deployment").map(|scaler| scaler.max_replicas).max()
+}
+
+fn rung(carried: &WorkloadStatus) -> Option<Rung> {
+    let ladder = carried.ladder.as_ref()?;
+    Some(Rung {
+        level: Pods::new(u32::try_from(ladder.level).unwrap_or(0)),
+        lower_since: ladder.low_since.as_ref().and_then(|since| u64::try_from(since.0.as_second()).ok()),
+    })
+}
+
+/// Processes and engines of the revision with the most pools in a pod, of those that may still make pods.
+fn widest(deployment: &DeploymentRecord, stays: bool, own: &[Arc<ReplicaSetRecord>]) -> (u32, u32) {
+    let template = stays.then_some(&deployment.template);
+    let sets = own.iter().filter(|set| set.replicas > 0).map(|set| &set.template);
+    template
+        .into_iter()
+        .chain(sets)
+        .map(|app| (app.processes, app.engines))
+        .max_by_key(|(processes, engines)| u64::from(*processes) * u64::from(*engines))
+        .unwrap_or((1, 1))
+}
+
+/// Pods of revisions without this budget's label. Those that bear another budget's stand too, but are on its bill.
+fn unadopted(sets: &[Arc<ReplicaSetRecord>]) -> Unadopted {
+    let mut sum = Unadopted::default();
+    for set in sets {
+        sum.pods = sum.pods.plus(Pods::new(set.pods));
+        sum.ready = sum.ready.plus(Pods::new(set.ready.min(set.pods)));
+        if set.template.budget.is_none() {
+            sum.connections = sum.connections.plus(set.template.own.times(Pods::new(set.pods)));
+        }
+    }
+    sum
+}
+
+/// The newest revision of each workload.
+fn newest_revisions(world: &World, key: &BudgetKey, workloads: &[Labelled]) -> Vec<u64> {
+    let newest = |w: &Labelled| {
+        let sets = world.replica_sets.group(&key.namespace, &w.name);
+        sets.iter().map(|set| set.revision).max().unwrap_or(0)
+    };
+    workloads.iter().map(newest).collect()
+}
+
+fn core_pod(
+    world: &World,
+    pod: &PodRecord,
+    place: &HashMap<&str, usize>,
+    newest: &[u64],
+    in_flight: &HashMap<&str, u64>,
+    now: Timestamp,
+) -> Pod {
+    let set = world.deployment_of(pod);
+    let workload = set.as_ref().and_then(|set| place.get(set.deployment.as_str())).copied();
+    let revision = workload.and_then(|w| newest.get(w)).copied().unwrap_or(0);
+    let hold = match pod.hold() {
+        Hold::Waiting => in_flight
+            .get(pod.uid.as_str())
+            .map_or(Hold::Waiting, |bill| Hold::InFlight(Connections::new(*bill))),
+        hold => hold,
+    };
+    Pod {
+        uid: pod.uid.clone(),
+        name: pod.name.clone(),
+        // A pod whose annotations cannot be read gets no size.
+        workload: workload.filter(|_| pod.app.instances.is_ok() || hold != Hold::Waiting),
+        created: pod.created,
+        age: u64::try_from(now.as_second().saturating_sub(pod.created)).unwrap_or(0),
+        hold,
+        ready: pod.ready,
+        terminating: pod.terminating,
+        current: set.is_some_and(|set| set.revision == revision),
+        instances: pod.instances(),
+    }
+}

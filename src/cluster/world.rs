@@ -1,0 +1,357 @@
+//! Everything that was observed, indexed for the question "what does budget x of namespace y look like".
+//!
+//! In: watch events and the answers of lists and writes, in any order. Out: records, and the budgets
+//! that an event concerns. Newer versions win over older ones, so an answer that arrives late, or a
+//! list that races with the watch, never turns the view back.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::autoscaler::AutoscalerRecord;
+use super::pod::PodRecord;
+use super::workload::{DeploymentRecord, ReplicaSetRecord};
+use crate::api::DbConnectionBudget;
+use crate::cluster::pod::version;
+
+/// How long the name of a deleted object is remembered, in seconds: longer than any list can take.
+const TOMBSTONE_SECONDS: u64 = 300;
+
+/// Names a budget, whether it exists or not.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BudgetKey {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl BudgetKey {
+    /// The key of `name` in `namespace`.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl std::fmt::Display for BudgetKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A record that an [`Index`] can hold.
+pub trait Record {
+    /// Namespace and name.
+    fn place(&self) -> (&str, &str);
+    /// By what the records of a namespace are asked for.
+    fn group(&self) -> &str;
+    /// The version of the object that it was read from.
+    fn version(&self) -> u64;
+}
+
+type Name = (String, String);
+
+struct Held<T> {
+    record: Arc<T>,
+    /// When it was last confirmed, in steps of this index.
+    confirmed: u64,
+}
+
+/// Records of one kind by name and by group.
+pub struct Index<T> {
+    held: HashMap<Name, Held<T>>,
+    groups: HashMap<Name, BTreeSet<String>>,
+    tombstones: HashMap<Name, (u64, u64)>,
+    step: u64,
+    relist: Option<u64>,
+}
+
+impl<T> Default for Index<T> {
+    fn default() -> Self {
+        Self {
+            held: HashMap::new(),
+            groups: HashMap::new(),
+            tombstones: HashMap::new(),
+            step: 0,
+            relist: None,
+        }
+    }
+}
+
+impl<T: Record + PartialEq> Index<T> {
+    /// Takes a record in unless a newer one is known. Gives back the record that it replaced; the outer
+    /// option is none when nothing changed.
+    pub fn apply(&mut self, record: T) -> Option<Option<Arc<T>>> {
+        self.step += 1;
+        let name = owned(record.place());
+        if self.tombstones.get(&name).is_some_and(|(version, _)| record.version() <= *version) {
+            return None;
+        }
+        if let Some(held) = self.held.get_mut(&name) {
+            held.confirmed = self.step;
+            if held.record.version() >= record.version() {
+                return None;
+            }
+        }
+        self.tombstones.remove(&name);
+        let record = Arc::new(record);
+        let old = self.held.insert(name.clone(), Held { record: Arc::clone(&record), confirmed: self.step });
+        let old = old.map(|held| held.record);
+        if old.as_ref().is_none_or(|old| old.group() != record.group()) {
+            if let Some(old) = &old {
+                self.ungroup(old);
+            }
+            self.groups.entry((name.0, record.group().to_owned())).or_default().insert(name.1);
+        }
+        Some(old)
+    }
+
+    /// Forgets a record. `version` is that of the deletion.
+    pub fn delete(&mut self, namespace: &str, name: &str, version: u64, now: u64) -> Option<Arc<T>> {
+        let key = owned((namespace, name));
+        if self.held.get(&key).is_some_and(|held| held.record.version() > version) {
+            return None;
+        }
+        self.tombstones.retain(|_, (_, at)| now.saturating_sub(*at) < TOMBSTONE_SECONDS);
+        self.tombstones.insert(key.clone(), (version, now));
+        self.remove(&key)
+    }
+
+    /// A watch begins to list anew.
+    pub fn begin_relist(&mut self) {
+        self.relist = Some(self.step);
+    }
+
+    /// A watch has listed anew: what was not confirmed meanwhile is gone.
+    pub fn end_relist(&mut self) -> Vec<Arc<T>> {
+        let Some(began) = self.relist.take() else { return Vec::new() };
+        let gone: Vec<Name> = self
+            .held
+            .iter()
+            .filter(|(_, held)| held.confirmed <= began)
+            .map(|(name, _)| name.clone())
+            .collect();
+        gone.iter().filter_map(|name| self.remove(name)).collect()
+    }
+
+    fn remove(&mut self, key: &Name) -> Option<Arc<T>> {
+        let record = self.held.remove(key)?.record;
+        self.ungroup(&record);
+        Some(record)
+    }
+
+    fn ungroup(&mut self, record: &T) {
+        let (namespace, name) = record.place();
+        let group = owned((namespace, record.group()));
+        if let Some(names) = self.groups.get_mut(&group) {
+            names.remove(name);
+            if names.is_empty() {
+                self.groups.remove(&group);
+            }
+        }
+    }
+
+    /// The record of this name.
+    #[must_use]
+    pub fn find(&self, namespace: &str, name: &str) -> Option<Arc<T>> {
+        self.held.get(&owned((namespace, name))).map(|held| Arc::clone(&held.record))
+    }
+
+    /// The records of a group, by name.
+    #[must_use]
+    pub fn group(&self, namespace: &str, group: &str) -> Vec<Arc<T>> {
+        let names = self.groups.get(&owned((namespace, group)));
+        names.into_iter().flatten().filter_map(|name| self.find(namespace, name)).collect()
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// All records.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.held.values().map(|held| &held.record)
+    }
+}
+
+fn owned((a, b): (&str, &str)) -> Name {
+    (a.to_owned(), b.to_owned())
+}
+
+impl Record for PodRecord {
+    fn place(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+    fn group(&self) -> &str {
+        self.budget()
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Record for DeploymentRecord {
+    fn place(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+    fn group(&self) -> &str {
+        self.template.budget.as_deref().unwrap_or_default()
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Record for ReplicaSetRecord {
+    fn place(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+    fn group(&self) -> &str {
+        &self.deployment
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Record for AutoscalerRecord {
+    fn place(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+    fn group(&self) -> &str {
+        &self.target
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Record for DbConnectionBudget {
+    fn place(&self) -> (&str, &str) {
+        let meta = &self.metadata;
+        (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+    }
+    fn group(&self) -> &str {
+        ""
+    }
+    fn version(&self) -> u64 {
+        version(&self.metadata)
+    }
+}
+
+/// Everything that was observed.
+#[derive(Default)]
+pub struct World {
+    /// Budgets.
+    pub budgets: Index<DbConnectionBudget>,
+    /// Labelled pods, grouped by budget.
+    pub pods: Index<PodRecord>,
+    /// Deployments, grouped by the budget of their template.
+    pub deployments: Index<DeploymentRecord>,
+    /// ReplicaSets, grouped by Deployment.
+    pub replica_sets: Index<ReplicaSetRecord>,
+    /// Autoscalers, grouped by the name of their target.
+    pub autoscalers: Index<AutoscalerRecord>,
+}
+
+impl World {
+    /// The budgets that a Deployment takes part in: by its template, and by its older revisions.
+    #[must_use]
+    pub fn budgets_of_deployment(&self, namespace: &str, name: &str) -> BTreeSet<BudgetKey> {
+        let own = self.deployments.find(namespace, name);
+        let own = own.iter().flat_map(|d| [d.template.budget.clone(), d.label.clone()]);
+        let sets = self.replica_sets.group(namespace, name);
+        let sets = sets.iter().map(|set| set.template.budget.clone());
+        own.chain(sets).flatten().map(|budget| BudgetKey::new(namespace, &budget)).collect()
+    }
+
+    /// The Deployment that a pod belongs to.
+    #[must_use]
+    pub fn deployment_of(&self, pod: &PodRecord) -> Option<Arc<ReplicaSetRecord>> {
+        let owner = pod.owner.as_ref().filter(|owner| owner.kind == "ReplicaSet")?;
+        self.replica_sets.find(&pod.namespace, &owner.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Thing {
+        name: &'static str,
+        group: &'static str,
+        version: u64,
+    }
+
+    impl Record for Thing {
+        fn place(&self) -> (&str, &str) {
+            ("n", self.name)
+        }
+        fn group(&self) -> &str {
+            self.group
+        }
+        fn version(&self) -> u64 {
+            self.version
+        }
+    }
+
+    fn thing(name: &'static str, version: u64) -> Thing {
+        Thing { name, group: "g", version }
+    }
+
+    #[test]
+    fn an_older_answer_does_not_turn_the_view_back() {
+        let mut index = Index::default();
+        index.apply(thing("a", 5));
+        assert!(index.apply(thing("a", 4)).is_none());
+        assert_eq!(index.find("n", "a").map(|t| t.version), Some(5));
+    }
+
+    #[test]
+    fn a_list_that_raced_with_a_deletion_does_not_bring_the_object_back() {
+        let mut index = Index::default();
+        index.apply(thing("a", 5));
+        index.delete("n", "a", 6, 0);
+        assert!(index.apply(thing("a", 5)).is_none());
+        assert!(index.is_empty());
+    }
+
+    #[test]
+    fn an_object_made_anew_under_the_same_name_is_seen() {
+        let mut index = Index::default();
+        index.apply(thing("a", 5));
+        index.delete("n", "a", 6, 0);
+        assert_eq!(index.apply(thing("a", 7)), Some(None));
+    }
+
+    #[test]
+    fn a_relist_drops_what_it_did_not_confirm_and_keeps_what_came_meanwhile() {
+        let mut index = Index::default();
+        index.apply(thing("gone", 1));
+        index.apply(thing("stays", 2));
+        index.begin_relist();
+        index.apply(thing("new", 9));
+        index.apply(thing("stays", 2));
+        let gone: Vec<_> = index.end_relist().iter().map(|t| t.name).collect();
+        assert_eq!(gone, ["gone"]);
+        assert_eq!(index.group("n", "g").iter().map(|t| t.name).collect::<Vec<_>>(), ["new", "stays"]);
+    }
+
+    #[test]
+    fn an_object_that_changes_its_group_is_found_in_the_new_one_only() {
+        let mut index = Index::default();
+        index.apply(thing("a", 1));
+        index.apply(Thing { name: "a", group: "h", version: 2 });
+        assert!(index.group("n", "g").is_empty());
+        assert_eq!(index.group("n", "h").len(), 1);
+    }
+}

@@ -1,0 +1,339 @@
+//! The narrow door to the API server: every write and every consistent read of the controller.
+//!
+//! In: plain requests. Out: plain answers. Each call is bounded in time and refused when this process no longer
+//! leads. A simulator stands in for it where faults are to be injected.
+
+use std::future::Future;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Status;
+use kube::runtime::events::{Event, Recorder, Reporter};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+
+use super::lease::Leadership;
+use crate::api::{DbConnectionBudget, names};
+use crate::cluster::pod::{PodRecord, PodView};
+use crate::cluster::world::BudgetKey;
+use crate::telemetry::metrics::Metrics;
+
+/// No request of the controller takes longer.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Pods per page of a list.
+const PAGE: u32 = 250;
+
+/// Why a call brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The object changed or vanished meanwhile, or a precondition failed: look again.
+    #[error("{what}: {why}")]
+    Outdated {
+        /// What was attempted, on which object.
+        what: String,
+        /// The server's answer.
+        why: String,
+    },
+    /// A PodDisruptionBudget refuses an eviction.
+    #[error("{what}: refused by {budget}")]
+    Disruption {
+        /// What was attempted.
+        what: String,
+        /// Which PodDisruptionBudget, as far as the server says.
+        budget: String,
+    },
+    /// This process does not lead any more.
+    #[error("{what}: not the leader any more")]
+    NotLeader {
+        /// What was attempted.
+        what: String,
+    },
+    /// No answer in time.
+    #[error("{what}: no answer within {TIMEOUT:?}")]
+    Timeout {
+        /// What was attempted.
+        what: String,
+    },
+    /// Anything else.
+    #[error("{what}: {source}")]
+    Api {
+        /// What was attempted.
+        what: String,
+        /// The client's error.
+        source: Box<kube::Error>,
+    },
+}
+
+/// The sizes of one grant, as they are written on a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// `pool_size` of each pool.
+    pub pool_size: i32,
+    /// `max_overflow` of each pool.
+    pub max_overflow: i32,
+    /// The whole pod's bill.
+    pub connections: i64,
+}
+
+/// What the controller asks of the API server.
+pub trait Gateway: Send + Sync + 'static {
+    /// The budget as it is now; none when it does not exist.
+    fn budget(
+        &self,
+        key: &BudgetKey,
+    ) -> impl Future<Output = Result<Option<DbConnectionBudget>, GatewayError>> + Send;
+    /// Replaces the status, provided that the object is still at the version that `budget` carries.
+    fn replace_status(
+        &self,
+        budget: &DbConnectionBudget,
+    ) -> impl Future<Output = Result<DbConnectionBudget, GatewayError>> + Send;
+    /// All pods of a budget, by a consistent read.
+    fn pods(&self, key: &BudgetKey) -> impl Future<Output = Result<Vec<PodView>, GatewayError>> + Send;
+    /// One pod as it is now; none when it is gone.
+    fn pod(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<PodView>, GatewayError>> + Send;
+    /// Writes the sizes and takes the gate away, in one write, provided that the pod still bears it.
+    fn grant(
+        &self,
+        pod: &PodRecord,
+        sizes: Sizes,
+    ) -> impl Future<Output = Result<PodView, GatewayError>> + Send;
+    /// Evicts a pod through the Eviction API.
+    fn evict(&self, pod: &PodRecord) -> impl Future<Output = Result<(), GatewayError>> + Send;
+    /// Deletes a pod.
+    fn delete(&self, pod: &PodRecord) -> impl Future<Output = Result<(), GatewayError>> + Send;
+    /// Publishes an event. A lost event is logged, never an error.
+    fn publish(&self, event: Event, about: ObjectReference) -> impl Future<Output = ()> + Send;
+}
+
+/// The real API server.
+pub struct KubeGateway {
+    client: Client,
+    leadership: Leadership,
+    recorder: Recorder,
+    metrics: Metrics,
+}
+
+impl KubeGateway {
+    /// A gateway that writes only while `leadership` holds.
+    #[must_use]
+    pub fn new(client: Client, leadership: Leadership, identity: &str, metrics: Metrics) -> Self {
+        let reporter = Reporter { controller: "poolbudget".into(), instance: Some(identity.into()) };
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { client, leadership, recorder, metrics }
+    }
+
+    fn budgets(&self, namespace: &str) -> Api<DbConnectionBudget> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    fn pods_of(&self, namespace: &str) -> Api<PodView> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    fn lead(&self, what: &str) -> Result<(), GatewayError> {
+        if self.leadership.holds() { Ok(()) } else { Err(GatewayError::NotLeader { what: what.into() }) }
+    }
+
+    async fn bounded<T>(
+        &self,
+        what: String,
+        call: impl Future<Output = Result<T, kube::Error>> + Send,
+    ) -> Result<T, GatewayError> {
+        let error = match tokio::time::timeout(TIMEOUT, call).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => classify(what, error),
+            Err(_) => GatewayError::Timeout { what },
+        };
+        self.metrics.api_error(error.class());
+        Err(error)
+    }
+}
+
+impl GatewayError {
+    /// A closed set of words for the metrics.
+    #[must_use]
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Outdated { .. } => "outdated",
+            Self::Disruption { .. } => "disruption",
+            Self::NotLeader { .. } => "not_leader",
+            Self::Timeout { .. } => "timeout",
+            Self::Api { .. } => "api",
+        }
+    }
+}
+
+fn classify(what: String, error: kube::Error) -> GatewayError {
+    match error {
+        kube::Error::Api(status) if matches!(status.code, 404 | 409 | 410 | 422) => {
+            GatewayError::Outdated { what, why: status.message }
+        }
+        kube::Error::Api(status) if status.code == 429 && is_disruption(&status) => {
+            GatewayError::Disruption { what, budget: disruption_budget(&status) }
+        }
+        source => GatewayError::Api { what, source: Box::new(source) },
+    }
+}
+
+fn is_disruption(status: &Status) -> bool {
+    status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "DisruptionBudget")
+}
+
+/// The server says it in a sentence: "The disruption budget NAME needs 2 healthy pods and has 1 currently".
+fn disruption_budget(status: &Status) -> String {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let named = causes.filter_map(|cause| cause.message.strip_prefix("The disruption budget "));
+    named
+        .filter_map(|rest| rest.split(' ').next())
+        .next()
+        .map_or_else(|| "a PodDisruptionBudget".to_owned(), |name| format!("PodDisruptionBudget {name}"))
+}
+
+fn preconditions(pod: &PodRecord) -> Preconditions {
+    Preconditions { uid: Some(pod.uid.clone()), resource_version: None }
+}
+
+/// The JSON patch of a grant. The tests make it fail on any pod that is not this one, still gated.
+fn grant_patch(pod: &PodRecord, sizes: Sizes) -> serde_json::Value {
+    let gate = format!("/spec/schedulingGates/{}", pod.gate_index);
+    let annotation = |name: &str| format!("/metadata/annotations/{}", name.replace('/', "~1"));
+    let mut patch = vec![
+        json!({"op": "test", "path": "/metadata/uid", "value": pod.uid}),
+        json!({"op": "test", "path": format!("{gate}/name"), "value": names::GATE}),
+        json!({"op": "remove", "path": gate}),
+    ];
+    if !pod.annotated {
+        // An empty map may only be put where none is: pin the version that was seen without one.
+        patch.push(
+            json!({"op": "test", "path": "/metadata/resourceVersion", "value": pod.version.to_string()}),
+        );
+        patch.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+    }
+    for (name, value) in [
+        (names::POOL_SIZE, i64::from(sizes.pool_size)),
+        (names::MAX_OVERFLOW, i64::from(sizes.max_overflow)),
+        (names::CONNECTIONS, sizes.connections),
+    ] {
+        patch.push(json!({"op": "add", "path": annotation(name), "value": value.to_string()}));
+    }
+    serde_json::Value::Array(patch)
+}
+
+impl Gateway for KubeGateway {
+    async fn budget(&self, key: &BudgetKey) -> Result<Option<DbConnectionBudget>, GatewayError> {
+        let api = self.budgets(&key.namespace);
+        self.bounded(format!("read budget {key}"), api.get_opt(&key.name)).await
+    }
+
+    async fn replace_status(&self, budget: &DbConnectionBudget) -> Result<DbConnectionBudget, GatewayError> {
+        let (namespace, name) = (budget.namespace().unwrap_or_default(), budget.name_any());
+        let what = format!("write status of budget {namespace}/{name}");
+        self.lead(&what)?;
+        let api = self.budgets(&namespace);
+        self.bounded(what, api.replace_status(&name, &PostParams::default(), budget)).await
+    }
+
+    async fn pods(&self, key: &BudgetKey) -> Result<Vec<PodView>, GatewayError> {
+        let api = self.pods_of(&key.namespace);
+        let mut pods = Vec::new();
+        let mut params = ListParams::default().labels(&format!("{}={}", names::BUDGET, key.name)).limit(PAGE);
+        loop {
+            let page = self.bounded(format!("list pods of budget {key}"), api.list(&params)).await?;
+            pods.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(pods),
+            }
+        }
+    }
+
+    async fn pod(&self, namespace: &str, name: &str) -> Result<Option<PodView>, GatewayError> {
+        let api = self.pods_of(namespace);
+        self.bounded(format!("read pod {namespace}/{name}"), api.get_opt(name)).await
+    }
+
+    async fn grant(&self, pod: &PodRecord, sizes: Sizes) -> Result<PodView, GatewayError> {
+        let what = format!("grant {} connections to pod {}/{}", sizes.connections, pod.namespace, pod.name);
+        self.lead(&what)?;
+        let api = self.pods_of(&pod.namespace);
+        let patch = serde_json::from_value(grant_patch(pod, sizes)).map_err(|source| GatewayError::Api {
+            what: what.clone(),
+            source: Box::new(kube::Error::SerdeError(source)),
+        })?;
+        let params = PatchParams::default();
+        self.bounded(what, api.patch(&pod.name, &params, &Patch::<()>::Json(patch))).await
+    }
+
+    async fn evict(&self, pod: &PodRecord) -> Result<(), GatewayError> {
+        let what = format!("evict pod {}/{}", pod.namespace, pod.name);
+        self.lead(&what)?;
+        let api = self.pods_of(&pod.namespace);
+        // Written out: the client's own eviction call loses the preconditions (it misspells deleteOptions).
+        let body = json!({
+            "apiVersion": "policy/v1", "kind": "Eviction",
+            "metadata": {"name": pod.name, "namespace": pod.namespace},
+            "deleteOptions": {"preconditions": {"uid": pod.uid}},
+        });
+        let params = PostParams::default();
+        let call = api.create_subresource::<_, serde_json::Value>("eviction", &pod.name, &params, &body);
+        self.bounded(what, call).await.map(|_| ())
+    }
+
+    async fn delete(&self, pod: &PodRecord) -> Result<(), GatewayError> {
+        let what = format!("delete pod {}/{}", pod.namespace, pod.name);
+        self.lead(&what)?;
+        let params = DeleteParams { preconditions: Some(preconditions(pod)), ..DeleteParams::default() };
+        let api = self.pods_of(&pod.namespace);
+        self.bounded(what, api.delete(&pod.name, &params)).await.map(|_| ())
+    }
+
+    async fn publish(&self, event: Event, about: ObjectReference) {
+        let what =
+            format!("publish event {} about {}", event.reason, about.name.as_deref().unwrap_or_default());
+        if self.lead(&what).is_err() {
+            return;
+        }
+        if let Err(error) = self.bounded(what, self.recorder.publish(&event, &about)).await {
+            tracing::warn!(%error, "event lost");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(annotated: bool) -> PodRecord {
+        let mut value = serde_json::json!({
+            "metadata": {"name": "p", "namespace": "n", "uid": "u-1", "resourceVersion": "7",
+                "labels": {"poolbudget.dev/budget": "main"}},
+            "spec": {"containers": [], "schedulingGates": [{"name": "other"}, {"name": "poolbudget.dev/connections"}]},
+        });
+        if annotated {
+            value["metadata"]["annotations"] = serde_json::json!({"a": "b"});
+        }
+        let view: PodView = serde_json::from_value(value).expect("pod");
+        PodRecord::read(&view).expect("record")
+    }
+
+    #[test]
+    fn a_grant_is_one_patch_that_fails_on_any_other_pod() {
+        let sizes = Sizes { pool_size: 2, max_overflow: 3, connections: 5 };
+        let patch = serde_json::to_string_pretty(&grant_patch(&pod(true), sizes)).expect("json");
+        insta::assert_snapshot!(patch);
+    }
+
+    #[test]
+    fn an_empty_annotation_map_is_put_only_where_none_was_seen() {
+        let sizes = Sizes { pool_size: 1, max_overflow: 0, connections: 1 };
+        let patch = grant_patch(&pod(false), sizes);
+        let paths: Vec<_> =
+            patch.as_array().expect("ops").iter().map(|op| op["path"].as_str().expect("path")).collect();
+        assert_eq!(paths[3..5], ["/metadata/resourceVersion", "/metadata/annotations"]);
+    }
+}

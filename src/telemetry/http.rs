@@ -1,0 +1,124 @@
+//! `/livez`, `/readyz`, `/metrics` over plain HTTP.
+//!
+//! In: metrics and what readiness depends on. Out: answers. Unready answers name what is missing.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::metrics::Metrics;
+
+/// What must be there before this process is of use.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness {
+    missing: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Readiness {
+    /// Unready until each of `parts` was reported.
+    #[must_use]
+    pub fn awaiting(parts: &[&'static str]) -> Self {
+        Self { missing: Arc::new(Mutex::new(parts.to_vec())) }
+    }
+
+    /// Reports that a part is there or is not.
+    pub fn set(&self, part: &'static str, there: bool) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        missing.retain(|other| *other != part);
+        if !there {
+            missing.push(part);
+        }
+    }
+
+    fn missing(&self) -> Vec<&'static str> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Serves until `stop`.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub async fn serve(
+    address: SocketAddr,
+    metrics: Metrics,
+    readiness: Readiness,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let listener = TcpListener::bind(address).await?;
+    tracing::info!(address = %listener.local_addr()?, "serving /livez, /readyz, /metrics");
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "connection not accepted");
+                    continue;
+                }
+            },
+            () = stop.cancelled() => return Ok(()),
+        };
+        let (metrics, readiness) = (metrics.clone(), readiness.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let response = answer(request.uri().path(), &metrics, &readiness);
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let connection =
+            http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended");
+            }
+        });
+    }
+}
+
+fn answer(path: &str, metrics: &Metrics, readiness: &Readiness) -> Response<Full<Bytes>> {
+    let (code, kind, body) = match path {
+        "/livez" => (StatusCode::OK, "text/plain", "ok\n".to_owned()),
+        "/readyz" => {
+            let missing = readiness.missing();
+            if missing.is_empty() {
+                (StatusCode::OK, "text/plain", "ok\n".to_owned())
+            } else {
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "text/plain",
+                    format!("waiting for: {}\n", missing.join(", ")),
+                )
+            }
+        }
+        "/metrics" => {
+            (StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", metrics.render())
+        }
+        _ => (StatusCode::NOT_FOUND, "text/plain", "try /livez, /readyz or /metrics\n".to_owned()),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = code;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unready_answer_names_what_is_missing() {
+        let readiness = Readiness::awaiting(&["API server", "watches"]);
+        readiness.set("API server", true);
+        let response = answer("/readyz", &Metrics::default(), &readiness);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        readiness.set("watches", true);
+        assert_eq!(answer("/readyz", &Metrics::default(), &readiness).status(), StatusCode::OK);
+    }
+}

@@ -1,0 +1,209 @@
+//! Metrics. Labels come from closed sets or name a budget; the series of a budget vanish with it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::cluster::world::BudgetKey;
+
+/// Which budget a series is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BudgetLabels {
+    namespace: String,
+    budget: String,
+}
+
+/// Which kind of failure a series counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorLabels {
+    class: &'static str,
+}
+
+/// What is known of one budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BudgetNumbers {
+    /// The limit.
+    pub limit: i64,
+    /// What may be committed.
+    pub usable: i64,
+    /// What is committed.
+    pub committed: i64,
+    /// Pods that wait.
+    pub waiting: i64,
+}
+
+/// All metrics of the process; clones share them.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    limit: Family<BudgetLabels, Gauge>,
+    usable: Family<BudgetLabels, Gauge>,
+    committed: Family<BudgetLabels, Gauge>,
+    waiting: Family<BudgetLabels, Gauge>,
+    grants: Family<BudgetLabels, Counter>,
+    evictions: Family<BudgetLabels, Counter>,
+    grant_latency: Histogram,
+    leader: Gauge,
+    api_errors: Family<ErrorLabels, Counter>,
+    status_writes: Counter<u64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("poolbudget");
+        let metrics = Self {
+            registry: Arc::new(Registry::default()),
+            limit: Family::default(),
+            usable: Family::default(),
+            committed: Family::default(),
+            waiting: Family::default(),
+            grants: Family::default(),
+            evictions: Family::default(),
+            grant_latency: Histogram::new([
+                0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0,
+            ]),
+            leader: Gauge::default(),
+            api_errors: Family::default(),
+            status_writes: Counter::default(),
+        };
+        for class in ["outdated", "disruption", "not_leader", "timeout", "api", "watch"] {
+            drop(metrics.api_errors.get_or_create(&ErrorLabels { class }));
+        }
+        metrics.register(&mut registry);
+        Self { registry: Arc::new(registry), ..metrics }
+    }
+}
+
+impl Metrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("limit_connections", "Connections that the plan allows", self.limit.clone());
+        registry.register("usable_connections", "Connections that may be granted", self.usable.clone());
+        registry.register(
+            "committed_connections",
+            "Connections granted to pods not yet gone",
+            self.committed.clone(),
+        );
+        registry.register("waiting_pods", "Pods that wait at the gate", self.waiting.clone());
+        registry.register("grants", "Pods that were granted", self.grants.clone());
+        registry.register(
+            "evictions",
+            "Pods that were evicted or deleted to make room",
+            self.evictions.clone(),
+        );
+        registry.register_with_unit(
+            "grant_latency",
+            "Time from seeing a pod at the gate to the gate being gone",
+            Unit::Seconds,
+            self.grant_latency.clone(),
+        );
+        registry.register("leader", "1 while this process leads", self.leader.clone());
+        registry.register("api_errors", "Requests that failed, by class", self.api_errors.clone());
+        registry.register("status_writes", "Statuses written", self.status_writes.clone());
+    }
+
+    /// Sets the numbers of a budget.
+    pub fn budget(&self, key: &BudgetKey, numbers: BudgetNumbers) {
+        let labels = labels(key);
+        self.limit.get_or_create(&labels).set(numbers.limit);
+        self.usable.get_or_create(&labels).set(numbers.usable);
+        self.committed.get_or_create(&labels).set(numbers.committed);
+        self.waiting.get_or_create(&labels).set(numbers.waiting);
+        drop(self.grants.get_or_create(&labels));
+        drop(self.evictions.get_or_create(&labels));
+    }
+
+    /// Drops the series of a budget that is gone.
+    pub fn forget(&self, key: &BudgetKey) {
+        let labels = labels(key);
+        for family in [&self.limit, &self.usable, &self.committed, &self.waiting] {
+            family.remove(&labels);
+        }
+        self.grants.remove(&labels);
+        self.evictions.remove(&labels);
+    }
+
+    /// Drops the series of all budgets: another process leads and reports them.
+    pub fn forget_all(&self) {
+        for family in [&self.limit, &self.usable, &self.committed, &self.waiting] {
+            family.clear();
+        }
+        self.grants.clear();
+        self.evictions.clear();
+    }
+
+    /// Counts a grant and how long its pod waited since it was seen.
+    pub fn granted(&self, key: &BudgetKey, latency: Option<Duration>) {
+        self.grants.get_or_create(&labels(key)).inc();
+        if let Some(latency) = latency {
+            self.grant_latency.observe(latency.as_secs_f64());
+        }
+    }
+
+    /// Counts a pod that was sent away to make room.
+    pub fn evicted(&self, key: &BudgetKey) {
+        self.evictions.get_or_create(&labels(key)).inc();
+    }
+
+    /// Says whether this process leads.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// Counts a failed request.
+    pub fn api_error(&self, class: &'static str) {
+        self.api_errors.get_or_create(&ErrorLabels { class }).inc();
+    }
+
+    /// Counts a status write.
+    pub fn status_written(&self) {
+        self.status_writes.inc();
+    }
+
+    /// The text that a scraper reads.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        match encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            Err(error) => format!("# metrics cannot be written: {error}\n"),
+        }
+    }
+}
+
+fn labels(key: &BudgetKey) -> BudgetLabels {
+    BudgetLabels { namespace: key.namespace.clone(), budget: key.name.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_exist_at_zero_from_the_start() {
+        let text = Metrics::default().render();
+        assert!(text.contains("poolbudget_api_errors_total{class=\"watch\"} 0"), "{text}");
+        assert!(text.contains("poolbudget_leader 0"), "{text}");
+    }
+
+    #[test]
+    fn the_series_of_a_budget_vanish_with_it() {
+        let metrics = Metrics::default();
+        let key = BudgetKey::new("shop", "main");
+        metrics.budget(&key, BudgetNumbers { limit: 15, usable: 13, committed: 12, waiting: 1 });
+        assert!(
+            metrics
+                .render()
+                .contains("poolbudget_committed_connections{namespace=\"shop\",budget=\"main\"} 12")
+        );
+        metrics.forget(&key);
+        assert!(!metrics.render().contains("budget=\"main\""));
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! In: a labelled pod. Out: a [`PodRecord`]. Everything else of the pod is dropped while parsing.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -68,12 +68,16 @@ pub struct PodStatusView {
 
 /// A condition.
 #[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct ConditionView {
     /// Its type.
     #[serde(rename = "type")]
     pub type_: String,
     /// True, False, Unknown.
     pub status: String,
+    /// Since when.
+    #[serde(default)]
+    pub last_transition_time: Option<Time>,
 }
 
 /// The state of a container.
@@ -144,6 +148,8 @@ pub struct PodRecord {
     pub running: bool,
     /// Whether it is Ready.
     pub ready: bool,
+    /// When it was bound to a node, seconds.
+    pub scheduled: Option<i64>,
     /// The grant that it bears.
     pub grant: Option<GrantNote>,
     /// What its app says.
@@ -177,6 +183,7 @@ impl PodRecord {
             ended: phase_over || (terminating && all_terminated),
             running: states().any(|status| status.state.running.is_some()),
             ready: pod.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
+            scheduled: scheduled(&pod.status.conditions),
             grant: grant_note(meta),
             app,
         })
@@ -224,6 +231,11 @@ pub fn version(meta: &ObjectMeta) -> u64 {
 pub fn controller(meta: &ObjectMeta) -> Option<Owner> {
     let owner = meta.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))?;
     Some(Owner { kind: owner.kind.clone(), name: owner.name.clone() })
+}
+
+fn scheduled(conditions: &[ConditionView]) -> Option<i64> {
+    let bound = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "True")?;
+    bound.last_transition_time.as_ref().map(|time| time.0.as_second())
 }
 
 /// The grant annotations; pool_size 0 would mean unlimited, so such a note is none.

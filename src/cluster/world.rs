@@ -79,18 +79,18 @@ impl<T> Default for Index<T> {
 }
 
 impl<T: Record + PartialEq> Index<T> {
-    /// Takes a record in unless a newer one is known. Gives back the record that it replaced; the outer
-    /// option is none when nothing changed.
-    pub fn apply(&mut self, record: T) -> Option<Option<Arc<T>>> {
+    /// Takes a record in unless a newer one is known. Gives back the record and the one that it replaced, or
+    /// nothing when it brought nothing new.
+    pub fn apply(&mut self, record: T) -> Vec<Arc<T>> {
         self.step += 1;
         let name = owned(record.place());
         if self.tombstones.get(&name).is_some_and(|(version, _)| record.version() <= *version) {
-            return None;
+            return Vec::new();
         }
         if let Some(held) = self.held.get_mut(&name) {
             held.confirmed = self.step;
             if held.record.version() >= record.version() {
-                return None;
+                return Vec::new();
             }
         }
         self.tombstones.remove(&name);
@@ -103,7 +103,7 @@ impl<T: Record + PartialEq> Index<T> {
             }
             self.groups.entry((name.0, record.group().to_owned())).or_default().insert(name.1);
         }
-        Some(old)
+        old.into_iter().chain([record]).collect()
     }
 
     /// Forgets a record. `version` is that of the deletion.
@@ -260,6 +260,9 @@ pub struct World {
     pub replica_sets: Index<ReplicaSetRecord>,
     /// Autoscalers, grouped by the name of their target.
     pub autoscalers: Index<AutoscalerRecord>,
+    /// Budgets for which an eviction was refused; a change of a PodDisruptionBudget concerns them.
+    pub blocked: BTreeSet<BudgetKey>,
+    vanished: HashMap<BudgetKey, Vec<Arc<PodRecord>>>,
 }
 
 impl World {
@@ -273,7 +276,21 @@ impl World {
         own.chain(sets).flatten().map(|budget| BudgetKey::new(namespace, &budget)).collect()
     }
 
-    /// The Deployment that a pod belongs to.
+    /// Notes a pod that is gone while containers of it were last seen running: force-deleted, or on a lost
+    /// node. What it held may still be open.
+    pub fn note_vanished(&mut self, last: &PodRecord) {
+        if last.running && !last.ended && last.hold().is_grant() {
+            let key = BudgetKey::new(&last.namespace, last.budget());
+            self.vanished.entry(key).or_default().push(Arc::new(last.clone()));
+        }
+    }
+
+    /// Takes over the pods noted for a budget.
+    pub fn take_vanished(&mut self, key: &BudgetKey) -> Vec<Arc<PodRecord>> {
+        self.vanished.remove(key).unwrap_or_default()
+    }
+
+    /// The ReplicaSet, and so the Deployment, that a pod belongs to.
     #[must_use]
     pub fn deployment_of(&self, pod: &PodRecord) -> Option<Arc<ReplicaSetRecord>> {
         let owner = pod.owner.as_ref().filter(|owner| owner.kind == "ReplicaSet")?;
@@ -312,7 +329,7 @@ mod tests {
     fn an_older_answer_does_not_turn_the_view_back() {
         let mut index = Index::default();
         index.apply(thing("a", 5));
-        assert!(index.apply(thing("a", 4)).is_none());
+        assert!(index.apply(thing("a", 4)).is_empty());
         assert_eq!(index.find("n", "a").map(|t| t.version), Some(5));
     }
 
@@ -321,7 +338,7 @@ mod tests {
         let mut index = Index::default();
         index.apply(thing("a", 5));
         index.delete("n", "a", 6, 0);
-        assert!(index.apply(thing("a", 5)).is_none());
+        assert!(index.apply(thing("a", 5)).is_empty());
         assert!(index.is_empty());
     }
 
@@ -330,7 +347,7 @@ mod tests {
         let mut index = Index::default();
         index.apply(thing("a", 5));
         index.delete("n", "a", 6, 0);
-        assert_eq!(index.apply(thing("a", 7)), Some(None));
+        assert_eq!(index.apply(thing("a", 7)).len(), 1);
     }
 
     #[test]

@@ -1,4 +1,152 @@
-//! The leader: observe, plan, grant, make room, report.
+//! The controller: one leader observes, plans, grants, makes room and reports.
+//!
+//! In: a client and settings. Out: the protocol of `docs/protocol.md`, carried out. The order of the steps is in
+//! [`reconcile`]; what is decided is decided in `budget`.
 
+pub mod dispatch;
+pub mod evict;
 pub mod gateway;
+pub mod grant;
 pub mod lease;
+pub mod memory;
+pub mod notice;
+pub mod observe;
+pub mod reconcile;
+pub mod report;
+pub mod takeover;
+pub mod verdict;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::jiff::Timestamp;
+use kube::{Api, Client};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::telemetry::http::Readiness;
+use crate::telemetry::metrics::Metrics;
+use dispatch::Requests;
+use gateway::KubeGateway;
+use lease::{Elector, Leadership};
+use observe::Observed;
+use reconcile::Leader;
+
+/// Budgets that are worked on at the same time.
+const CONCURRENCY: usize = 8;
+/// After the first signal, work that runs may take so long to end.
+const DRAIN: Duration = Duration::from_secs(15);
+/// How often what is gone is forgotten.
+const TIDY: Duration = Duration::from_secs(60);
+
+/// A readiness part: the API server has answered.
+pub const API_SERVER: &str = "an answer of the API server";
+/// A readiness part: the leader has listed everything.
+pub const CACHES: &str = "the first list of all watches";
+
+/// Who this process is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Namespace of the Lease.
+    pub namespace: String,
+    /// Name of the Lease.
+    pub lease: String,
+    /// This process, unique among the replicas.
+    pub name: String,
+}
+
+/// Strives for the Lease and leads while it has it, until `stop`.
+pub async fn run(client: Client, identity: Identity, metrics: Metrics, readiness: Readiness, stop: CancellationToken) {
+    let leadership = Leadership::default();
+    let (state, mut leads) = watch::channel(false);
+    let (reached, mut answered) = watch::channel(false);
+    let leases: Api<Lease> = Api::namespaced(client.clone(), &identity.namespace);
+    let elector = Elector::new(leases, &identity.lease, &identity.name);
+    let resign = CancellationToken::new();
+    let election = tokio::spawn(elector.run(leadership.clone(), state, reached, resign.clone()));
+    let ready = readiness.clone();
+    let answers = tokio::spawn(async move {
+        loop {
+            ready.set(API_SERVER, *answered.borrow_and_update());
+            if answered.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            changed = leads.wait_for(|leads| *leads) => if changed.is_err() { break },
+        }
+        metrics.leads(true);
+        tracing::info!(identity = identity.name, "leading");
+        let gateway = KubeGateway::new(client.clone(), leadership.clone(), &identity.name, metrics.clone());
+        let until = end_of(stop.clone(), leads.clone());
+        lead(client.clone(), gateway, &metrics, &readiness, until).await;
+        metrics.leads(false);
+        metrics.forget_all();
+        tracing::info!(identity = identity.name, "not leading any more");
+    }
+    // Only now: a Lease given up earlier would let a successor start while work still runs here.
+    resign.cancel();
+    let _ = election.await;
+    answers.abort();
+}
+
+/// Ends when this process is to stop or has lost the Lease.
+async fn end_of(stop: CancellationToken, mut leads: watch::Receiver<bool>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = leads.wait_for(|leads| !*leads) => {}
+    }
+}
+
+/// One term: watch everything, work on every budget that something happens to.
+async fn lead(
+    client: Client,
+    gateway: KubeGateway,
+    metrics: &Metrics,
+    readiness: &Readiness,
+    until: impl Future<Output = ()>,
+) {
+    let observed = Observed::default();
+    let (requests, queue) = Requests::channel();
+    let mut watches = observe::watch_all(&client, &observed, &requests, metrics);
+    let over = CancellationToken::new();
+    let leader = Arc::new(Leader::new(gateway, observed, metrics.clone(), Timestamp::now));
+    let work = {
+        let (leader, over) = (Arc::clone(&leader), over.clone());
+        async move {
+            tokio::select! {
+                () = over.cancelled() => return,
+                () = watches.synced() => {}
+            }
+            readiness.set(CACHES, true);
+            let tidying = Arc::clone(&leader);
+            let tidy = tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(TIDY).await;
+                    tidying.tidy();
+                }
+            });
+            let look = move |key| {
+                let leader = Arc::clone(&leader);
+                async move { leader.look(key).await }
+            };
+            dispatch::dispatch(queue, CONCURRENCY, over, look).await;
+            tidy.abort();
+        }
+    };
+    tokio::pin!(work);
+    tokio::select! {
+        () = &mut work => return,
+        () = until => over.cancel(),
+    }
+    if tokio::time::timeout(DRAIN, work).await.is_err() {
+        tracing::warn!("work did not end in time; what was recorded is finished by the next leader");
+    }
+    readiness.set(CACHES, true);
+}

@@ -1,0 +1,80 @@
+//! Making room in the cluster: ends at most one of the pods that a decision names.
+//!
+//! In: a decision's candidates, best first. Out: one pod less, or the name of what refuses it.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::runtime::events::EventType;
+
+use super::gateway::{Gateway, GatewayError};
+use super::memory::{Memory, Refused};
+use super::notice;
+use super::reconcile::{Leader, View};
+use crate::budget::room::Cause;
+use crate::cluster::pod::PodRecord;
+use crate::cluster::world::BudgetKey;
+
+/// Candidates tried per decision.
+const TRIES: usize = 4;
+/// After a refusal no eviction is tried for so long, unless a PodDisruptionBudget changes.
+const PAUSE: SignedDuration = SignedDuration::from_secs(5);
+
+/// Ends the first candidate that the cluster lets go. True when one was ended.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn make_room<G: Gateway>(
+    leader: &Leader<G>,
+    key: &BudgetKey,
+    view: &View,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Result<bool, GatewayError> {
+    let candidates = &view.decision.room.candidates;
+    if candidates.is_empty() {
+        leader.observed.world().blocked.remove(key);
+        memory.refused = None;
+        return Ok(false);
+    }
+    if memory.refused.as_ref().is_some_and(|refused| now < refused.until) {
+        return Ok(false);
+    }
+    for candidate in candidates.iter().take(TRIES) {
+        let Some(pod) = view.scene.pods.get(candidate.pod) else { continue };
+        match end(leader, pod, candidate.cause).await {
+            Ok(()) => {
+                memory.refused = None;
+                leader.refresh_pod(pod).await?;
+                tell(leader, key, pod, candidate.cause).await;
+                return Ok(true);
+            }
+            Err(GatewayError::Disruption { budget, .. }) => {
+                leader.observed.world().blocked.insert(key.clone());
+                memory.refused = Some(Refused { by: budget, until: now.saturating_add(PAUSE).unwrap_or(now) });
+            }
+            Err(GatewayError::Outdated { .. }) => leader.refresh_pod(pod).await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+async fn end<G: Gateway>(leader: &Leader<G>, pod: &PodRecord, cause: Cause) -> Result<(), GatewayError> {
+    match cause {
+        Cause::Superseded => leader.gateway.delete(pod).await,
+        Cause::Escaped | Cause::Oversize | Cause::Surplus => leader.gateway.evict(pod).await,
+    }
+}
+
+async fn tell<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, pod: &PodRecord, cause: Cause) {
+    let why = match cause {
+        Cause::Superseded => "it is not ready, of an older revision, and a newer pod of its workload needs the room",
+        Cause::Escaped => "it holds connections without a grant, and its successor will not",
+        Cause::Oversize => "it holds more than its workload's share, and another pod needs the room",
+        Cause::Surplus => "its workload has more pods than the budget can carry",
+    };
+    leader.metrics.evicted(key);
+    tracing::info!(budget = %key, pod = pod.name, why, "pod ended to make room");
+    let note = format!("ended to make room in budget {}: {why}", key.name);
+    let event = notice::event(EventType::Normal, "MadeRoom", "Evict", &note);
+    leader.gateway.publish(event, notice::about_pod(pod)).await;
+}

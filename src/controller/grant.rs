@@ -1,0 +1,97 @@
+//! The grant transaction (protocol §5): record the batch in the status, by compare-and-swap → patch the pods. A crash at
+//! any point leaves an over-count at worst.
+//!
+//! In: a decision. Out: pods without gate, or grants in flight that are sent again next time.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::{StreamExt, stream};
+
+use super::gateway::{Gateway, GatewayError, Sizes};
+use super::reconcile::{Leader, View};
+use crate::api::GrantInFlight;
+use crate::budget::amount::Connections;
+use crate::budget::split::Split;
+use crate::cluster::pod::PodRecord;
+use crate::cluster::world::BudgetKey;
+
+/// Patches sent at the same time for one budget.
+const PARALLEL: usize = 16;
+
+/// The grants of a decision, as they are recorded.
+#[must_use]
+pub fn batch(view: &View, overflow_ratio: u32) -> Vec<GrantInFlight> {
+    let grants = &view.decision.grants.granted;
+    grants.iter().filter_map(|grant| entry(view, grant.pod, grant.size, grant.bill, overflow_ratio)).collect()
+}
+
+fn entry(view: &View, pod: usize, size: Connections, bill: Connections, ratio: u32) -> Option<GrantInFlight> {
+    let record = view.scene.pods.get(pod)?;
+    let workload = view.scene.situation.pods.get(pod)?.workload?;
+    let split = Split::of(size, ratio);
+    Some(GrantInFlight {
+        uid: record.uid.clone(),
+        pod: record.name.clone(),
+        workload: format!("Deployment/{}", view.scene.workloads.get(workload)?.name),
+        // A size that does not fit a column of the status cannot be granted; the schema's bounds keep it away.
+        pool_size: i32::try_from(split.pool_size.get()).ok()?,
+        max_overflow: i32::try_from(split.max_overflow.get()).ok()?,
+        connections: i64::try_from(bill.get()).ok()?,
+    })
+}
+
+/// The entries in flight whose pod was not yet seen without its gate and is not gone.
+#[must_use]
+pub fn unseen(view: &View, grants: &[GrantInFlight]) -> Vec<GrantInFlight> {
+    let gated: HashSet<&str> =
+        view.scene.pods.iter().filter(|pod| pod.gated).map(|pod| pod.uid.as_str()).collect();
+    grants.iter().filter(|grant| gated.contains(grant.uid.as_str())).cloned().collect()
+}
+
+/// Patches the pods of `grants`. Ok when each is granted or gone; the first error otherwise.
+///
+/// # Errors
+/// When the API server did not answer for some; their entries stay and are sent again.
+pub async fn send<G: Gateway>(
+    leader: &Leader<G>,
+    key: &BudgetKey,
+    view: &View,
+    grants: &[GrantInFlight],
+) -> Result<(), GatewayError> {
+    let pods: HashMap<&str, &PodRecord> =
+        view.scene.pods.iter().map(|pod| (pod.uid.as_str(), pod.as_ref())).collect();
+    let mut calls = Vec::with_capacity(grants.len());
+    for grant in grants {
+        if let Some(pod) = pods.get(grant.uid.as_str()) {
+            calls.push(send_one(leader, key, pod, grant));
+        }
+    }
+    let outcomes: Vec<Result<(), GatewayError>> = stream::iter(calls).buffer_unordered(PARALLEL).collect().await;
+    outcomes.into_iter().collect()
+}
+
+async fn send_one<G: Gateway>(
+    leader: &Leader<G>,
+    key: &BudgetKey,
+    pod: &PodRecord,
+    grant: &GrantInFlight,
+) -> Result<(), GatewayError> {
+    let sizes =
+        Sizes { pool_size: grant.pool_size, max_overflow: grant.max_overflow, connections: grant.connections };
+    match leader.gateway.grant(pod, sizes).await {
+        Ok(granted) => {
+            leader.see_pod(&granted);
+            let latency = leader.arrivals.taken(&pod.uid);
+            leader.metrics.granted(key, latency);
+            tracing::info!(
+                budget = %key, pod = pod.name, workload = grant.workload,
+                pool_size = grant.pool_size, max_overflow = grant.max_overflow, connections = grant.connections,
+                "granted"
+            );
+            Ok(())
+        }
+        // The pod is not what it was: granted before, gone, or changed. Look at it.
+        Err(GatewayError::Outdated { .. }) => leader.refresh_pod(pod).await,
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,147 @@
+//! Events: on waiting pods (why they wait) and on budgets (what changed), one per transition.
+//!
+//! In: a view, what was said before. Out: events.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Resource;
+use kube::runtime::events::{Event, EventType};
+
+use super::gateway::Gateway;
+use super::memory::Memory;
+use super::reconcile::{Leader, View};
+use crate::api::{DbConnectionBudget, conditions, names};
+use crate::budget::grant::Refusal;
+use crate::cluster::pod::PodRecord;
+use crate::cluster::world::BudgetKey;
+
+/// A pod that is granted sooner than this, in seconds, need not be told why it waits.
+const SOON: u64 = 2;
+
+/// An event. The API server takes at most 1 kB of note.
+#[must_use]
+pub fn event(type_: EventType, reason: &str, action: &str, note: &str) -> Event {
+    let note: String = note.chars().take(1000).collect();
+    Event { type_, reason: reason.into(), note: Some(note), action: action.into(), secondary: None }
+}
+
+/// A reference to a pod.
+#[must_use]
+pub fn about_pod(pod: &PodRecord) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".into()),
+        kind: Some("Pod".into()),
+        name: Some(pod.name.clone()),
+        namespace: Some(pod.namespace.clone()),
+        uid: Some(pod.uid.clone()),
+        ..ObjectReference::default()
+    }
+}
+
+/// Why a pod waits: a reason for machines and a sentence for people.
+#[must_use]
+pub fn why_it_waits(view: &View, pod: usize, refusal: Refusal) -> (&'static str, String) {
+    let key = &view.key;
+    let usable = view.decision.usable;
+    let committed = view.decision.ledger.committed;
+    if let Some(why) = &view.refusal {
+        return ("BudgetNotAccepted", format!("budget {} gives no sizes: {why}", key.name));
+    }
+    if let Some(Err(why)) = view.scene.pods.get(pod).map(|record| &record.app.instances) {
+        return ("BadAnnotation", format!("no size can be given: {why}"));
+    }
+    match refusal {
+        Refusal::NoWorkload => ("UnsupportedOwner", unsupported_owner(view, pod)),
+        Refusal::NoSlot => (
+            "NoSlot",
+            format!("its workload has all the pods that budget {} can carry; it waits for one of them to go", key.name),
+        ),
+        Refusal::NoRoom { missing } if view.decision.room.draining => (
+            "Draining",
+            format!(
+                "{missing} connections are missing; {} draining pods still hold {} of {usable}",
+                view.decision.ledger.draining_pods, view.decision.ledger.draining
+            ),
+        ),
+        Refusal::NoRoom { missing } => {
+            ("NoRoom", format!("{missing} connections are missing: {committed} of {usable} are committed"))
+        }
+        Refusal::Behind => ("Behind", format!("an older pod of budget {} is served first", key.name)),
+    }
+}
+
+fn unsupported_owner(view: &View, pod: usize) -> String {
+    match view.scene.pods.get(pod).and_then(|record| record.owner.as_ref()) {
+        Some(owner) if owner.kind == "ReplicaSet" => {
+            format!("its ReplicaSet {} or the Deployment of it is not known yet", owner.name)
+        }
+        Some(owner) => format!("pods of a {} are not governed by this version (only Deployments)", owner.kind),
+        None => "a pod without a Deployment is not governed by this version".into(),
+    }
+}
+
+/// Tells each waiting pod why it waits, when that is new.
+pub async fn tell_pods<G: Gateway>(leader: &Leader<G>, view: &View, memory: &mut Memory) {
+    let waiting: std::collections::HashSet<&str> =
+        view.decision.grants.refused.iter().filter_map(|(pod, _)| Some(view.scene.pods.get(*pod)?.uid.as_str())).collect();
+    memory.told.retain(|uid, _| waiting.contains(uid.as_str()));
+    for (pod, refusal) in &view.decision.grants.refused {
+        let (Some(record), Some(core)) = (view.scene.pods.get(*pod), view.scene.situation.pods.get(*pod)) else {
+            continue;
+        };
+        let (reason, note) = why_it_waits(view, *pod, *refusal);
+        if core.age < SOON || memory.told.get(&record.uid) == Some(&reason) {
+            continue;
+        }
+        memory.told.insert(record.uid.clone(), reason);
+        leader.gateway.publish(event(EventType::Normal, reason, "Wait", &note), about_pod(record)).await;
+    }
+}
+
+/// Tells each pod that waits for a budget that does not exist.
+pub async fn tell_stranded<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, memory: &mut Memory) -> usize {
+    let pods = leader.observed.world().pods.group(&key.namespace, &key.name);
+    let waiting: Vec<_> = pods.iter().filter(|pod| pod.gated && !pod.terminating).collect();
+    for pod in &waiting {
+        if memory.told.insert(pod.uid.clone(), "BudgetNotFound") == Some("BudgetNotFound") {
+            continue;
+        }
+        let note = format!(
+            "its label {} names the DbConnectionBudget {}, which does not exist in namespace {}; it waits until it does",
+            names::BUDGET,
+            key.name,
+            key.namespace
+        );
+        tracing::info!(budget = %key, pod = pod.name, "pod waits for a budget that does not exist");
+        leader.gateway.publish(event(EventType::Warning, "BudgetNotFound", "Wait", &note), about_pod(pod)).await;
+    }
+    waiting.len()
+}
+
+/// Publishes what changed between two sets of conditions.
+pub async fn tell_budget<G: Gateway>(leader: &Leader<G>, budget: &DbConnectionBudget, old: &[Condition]) {
+    let new = budget.status.iter().flat_map(|status| &status.conditions);
+    for condition in new.filter(|condition| is_news(condition, old)) {
+        let good = is_good(condition);
+        let kind = if good { EventType::Normal } else { EventType::Warning };
+        let note = format!("{}={}: {}", condition.type_, condition.status, condition.message);
+        leader.gateway.publish(event(kind, &condition.reason, "Report", &note), budget.object_ref(&())).await;
+    }
+}
+
+fn is_news(condition: &Condition, old: &[Condition]) -> bool {
+    match old.iter().find(|before| before.type_ == condition.type_) {
+        Some(before) => before.status != condition.status,
+        None => !is_good(condition) && condition.type_ != conditions::LIMIT_CONFIRMED,
+    }
+}
+
+/// Settled comes and goes with every scale event and is nobody's fault.
+fn is_good(condition: &Condition) -> bool {
+    let wanted = match condition.type_.as_str() {
+        conditions::BLOCKED | conditions::FOREIGN_PODS => "False",
+        conditions::SETTLED => return true,
+        _ => "True",
+    };
+    condition.status == wanted
+}

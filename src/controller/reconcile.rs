@@ -1,0 +1,292 @@
+//! One look at one budget: take over → observe and decide → grant → make room → report.
+//!
+//! In: the key of a budget. Out: grants, at most one pod ended, a status that says how it is, and when to look again.
+//! The arithmetic is in `budget`, the reading of objects in `cluster`; here is the order of the steps.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::dispatch::Next;
+use super::gateway::{Gateway, GatewayError};
+use super::memory::Memory;
+use super::observe::Observed;
+use super::{evict, grant, notice, report, takeover};
+use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined};
+use crate::budget::amount::Connections;
+use crate::budget::decide::{Decision, decide};
+use crate::budget::limit::Limit;
+use crate::budget::room::Room;
+use crate::cluster::pod::{PodRecord, PodView};
+use crate::cluster::scene::{Scene, scene};
+use crate::cluster::spec::{self, Unsupported};
+use crate::cluster::world::BudgetKey;
+use crate::telemetry::metrics::Metrics;
+
+/// While somebody waits, time alone can change the answer: look again this often.
+const TICK: Duration = Duration::from_secs(5);
+/// Statuses that record no grant are gathered for this long.
+const GATHER: SignedDuration = SignedDuration::from_millis(500);
+/// A look without any cause, against an event that never came.
+const PATROL: Duration = Duration::from_secs(300);
+/// How long a pod counts that vanished while containers of it were last seen running.
+const QUARANTINE: SignedDuration = SignedDuration::from_secs(120);
+
+/// The leader's parts.
+pub struct Leader<G> {
+    /// The door to the API server.
+    pub gateway: G,
+    /// What the watches have seen.
+    pub observed: Observed,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// When gated pods were first seen.
+    pub arrivals: Arrivals,
+    /// The clock.
+    pub clock: fn() -> Timestamp,
+    memories: Mutex<HashMap<BudgetKey, Arc<AsyncMutex<Memory>>>>,
+}
+
+/// When gated pods were first seen, for the latency of grants.
+#[derive(Debug, Default)]
+pub struct Arrivals(Mutex<HashMap<String, Instant>>);
+
+impl Arrivals {
+    fn note(&self, pods: &[Arc<PodRecord>]) {
+        let mut arrivals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for pod in pods.iter().filter(|pod| pod.gated) {
+            arrivals.entry(pod.uid.clone()).or_insert_with(Instant::now);
+        }
+    }
+
+    /// How long ago a pod was first seen; it is forgotten.
+    pub fn taken(&self, uid: &str) -> Option<Duration> {
+        let mut arrivals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        arrivals.remove(uid).map(|arrived| arrived.elapsed())
+    }
+
+    fn keep(&self, alive: impl Fn(&str) -> bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| alive(uid));
+    }
+}
+
+/// What was seen and decided in one look.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The budget's key.
+    pub key: BudgetKey,
+    /// Its limit.
+    pub limit: Option<Limit>,
+    /// Why it gives no sizes at all.
+    pub refusal: Option<String>,
+    /// What its spec asks for that is not implemented.
+    pub unsupported: Unsupported,
+    /// What it governs.
+    pub scene: Scene,
+    /// What is to be done.
+    pub decision: Decision,
+}
+
+impl<G: Gateway> Leader<G> {
+    /// A leader that has seen nothing yet.
+    #[must_use]
+    pub fn new(gateway: G, observed: Observed, metrics: Metrics, clock: fn() -> Timestamp) -> Self {
+        Self { gateway, observed, metrics, arrivals: Arrivals::default(), clock, memories: Mutex::default() }
+    }
+
+    /// Looks at a budget, and turns failures into a later look.
+    pub async fn look(&self, key: BudgetKey) -> Next {
+        match self.reconcile(&key).await {
+            Ok(next) => next,
+            Err(error @ (GatewayError::Outdated { .. } | GatewayError::NotLeader { .. })) => {
+                tracing::debug!(budget = %key, %error, "looking again");
+                Next::Backoff
+            }
+            Err(error) => {
+                tracing::warn!(budget = %key, %error, "looking again");
+                Next::Backoff
+            }
+        }
+    }
+
+    async fn reconcile(&self, key: &BudgetKey) -> Result<Next, GatewayError> {
+        let memory = self.memory(key);
+        let mut memory = memory.lock().await;
+        let seen = self.observed.world().budgets.find(&key.namespace, &key.name);
+        let Some(seen) = seen else { return Ok(self.absent(key, &mut memory).await) };
+        if !takeover::take_over(self, key, &seen, &mut memory).await? {
+            return Ok(self.absent(key, &mut memory).await);
+        }
+        let now = (self.clock)();
+        let Some(held) = memory.held.clone() else { return Ok(Next::Backoff) };
+        let (view, status) = self.view(key, &held, &mut memory, now);
+        self.arrivals.note(&view.scene.pods);
+
+        let mut grants = grant::unseen(&view, &status.grants);
+        let fresh = grant::batch(&view, held.spec.sizing.overflow_ratio);
+        grants.extend(fresh.iter().cloned());
+        let new = report::status(&view, &held, &status, grants.clone(), memory.refused.as_ref(), now);
+        let wait = self.write(&mut memory, new, fresh.is_empty(), now).await?;
+        grant::send(self, key, &view, &grants).await?;
+
+        let ended = evict::make_room(self, key, &view, &mut memory, now).await?;
+        notice::tell_pods(self, &view, &mut memory).await;
+        Ok(next_look(&view, wait, !grants.is_empty() || ended))
+    }
+
+    /// The budget as it is now: the decision, and the status with what vanished and expired since.
+    fn view(
+        &self,
+        key: &BudgetKey,
+        held: &DbConnectionBudget,
+        memory: &mut Memory,
+        now: Timestamp,
+    ) -> (View, DbConnectionBudgetStatus) {
+        let mut world = self.observed.world();
+        let mut status = memory.status();
+        quarantine(&mut status.quarantine, &world.take_vanished(key), now);
+        if let Some(held) = &mut memory.held {
+            held.status = Some(status.clone());
+        }
+        let limit = spec::limit(&held.spec);
+        let unsupported = spec::unsupported(&held.spec);
+        let refusal = unsupported.mode.clone().or_else(|| limit.as_ref().err().map(ToString::to_string));
+        let available = limit.as_ref().map_or(Connections::ZERO, |limit| {
+            limit.connections.minus(Connections::new(u64::from(held.spec.reserved)))
+        });
+        let available = if refusal.is_some() { Connections::ZERO } else { available };
+        let scene = scene(&world, key, &held.spec, &status, available, now);
+        drop(world);
+        let mut decision = decide(&scene.situation);
+        if refusal.is_some() {
+            // Nothing is known to be too much: nobody is sent away either.
+            decision.room = Room::default();
+        }
+        (View { key: key.clone(), limit: limit.ok(), refusal, unsupported, scene, decision }, status)
+    }
+
+    /// Writes the status when it changed. A status without fresh grants may wait, so that several changes make one
+    /// write; the time it should wait comes back.
+    async fn write(
+        &self,
+        memory: &mut Memory,
+        status: DbConnectionBudgetStatus,
+        may_wait: bool,
+        now: Timestamp,
+    ) -> Result<Option<Duration>, GatewayError> {
+        let Some(held) = memory.held.clone() else { return Ok(None) };
+        if !report::differs(held.status.as_ref(), &status) {
+            return Ok(None);
+        }
+        let since = memory.written.map_or(GATHER, |written| now.duration_since(written));
+        if may_wait && since < GATHER && since >= SignedDuration::ZERO {
+            return Ok(Some((GATHER - since).unsigned_abs()));
+        }
+        let budget = DbConnectionBudget { status: Some(status), ..held.clone() };
+        let written = match self.gateway.replace_status(&budget).await {
+            Ok(written) => written,
+            Err(error) => {
+                self.refresh_budget(&held).await?;
+                return Err(error);
+            }
+        };
+        self.metrics.status_written();
+        self.observed.world().budgets.apply(written.clone());
+        memory.written = Some(now);
+        let old = std::mem::replace(&mut memory.held, Some(written.clone()));
+        let old = old.and_then(|budget| budget.status).unwrap_or_default();
+        notice::tell_budget(self, &written, &old.conditions).await;
+        Ok(None)
+    }
+
+    /// What is to be said of a key without a budget.
+    async fn absent(&self, key: &BudgetKey, memory: &mut Memory) -> Next {
+        memory.let_go();
+        self.metrics.forget(key);
+        if notice::tell_stranded(self, key, memory).await > 0 {
+            return Next::OnRequest;
+        }
+        if memory.orphans.is_empty() {
+            self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        }
+        Next::OnRequest
+    }
+
+    fn memory(&self, key: &BudgetKey) -> Arc<AsyncMutex<Memory>> {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(memories.entry(key.clone()).or_default())
+    }
+
+    /// Takes the answer of a write into the world, without waiting for the watch.
+    pub fn see_pod(&self, pod: &PodView) {
+        if let Some(record) = PodRecord::read(pod) {
+            self.observed.world().pods.apply(record);
+        }
+    }
+
+    /// Reads a pod again that was not as it had been seen.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn refresh_pod(&self, pod: &PodRecord) -> Result<(), GatewayError> {
+        match self.gateway.pod(&pod.namespace, &pod.name).await? {
+            Some(fresh) if fresh.metadata.uid.as_ref() == Some(&pod.uid) => self.see_pod(&fresh),
+            _ => {
+                let seconds = u64::try_from((self.clock)().as_second()).unwrap_or(0);
+                self.observed.world().pods.delete(&pod.namespace, &pod.name, pod.version, seconds);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a budget again whose status could not be written.
+    async fn refresh_budget(&self, held: &DbConnectionBudget) -> Result<(), GatewayError> {
+        let (namespace, name) = (held.metadata.namespace.as_deref(), held.metadata.name.as_deref());
+        let key = BudgetKey::new(namespace.unwrap_or_default(), name.unwrap_or_default());
+        if let Some(fresh) = self.gateway.budget(&key).await? {
+            self.observed.world().budgets.apply(fresh);
+        }
+        Ok(())
+    }
+
+    /// Forgets pods that are gone.
+    pub fn tidy(&self) {
+        let world = self.observed.world();
+        let alive: std::collections::HashSet<String> =
+            world.pods.iter().filter(|pod| pod.gated).map(|pod| pod.uid.clone()).collect();
+        drop(world);
+        self.arrivals.keep(|uid| alive.contains(uid));
+    }
+}
+
+/// Adds what vanished, drops what is over.
+fn quarantine(entries: &mut Vec<Quarantined>, vanished: &[Arc<PodRecord>], now: Timestamp) {
+    entries.retain(|entry| entry.until.0 > now);
+    let until = Time(now.saturating_add(QUARANTINE).unwrap_or(now));
+    for pod in vanished {
+        if entries.iter().all(|entry| entry.uid != pod.uid) {
+            tracing::warn!(pod = pod.name, namespace = pod.namespace, "pod vanished while it ran; its connections still count");
+            entries.push(Quarantined {
+                uid: pod.uid.clone(),
+                pod: pod.name.clone(),
+                connections: i64::try_from(pod.hold().bill().get()).unwrap_or(i64::MAX),
+                until: until.clone(),
+            });
+        }
+    }
+}
+
+fn next_look(view: &View, wait: Option<Duration>, acted: bool) -> Next {
+    let gather = GATHER.unsigned_abs();
+    let restless = !view.decision.grants.refused.is_empty()
+        || !view.scene.situation.quarantine.is_empty()
+        || !view.decision.room.candidates.is_empty()
+        || view.decision.room.missing.is_some();
+    let patrol = if restless { TICK } else { PATROL };
+    let soon = if acted { gather } else { patrol };
+    Next::After(wait.unwrap_or(patrol).min(soon))
+}

@@ -1,0 +1,122 @@
+//! The status: what a look found, as numbers and conditions.
+//!
+//! In: a view, the status before. Out: the status to be written. It is written only when it differs.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::memory::Refused;
+use super::reconcile::View;
+use super::verdict;
+use crate::api::{
+    DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus, WorkloadKind,
+    WorkloadStatus,
+};
+use crate::budget::amount::{Connections, Pods};
+use crate::budget::split::Split;
+
+/// The status after this look, with `grants` in flight.
+#[must_use]
+pub fn status(
+    view: &View,
+    budget: &DbConnectionBudget,
+    old: &DbConnectionBudgetStatus,
+    grants: Vec<GrantInFlight>,
+    refused: Option<&Refused>,
+    now: Timestamp,
+) -> DbConnectionBudgetStatus {
+    let decision = &view.decision;
+    let fresh: Connections = decision.grants.granted.iter().map(|grant| grant.bill).sum();
+    let generation = budget.metadata.generation;
+    let findings = verdict::findings(view, budget, refused);
+    let ratio = budget.spec.sizing.overflow_ratio;
+    DbConnectionBudgetStatus {
+        observed_generation: generation,
+        epoch: old.epoch,
+        limit: view.limit.as_ref().map(|limit| LimitStatus {
+            connections: wide(limit.connections),
+            source: limit.source.clone(),
+        }),
+        usable: wide(decision.usable),
+        committed: wide(decision.ledger.committed.plus(fresh)),
+        waiting: narrow(decision.grants.refused.len()),
+        pods: pods(view),
+        workloads: (0..view.scene.workloads.len()).filter_map(|w| workload(view, w, ratio)).collect(),
+        grants,
+        quarantine: old.quarantine.clone(),
+        conditions: findings
+            .into_iter()
+            .map(|finding| finding.into_condition(&old.conditions, generation, &Time(now)))
+            .collect(),
+    }
+}
+
+/// Whether two statuses say different things.
+#[must_use]
+pub fn differs(old: Option<&DbConnectionBudgetStatus>, new: &DbConnectionBudgetStatus) -> bool {
+    old != Some(new)
+}
+
+/// Pods with a grant that stay, of all that stay.
+fn pods(view: &View) -> String {
+    let staying = view.scene.situation.pods.iter().filter(|pod| !pod.terminating);
+    let (granted, all) = staying.fold((0_usize, 0_usize), |(granted, all), pod| {
+        (granted + usize::from(pod.hold.is_grant()), all + 1)
+    });
+    format!("{}/{all}", granted + view.decision.grants.granted.len())
+}
+
+fn workload(view: &View, index: usize, ratio: u32) -> Option<WorkloadStatus> {
+    let labelled = view.scene.workloads.get(index)?;
+    let core = view.scene.situation.workloads.get(index)?;
+    let share = view.decision.plan.shares.get(index)?;
+    let standing = view.decision.ledger.workloads.get(index)?;
+    let fresh: Vec<_> = view
+        .decision
+        .grants
+        .granted
+        .iter()
+        .filter(|grant| view.scene.situation.pods.get(grant.pod).is_some_and(|pod| pod.workload == Some(index)))
+        .collect();
+    let fresh_bills: Connections = fresh.iter().map(|grant| grant.bill).sum();
+    let split = Split::of(share.size, ratio);
+    let foreign = ForeignStatus {
+        pods: count(core.unadopted.pods.plus(standing.escaped)),
+        connections: wide(core.unadopted.connections.plus(standing.escaped_bills)),
+    };
+    Some(WorkloadStatus {
+        kind: WorkloadKind::Deployment,
+        name: labelled.name.clone(),
+        replicas: count(core.demand.replicas),
+        ceiling: count(core.demand.peak()),
+        slots: count(share.slots),
+        settled: count(*view.decision.settled.get(index)?),
+        pool_size: i32::try_from(split.pool_size.get()).unwrap_or(i32::MAX),
+        max_overflow: i32::try_from(split.max_overflow.get()).unwrap_or(i32::MAX),
+        per_pod: wide(share.bill),
+        committed: wide(standing.committed.plus(fresh_bills)),
+        granted: count(standing.granted).saturating_add(narrow(fresh.len())),
+        waiting: count(standing.waiting).saturating_sub(narrow(fresh.len())),
+        foreign: (foreign.connections > 0).then_some(foreign),
+        ladder: labelled.rung.map(|rung| LadderStatus {
+            level: count(rung.level),
+            low_since: rung.lower_since.and_then(time),
+        }),
+    })
+}
+
+fn time(seconds: u64) -> Option<Time> {
+    Timestamp::from_second(i64::try_from(seconds).ok()?).ok().map(Time)
+}
+
+fn wide(connections: Connections) -> i64 {
+    i64::try_from(connections.get()).unwrap_or(i64::MAX)
+}
+
+fn count(pods: Pods) -> i32 {
+    i32::try_from(pods.get()).unwrap_or(i32::MAX)
+}
+
+fn narrow(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,233 @@
+//! The conditions of a budget: what holds, why, and with which arithmetic.
+//!
+//! In: a view. Out: one [`Finding`] per condition type, each with a sentence for people.
+
+use super::memory::Refused;
+use super::reconcile::View;
+use crate::api::conditions::{ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED};
+use crate::api::{DbConnectionBudget, EvictionPolicy};
+use crate::budget::amount::{Connections, Pods};
+use crate::budget::grant::Refusal;
+use crate::budget::ledger::Hold;
+use crate::budget::plan::Feasibility;
+
+/// A pod of the newest revision that is not ready this many seconds after it could start is taken for a bad one.
+const BAD_AFTER: u64 = 60;
+
+/// All conditions, in a fixed order.
+#[must_use]
+pub fn findings(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) -> Vec<Finding> {
+    vec![
+        accepted(view),
+        feasible(view),
+        settled(view),
+        blocked(view, budget, refused),
+        foreign_pods(view),
+        Finding {
+            kind: LIMIT_CONFIRMED,
+            holds: false,
+            reason: "NotChecked",
+            message: "the limit is what the spec states; the database was not asked".into(),
+        },
+    ]
+}
+
+fn accepted(view: &View) -> Finding {
+    let finding = |holds, reason, message| Finding { kind: ACCEPTED, holds, reason, message };
+    if let Some(why) = &view.unsupported.mode {
+        return finding(false, "UnsupportedMode", why.clone());
+    }
+    if let Some(why) = &view.refusal {
+        return finding(false, "InvalidLimit", why.clone());
+    }
+    let mut faults = view.unsupported.parts.clone();
+    faults.extend(view.scene.workloads.iter().filter_map(|w| {
+        w.fault.as_ref().map(|why| format!("Deployment/{}: {why}", w.name))
+    }));
+    faults.extend(view.scene.workloads.iter().filter(|w| w.unmirrored).map(|w| {
+        format!(
+            "Deployment/{} bears the label but its pod template does not, so its pods pass the gate: label the template too",
+            w.name
+        )
+    }));
+    faults.extend(unsupported_owners(view));
+    if faults.is_empty() {
+        return finding(true, "Accepted", "all of the spec and all workloads are served".into());
+    }
+    finding(false, "Unsupported", faults.join("; "))
+}
+
+/// Labelled pods whose owner is of a kind that is not governed.
+fn unsupported_owners(view: &View) -> Option<String> {
+    let owners = view.scene.pods.iter().zip(&view.scene.situation.pods).filter(|(_, pod)| pod.workload.is_none());
+    let mut names: Vec<String> = owners
+        .filter_map(|(record, _)| match &record.owner {
+            Some(owner) if owner.kind == "ReplicaSet" => None,
+            Some(owner) => Some(format!("{}/{}", owner.kind, owner.name)),
+            None => Some(format!("Pod/{}", record.name)),
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    names.truncate(5);
+    (!names.is_empty()).then(|| {
+        format!("pods of {} are not governed by this version (only Deployments): they wait at the gate", names.join(", "))
+    })
+}
+
+fn feasible(view: &View) -> Finding {
+    let plan = &view.decision.plan;
+    let (holds, reason) = match &plan.feasibility {
+        Feasibility::Feasible { .. } => (true, "Fits"),
+        Feasibility::Infeasible(shortfall) if shortfall.fits_now() => (false, "CeilingDoesNotFit"),
+        Feasibility::Infeasible(_) => (false, "DoesNotFit"),
+    };
+    if view.refusal.is_some() {
+        let message = "not known: the budget is not accepted".into();
+        return Finding { kind: FEASIBLE, holds: false, reason: "NotAccepted", message };
+    }
+    Finding { kind: FEASIBLE, holds, reason, message: plan.feasibility.to_string() }
+}
+
+fn settled(view: &View) -> Finding {
+    let finding = |holds, reason, message| Finding { kind: SETTLED, holds, reason, message };
+    let decision = &view.decision;
+    let waiting = decision.grants.refused.len();
+    if waiting > 0 {
+        return waits(view, waiting);
+    }
+    let workloads = view.scene.situation.workloads.iter().zip(&decision.settled);
+    let moving: Vec<&str> = workloads
+        .filter(|(w, settled)| **settled != w.demand.replicas || w.unadopted.pods > Pods::ZERO)
+        .map(|(w, _)| w.demand.name.as_str())
+        .collect();
+    if !moving.is_empty() {
+        return finding(false, "Progressing", format!("pods of {} are on their way", moving.join(", ")));
+    }
+    if decision.ledger.draining > Connections::ZERO {
+        let message = format!(
+            "{} draining pods still hold {} connections",
+            decision.ledger.draining_pods, decision.ledger.draining
+        );
+        return finding(false, "Draining", message);
+    }
+    finding(true, "Settled", "every workload has what it wants".into())
+}
+
+/// Why pods wait, by the first of them that says the most.
+fn waits(view: &View, waiting: usize) -> Finding {
+    let decision = &view.decision;
+    let no_room = decision.grants.refused.iter().any(|(_, refusal)| matches!(refusal, Refusal::NoRoom { .. }));
+    let no_slot = decision.grants.refused.iter().any(|(_, refusal)| *refusal == Refusal::NoSlot);
+    let infeasible = matches!(decision.plan.feasibility, Feasibility::Infeasible(_));
+    let (reason, why) = if view.refusal.is_some() {
+        ("NotAccepted", "the budget is not accepted".to_owned())
+    } else if no_room && decision.room.draining {
+        (
+            "Draining",
+            format!(
+                "{} draining pods still hold {} connections",
+                decision.ledger.draining_pods, decision.ledger.draining
+            ),
+        )
+    } else if no_slot && infeasible {
+        ("Infeasible", "not all of them fit; see condition Feasible".to_owned())
+    } else if no_room {
+        (
+            "MakingRoom",
+            format!("{} of {} connections are committed", decision.ledger.committed, decision.usable),
+        )
+    } else if no_slot {
+        ("NoSlot", "they replace pods of their own workload that have to go first".to_owned())
+    } else {
+        ("Waiting", "see the events of the pods".to_owned())
+    };
+    let pods = if waiting == 1 { "1 pod waits".to_owned() } else { format!("{waiting} pods wait") };
+    Finding { kind: SETTLED, holds: false, reason, message: format!("{pods}: {why}") }
+}
+
+fn blocked(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) -> Finding {
+    let finding = |holds, reason, message| Finding { kind: BLOCKED, holds, reason, message };
+    if let Some(refused) = refused {
+        let message = format!("{} refuses the eviction of a pod that holds more than its share", refused.by);
+        return finding(true, "PodDisruptionBudget", message);
+    }
+    let room = &view.decision.room;
+    let stuck = room.missing.is_some() && !room.draining && room.candidates.is_empty();
+    if stuck && budget.spec.eviction == EvictionPolicy::Forbidden {
+        let message = "pods hold more than their share and eviction is Forbidden: new pods wait until they go".into();
+        return finding(true, "EvictionForbidden", message);
+    }
+    let bad = bad_revisions(view);
+    if !bad.is_empty() {
+        let message = format!(
+            "the newest pods of {} do not become Ready; their rollout stands still, others are not affected",
+            bad.join(", ")
+        );
+        return finding(true, "BadRevision", message);
+    }
+    finding(false, "NotBlocked", "nothing outside of the budget keeps pods waiting".into())
+}
+
+/// Workloads whose newest revision has had a granted pod that is not Ready for long.
+fn bad_revisions(view: &View) -> Vec<&str> {
+    let pods = view.scene.situation.pods.iter().zip(&view.scene.pods);
+    let mut bad: Vec<usize> = pods
+        .filter(|(pod, _)| matches!(pod.hold, Hold::Granted(_)) && pod.current && !pod.ready && !pod.terminating)
+        .filter(|(pod, record)| {
+            let started = record.scheduled.unwrap_or(pod.created).saturating_sub(pod.created);
+            pod.age >= BAD_AFTER.saturating_add(u64::try_from(started).unwrap_or(0))
+        })
+        .filter_map(|(pod, _)| pod.workload)
+        .collect();
+    bad.sort_unstable();
+    bad.dedup();
+    bad.into_iter().filter_map(|w| view.scene.situation.workloads.get(w)).map(|w| w.demand.name.as_str()).collect()
+}
+
+fn foreign_pods(view: &View) -> Finding {
+    let mut parts = Vec::new();
+    for (w, standing) in view.scene.situation.workloads.iter().zip(&view.decision.ledger.workloads) {
+        if w.unadopted.connections > Connections::ZERO {
+            parts.push(format!(
+                "{} pods of {} from before its label may hold {} connections on top of the budget, until its rollout has replaced them",
+                w.unadopted.pods,
+                w.demand.name,
+                amount(w.unadopted.connections)
+            ));
+        }
+        if standing.escaped > Pods::ZERO {
+            parts.push(format!(
+                "{} pods of {} run without a grant and may hold {} connections, which are taken off what is usable",
+                standing.escaped,
+                w.demand.name,
+                amount(standing.escaped_bills)
+            ));
+        }
+    }
+    let others: Vec<_> = view
+        .scene
+        .situation
+        .pods
+        .iter()
+        .filter(|pod| pod.workload.is_none() && matches!(pod.hold, Hold::Escaped(_)))
+        .collect();
+    if !others.is_empty() {
+        let bills: Connections = others.iter().map(|pod| pod.hold.bill()).sum();
+        parts.push(format!(
+            "{} other labelled pods run without a grant and may hold {} connections, which are taken off what is usable",
+            others.len(),
+            amount(bills)
+        ));
+    }
+    if parts.is_empty() {
+        let message = "every pod that holds connections has a grant".into();
+        return Finding { kind: FOREIGN_PODS, holds: false, reason: "None", message };
+    }
+    Finding { kind: FOREIGN_PODS, holds: true, reason: "Found", message: parts.join("; ") }
+}
+
+/// Unlimited pools are written as a word.
+fn amount(connections: Connections) -> String {
+    if connections >= Connections::new(u64::from(u32::MAX)) { "any number of".into() } else { connections.to_string() }
+}

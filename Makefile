@@ -8,3 +8,8 @@ help: ## List the tasks
 .PHONY: cluster-tools
 cluster-tools: ## Build the programs of the test cluster (skipped when current)
 	@tests/cluster/build
+
+# A cluster takes a core and a half while it starts: more tests at once than cores only slow each other.
+.PHONY: e2e
+e2e: cluster-tools ## Run the tests on a real control plane
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(nproc)} cargo test --test e2e

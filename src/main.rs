@@ -1,3 +1,20 @@
 //! The `poolbudget` binary: parse, start logging, run, turn an error into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use poolbudget::commands::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match poolbudget::commands::start(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "logging may not have started")]
+            {
+                eprintln!("poolbudget: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,113 @@
-//! admission
+//! The policies that give a pod its gate and its late-bound env, and that say who may touch them.
+//!
+//! In: the [`Settings`] of an installation. Out: Kubernetes objects, or their text. Forbidden: state, a
+//! call to the API server, a decision about sizes.
+//!
+//! | file | rule | object |
+//! |---|---|---|
+//! | `gate` | a labelled pod is born gated, with env that reads its grant | MutatingAdmissionPolicy |
+//! | `mirror` | a workload's label and annotations stand in its template too | MutatingAdmissionPolicy |
+//! | `guard` | only the operator opens gates, writes grants, moves pods | ValidatingAdmissionPolicy |
+//! | `check` | a bad label or annotation is refused with a sentence | ValidatingAdmissionPolicy |
+//!
+//! `tests/admission/` holds the same rules as a table of cases, in no language of a policy engine: what
+//! serves clusters before Kubernetes 1.36 has to pass that table.
+
+mod cel;
+mod chart;
+pub mod check;
+pub mod gate;
+pub mod guard;
+pub mod mirror;
+mod policy;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::api::admissionregistration::v1::MatchResources;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+
+pub use chart::{chart_crd, chart_policies};
+pub use policy::{Object, Policy};
+
+/// What differs between two installations of the policies.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What happens to a request when a policy cannot be evaluated.
+    pub failure_policy: FailurePolicy,
+    /// The user names under which the operator writes.
+    pub operators: Vec<String>,
+    /// Labels for every object.
+    pub labels: BTreeMap<String, String>,
+    /// The namespaces in which the policies are in force; empty means all.
+    pub namespaces: LabelSelector,
+}
+
+/// What happens to a request when a policy cannot be evaluated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailurePolicy {
+    /// The request is refused: no pod escapes the gate.
+    #[default]
+    Fail,
+    /// The request passes: a pod that escapes the gate starts with the sizes of its own env.
+    Ignore,
+}
+
+impl fmt::Display for FailurePolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fail => "Fail",
+            Self::Ignore => "Ignore",
+        })
+    }
+}
+
+impl Settings {
+    /// The settings for an operator that runs as this ServiceAccount.
+    #[must_use]
+    pub fn for_service_account(namespace: &str, name: &str) -> Self {
+        Self {
+            failure_policy: FailurePolicy::default(),
+            operators: vec![format!("system:serviceaccount:{namespace}:{name}")],
+            labels: [("app.kubernetes.io/name".to_owned(), "poolbudget".to_owned())].into(),
+            namespaces: LabelSelector::default(),
+        }
+    }
+
+    fn metadata(&self, name: &str) -> ObjectMeta {
+        ObjectMeta { name: Some(name.to_owned()), labels: Some(self.labels.clone()), ..ObjectMeta::default() }
+    }
+
+    fn scope(&self) -> MatchResources {
+        MatchResources { namespace_selector: Some(self.namespaces.clone()), ..MatchResources::default() }
+    }
+}
+
+/// Every policy, in the order in which they see a request.
+#[must_use]
+pub fn policies(settings: &Settings) -> Vec<Policy> {
+    vec![
+        mirror::policy(),
+        gate::policy(),
+        check::workloads(),
+        check::pods(),
+        guard::pods(&settings.operators),
+        guard::bindings(),
+    ]
+}
+
+/// Every policy and its binding, in the order in which they are to be applied.
+#[must_use]
+pub fn objects(settings: &Settings) -> Vec<Object> {
+    policies(settings).into_iter().flat_map(|policy| policy.objects(settings)).collect()
+}
+
+/// The objects as a YAML stream.
+///
+/// # Errors
+///
+/// When an object cannot be written as YAML.
+pub fn render(settings: &Settings) -> Result<String, serde_yaml::ser::Error> {
+    let documents: Result<Vec<String>, _> = objects(settings).iter().map(serde_yaml::to_string).collect();
+    Ok(documents?.join("---\n"))
+}

@@ -1,0 +1,135 @@
+//! The guard: nobody but the operator opens a gate, writes a grant or moves a pod between budgets.
+//!
+//! In: the operator's user names. Out: two policies, one on updates of pods, one on bindings. What does
+//! not concern the ledger passes: other labels and annotations, other gates, the kubelet's status.
+//!
+//! Both ways to a pod's metadata besides `pods` itself are covered: `pods/status` writes labels and
+//! annotations, and the annotations and labels of a Binding are copied onto the pod. The subresources
+//! `ephemeralcontainers` and `resize` keep the metadata of the old pod.
+
+use super::cel;
+use super::policy::{Action, Named, Policy, Reason, Requests, Rule};
+use crate::api::names;
+
+/// The name of the policy on pods and of its binding.
+pub const NAME: &str = "guard.poolbudget.dev";
+
+/// The name of the policy on bindings and of its binding.
+pub const BINDINGS_NAME: &str = "guard-bindings.poolbudget.dev";
+
+/// The policy on pods. `operators` are the user names that may do everything it refuses.
+#[must_use]
+pub fn pods(operators: &[String]) -> Policy {
+    let operators: Vec<&str> = operators.iter().map(String::as_str).collect();
+    Policy {
+        name: NAME,
+        purpose: "Lets nobody but poolbudget open the gate of a pod, change its grant, or move it between budgets.",
+        requests: vec![Requests {
+            group: "",
+            version: "v1",
+            operations: &["UPDATE"],
+            resources: &["pods", "pods/status"],
+        }],
+        labelled_only: true,
+        conditions: vec![Named::new(
+            "not-the-operator",
+            format!("!(request.userInfo.username in {})", cel::list(&operators)),
+        )],
+        variables: vec![
+            Named::new("annotations", cel::annotations("object.metadata")),
+            Named::new("oldAnnotations", cel::annotations("oldObject.metadata")),
+            Named::new("grant", changed(&names::GRANT_ANNOTATIONS)),
+            Named::new("app", changed(&born_with())),
+        ],
+        action: Action::Refuse(
+            Reason::Forbidden,
+            vec![gate_stays_shut(), grant_stays(), budget_stays(), app_stays()],
+        ),
+    }
+}
+
+/// The policy on bindings.
+#[must_use]
+pub fn bindings() -> Policy {
+    let prefix = cel::text(&format!("{}/", names::GROUP));
+    let ours = |map: &str| format!("object.metadata.?{map}.orValue({{}}).exists(k, k.startsWith({prefix}))");
+    Policy {
+        name: BINDINGS_NAME,
+        purpose: "Keeps a binding from writing poolbudget's labels and annotations onto the pod that it binds.",
+        requests: vec![Requests {
+            group: "",
+            version: "v1",
+            operations: &["CREATE"],
+            resources: &["bindings", "pods/binding"],
+        }],
+        // A Binding does not bear the labels of its pod.
+        labelled_only: false,
+        conditions: vec![Named::new(
+            "carries-our-names",
+            format!("{} || {}", ours("annotations"), ours("labels")),
+        )],
+        variables: vec![],
+        action: Action::Refuse(
+            Reason::Forbidden,
+            vec![Rule {
+                holds: "false".to_owned(),
+                allowed: format!("a binding must not carry labels or annotations of {}", names::GROUP),
+                found: "'bind the pod without them'".to_owned(),
+            }],
+        ),
+    }
+}
+
+/// What a pod is born with and keeps: the ledger multiplies by the numbers of these.
+fn born_with() -> Vec<&'static str> {
+    let mut keys = names::APP_ANNOTATIONS.to_vec();
+    keys.push(names::REPLACED_ENV);
+    keys
+}
+
+/// The keys that the write adds, changes or removes.
+fn changed(keys: &[&str]) -> String {
+    format!("{}.filter(k, variables.annotations[?k] != variables.oldAnnotations[?k])", cel::list(keys))
+}
+
+fn gate_stays_shut() -> Rule {
+    let gated = |pod: &str| {
+        format!("{pod}.spec.?schedulingGates.orValue([]).exists(g, g.name == {})", cel::text(names::GATE))
+    };
+    Rule {
+        holds: format!("{} || !{}", gated("object"), gated("oldObject")),
+        allowed: format!("only poolbudget opens the gate {}", names::GATE),
+        found: format!(
+            "'it does so when the connections of the pod fit into the budget ' + oldObject.metadata.?labels[?{}].orValue('')",
+            cel::text(names::BUDGET)
+        ),
+    }
+}
+
+fn grant_stays() -> Rule {
+    Rule {
+        holds: "variables.grant.size() == 0".to_owned(),
+        allowed: "the grant of a pod is written by poolbudget alone".to_owned(),
+        found: "'this write changes ' + variables.grant.join(', ')".to_owned(),
+    }
+}
+
+fn budget_stays() -> Rule {
+    let key = cel::text(names::BUDGET);
+    Rule {
+        holds: format!("object.metadata.?labels[?{key}] == oldObject.metadata.?labels[?{key}]"),
+        allowed: "a pod stays in the budget that it was created in; change the label on its workload instead"
+            .to_owned(),
+        found: format!("'this write changes the label ' + {key}"),
+    }
+}
+
+fn app_stays() -> Rule {
+    Rule {
+        holds: "variables.app.size() == 0".to_owned(),
+        allowed:
+            "what poolbudget counts a pod by stays as the pod was created; annotate its workload instead"
+                .to_owned(),
+        found: "'this write changes ' + variables.app.join(', ')".to_owned(),
+    }
+}

@@ -1,0 +1,222 @@
+//! One admission policy as the rest of this folder writes it, and its two Kubernetes objects.
+//!
+//! In: a [`Policy`] and the [`Settings`] of an installation. Out: the policy object and its binding, in
+//! the types of the Kubernetes API. What a policy says is not decided here.
+//!
+//! No policy has a parameter resource: a policy whose parameters' CRD is missing when the API server
+//! starts refuses every matching write.
+
+use k8s_openapi::api::admissionregistration::v1::{
+    JSONPatch, MatchCondition, MatchResources, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding,
+    MutatingAdmissionPolicyBindingSpec, MutatingAdmissionPolicySpec, Mutation, NamedRuleWithOperations,
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
+    ValidatingAdmissionPolicySpec, Validation, Variable,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use serde::Serialize;
+
+use super::Settings;
+use crate::api::names;
+
+/// The well-known annotation in which a cluster object says what it is for.
+const DESCRIPTION: &str = "kubernetes.io/description";
+
+/// A policy: which requests it sees, what it computes from them, and what it does.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The name of the policy and of its binding.
+    pub name: &'static str,
+    /// What it is for, in a sentence; stands on the object.
+    pub purpose: &'static str,
+    pub(super) requests: Vec<Requests>,
+    /// Only objects that bear the budget label, before or after the write.
+    pub(super) labelled_only: bool,
+    pub(super) conditions: Vec<Named>,
+    pub(super) variables: Vec<Named>,
+    pub(super) action: Action,
+}
+
+/// Requests of one API group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Requests {
+    pub(super) group: &'static str,
+    pub(super) version: &'static str,
+    pub(super) operations: &'static [&'static str],
+    pub(super) resources: &'static [&'static str],
+}
+
+/// A CEL expression with a name: a match condition or a variable.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    pub(super) name: &'static str,
+    pub(super) expression: String,
+}
+
+/// What a policy does with a request that it sees.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    /// Applies the JSON patch that this expression gives.
+    Patch(String),
+    /// Refuses the request unless every rule holds.
+    Refuse(Reason, Vec<Rule>),
+}
+
+/// The class of a refusal: what the caller's HTTP status says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// 403: right, but not for this caller.
+    Forbidden,
+    /// 422: wrong, whoever asks.
+    Invalid,
+}
+
+/// A rule of a refusing policy.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    /// Holds when the request may pass.
+    pub(super) holds: String,
+    /// What is allowed, in a sentence without a full stop.
+    pub(super) allowed: String,
+    /// CEL that gives what was found instead; appended to the sentence.
+    pub(super) found: String,
+}
+
+/// A Kubernetes object of an installed policy.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Object {
+    /// A policy that changes objects.
+    Mutating(Box<MutatingAdmissionPolicy>),
+    /// What puts it into force.
+    MutatingBinding(Box<MutatingAdmissionPolicyBinding>),
+    /// A policy that refuses requests.
+    Validating(Box<ValidatingAdmissionPolicy>),
+    /// What puts it into force.
+    ValidatingBinding(Box<ValidatingAdmissionPolicyBinding>),
+}
+
+impl Named {
+    pub(super) fn new(name: &'static str, expression: impl Into<String>) -> Self {
+        Self { name, expression: expression.into() }
+    }
+}
+
+impl Policy {
+    /// The policy and its binding, in the order in which they are applied.
+    pub(super) fn objects(self, settings: &Settings) -> [Object; 2] {
+        let metadata = settings.metadata(self.name);
+        let mut described = metadata.clone();
+        described.annotations = Some([(DESCRIPTION.to_owned(), self.purpose.to_owned())].into());
+        let failure_policy = Some(settings.failure_policy.to_string());
+        let match_constraints = Some(self.match_constraints());
+        let match_conditions = non_empty(self.conditions.into_iter().map(match_condition).collect());
+        let variables = non_empty(self.variables.into_iter().map(variable).collect());
+        let scope = Some(settings.scope());
+        match self.action {
+            Action::Patch(expression) => [
+                Object::Mutating(Box::new(MutatingAdmissionPolicy {
+                    metadata: described,
+                    spec: Some(MutatingAdmissionPolicySpec {
+                        failure_policy,
+                        match_conditions,
+                        match_constraints,
+                        mutations: Some(vec![json_patch(expression)]),
+                        param_kind: None,
+                        // A sidecar injector may write the env list after us.
+                        reinvocation_policy: Some("IfNeeded".to_owned()),
+                        variables,
+                    }),
+                })),
+                Object::MutatingBinding(Box::new(MutatingAdmissionPolicyBinding {
+                    metadata,
+                    spec: Some(MutatingAdmissionPolicyBindingSpec {
+                        match_resources: scope,
+                        param_ref: None,
+                        policy_name: Some(self.name.to_owned()),
+                    }),
+                })),
+            ],
+            Action::Refuse(reason, rules) => [
+                Object::Validating(Box::new(ValidatingAdmissionPolicy {
+                    metadata: described,
+                    spec: Some(ValidatingAdmissionPolicySpec {
+                        audit_annotations: None,
+                        failure_policy,
+                        match_conditions,
+                        match_constraints,
+                        param_kind: None,
+                        validations: Some(rules.into_iter().map(|rule| validation(reason, rule)).collect()),
+                        variables,
+                    }),
+                    status: None,
+                })),
+                Object::ValidatingBinding(Box::new(ValidatingAdmissionPolicyBinding {
+                    metadata,
+                    spec: ValidatingAdmissionPolicyBindingSpec {
+                        match_resources: scope,
+                        param_ref: None,
+                        policy_name: self.name.to_owned(),
+                        validation_actions: vec!["Deny".to_owned()],
+                    },
+                })),
+            ],
+        }
+    }
+
+    fn match_constraints(&self) -> MatchResources {
+        let labelled = LabelSelector {
+            match_expressions: Some(vec![LabelSelectorRequirement {
+                key: names::BUDGET.to_owned(),
+                operator: "Exists".to_owned(),
+                values: None,
+            }]),
+            match_labels: None,
+        };
+        MatchResources {
+            resource_rules: Some(self.requests.iter().map(resource_rule).collect()),
+            object_selector: self.labelled_only.then_some(labelled),
+            ..MatchResources::default()
+        }
+    }
+}
+
+fn resource_rule(requests: &Requests) -> NamedRuleWithOperations {
+    let owned = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect());
+    NamedRuleWithOperations {
+        api_groups: owned(&[requests.group]),
+        api_versions: owned(&[requests.version]),
+        operations: owned(requests.operations),
+        resources: owned(requests.resources),
+        ..NamedRuleWithOperations::default()
+    }
+}
+
+fn match_condition(condition: Named) -> MatchCondition {
+    MatchCondition { name: condition.name.to_owned(), expression: condition.expression }
+}
+
+fn variable(variable: Named) -> Variable {
+    Variable { name: variable.name.to_owned(), expression: variable.expression }
+}
+
+fn json_patch(expression: String) -> Mutation {
+    Mutation {
+        patch_type: "JSONPatch".to_owned(),
+        json_patch: Some(JSONPatch { expression: Some(expression) }),
+        apply_configuration: None,
+    }
+}
+
+/// `message` alone is what the caller reads when `messageExpression` gives a line break or too much text.
+fn validation(reason: Reason, rule: Rule) -> Validation {
+    Validation {
+        expression: rule.holds,
+        message_expression: Some(format!("\"{}; \" + {}", rule.allowed, rule.found)),
+        message: Some(rule.allowed),
+        reason: Some(format!("{reason:?}")),
+    }
+}
+
+fn non_empty<T>(items: Vec<T>) -> Option<Vec<T>> {
+    (!items.is_empty()).then_some(items)
+}

@@ -1,0 +1,66 @@
+//! Commands that print text: the resource, the policies, the version.
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+
+use crate::admission::{self, FailurePolicy, Settings};
+use crate::api;
+
+#[derive(Args, Debug)]
+pub(super) struct CrdArgs {
+    /// Print the template of the Helm chart instead of the resource
+    #[arg(long)]
+    chart: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct PoliciesArgs {
+    /// Namespace of the operator
+    #[arg(long, env = "POD_NAMESPACE", default_value = "poolbudget-system")]
+    namespace: String,
+    /// ServiceAccount of the operator: the only one that may open gates
+    #[arg(long, default_value = "poolbudget")]
+    service_account: String,
+    /// What happens to a request when a policy cannot be evaluated
+    #[arg(long, value_enum, default_value_t = Failure::Fail)]
+    failure_policy: Failure,
+    /// Print the template of the Helm chart instead of the policies
+    #[arg(long)]
+    chart: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+enum Failure {
+    /// The request is refused
+    Fail,
+    /// The request passes
+    Ignore,
+}
+
+pub(super) fn crd(args: &CrdArgs) -> anyhow::Result<()> {
+    let yaml = api::crd_yaml()?;
+    put(&if args.chart { admission::chart_crd(&yaml) } else { yaml })
+}
+
+pub(super) fn policies(args: &PoliciesArgs) -> anyhow::Result<()> {
+    if args.chart {
+        return put(&admission::chart_policies()?);
+    }
+    let failure_policy = match args.failure_policy {
+        Failure::Fail => FailurePolicy::Fail,
+        Failure::Ignore => FailurePolicy::Ignore,
+    };
+    let account = Settings::for_service_account(&args.namespace, &args.service_account);
+    put(&admission::render(&Settings { failure_policy, ..account })?)
+}
+
+pub(super) fn version() -> anyhow::Result<()> {
+    put(concat!("poolbudget ", env!("CARGO_PKG_VERSION"), "\n"))
+}
+
+fn put(text: &str) -> anyhow::Result<()> {
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! `poolbudget release`: leaves nothing behind a gate before an uninstall.
+//!
+//! In order: the bindings of the policies that gate pods go → a dry-run pod shows when pods are born without a gate →
+//! every gate that is left opens at the smallest size. The last step repeats until no pod is gated.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use k8s_openapi::api::admissionregistration::v1::MutatingAdmissionPolicyBinding;
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::client::client;
+use crate::admission;
+use crate::api::names;
+use crate::cluster::pod::{PodRecord, PodView};
+use crate::controller::gateway::{Gateway, GatewayError, KubeGateway, Sizes};
+use crate::controller::lease::Leadership;
+use crate::telemetry::metrics::Metrics;
+
+#[derive(Args, Debug)]
+pub(super) struct ReleaseArgs {
+    /// Namespace in which a dry-run pod is tried
+    #[arg(long, env = "POD_NAMESPACE", default_value = "poolbudget-system")]
+    namespace: String,
+    /// Seconds after which it gives up
+    #[arg(long, default_value_t = 240)]
+    timeout_seconds: u64,
+}
+
+const PAUSE: Duration = Duration::from_millis(500);
+
+pub(super) async fn release(args: ReleaseArgs) -> anyhow::Result<()> {
+    let client = client().await?;
+    let deadline = Instant::now() + Duration::from_secs(args.timeout_seconds);
+    remove_bindings(&client).await?;
+    await_ungated(&client, &args.namespace, deadline).await?;
+    open_gates(&client, deadline).await
+}
+
+async fn remove_bindings(client: &Client) -> anyhow::Result<()> {
+    let api: Api<MutatingAdmissionPolicyBinding> = Api::all(client.clone());
+    for name in [admission::gate::NAME, admission::mirror::NAME] {
+        match api.delete(name, &DeleteParams::default()).await {
+            Ok(_) => tracing::info!(name, "policy out of force"),
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot delete the binding {name}")),
+        }
+    }
+    Ok(())
+}
+
+/// Each API server drops a policy in its own time; a pod that is only tried shows whether this one has.
+async fn await_ungated(client: &Client, namespace: &str, deadline: Instant) -> anyhow::Result<()> {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"generateName": "poolbudget-release-", "labels": {names::BUDGET: "release"}},
+        "spec": {
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{"name": "probe", "image": "none", "securityContext": {
+                "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}],
+        },
+    });
+    let body = serde_json::to_vec(&pod)?;
+    loop {
+        let request = kube::core::Request::new("/api/v1/namespaces/".to_owned() + namespace + "/pods")
+            .create(&PostParams { dry_run: true, ..PostParams::default() }, body.clone())
+            .context("cannot build the request of a dry-run pod")?;
+        let born: PodView = client.request(request).await.context("cannot try a dry-run pod")?;
+        if born.spec.scheduling_gates.iter().all(|gate| gate.name != names::GATE) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            bail!("pods are still born with the gate {} although its policy was removed", names::GATE);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn open_gates(client: &Client, deadline: Instant) -> anyhow::Result<()> {
+    let gateway = KubeGateway::new(client.clone(), Leadership::unconditional(), "release", Metrics::default());
+    let api: Api<PodView> = Api::all(client.clone());
+    loop {
+        let pods = api.list(&ListParams::default().labels(names::BUDGET)).await.context("cannot list the pods")?;
+        let gated: Vec<PodRecord> = pods.iter().filter_map(PodRecord::read).filter(|pod| pod.gated).collect();
+        if gated.is_empty() {
+            tracing::info!("no pod is gated");
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            let first = gated.iter().take(5).map(|pod| format!("{}/{}", pod.namespace, pod.name));
+            bail!("{} pods are still gated, among them {}", gated.len(), first.collect::<Vec<_>>().join(", "));
+        }
+        for pod in &gated {
+            let connections = i64::from(pod.instances().get());
+            match gateway.grant(pod, Sizes { pool_size: 1, max_overflow: 0, connections }).await {
+                Ok(opened) => tracing::info!(pod = opened.name_any(), connections, "gate opened at the smallest size"),
+                Err(GatewayError::Outdated { .. }) => {}
+                Err(error) => tracing::warn!(%error, "gate not opened; trying again"),
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

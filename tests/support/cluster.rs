@@ -1,0 +1,340 @@
+//! A whole control plane: started, stopped, and its parts killed and started again.
+//!
+//! In: [`Options`]. Out: a [`Cluster`] that is ready: the API server answers, the default ServiceAccount is
+//! there, every node is Ready. A start that fails says which program failed and shows the end of its log.
+//! A [`kube::Client`] belongs to the runtime that made it, so every test asks for its own.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use k8s_openapi::api::core::v1::{Node, ServiceAccount};
+use kube::api::{ListParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::components::{self, Kubeconfigs, Ports};
+use super::folder::Folder;
+use super::pki::{Identity, Pair, Pki, kubeconfig};
+use super::ports::free_port;
+use super::process::{Process, Spec};
+use super::tools::Tools;
+
+const STAGES: &str = include_str!("stages.yaml");
+
+/// How long a start may take on a machine that is busy with other clusters.
+const START_DEADLINE: Duration = Duration::from_secs(120);
+
+/// How long one look at it may take: a request to an API server without its store would hang for a minute.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a cluster is to be like.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many nodes it has.
+    pub nodes: usize,
+    /// More flags for the API server.
+    pub apiserver_flags: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { nodes: 2, apiserver_flags: Vec::new() }
+    }
+}
+
+/// A running control plane. Dropping it ends every program and removes its folder.
+#[derive(Debug)]
+pub struct Cluster {
+    // Fields are dropped in this order: the programs before the folder that they write to.
+    etcd: Component,
+    apiserver: Component,
+    controller_manager: Component,
+    scheduler: Component,
+    kwok: Component,
+    tools: Tools,
+    ports: Ports,
+    kubeconfigs: Kubeconfigs,
+    pki: Pki,
+    folder: Folder,
+}
+
+impl Cluster {
+    /// Starts one and waits until it is ready.
+    ///
+    /// # Panics
+    ///
+    /// When the programs are missing: with the sentence that says how to get them.
+    pub async fn start(options: Options) -> Result<Self> {
+        install_crypto();
+        let cluster = Self::lay_out(&options)?;
+        cluster.etcd.start()?;
+        cluster.apiserver.start()?;
+        cluster.until("the API server is ready", || cluster.apiserver_is_ready()).await?;
+        // These give up when the API server does not answer them soon after their start.
+        cluster.controller_manager.start()?;
+        cluster.scheduler.start()?;
+        cluster.kwok.start()?;
+        cluster.create_nodes(options.nodes).await?;
+        cluster.wait_ready().await?;
+        Ok(cluster)
+    }
+
+    /// Makes keys, files and command lines; nothing runs yet.
+    fn lay_out(options: &Options) -> Result<Self> {
+        let tools = Tools::find();
+        let folder = Folder::create()?;
+        let pki = Pki::create(&folder)?;
+        let ports = Ports { etcd: free_port()?, etcd_peer: free_port()?, apiserver: free_port()? };
+        let client = |file: &str, user: &str, group: Option<&str>| -> Result<PathBuf> {
+            let pair: Pair = pki.client(&folder, user, group)?;
+            let text = kubeconfig(&server(ports), &pki.authority, Identity::Certificate(&pair));
+            folder.write(file, &text)
+        };
+        let masters = Some("system:masters");
+        let kubeconfigs = Kubeconfigs {
+            admin: client("admin.kubeconfig", "admin", masters)?,
+            controller_manager: client("kcm.kubeconfig", "system:kube-controller-manager", None)?,
+            scheduler: client("scheduler.kubeconfig", "system:kube-scheduler", None)?,
+            kwok: client("kwok.kubeconfig", "kwok", masters)?,
+        };
+        let component = |name: &str, args: Vec<OsString>| Component::new(name, args, &tools, &folder);
+        let audit_policy = folder.write("audit-policy.yaml", components::AUDIT_POLICY)?;
+        let stages = folder.write("stages.yaml", STAGES)?;
+        let mut apiserver = components::apiserver(ports, &pki, &audit_policy, &folder.file("audit.log"));
+        apiserver.extend(options.apiserver_flags.iter().map(OsString::from));
+        Ok(Self {
+            etcd: component("etcd", components::etcd(ports, &folder.file("etcd"))),
+            apiserver: component("kube-apiserver", apiserver),
+            controller_manager: component(
+                "kube-controller-manager",
+                components::controller_manager(&pki, &kubeconfigs.controller_manager),
+            ),
+            scheduler: component("kube-scheduler", components::scheduler(&kubeconfigs.scheduler)),
+            kwok: component("kwok", components::kwok(&kubeconfigs.kwok, &stages)),
+            tools,
+            ports,
+            kubeconfigs,
+            pki,
+            folder,
+        })
+    }
+
+    /// Ends every program and removes the folder, for a cluster that nobody drops.
+    pub(super) fn end(&self) {
+        for component in self.components() {
+            // One that has ended by itself is as good as killed.
+            let _ = component.kill();
+        }
+        self.folder.remove();
+    }
+
+    /// The URL of the API server.
+    pub fn server(&self) -> String {
+        server(self.ports)
+    }
+
+    /// The file with the authority of its certificate.
+    pub fn authority(&self) -> &Path {
+        &self.pki.authority
+    }
+
+    /// A kubeconfig of the administrator.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfigs.admin
+    }
+
+    /// The folder of its files and logs.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// The programs that it is made of.
+    pub fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    /// A new client of the administrator, bound to the runtime that asks.
+    pub async fn client(&self) -> Result<Client> {
+        client_of(self.kubeconfig()).await
+    }
+
+    /// SIGKILL for the API server: with open watches its own shutdown takes a minute.
+    pub fn kill_apiserver(&self) -> Result<()> {
+        self.apiserver.kill()
+    }
+
+    /// Starts the killed API server again, on the same port, and waits until it is ready.
+    pub async fn start_apiserver(&self) -> Result<()> {
+        self.apiserver.start()?;
+        self.until("the API server is ready again", || self.apiserver_is_ready()).await
+    }
+
+    /// SIGKILL for etcd.
+    pub fn kill_etcd(&self) -> Result<()> {
+        self.etcd.kill()
+    }
+
+    /// Starts the killed etcd again, with the same data, and waits until the API server is ready.
+    pub async fn start_etcd(&self) -> Result<()> {
+        self.etcd.start()?;
+        self.until("the API server is ready again", || self.apiserver_is_ready()).await
+    }
+
+    /// SIGKILL for the controller manager: nothing acts on Deployments until it is started again.
+    pub fn kill_controller_manager(&self) -> Result<()> {
+        self.controller_manager.kill()
+    }
+
+    /// Starts the killed controller manager again.
+    pub fn start_controller_manager(&self) -> Result<()> {
+        self.controller_manager.start()
+    }
+
+    /// SIGKILL for the fake kubelets: no pod starts and none goes until they are started again.
+    pub fn kill_kwok(&self) -> Result<()> {
+        self.kwok.kill()
+    }
+
+    /// Starts the killed fake kubelets again.
+    pub fn start_kwok(&self) -> Result<()> {
+        self.kwok.start()
+    }
+
+    /// Waits until everything that should run serves.
+    pub async fn wait_ready(&self) -> Result<()> {
+        self.until("the API server is ready", || self.apiserver_is_ready()).await?;
+        self.until("every node is Ready", || self.nodes_are_ready()).await?;
+        self.until("namespace default can have pods", || self.has_account("default")).await
+    }
+
+    /// Makes a namespace and waits until pods can be made in it.
+    pub async fn create_namespace(&self, name: &str) -> Result<()> {
+        self.kubectl(&["create", "namespace", name]).await?;
+        self.until(&format!("namespace {name} can have pods"), || self.has_account(name)).await
+    }
+
+    /// Asks until `condition` holds; fails at once when a program that should run has ended.
+    async fn until<C>(&self, what: &str, condition: C) -> Result<()>
+    where
+        C: AsyncFn() -> Result<()>,
+    {
+        let end = Instant::now() + START_DEADLINE;
+        loop {
+            let answer = timeout(ANSWER_DEADLINE, condition()).await.context("no answer").flatten();
+            let Err(reason) = answer else { return Ok(()) };
+            for component in self.components() {
+                component.expect_running()?;
+            }
+            if Instant::now() >= end {
+                return Err(reason.context(format!("not within {START_DEADLINE:?}: {what}")));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn components(&self) -> [&Component; 5] {
+        [&self.etcd, &self.apiserver, &self.controller_manager, &self.scheduler, &self.kwok]
+    }
+
+    async fn apiserver_is_ready(&self) -> Result<()> {
+        let request = http::Request::get("/readyz").body(Vec::new()).context("build a request")?;
+        self.client().await?.request_text(request).await.context("ask the API server whether it is ready")?;
+        Ok(())
+    }
+
+    async fn has_account(&self, namespace: &str) -> Result<()> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, namespace);
+        accounts.get("default").await.context("read the default ServiceAccount")?;
+        Ok(())
+    }
+
+    async fn nodes_are_ready(&self) -> Result<()> {
+        let nodes: Api<Node> = Api::all(self.client().await?);
+        let nodes = nodes.list(&ListParams::default()).await.context("list the nodes")?;
+        for node in nodes {
+            let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
+            if !conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True") {
+                bail!("node {} is not Ready", node.metadata.name.unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    async fn create_nodes(&self, count: usize) -> Result<()> {
+        let nodes: Api<Node> = Api::all(self.client().await?);
+        for number in 0..count {
+            let name = format!("node-{number}");
+            let mut node = Node::default();
+            let labels = [("kubernetes.io/hostname", name.as_str()), ("kubernetes.io/os", "linux")];
+            node.metadata.labels = Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+            node.metadata.name = Some(name);
+            nodes.create(&PostParams::default(), &node).await.context("make a node")?;
+        }
+        Ok(())
+    }
+}
+
+/// A client of whoever a kubeconfig names.
+pub async fn client_of(kubeconfig: &Path) -> Result<Client> {
+    install_crypto();
+    let file = Kubeconfig::read_from(kubeconfig).context("read the kubeconfig")?;
+    let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+    // A test that kills the API server wants to see that it is away, not a retry minutes later.
+    config.default_retry = false;
+    Client::try_from(config).context("make a client")
+}
+
+fn server(ports: Ports) -> String {
+    format!("https://127.0.0.1:{}", ports.apiserver)
+}
+
+fn install_crypto() {
+    // An error says that one is installed, which is what we want.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A program of the cluster that can be ended and started again as it was.
+#[derive(Debug)]
+struct Component {
+    spec: Spec,
+    process: Mutex<Option<Process>>,
+}
+
+impl Component {
+    fn new(name: &str, args: Vec<OsString>, tools: &Tools, folder: &Folder) -> Self {
+        let log = folder.file(&format!("{name}.log"));
+        let env = BTreeMap::from([("HOME".to_owned(), folder.path().into())]);
+        let spec = Spec { name: name.to_owned(), program: tools.program(name), args, env, log };
+        Self { spec, process: Mutex::new(None) }
+    }
+
+    fn start(&self) -> Result<()> {
+        let mut process = self.process();
+        if process.is_some() {
+            bail!("{} runs already", self.spec.name);
+        }
+        *process = Some(Process::start(&self.spec)?);
+        Ok(())
+    }
+
+    fn kill(&self) -> Result<()> {
+        match self.process().take() {
+            Some(mut process) => process.kill(),
+            None => bail!("{} does not run", self.spec.name),
+        }
+    }
+
+    /// An error when it was started and has ended by itself.
+    fn expect_running(&self) -> Result<()> {
+        self.process().as_mut().map_or(Ok(()), Process::expect_running)
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,75 @@
+//! kubectl and helm against a cluster.
+//!
+//! In: arguments. Out: standard output, or an error with the command line and all that it said.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use anyhow::{Context, Result, bail};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use super::cluster::Cluster;
+
+impl Cluster {
+    /// Runs kubectl as the administrator and gives what it printed.
+    pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
+        self.kubectl_as(self.kubeconfig(), args).await
+    }
+
+    /// Runs kubectl as whoever a kubeconfig names.
+    pub async fn kubectl_as(&self, kubeconfig: &Path, args: &[&str]) -> Result<String> {
+        run(self.command("kubectl", kubeconfig), args, "").await
+    }
+
+    /// Runs helm as the administrator and gives what it printed.
+    pub async fn helm(&self, args: &[&str]) -> Result<String> {
+        run(self.command("helm", self.kubeconfig()), args, "").await
+    }
+
+    /// `kubectl apply` of the text, which may hold several documents.
+    pub async fn apply(&self, manifest: &str) -> Result<String> {
+        self.apply_as(self.kubeconfig(), manifest).await
+    }
+
+    /// `kubectl apply` of the text as whoever a kubeconfig names.
+    pub async fn apply_as(&self, kubeconfig: &Path, manifest: &str) -> Result<String> {
+        run(self.command("kubectl", kubeconfig), &["apply", "-f", "-"], manifest).await
+    }
+
+    /// A program of the cluster that reads nothing of the user's own configuration.
+    fn command(&self, program: &str, kubeconfig: &Path) -> Command {
+        let mut command = Command::new(self.tools().program(program));
+        command.env_clear().env("KUBECONFIG", kubeconfig).env("HOME", self.folder().path());
+        command.kill_on_drop(true);
+        command
+    }
+}
+
+async fn run(mut command: Command, args: &[impl AsRef<OsStr>], input: &str) -> Result<String> {
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let line = describe(&command);
+    let mut child = command.spawn().with_context(|| format!("start {line}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that ends without reading all of it says why by itself.
+        let _ = stdin.write_all(input.as_bytes()).await;
+    }
+    let output = child.wait_with_output().await.with_context(|| format!("wait for {line}"))?;
+    if !output.status.success() {
+        bail!("{line}: {}\n{}", output.status, said(&output));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn describe(command: &Command) -> String {
+    let command = command.as_std();
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
+
+fn said(output: &Output) -> String {
+    let both = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
+    both.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,77 @@
+//! The folder of one cluster: keys, data and logs, gone when the cluster is.
+//!
+//! A killed test runner removes nothing: what it left behind is swept away by the next one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::{env, fs, process};
+
+use anyhow::{Context, Result};
+
+const PREFIX: &str = "poolbudget-cluster-";
+
+/// A temporary folder that knows its owner by its name.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Folder {
+    /// Makes a new folder. With `POOLBUDGET_KEEP=1` it stays, for reading the logs afterwards.
+    pub fn create() -> Result<Self> {
+        static SWEPT: Once = Once::new();
+        SWEPT.call_once(sweep);
+        let dir = tempfile::Builder::new()
+            .prefix(&format!("{PREFIX}{}-", process::id()))
+            .tempdir()
+            .context("make a folder for the cluster")?;
+        Ok(Self { path: dir.keep(), keep: env::var_os("POOLBUDGET_KEEP").is_some() })
+    }
+
+    /// Removes it with all that is in it.
+    pub(super) fn remove(&self) {
+        if !self.keep {
+            // A folder that cannot be removed now is swept by the next run.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a file in it and says where.
+    pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
+        let path = self.file(name);
+        fs::write(&path, content).with_context(|| format!("write {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// Removes the folders of owners that are no more.
+fn sweep() {
+    if env::var_os("POOLBUDGET_KEEP").is_some() {
+        return;
+    }
+    let Ok(entries) = fs::read_dir(env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok());
+        if owner.is_some_and(|pid: u32| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! All pods of a cluster and the sums of their bills, from event to event.
+//!
+//! In: pods as they come, change and go, in the order in which the API server did it. Out: the sum of every
+//! account after each event, its highest value, and the first moment at which it rose over its limit.
+//! Forbidden here: I/O and the clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::bill::{self, Account, Bill, Standing};
+
+/// One pod as it was last seen.
+#[derive(Debug, Clone)]
+pub struct PodView {
+    /// Its name.
+    pub name: String,
+    /// Its bill. A granted pod stays on the bill of its grant, whatever becomes of its label.
+    pub bill: Bill,
+    /// Deleted, but not gone.
+    pub terminating: bool,
+    /// Its Ready condition.
+    pub ready: bool,
+    version: u64,
+}
+
+/// The sum of an account at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Connections that its pods may open.
+    pub connections: u64,
+    /// Pods with a grant.
+    pub granted: usize,
+    /// Pods behind a gate.
+    pub waiting: usize,
+    /// Pods that run without a grant.
+    pub foreign: usize,
+    /// Pods whose containers have ended.
+    pub ended: usize,
+}
+
+/// A change of an account's totals.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// Since the recording began.
+    pub at: Duration,
+    /// Whose totals they are.
+    pub account: Account,
+    /// What they became.
+    pub totals: Totals,
+}
+
+/// A sum that rose over its limit.
+#[derive(Debug, Clone)]
+pub struct Over {
+    /// Since the recording began.
+    pub at: Duration,
+    /// Whose sum it is.
+    pub account: Account,
+    /// The sum.
+    pub connections: u64,
+    /// What it should have stayed under, or reached at most.
+    pub limit: u64,
+    /// What every pod of the account held at that moment.
+    pub pods: Vec<(String, u64)>,
+}
+
+/// The pods and their sums.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pods: BTreeMap<String, PodView>,
+    totals: BTreeMap<Account, Totals>,
+    limits: BTreeMap<Account, u64>,
+    peaks: BTreeMap<Account, u64>,
+    moments: Vec<Moment>,
+    overs: Vec<Over>,
+    faults: BTreeSet<String>,
+}
+
+impl Ledger {
+    /// A pod was made or has changed.
+    pub fn seen(&mut self, at: Duration, pod: &Pod) {
+        let before = self.totals.clone();
+        self.put(pod);
+        self.note(at, &before);
+    }
+
+    /// A pod is gone.
+    pub fn gone(&mut self, at: Duration, pod: &Pod) {
+        let before = self.totals.clone();
+        self.take(uid(pod));
+        self.note(at, &before);
+    }
+
+    /// These are all the pods there are; others that were known have gone meanwhile.
+    pub fn listed(&mut self, at: Duration, pods: &[Pod]) {
+        let before = self.totals.clone();
+        let listed: BTreeSet<&str> = pods.iter().map(uid).collect();
+        let vanished: Vec<String> =
+            self.pods.keys().filter(|known| !listed.contains(known.as_str())).cloned().collect();
+        for uid in vanished {
+            self.take(&uid);
+        }
+        for pod in pods {
+            self.put(pod);
+        }
+        self.note(at, &before);
+    }
+
+    /// Sets what the sum of an account may be from now on. Lowered under the present sum, it is broken by the
+    /// next rise only: what is granted cannot be taken back in a moment.
+    pub fn limit(&mut self, at: Duration, account: &Account, limit: u64) {
+        let first = self.limits.insert(account.clone(), limit).is_none();
+        let connections = self.totals(account).connections;
+        if first && connections > limit {
+            self.overs.push(self.over(at, account, connections, limit));
+        }
+    }
+
+    /// The present totals of an account.
+    pub fn totals(&self, account: &Account) -> Totals {
+        self.totals.get(account).copied().unwrap_or_default()
+    }
+
+    /// The highest sum that an account ever had.
+    pub fn peak(&self, account: &Account) -> u64 {
+        self.peaks.get(account).copied().unwrap_or_default()
+    }
+
+    /// The highest sums of all accounts.
+    pub fn peaks(&self) -> &BTreeMap<Account, u64> {
+        &self.peaks
+    }
+
+    /// Whether any account has a limit.
+    pub fn judges(&self) -> bool {
+        !self.limits.is_empty()
+    }
+
+    /// Every change of totals so far.
+    pub fn moments(&self) -> &[Moment] {
+        &self.moments
+    }
+
+    /// Every rise over a limit so far.
+    pub fn overs(&self) -> &[Over] {
+        &self.overs
+    }
+
+    /// Everything wrong that was seen on a pod so far.
+    pub fn faults(&self) -> &BTreeSet<String> {
+        &self.faults
+    }
+
+    /// The present pods of an account.
+    pub fn pods<'a>(&'a self, account: &'a Account) -> impl Iterator<Item = &'a PodView> {
+        self.pods.values().filter(move |pod| pod.bill.account == *account)
+    }
+
+    /// Whether everything that a list at `version` shows is known here.
+    pub fn has_all_of(&self, listed: &[Pod], version: u64) -> bool {
+        let uids: BTreeSet<&str> = listed.iter().map(uid).collect();
+        let known = listed.iter().filter(|pod| bill::read(pod).is_some());
+        let seen = |pod: &Pod| self.pods.get(uid(pod)).is_some_and(|view| view.version >= version_of(pod));
+        let stale =
+            |(uid, view): (&String, &PodView)| !uids.contains(uid.as_str()) && view.version <= version;
+        known.into_iter().all(seen) && !self.pods.iter().any(stale)
+    }
+
+    fn put(&mut self, pod: &Pod) {
+        let uid = uid(pod);
+        let previous = self.take(uid);
+        let Some(mut bill) = bill::read(pod) else {
+            // Neither label nor size any more: what it was granted it still holds.
+            if let Some(previous) = previous.filter(|previous| is_granted(&previous.bill)) {
+                self.add(uid, PodView { version: version_of(pod), ..previous });
+            }
+            return;
+        };
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        self.faults.extend(
+            bill.faults.iter().map(|fault| format!("pod {}/{name}: {fault}", bill.account.namespace)),
+        );
+        if let Some(previous) = previous.filter(|previous| is_granted(&previous.bill)) {
+            self.hold_to_grant(&mut bill, &previous.bill, &name);
+        }
+        let view = PodView {
+            name,
+            bill,
+            terminating: pod.metadata.deletion_timestamp.is_some(),
+            ready: is_ready(pod),
+            version: version_of(pod),
+        };
+        self.add(uid, view);
+    }
+
+    /// A container may have started with the old size or with the new one: the larger counts, where it was granted.
+    fn hold_to_grant(&mut self, bill: &mut Bill, granted: &Bill, name: &str) {
+        if bill.standing == Standing::Ended {
+            return;
+        }
+        if (bill.standing, &bill.account) != (granted.standing, &granted.account) {
+            let change = format!(
+                "{:?} of {} became {:?} of {}",
+                granted.standing, granted.account, bill.standing, bill.account
+            );
+            self.faults
+                .insert(format!("pod {}/{name}: its grant was changed: {change}", bill.account.namespace));
+        }
+        bill.account = granted.account.clone();
+        bill.connections = bill.connections.max(granted.connections);
+    }
+
+    fn add(&mut self, uid: &str, view: PodView) {
+        let totals = self.totals.entry(view.bill.account.clone()).or_default();
+        totals.connections += view.bill.connections;
+        *counter(totals, view.bill.standing) += 1;
+        self.pods.insert(uid.to_owned(), view);
+    }
+
+    fn take(&mut self, uid: &str) -> Option<PodView> {
+        let view = self.pods.remove(uid)?;
+        let totals = self.totals.entry(view.bill.account.clone()).or_default();
+        totals.connections -= view.bill.connections;
+        *counter(totals, view.bill.standing) -= 1;
+        Some(view)
+    }
+
+    /// Writes down what an event changed.
+    fn note(&mut self, at: Duration, before: &BTreeMap<Account, Totals>) {
+        let changed: Vec<(Account, Totals, u64)> = self
+            .totals
+            .iter()
+            .map(|(account, totals)| (account, *totals, before.get(account).copied().unwrap_or_default()))
+            .filter(|(_, totals, before)| totals != before)
+            .map(|(account, totals, before)| (account.clone(), totals, before.connections))
+            .collect();
+        for (account, totals, before) in changed {
+            let peak = self.peaks.entry(account.clone()).or_default();
+            *peak = totals.connections.max(*peak);
+            let limit = self.limits.get(&account).copied();
+            if let Some(limit) = limit.filter(|limit| totals.connections > (*limit).max(before)) {
+                self.overs.push(self.over(at, &account, totals.connections, limit));
+            }
+            self.moments.push(Moment { at, account, totals });
+        }
+    }
+
+    fn over(&self, at: Duration, account: &Account, connections: u64, limit: u64) -> Over {
+        let pods = self.pods(account).map(|pod| (pod.name.clone(), pod.bill.connections)).collect();
+        Over { at, account: account.clone(), connections, limit, pods }
+    }
+}
+
+fn counter(totals: &mut Totals, standing: Standing) -> &mut usize {
+    match standing {
+        Standing::Gated => &mut totals.waiting,
+        Standing::Granted { .. } => &mut totals.granted,
+        Standing::Foreign => &mut totals.foreign,
+        Standing::Ended => &mut totals.ended,
+    }
+}
+
+fn is_granted(bill: &Bill) -> bool {
+    matches!(bill.standing, Standing::Granted { .. })
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn uid(pod: &Pod) -> &str {
+    pod.metadata.uid.as_deref().unwrap_or_default()
+}
+
+/// Resource versions of one resource can be compared as numbers.
+fn version_of(pod: &Pod) -> u64 {
+    pod.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+}

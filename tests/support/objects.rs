@@ -1,0 +1,261 @@
+//! Budgets and workloads as text for `kubectl apply`.
+//!
+//! In: what a test says about an object. Out: JSON, which is YAML too. What a test does not say is left to the
+//! API server's defaults, except for the grace period, which the fake kubelets do not know.
+
+use std::fmt::{self, Display};
+
+use serde_json::{Map, Value, json};
+
+/// The label by which a workload opts in.
+pub const BUDGET_LABEL: &str = "poolbudget.dev/budget";
+/// The annotation for the time from scheduled to Ready, in milliseconds.
+pub const START_MS: &str = "test.poolbudget.dev/start-ms";
+/// The annotation for the time from deleted to gone, in milliseconds.
+pub const DRAIN_MS: &str = "test.poolbudget.dev/drain-ms";
+/// The annotation for the time from Ready to Succeeded, in milliseconds.
+pub const RUN_MS: &str = "test.poolbudget.dev/run-ms";
+/// An image that never becomes Ready.
+pub const BAD_IMAGE: &str = "shop/app:bad";
+
+/// A Deployment, or a bare pod of the same shape.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    kind: Kind,
+    namespace: String,
+    name: String,
+    labels: Map<String, Value>,
+    annotations: Map<String, Value>,
+    pod_labels: Map<String, Value>,
+    pod_annotations: Map<String, Value>,
+    gates: Vec<Value>,
+    image: String,
+    container: String,
+    env: Vec<Value>,
+    replicas: u32,
+    strategy: Option<Value>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Deployment,
+    Pod,
+}
+
+/// A Deployment of one replica with one container, `app`.
+pub fn deployment(namespace: &str, name: &str) -> Workload {
+    Workload::new(Kind::Deployment, namespace, name)
+}
+
+/// A bare pod with one container, `app`.
+pub fn pod(namespace: &str, name: &str) -> Workload {
+    Workload::new(Kind::Pod, namespace, name)
+}
+
+impl Workload {
+    fn new(kind: Kind, namespace: &str, name: &str) -> Self {
+        Self {
+            kind,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            labels: Map::new(),
+            annotations: Map::new(),
+            pod_labels: Map::from_iter([("app".to_owned(), json!(name))]),
+            pod_annotations: Map::new(),
+            gates: Vec::new(),
+            image: "shop/app:1".to_owned(),
+            container: "app".to_owned(),
+            env: Vec::new(),
+            replicas: 1,
+            strategy: None,
+        }
+    }
+
+    /// `spec.replicas`.
+    pub fn replicas(mut self, replicas: u32) -> Self {
+        self.replicas = replicas;
+        self
+    }
+
+    /// The image of the container; see [`BAD_IMAGE`].
+    pub fn image(mut self, image: &str) -> Self {
+        image.clone_into(&mut self.image);
+        self
+    }
+
+    /// The name of the container.
+    pub fn container(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.container);
+        self
+    }
+
+    /// `RollingUpdate` with its two numbers; `"25%"` or `1`.
+    pub fn rolling(mut self, max_surge: impl Into<Value>, max_unavailable: impl Into<Value>) -> Self {
+        let numbers = json!({"maxSurge": max_surge.into(), "maxUnavailable": max_unavailable.into()});
+        self.strategy = Some(json!({"type": "RollingUpdate", "rollingUpdate": numbers}));
+        self
+    }
+
+    /// `Recreate`.
+    pub fn recreate(mut self) -> Self {
+        self.strategy = Some(json!({"type": "Recreate"}));
+        self
+    }
+
+    /// A literal variable of the container.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push(json!({"name": name, "value": value}));
+        self
+    }
+
+    /// A variable of the container that is read from an annotation of the pod when the container starts.
+    pub fn env_from_annotation(mut self, name: &str, annotation: &str) -> Self {
+        let path = format!("metadata.annotations['{annotation}']");
+        self.env.push(json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}));
+        self
+    }
+
+    /// A label of the object itself.
+    pub fn label(mut self, key: &str, value: &str) -> Self {
+        self.labels.insert(key.to_owned(), json!(value));
+        self
+    }
+
+    /// An annotation of the object itself.
+    pub fn annotation(mut self, key: &str, value: &str) -> Self {
+        self.annotations.insert(key.to_owned(), json!(value));
+        self
+    }
+
+    /// A label of the pods.
+    pub fn pod_label(mut self, key: &str, value: &str) -> Self {
+        self.pod_labels.insert(key.to_owned(), json!(value));
+        self
+    }
+
+    /// An annotation of the pods.
+    pub fn pod_annotation(mut self, key: &str, value: &str) -> Self {
+        self.pod_annotations.insert(key.to_owned(), json!(value));
+        self
+    }
+
+    /// How long its pods take from scheduled to Ready.
+    pub fn starts_in_ms(self, milliseconds: u32) -> Self {
+        self.pod_annotation(START_MS, &milliseconds.to_string())
+    }
+
+    /// How long its pods take from deleted to gone.
+    pub fn drains_in_ms(self, milliseconds: u32) -> Self {
+        self.pod_annotation(DRAIN_MS, &milliseconds.to_string())
+    }
+
+    /// A scheduling gate of the pods.
+    pub fn gate(mut self, name: &str) -> Self {
+        self.gates.push(json!({"name": name}));
+        self
+    }
+
+    fn pod_spec(&self) -> Value {
+        json!({
+            "terminationGracePeriodSeconds": 60,
+            "schedulingGates": self.gates,
+            "containers": [{"name": self.container, "image": self.image, "env": self.env}],
+        })
+    }
+
+    fn metadata(&self, labels: &Map<String, Value>, annotations: &Map<String, Value>) -> Value {
+        json!({"namespace": self.namespace, "name": self.name, "labels": labels, "annotations": annotations})
+    }
+
+    fn as_deployment(&self) -> Value {
+        let template = json!({
+            "metadata": {"labels": self.pod_labels, "annotations": self.pod_annotations},
+            "spec": self.pod_spec(),
+        });
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": self.metadata(&self.labels, &self.annotations),
+            "spec": {
+                "replicas": self.replicas,
+                // null leaves it to the API server
+                "strategy": self.strategy,
+                "selector": {"matchLabels": {"app": self.name}},
+                "template": template,
+            },
+        })
+    }
+
+    /// A bare pod is object and template in one.
+    fn as_pod(&self) -> Value {
+        let merged = |of: &Map<String, Value>, and: &Map<String, Value>| {
+            of.clone().into_iter().chain(and.clone()).collect()
+        };
+        let labels = merged(&self.labels, &self.pod_labels);
+        let annotations = merged(&self.annotations, &self.pod_annotations);
+        json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": self.metadata(&labels, &annotations),
+            "spec": self.pod_spec(),
+        })
+    }
+}
+
+impl Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let object = if self.kind == Kind::Deployment { self.as_deployment() } else { self.as_pod() };
+        writeln!(f, "{object:#}")
+    }
+}
+
+/// A `DbConnectionBudget` with the given `spec`.
+pub fn budget(namespace: &str, name: &str, spec: &Value) -> String {
+    document(json!({
+        "apiVersion": "poolbudget.dev/v1alpha1",
+        "kind": "DbConnectionBudget",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": spec,
+    }))
+}
+
+/// The `spec` of Supabase's smallest plan in session mode: 15 connections, `reserved` of them kept.
+pub fn nano_session(reserved: u32) -> Value {
+    json!({"limit": {"supabase": {"compute": "Nano", "connection": "Session"}}, "reserved": reserved})
+}
+
+/// An autoscaler of a Deployment. Without a metrics server it only keeps replicas between its two bounds.
+pub fn autoscaler(namespace: &str, deployment: &str, min: u32, max: u32) -> String {
+    let resource = json!({"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}});
+    document(json!({
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"namespace": namespace, "name": deployment},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment},
+            "minReplicas": min,
+            "maxReplicas": max,
+            "metrics": [{"type": "Resource", "resource": resource}],
+        },
+    }))
+}
+
+/// A PodDisruptionBudget over the pods of a Deployment; `rule` is `minAvailable` or `maxUnavailable`.
+pub fn disruption_budget(namespace: &str, deployment: &str, rule: &str, value: impl Into<Value>) -> String {
+    document(json!({
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"namespace": namespace, "name": deployment},
+        "spec": {"selector": {"matchLabels": {"app": deployment}}, rule: value.into()},
+    }))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is made for this call")]
+fn document(object: Value) -> String {
+    format!("{object:#}\n")
+}
+
+/// Several documents as one text to apply.
+pub fn documents<T: Display>(documents: &[T]) -> String {
+    documents.iter().map(ToString::to_string).collect::<Vec<_>>().join("---\n")
+}

@@ -1,0 +1,53 @@
+//! A cluster that several tests use, for as long as the test process lives.
+//!
+//! In: nothing. Out: the same cluster for everyone who asks, started by the first. Statics are never dropped, so
+//! it is ended when the process exits. Tests that share one keep to namespaces of their own and leave its
+//! programs alone.
+
+use std::sync::{Mutex, Once, PoisonError};
+
+use anyhow::Result;
+use tokio::sync::OnceCell;
+
+use super::cluster::{Cluster, Options};
+
+/// Put into a static: `static CLUSTER: Shared = Shared::new();`
+#[derive(Debug)]
+pub struct Shared(OnceCell<Cluster>);
+
+static ALL: Mutex<Vec<&'static Shared>> = Mutex::new(Vec::new());
+
+impl Shared {
+    /// Nothing is started yet.
+    pub const fn new() -> Self {
+        Self(OnceCell::const_new())
+    }
+
+    /// The cluster; whoever asks while it starts waits for it.
+    pub async fn cluster(&'static self) -> Result<&'static Cluster> {
+        let start = async || {
+            end_all_at_exit();
+            ALL.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+            Cluster::start(Options::default()).await
+        };
+        self.0.get_or_try_init(start).await
+    }
+}
+
+#[expect(unsafe_code, reason = "the standard library does not tell when the process exits")]
+fn end_all_at_exit() {
+    static REGISTERED: Once = Once::new();
+    // SAFETY: the function is never unloaded and takes nothing. Should it not be registered, the kernel ends the
+    // programs, and the next run sweeps the folder.
+    REGISTERED.call_once(|| unsafe {
+        libc::atexit(end_all);
+    });
+}
+
+extern "C" fn end_all() {
+    for shared in ALL.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        if let Some(cluster) = shared.0.get() {
+            cluster.end();
+        }
+    }
+}

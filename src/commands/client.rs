@@ -11,7 +11,9 @@ pub(super) async fn client() -> anyhow::Result<Client> {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider was installed before");
     }
-    let mut config = if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && std::env::var_os("KUBECONFIG").is_none() {
+    let mut config = if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+        && std::env::var_os("KUBECONFIG").is_none()
+    {
         Config::incluster().context("cannot read the ServiceAccount of this pod")?
     } else {
         Config::infer().await.context("cannot find a cluster: set KUBECONFIG, or run in a pod")?

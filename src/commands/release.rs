@@ -81,10 +81,12 @@ async fn await_ungated(client: &Client, namespace: &str, deadline: Instant) -> a
 }
 
 async fn open_gates(client: &Client, deadline: Instant) -> anyhow::Result<()> {
-    let gateway = KubeGateway::new(client.clone(), Leadership::unconditional(), "release", Metrics::default());
+    let gateway =
+        KubeGateway::new(client.clone(), Leadership::unconditional(), "release", Metrics::default());
     let api: Api<PodView> = Api::all(client.clone());
     loop {
-        let pods = api.list(&ListParams::default().labels(names::BUDGET)).await.context("cannot list the pods")?;
+        let pods =
+            api.list(&ListParams::default().labels(names::BUDGET)).await.context("cannot list the pods")?;
         let gated: Vec<PodRecord> = pods.iter().filter_map(PodRecord::read).filter(|pod| pod.gated).collect();
         if gated.is_empty() {
             tracing::info!("no pod is gated");
@@ -92,12 +94,18 @@ async fn open_gates(client: &Client, deadline: Instant) -> anyhow::Result<()> {
         }
         if Instant::now() > deadline {
             let first = gated.iter().take(5).map(|pod| format!("{}/{}", pod.namespace, pod.name));
-            bail!("{} pods are still gated, among them {}", gated.len(), first.collect::<Vec<_>>().join(", "));
+            bail!(
+                "{} pods are still gated, among them {}",
+                gated.len(),
+                first.collect::<Vec<_>>().join(", ")
+            );
         }
         for pod in &gated {
             let connections = i64::from(pod.instances().get());
             match gateway.grant(pod, Sizes { pool_size: 1, max_overflow: 0, connections }).await {
-                Ok(opened) => tracing::info!(pod = opened.name_any(), connections, "gate opened at the smallest size"),
+                Ok(opened) => {
+                    tracing::info!(pod = opened.name_any(), connections, "gate opened at the smallest size")
+                }
                 Err(GatewayError::Outdated { .. }) => {}
                 Err(error) => tracing::warn!(%error, "gate not opened; trying again"),
             }

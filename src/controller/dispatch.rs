@@ -186,7 +186,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_during_work_leads_to_another_run_and_never_to_two_at_once() {
         let (requests, receiver) = Requests::channel();
-        let (runs, at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (runs, at_once, most) =
+            (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let stop = CancellationToken::new();
         let work = {
             let (runs, at_once, most) = (Arc::clone(&runs), Arc::clone(&at_once), Arc::clone(&most));
@@ -221,9 +222,7 @@ mod tests {
         let counted = Arc::clone(&runs);
         let task = tokio::spawn(dispatch(receiver, 1, stop.clone(), move |_| {
             let runs = Arc::clone(&counted);
-            async move {
-                if runs.fetch_add(1, Ordering::SeqCst) < 5 { Next::Backoff } else { Next::OnRequest }
-            }
+            async move { if runs.fetch_add(1, Ordering::SeqCst) < 5 { Next::Backoff } else { Next::OnRequest } }
         }));
         requests.request(key("a"));
         tokio::time::sleep(Duration::from_secs(120)).await;

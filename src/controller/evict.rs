@@ -49,7 +49,8 @@ pub async fn make_room<G: Gateway>(
             }
             Err(GatewayError::Disruption { budget, .. }) => {
                 leader.observed.world().blocked.insert(key.clone());
-                memory.refused = Some(Refused { by: budget, until: now.saturating_add(PAUSE).unwrap_or(now) });
+                memory.refused =
+                    Some(Refused { by: budget, until: now.saturating_add(PAUSE).unwrap_or(now) });
             }
             Err(GatewayError::Outdated { .. }) => leader.refresh_pod(pod).await?,
             Err(error) => return Err(error),
@@ -67,7 +68,9 @@ async fn end<G: Gateway>(leader: &Leader<G>, pod: &PodRecord, cause: Cause) -> R
 
 async fn tell<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, pod: &PodRecord, cause: Cause) {
     let why = match cause {
-        Cause::Superseded => "it is not ready, of an older revision, and a newer pod of its workload needs the room",
+        Cause::Superseded => {
+            "it is not ready, of an older revision, and a newer pod of its workload needs the room"
+        }
         Cause::Escaped => "it holds connections without a grant, and its successor will not",
         Cause::Oversize => "it holds more than its workload's share, and another pod needs the room",
         Cause::Surplus => "its workload has more pods than the budget can carry",

@@ -66,7 +66,8 @@ pub async fn send<G: Gateway>(
             calls.push(send_one(leader, key, pod, grant));
         }
     }
-    let outcomes: Vec<Result<(), GatewayError>> = stream::iter(calls).buffer_unordered(PARALLEL).collect().await;
+    let outcomes: Vec<Result<(), GatewayError>> =
+        stream::iter(calls).buffer_unordered(PARALLEL).collect().await;
     outcomes.into_iter().collect()
 }
 
@@ -76,8 +77,11 @@ async fn send_one<G: Gateway>(
     pod: &PodRecord,
     grant: &GrantInFlight,
 ) -> Result<(), GatewayError> {
-    let sizes =
-        Sizes { pool_size: grant.pool_size, max_overflow: grant.max_overflow, connections: grant.connections };
+    let sizes = Sizes {
+        pool_size: grant.pool_size,
+        max_overflow: grant.max_overflow,
+        connections: grant.connections,
+    };
     match leader.gateway.grant(pod, sizes).await {
         Ok(granted) => {
             leader.see_pod(&granted);

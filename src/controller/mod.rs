@@ -58,7 +58,13 @@ pub struct Identity {
 }
 
 /// Strives for the Lease and leads while it has it, until `stop`.
-pub async fn run(client: Client, identity: Identity, metrics: Metrics, readiness: Readiness, stop: CancellationToken) {
+pub async fn run(
+    client: Client,
+    identity: Identity,
+    metrics: Metrics,
+    readiness: Readiness,
+    stop: CancellationToken,
+) {
     let leadership = Leadership::default();
     let (state, mut leads) = watch::channel(false);
     let (reached, mut answered) = watch::channel(false);

@@ -54,7 +54,10 @@ pub fn why_it_waits(view: &View, pod: usize, refusal: Refusal) -> (&'static str,
         Refusal::NoWorkload => ("UnsupportedOwner", unsupported_owner(view, pod)),
         Refusal::NoSlot => (
             "NoSlot",
-            format!("its workload has all the pods that budget {} can carry; it waits for one of them to go", key.name),
+            format!(
+                "its workload has all the pods that budget {} can carry; it waits for one of them to go",
+                key.name
+            ),
         ),
         Refusal::NoRoom { missing } if view.decision.room.draining => (
             "Draining",
@@ -75,18 +78,26 @@ fn unsupported_owner(view: &View, pod: usize) -> String {
         Some(owner) if owner.kind == "ReplicaSet" => {
             format!("its ReplicaSet {} or the Deployment of it is not known yet", owner.name)
         }
-        Some(owner) => format!("pods of a {} are not governed by this version (only Deployments)", owner.kind),
+        Some(owner) => {
+            format!("pods of a {} are not governed by this version (only Deployments)", owner.kind)
+        }
         None => "a pod without a Deployment is not governed by this version".into(),
     }
 }
 
 /// Tells each waiting pod why it waits, when that is new.
 pub async fn tell_pods<G: Gateway>(leader: &Leader<G>, view: &View, memory: &mut Memory) {
-    let waiting: std::collections::HashSet<&str> =
-        view.decision.grants.refused.iter().filter_map(|(pod, _)| Some(view.scene.pods.get(*pod)?.uid.as_str())).collect();
+    let waiting: std::collections::HashSet<&str> = view
+        .decision
+        .grants
+        .refused
+        .iter()
+        .filter_map(|(pod, _)| Some(view.scene.pods.get(*pod)?.uid.as_str()))
+        .collect();
     memory.told.retain(|uid, _| waiting.contains(uid.as_str()));
     for (pod, refusal) in &view.decision.grants.refused {
-        let (Some(record), Some(core)) = (view.scene.pods.get(*pod), view.scene.situation.pods.get(*pod)) else {
+        let (Some(record), Some(core)) = (view.scene.pods.get(*pod), view.scene.situation.pods.get(*pod))
+        else {
             continue;
         };
         let (reason, note) = why_it_waits(view, *pod, *refusal);
@@ -113,7 +124,10 @@ pub async fn tell_stranded<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, memo
             key.namespace
         );
         tracing::info!(budget = %key, pod = pod.name, "pod waits for a budget that does not exist");
-        leader.gateway.publish(event(EventType::Warning, "BudgetNotFound", "Wait", &note), about_pod(pod)).await;
+        leader
+            .gateway
+            .publish(event(EventType::Warning, "BudgetNotFound", "Wait", &note), about_pod(pod))
+            .await;
     }
     waiting.len()
 }

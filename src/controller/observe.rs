@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, PartialObjectMeta};
-use kube::runtime::utils::Backoff;
 use kube::runtime::WatchStreamExt;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -213,7 +213,8 @@ impl Feed {
                     (kind.gone)(&mut world, last);
                 }
                 let meta = object.meta();
-                let (namespace, name) = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+                let (namespace, name) =
+                    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
                 (kind.index)(&mut world).delete(&namespace, &name, version(meta), now()).into_iter().collect()
             }
             Event::Init => {
@@ -226,7 +227,8 @@ impl Feed {
                 gone
             }
         };
-        let keys: BTreeSet<BudgetKey> = touched.iter().flat_map(|record| (kind.concerns)(&world, record)).collect();
+        let keys: BTreeSet<BudgetKey> =
+            touched.iter().flat_map(|record| (kind.concerns)(&world, record)).collect();
         drop(world);
         for key in keys {
             self.requests.request(key);
@@ -243,7 +245,8 @@ impl Feed {
                 Ok(Some(Event::Apply(changed) | Event::Delete(changed))) => {
                     let namespace = changed.namespace().unwrap_or_default();
                     let world = self.observed.world();
-                    let keys: Vec<_> = world.blocked.iter().filter(|key| key.namespace == namespace).cloned().collect();
+                    let keys: Vec<_> =
+                        world.blocked.iter().filter(|key| key.namespace == namespace).cloned().collect();
                     drop(world);
                     keys.into_iter().for_each(|key| self.requests.request(key));
                 }

@@ -269,7 +269,11 @@ fn quarantine(entries: &mut Vec<Quarantined>, vanished: &[Arc<PodRecord>], now: 
     let until = Time(now.saturating_add(QUARANTINE).unwrap_or(now));
     for pod in vanished {
         if entries.iter().all(|entry| entry.uid != pod.uid) {
-            tracing::warn!(pod = pod.name, namespace = pod.namespace, "pod vanished while it ran; its connections still count");
+            tracing::warn!(
+                pod = pod.name,
+                namespace = pod.namespace,
+                "pod vanished while it ran; its connections still count"
+            );
             entries.push(Quarantined {
                 uid: pod.uid.clone(),
                 pod: pod.name.clone(),

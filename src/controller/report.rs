@@ -9,8 +9,8 @@ use super::memory::Refused;
 use super::reconcile::View;
 use super::verdict;
 use crate::api::{
-    DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus, WorkloadKind,
-    WorkloadStatus,
+    DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus,
+    WorkloadKind, WorkloadStatus,
 };
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::split::Split;
@@ -33,10 +33,10 @@ pub fn status(
     DbConnectionBudgetStatus {
         observed_generation: generation,
         epoch: old.epoch,
-        limit: view.limit.as_ref().map(|limit| LimitStatus {
-            connections: wide(limit.connections),
-            source: limit.source.clone(),
-        }),
+        limit: view
+            .limit
+            .as_ref()
+            .map(|limit| LimitStatus { connections: wide(limit.connections), source: limit.source.clone() }),
         usable: wide(decision.usable),
         committed: wide(decision.ledger.committed.plus(fresh)),
         waiting: narrow(decision.grants.refused.len()),
@@ -76,7 +76,9 @@ fn workload(view: &View, index: usize, ratio: u32) -> Option<WorkloadStatus> {
         .grants
         .granted
         .iter()
-        .filter(|grant| view.scene.situation.pods.get(grant.pod).is_some_and(|pod| pod.workload == Some(index)))
+        .filter(|grant| {
+            view.scene.situation.pods.get(grant.pod).is_some_and(|pod| pod.workload == Some(index))
+        })
         .collect();
     let fresh_bills: Connections = fresh.iter().map(|grant| grant.bill).sum();
     let split = Split::of(share.size, ratio);

@@ -41,9 +41,12 @@ fn accepted(view: &View) -> Finding {
         return finding(false, "InvalidLimit", why.clone());
     }
     let mut faults = view.unsupported.parts.clone();
-    faults.extend(view.scene.workloads.iter().filter_map(|w| {
-        w.fault.as_ref().map(|why| format!("Deployment/{}: {why}", w.name))
-    }));
+    faults.extend(
+        view.scene
+            .workloads
+            .iter()
+            .filter_map(|w| w.fault.as_ref().map(|why| format!("Deployment/{}: {why}", w.name))),
+    );
     faults.extend(view.scene.workloads.iter().filter(|w| w.unmirrored).map(|w| {
         format!(
             "Deployment/{} bears the label but its pod template does not, so its pods pass the gate: label the template too",
@@ -59,7 +62,8 @@ fn accepted(view: &View) -> Finding {
 
 /// Labelled pods whose owner is of a kind that is not governed.
 fn unsupported_owners(view: &View) -> Option<String> {
-    let owners = view.scene.pods.iter().zip(&view.scene.situation.pods).filter(|(_, pod)| pod.workload.is_none());
+    let owners =
+        view.scene.pods.iter().zip(&view.scene.situation.pods).filter(|(_, pod)| pod.workload.is_none());
     let mut names: Vec<String> = owners
         .filter_map(|(record, _)| match &record.owner {
             Some(owner) if owner.kind == "ReplicaSet" => None,
@@ -71,7 +75,10 @@ fn unsupported_owners(view: &View) -> Option<String> {
     names.dedup();
     names.truncate(5);
     (!names.is_empty()).then(|| {
-        format!("pods of {} are not governed by this version (only Deployments): they wait at the gate", names.join(", "))
+        format!(
+            "pods of {} are not governed by this version (only Deployments): they wait at the gate",
+            names.join(", ")
+        )
     })
 }
 
@@ -117,7 +124,8 @@ fn settled(view: &View) -> Finding {
 /// Why pods wait, by the first of them that says the most.
 fn waits(view: &View, waiting: usize) -> Finding {
     let decision = &view.decision;
-    let no_room = decision.grants.refused.iter().any(|(_, refusal)| matches!(refusal, Refusal::NoRoom { .. }));
+    let no_room =
+        decision.grants.refused.iter().any(|(_, refusal)| matches!(refusal, Refusal::NoRoom { .. }));
     let no_slot = decision.grants.refused.iter().any(|(_, refusal)| *refusal == Refusal::NoSlot);
     let infeasible = matches!(decision.plan.feasibility, Feasibility::Infeasible(_));
     let (reason, why) = if view.refusal.is_some() {
@@ -155,7 +163,8 @@ fn blocked(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) 
     let room = &view.decision.room;
     let stuck = room.missing.is_some() && !room.draining && room.candidates.is_empty();
     if stuck && budget.spec.eviction == EvictionPolicy::Forbidden {
-        let message = "pods hold more than their share and eviction is Forbidden: new pods wait until they go".into();
+        let message =
+            "pods hold more than their share and eviction is Forbidden: new pods wait until they go".into();
         return finding(true, "EvictionForbidden", message);
     }
     let bad = bad_revisions(view);
@@ -173,7 +182,9 @@ fn blocked(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) 
 fn bad_revisions(view: &View) -> Vec<&str> {
     let pods = view.scene.situation.pods.iter().zip(&view.scene.pods);
     let mut bad: Vec<usize> = pods
-        .filter(|(pod, _)| matches!(pod.hold, Hold::Granted(_)) && pod.current && !pod.ready && !pod.terminating)
+        .filter(|(pod, _)| {
+            matches!(pod.hold, Hold::Granted(_)) && pod.current && !pod.ready && !pod.terminating
+        })
         .filter(|(pod, record)| {
             let started = record.scheduled.unwrap_or(pod.created).saturating_sub(pod.created);
             pod.age >= BAD_AFTER.saturating_add(u64::try_from(started).unwrap_or(0))
@@ -182,7 +193,10 @@ fn bad_revisions(view: &View) -> Vec<&str> {
         .collect();
     bad.sort_unstable();
     bad.dedup();
-    bad.into_iter().filter_map(|w| view.scene.situation.workloads.get(w)).map(|w| w.demand.name.as_str()).collect()
+    bad.into_iter()
+        .filter_map(|w| view.scene.situation.workloads.get(w))
+        .map(|w| w.demand.name.as_str())
+        .collect()
 }
 
 fn foreign_pods(view: &View) -> Finding {
@@ -229,5 +243,9 @@ fn foreign_pods(view: &View) -> Finding {
 
 /// Unlimited pools are written as a word.
 fn amount(connections: Connections) -> String {
-    if connections >= Connections::new(u64::from(u32::MAX)) { "any number of".into() } else { connections.to_string() }
+    if connections >= Connections::new(u64::from(u32::MAX)) {
+        "any number of".into()
+    } else {
+        connections.to_string()
+    }
 }

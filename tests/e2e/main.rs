@@ -10,3 +10,7 @@ mod support;
 // Every integration test is built with cfg(test); saying so tells clippy that these modules may unwrap.
 #[cfg(test)]
 mod control_plane;
+#[cfg(test)]
+mod installed;
+#[cfg(test)]
+mod main_job;

@@ -1,0 +1,176 @@
+//! A cluster with the chart installed, the operator running as the chart says, and the recorder watching.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{Api, Client};
+use serde_json::Value;
+
+use crate::support::objects::{budget, nano_session};
+use crate::support::{Cluster, Operator, Options, Recorder, eventually};
+
+/// The namespace of the operator.
+pub const SYSTEM: &str = "poolbudget-system";
+/// The namespace of the workloads.
+pub const SHOP: &str = "shop";
+/// How long anything may take to settle on a busy machine.
+pub const SETTLES: Duration = Duration::from_secs(120);
+
+/// The operator as it is shipped, unless `POOLBUDGET_BINARY` names another build.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("POOLBUDGET_BINARY") {
+        return PathBuf::from(path).canonicalize().expect("POOLBUDGET_BINARY names a file");
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
+    let path = target.join("release/poolbudget");
+    assert!(path.exists(), "run `make release`: there is no {}", path.display());
+    path
+}
+
+/// A cluster with poolbudget in it.
+pub struct Installed {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Its administrator's client.
+    pub client: Client,
+    /// The independent count.
+    pub recorder: Recorder,
+    /// The operator's replicas.
+    pub operators: Vec<Operator>,
+}
+
+impl Installed {
+    /// A cluster with the chart and one replica of the operator.
+    pub async fn start() -> Self {
+        let mut installed = Self::without_operator().await;
+        installed.add_operator("poolbudget-0").await;
+        installed
+    }
+
+    /// A cluster with the chart; nobody grants.
+    pub async fn without_operator() -> Self {
+        let cluster = Cluster::start(Options::default()).await.unwrap();
+        let client = cluster.client().await.unwrap();
+        let recorder = Recorder::start(&cluster).await.unwrap();
+        let installed = Self { cluster, client, recorder, operators: Vec::new() };
+        installed.install().await;
+        installed.cluster.create_namespace(SHOP).await.unwrap();
+        installed
+    }
+
+    /// Installs the chart and waits until its policies are in force.
+    pub async fn install(&self) {
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/poolbudget");
+        let chart = chart.display().to_string();
+        self.cluster
+            .helm(&["install", "poolbudget", &chart, "-n", SYSTEM, "--create-namespace"])
+            .await
+            .unwrap();
+        let probe = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "namespace": "default",
+            "labels": {"poolbudget.dev/budget": "probe"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}"#;
+        let file = self.cluster.folder().file("probe.json");
+        std::fs::write(&file, probe).unwrap();
+        let file = file.display().to_string();
+        eventually(SETTLES, "pods are born with a gate", async || {
+            let args =
+                ["create", "--dry-run=server", "-o", "jsonpath={.spec.schedulingGates[*].name}", "-f", &file];
+            let gates = self.cluster.kubectl(&args).await.map_err(|error| format!("{error:#}"))?;
+            if gates.contains("poolbudget.dev/connections") {
+                Ok(())
+            } else {
+                Err(format!("gates: {gates:?}"))
+            }
+        })
+        .await;
+    }
+
+    /// Starts one more replica of the operator.
+    pub async fn add_operator(&mut self, pod: &str) {
+        let launch = self.cluster.launch_of(SYSTEM, "poolbudget", pod, &binary()).await.unwrap();
+        self.operators.push(self.cluster.start_operator(&launch).unwrap());
+    }
+
+    /// The budget of the smallest plan in session mode, 2 of 15 kept: 13 for all.
+    pub async fn nano_budget(&self) {
+        self.recorder.limit(SHOP, "main", 13);
+        self.apply(&budget(SHOP, "main", &nano_session(2))).await;
+    }
+
+    /// `kubectl apply`.
+    pub async fn apply(&self, manifest: &str) {
+        self.cluster.apply(manifest).await.unwrap();
+    }
+
+    /// `kubectl -n shop …`.
+    pub async fn kubectl(&self, args: &[&str]) -> String {
+        let args: Vec<&str> = ["-n", SHOP].iter().chain(args).copied().collect();
+        self.cluster.kubectl(&args).await.unwrap()
+    }
+
+    /// `kubectl scale`.
+    pub async fn scale(&self, deployment: &str, replicas: u32) {
+        self.kubectl(&["scale", "deployment", deployment, &format!("--replicas={replicas}")]).await;
+    }
+
+    /// A rollout to another image.
+    pub async fn set_image(&self, deployment: &str, image: &str) {
+        self.kubectl(&["set", "image", &format!("deployment/{deployment}"), &format!("app={image}")]).await;
+    }
+
+    /// The budget `main` as it is now.
+    pub async fn budget(&self) -> Value {
+        serde_json::from_str(&self.kubectl(&["get", "dbcb", "main", "-o", "json"]).await).unwrap()
+    }
+
+    /// A condition of the budget `main`: status, reason and message.
+    pub async fn condition(&self, kind: &str) -> (String, String, String) {
+        let budget = self.budget().await;
+        let conditions = budget["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let found = conditions.iter().find(|condition| condition["type"] == kind);
+        let text = |key: &str| found.map_or("", |c| c[key].as_str().unwrap_or_default()).to_owned();
+        (text("status"), text("reason"), text("message"))
+    }
+
+    /// Waits until a condition of the budget `main` has this status and reason; gives its message.
+    pub async fn awaits(&self, kind: &str, status: &str, reason: &str) -> String {
+        eventually(SETTLES, &format!("{kind}={status} {reason}"), async || {
+            let (is, why, message) = self.condition(kind).await;
+            if is == status && (reason.is_empty() || why == reason) {
+                Ok(message)
+            } else {
+                Err(format!("{kind}={is} {why}: {message}"))
+            }
+        })
+        .await
+    }
+
+    /// Waits until each deployment has all its pods of the newest revision ready and nothing else, and the budget says
+    /// that it is settled.
+    pub async fn settles(&self, deployments: &[(&str, i32)]) {
+        for (name, replicas) in deployments {
+            self.complete(name, *replicas).await;
+        }
+        self.awaits("Settled", "True", "Settled").await;
+        self.recorder.assert_never_over().await;
+    }
+
+    /// Waits until a deployment has so many pods of its newest revision, ready, and no others.
+    pub async fn complete(&self, name: &str, replicas: i32) {
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), SHOP);
+        eventually(SETTLES, &format!("{name} is complete with {replicas}"), async || {
+            let deployment = api.get(name).await.map_err(|error| error.to_string())?;
+            let status = deployment.status.unwrap_or_default();
+            let seen = status.observed_generation >= deployment.metadata.generation;
+            let counts = [status.replicas, status.updated_replicas, status.ready_replicas]
+                .map(Option::unwrap_or_default);
+            if seen && counts == [replicas; 3] {
+                Ok(())
+            } else {
+                Err(format!("observed {seen}, counts {counts:?}"))
+            }
+        })
+        .await;
+    }
+}

@@ -29,6 +29,11 @@ pub fn binary() -> PathBuf {
     path
 }
 
+/// The chart of this tree.
+pub fn chart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/poolbudget")
+}
+
 /// A cluster with poolbudget in it.
 pub struct Installed {
     /// The cluster.
@@ -51,18 +56,27 @@ impl Installed {
 
     /// A cluster with the chart; nobody grants.
     pub async fn without_operator() -> Self {
+        Self::without_operator_of(|_| chart()).await
+    }
+
+    /// A cluster with the chart that `chart` names; nobody grants.
+    pub async fn without_operator_of(chart: impl FnOnce(&Self) -> PathBuf) -> Self {
         let cluster = Cluster::start(Options::default()).await.unwrap();
         let client = cluster.client().await.unwrap();
         let recorder = Recorder::start(&cluster).await.unwrap();
         let installed = Self { cluster, client, recorder, operators: Vec::new() };
-        installed.install().await;
+        let chart = chart(&installed);
+        installed.install_from(&chart).await;
         installed.cluster.create_namespace(SHOP).await.unwrap();
         installed
     }
 
     /// Installs the chart and waits until its policies are in force.
     pub async fn install(&self) {
-        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/poolbudget");
+        self.install_from(&chart()).await;
+    }
+
+    async fn install_from(&self, chart: &Path) {
         let chart = chart.display().to_string();
         self.cluster
             .helm(&["install", "poolbudget", &chart, "-n", SYSTEM, "--create-namespace"])
@@ -110,7 +124,7 @@ impl Installed {
     }
 
     /// `kubectl scale`.
-    pub async fn scale(&self, deployment: &str, replicas: u32) {
+    pub async fn scale(&self, deployment: &str, replicas: i32) {
         self.kubectl(&["scale", "deployment", deployment, &format!("--replicas={replicas}")]).await;
     }
 

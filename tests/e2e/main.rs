@@ -1,8 +1,9 @@
 //! What needs a real control plane.
 //!
 //! Every test starts the clusters that it needs, or shares one with its module. A cluster takes half a gigabyte
-//! and, while it starts, a core and a half: `RUST_TEST_THREADS=2` is right for two cores, and `make e2e` sets
-//! it. The programs come from `make cluster-tools`.
+//! and, while it starts, a core and a half: no more tests at once than cores, which is what `make e2e` sees to
+//! (`RUST_TEST_THREADS=1` for the calmest run). The programs come from `make cluster-tools`. With
+//! `POOLBUDGET_KEEP=1` the folders of the clusters, with the logs of all programs, stay for reading.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -11,6 +12,24 @@ mod support;
 #[cfg(test)]
 mod control_plane;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod installed;
 #[cfg(test)]
+mod judge;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod main_job;
+#[cfg(test)]
+mod quiet;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod resource;
+#[cfg(test)]
+mod restarts;
+#[cfg(test)]
+mod stand_in;
+#[cfg(test)]
+mod world;

@@ -16,8 +16,10 @@ use super::bill::{self, Account, Bill, Standing};
 pub struct PodView {
     /// Its name.
     pub name: String,
-    /// Its bill. A granted pod stays on the bill of its grant, whatever becomes of its label.
+    /// Its bill. Once granted, it stays on the bill of its grant, whatever becomes of its label.
     pub bill: Bill,
+    /// The largest grant that it was ever seen with.
+    pub grant: Option<Bill>,
     /// Deleted, but not gone.
     pub terminating: bool,
     /// Its Ready condition.
@@ -171,23 +173,15 @@ impl Ledger {
     fn put(&mut self, pod: &Pod) {
         let uid = uid(pod);
         let previous = self.take(uid);
-        let Some(mut bill) = bill::read(pod) else {
-            // Neither label nor size any more: what it was granted it still holds.
-            if let Some(previous) = previous.filter(|previous| is_granted(&previous.bill)) {
-                self.add(uid, PodView { version: version_of(pod), ..previous });
-            }
-            return;
-        };
+        let grant = previous.as_ref().and_then(|previous| previous.grant.clone());
+        // With neither label nor size any more, it still holds what it was granted.
+        let Some(bill) = bill::read(pod).or_else(|| grant.clone()) else { return };
         let name = pod.metadata.name.clone().unwrap_or_default();
-        self.faults.extend(
-            bill.faults.iter().map(|fault| format!("pod {}/{name}: {fault}", bill.account.namespace)),
-        );
-        if let Some(previous) = previous.filter(|previous| is_granted(&previous.bill)) {
-            self.hold_to_grant(&mut bill, &previous.bill, &name);
-        }
+        let (bill, grant) = self.hold_to_grant(bill, grant, &name);
         let view = PodView {
             name,
             bill,
+            grant,
             terminating: pod.metadata.deletion_timestamp.is_some(),
             ready: is_ready(pod),
             version: version_of(pod),
@@ -195,21 +189,27 @@ impl Ledger {
         self.add(uid, view);
     }
 
-    /// A container may have started with the old size or with the new one: the larger counts, where it was granted.
-    fn hold_to_grant(&mut self, bill: &mut Bill, granted: &Bill, name: &str) {
+    /// A container may have started with its old size or with a new one: the larger counts, where it was granted.
+    fn hold_to_grant(&mut self, bill: Bill, grant: Option<Bill>, name: &str) -> (Bill, Option<Bill>) {
+        let fault = |fault: &str| format!("pod {}/{name}: {fault}", bill.account.namespace);
+        self.faults.extend(bill.faults.iter().map(|it| fault(it)));
+        let Some(grant) = grant else {
+            let grant = matches!(bill.standing, Standing::Granted { .. }).then(|| bill.clone());
+            return (bill, grant);
+        };
         if bill.standing == Standing::Ended {
-            return;
+            return (bill, Some(grant));
         }
-        if (bill.standing, &bill.account) != (granted.standing, &granted.account) {
-            let change = format!(
-                "{:?} of {} became {:?} of {}",
-                granted.standing, granted.account, bill.standing, bill.account
-            );
-            self.faults
-                .insert(format!("pod {}/{name}: its grant was changed: {change}", bill.account.namespace));
+        if (bill.standing, &bill.account) != (grant.standing, &grant.account) {
+            let (was, is) = ((grant.standing, &grant.account), (bill.standing, &bill.account));
+            self.faults.insert(fault(&format!("its grant was changed: {was:?} became {is:?}")));
         }
-        bill.account = granted.account.clone();
-        bill.connections = bill.connections.max(granted.connections);
+        let largest = if bill.connections > grant.connections {
+            Bill { account: grant.account, ..bill }
+        } else {
+            grant
+        };
+        (largest.clone(), Some(largest))
     }
 
     fn add(&mut self, uid: &str, view: PodView) {
@@ -260,10 +260,6 @@ fn counter(totals: &mut Totals, standing: Standing) -> &mut usize {
         Standing::Foreign => &mut totals.foreign,
         Standing::Ended => &mut totals.ended,
     }
-}
-
-fn is_granted(bill: &Bill) -> bool {
-    matches!(bill.standing, Standing::Granted { .. })
 }
 
 fn is_ready(pod: &Pod) -> bool {

@@ -9,6 +9,12 @@ use serde_json::{Map, Value, json};
 
 /// The label by which a workload opts in.
 pub const BUDGET_LABEL: &str = "poolbudget.dev/budget";
+/// The annotation of a grant for `pool_size`.
+pub const POOL_SIZE: &str = "poolbudget.dev/pool-size";
+/// The annotation of a grant for `max_overflow`.
+pub const MAX_OVERFLOW: &str = "poolbudget.dev/max-overflow";
+/// The annotation of a grant for the bill of the whole pod.
+pub const CONNECTIONS: &str = "poolbudget.dev/connections";
 /// The annotation for the time from scheduled to Ready, in milliseconds.
 pub const START_MS: &str = "test.poolbudget.dev/start-ms";
 /// The annotation for the time from deleted to gone, in milliseconds.
@@ -50,6 +56,18 @@ pub fn deployment(namespace: &str, name: &str) -> Workload {
 /// A bare pod with one container, `app`.
 pub fn pod(namespace: &str, name: &str) -> Workload {
     Workload::new(Kind::Pod, namespace, name)
+}
+
+/// A bare pod as a grant leaves it: ungated, with its size in annotations, which its variables read.
+pub fn granted_pod(namespace: &str, name: &str, budget: &str, pool_size: u32, max_overflow: u32) -> Workload {
+    let connections = pool_size + max_overflow;
+    pod(namespace, name)
+        .label(BUDGET_LABEL, budget)
+        .annotation(POOL_SIZE, &pool_size.to_string())
+        .annotation(MAX_OVERFLOW, &max_overflow.to_string())
+        .annotation(CONNECTIONS, &connections.to_string())
+        .env_from_annotation("DB_POOL_SIZE", POOL_SIZE)
+        .env_from_annotation("DB_MAX_OVERFLOW", MAX_OVERFLOW)
 }
 
 impl Workload {

@@ -1,0 +1,195 @@
+//! The resource as the real API server takes it: accepted and refused manifests, defaults, explanations.
+
+use serde_json::{Value, json};
+
+use crate::support::objects::budget;
+use crate::world::SHARED;
+
+/// Applies the CRD once; each test has a namespace of its own.
+async fn cluster(namespace: &str) -> &'static crate::support::Cluster {
+    let cluster = SHARED.cluster().await.unwrap();
+    cluster.apply(include_str!("../../crds/dbconnectionbudgets.poolbudget.dev.yaml")).await.unwrap();
+    cluster
+        .kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "crd/dbconnectionbudgets.poolbudget.dev",
+            "--timeout=60s",
+        ])
+        .await
+        .unwrap();
+    cluster.create_namespace(namespace).await.unwrap();
+    cluster
+}
+
+fn accepted() -> Vec<(&'static str, Value)> {
+    vec![
+        ("plain number", json!({"limit": {"connections": 15}})),
+        (
+            "free plan",
+            json!({"limit": {"supabase": {"plan": "Free", "connection": "Session"}}, "reserved": 2}),
+        ),
+        ("compute size", json!({"limit": {"supabase": {"compute": "2XL", "connection": "Transaction"}}})),
+        (
+            "pool size",
+            json!({"limit": {"supabase": {"compute": "Nano", "connection": "Session", "poolSize": 30}}, "reserved": 20}),
+        ),
+        (
+            "enterprise with a pool size",
+            json!({"limit": {"supabase": {"plan": "Enterprise", "connection": "Session", "poolSize": 40}}}),
+        ),
+        (
+            "large reserves more than small has",
+            json!({"limit": {"supabase": {"compute": "Large", "connection": "Session"}}, "reserved": 19}),
+        ),
+        ("postgres", json!({"limit": {"postgres": {"maxConnections": 100}}})),
+        ("nothing reserved", json!({"limit": {"connections": 1}, "reserved": 0})),
+        (
+            "everything",
+            json!({"limit": {"connections": 60}, "reserved": 5, "mode": "Observe",
+                "sizing": {"basis": "Ladder", "surge": "Full", "overflowRatio": 0}, "infeasible": "Deny", "eviction": "Forbidden",
+                "workloads": [{"name": "api", "kind": "Deployment", "weight": 2, "size": {"min": 2, "max": 20}, "maxReplicas": 10},
+                    {"name": "api", "kind": "StatefulSet"}]}),
+        ),
+    ]
+}
+
+fn refused() -> Vec<(&'static str, Value, &'static str)> {
+    vec![
+        ("no limit", json!({"limit": {}}), "set exactly one of"),
+        (
+            "two limits",
+            json!({"limit": {"connections": 15, "postgres": {"maxConnections": 100}}}),
+            "set exactly one of",
+        ),
+        (
+            "plan and compute",
+            json!({"limit": {"supabase": {"plan": "Pro", "compute": "Small", "connection": "Session"}}}),
+            "set exactly one of limit.supabase.plan",
+        ),
+        (
+            "neither plan nor compute",
+            json!({"limit": {"supabase": {"connection": "Session"}}}),
+            "set exactly one of limit.supabase.plan",
+        ),
+        (
+            "enterprise alone",
+            json!({"limit": {"supabase": {"plan": "Enterprise", "connection": "Session"}}}),
+            "the Enterprise plan fixes no number",
+        ),
+        (
+            "unknown plan",
+            json!({"limit": {"supabase": {"plan": "Gold", "connection": "Session"}}}),
+            "supported values",
+        ),
+        (
+            "pool size out of session mode",
+            json!({"limit": {"supabase": {"plan": "Pro", "connection": "Direct", "poolSize": 30}}}),
+            "in session mode only",
+        ),
+        (
+            "all reserved",
+            json!({"limit": {"connections": 15}, "reserved": 15}),
+            "reserved must be smaller than limit.connections",
+        ),
+        (
+            "all of nano reserved",
+            json!({"limit": {"supabase": {"plan": "Free", "connection": "Session"}}, "reserved": 15}),
+            "reserved must be smaller than the pool size",
+        ),
+        (
+            "all of large reserved",
+            json!({"limit": {"supabase": {"compute": "Large", "connection": "Session"}}, "reserved": 20}),
+            "reserved must be smaller than the pool size",
+        ),
+        (
+            "all of postgres reserved",
+            json!({"limit": {"postgres": {"maxConnections": 10}}, "reserved": 7}),
+            "reserved must be smaller than maxConnections",
+        ),
+        (
+            "superusers take all",
+            json!({"limit": {"postgres": {"maxConnections": 3, "superuserReserved": 3}}, "reserved": 0}),
+            "superuserReserved must be smaller",
+        ),
+        (
+            "negative reserve",
+            json!({"limit": {"connections": 15}, "reserved": -1}),
+            "greater than or equal to 0",
+        ),
+        ("zero limit", json!({"limit": {"connections": 0}, "reserved": 0}), "greater than or equal to 1"),
+        ("text as a number", json!({"limit": {"connections": "fifteen"}}), "must be of type integer"),
+        (
+            "min above max",
+            json!({"limit": {"connections": 15}, "workloads": [{"name": "api", "size": {"min": 5, "max": 4}}]}),
+            "size.min must not be larger",
+        ),
+        (
+            "weight zero",
+            json!({"limit": {"connections": 15}, "workloads": [{"name": "api", "weight": 0}]}),
+            "greater than or equal to 1",
+        ),
+        (
+            "size zero",
+            json!({"limit": {"connections": 15}, "workloads": [{"name": "api", "size": {"min": 0}}]}),
+            "greater than or equal to 1",
+        ),
+        (
+            "a workload twice",
+            json!({"limit": {"connections": 15}, "workloads": [{"name": "api"}, {"name": "api"}]}),
+            "Duplicate value",
+        ),
+        (
+            "unknown kind",
+            json!({"limit": {"connections": 15}, "workloads": [{"name": "api", "kind": "Server"}]}),
+            "Unsupported value",
+        ),
+        ("unknown mode", json!({"limit": {"connections": 15}, "mode": "Fast"}), "Unsupported value"),
+    ]
+}
+
+#[tokio::test]
+async fn good_budgets_are_accepted() {
+    let cluster = cluster("accepted").await;
+    for (index, (name, spec)) in accepted().into_iter().enumerate() {
+        let manifest = budget("accepted", &format!("b{index}"), &spec);
+        let answer = cluster.apply(&manifest).await;
+        assert!(answer.is_ok(), "{name}: {:#}", answer.unwrap_err());
+    }
+}
+
+#[tokio::test]
+async fn bad_budgets_are_refused_with_a_sentence_that_says_what_to_do() {
+    let cluster = cluster("refused").await;
+    for (name, spec, sentence) in refused() {
+        let error = match cluster.apply(&budget("refused", "main", &spec)).await {
+            Ok(_) => panic!("{name} was accepted"),
+            Err(error) => format!("{error:#}"),
+        };
+        assert!(error.contains(sentence), "{name}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn defaults_are_filled_in_and_fields_explain_themselves() {
+    let cluster = cluster("defaults").await;
+    cluster
+        .apply(&budget("defaults", "main", &json!({"limit": {"postgres": {"maxConnections": 100}}})))
+        .await
+        .unwrap();
+    let text = cluster.kubectl(&["get", "dbcb", "main", "-n", "defaults", "-o", "json"]).await.unwrap();
+    let found: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        found["spec"],
+        json!({"limit": {"postgres": {"maxConnections": 100, "superuserReserved": 3}}, "reserved": 1, "mode": "Gate",
+            "sizing": {"basis": "Ceiling", "surge": "Minimal", "overflowRatio": 2}, "infeasible": "Wait", "eviction": "Allowed"})
+    );
+    let explained = cluster.kubectl(&["explain", "dbcb.spec.reserved"]).await.unwrap();
+    assert!(explained.contains("kept free for a migration"), "{explained}");
+    let columns = cluster.kubectl(&["get", "dbbudget", "-n", "defaults"]).await.unwrap();
+    let head: Vec<&str> = columns.lines().next().unwrap_or_default().split_whitespace().collect();
+    assert_eq!(
+        head,
+        ["NAME", "MODE", "LIMIT", "RESERVED", "COMMITTED", "PODS", "WAITING", "FEASIBLE", "SETTLED", "AGE"]
+    );
+}

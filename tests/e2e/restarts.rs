@@ -1,0 +1,115 @@
+//! Clusters are started, ended, and lose their parts.
+
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::support::folder::Folder;
+use crate::support::objects::{self, deployment};
+use crate::support::process::{Process, Spec};
+use crate::support::{Cluster, Options, Recorder, eventually};
+use crate::world::{SOON, until_pod_ready, until_pods, until_ready};
+
+#[tokio::test]
+async fn a_cluster_goes_on_after_its_api_server_and_its_store_were_killed() {
+    let cluster = Cluster::start(Options::default()).await.unwrap();
+    let recorder = Recorder::start(&cluster).await.unwrap();
+    recorder.limit("shop", "main", 5);
+    let client = cluster.client().await.unwrap();
+    cluster.create_namespace("shop").await.unwrap();
+    cluster.apply(&deployment("shop", "api").replicas(2).starts_in_ms(1500).to_string()).await.unwrap();
+
+    cluster.kill_apiserver().unwrap();
+    assert!(cluster.kubectl(&["get", "pods", "-n", "shop"]).await.is_err());
+    cluster.start_apiserver().await.unwrap();
+    until_ready(&client, "shop", "api", 2).await;
+
+    cluster.kubectl(&["scale", "deployment", "api", "-n", "shop", "--replicas=3"]).await.unwrap();
+    cluster.kill_etcd().unwrap();
+    assert!(cluster.start_etcd().await.is_ok());
+    until_ready(&client, "shop", "api", 3).await;
+
+    // The recorder has found back too.
+    cluster.apply(&objects::granted_pod("shop", "late", "main", 2, 3).to_string()).await.unwrap();
+    until_pod_ready(&client, "shop", "late").await;
+    recorder.caught_up().await;
+    assert_eq!(5, recorder.totals("shop", "main").connections);
+    recorder.assert_never_over().await;
+
+    // Neither do the fake kubelets forget a drain that was to end while nobody could be told.
+    cluster.kubectl(&["delete", "pod/late", "-n", "shop", "--wait=false"]).await.unwrap();
+    cluster.kill_apiserver().unwrap();
+    cluster.start_apiserver().await.unwrap();
+    until_pods(&client, "shop", 3).await;
+    recorder.caught_up().await;
+    assert_eq!(0, recorder.totals("shop", "main").connections);
+}
+
+#[tokio::test]
+async fn nothing_happens_to_a_deployment_while_the_controller_manager_is_away() {
+    let cluster = Cluster::start(Options { nodes: 1, ..Options::default() }).await.unwrap();
+    let client = cluster.client().await.unwrap();
+    cluster.create_namespace("shop").await.unwrap();
+    cluster.kill_controller_manager().unwrap();
+    cluster.apply(&deployment("shop", "api").to_string()).await.unwrap();
+    cluster.kill_kwok().unwrap();
+    cluster.start_controller_manager().unwrap();
+    until_pods(&client, "shop", 1).await;
+    cluster.start_kwok().unwrap();
+    until_ready(&client, "shop", "api", 1).await;
+}
+
+#[tokio::test]
+async fn two_clusters_run_side_by_side_and_one_ends_alone() {
+    let (one, two) = tokio::join!(Cluster::start(Options::default()), Cluster::start(Options::default()));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    one.create_namespace("only-in-one").await.unwrap();
+    assert!(two.kubectl(&["get", "namespace", "only-in-one"]).await.is_err());
+    let (address, folder) = (one.server().replace("https://", ""), one.folder().path().to_owned());
+    assert!(TcpStream::connect(&address).is_ok());
+    drop(one);
+    assert!(TcpStream::connect(&address).is_err());
+    assert!(!folder.exists());
+    two.wait_ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_start_that_fails_shows_the_log_of_what_failed() {
+    let options = Options { apiserver_flags: vec!["--no-such-flag".to_owned()], ..Options::default() };
+    let error = Cluster::start(options).await.unwrap_err().to_string();
+    assert!(error.contains("kube-apiserver ended with exit status: 1"), "{error}");
+    assert!(error.contains("unknown flag: --no-such-flag"), "{error}");
+}
+
+const ORPHAN: &str = "POOLBUDGET_TEST_MAKES_AN_ORPHAN";
+
+/// Not a test by itself: the process that the next one kills.
+#[test]
+fn a_process_to_be_killed() {
+    let Some(folder) = std::env::var_os(ORPHAN).map(PathBuf::from) else { return };
+    let spec = Spec {
+        name: "sleep".to_owned(),
+        program: "/bin/sleep".into(),
+        args: vec!["600".into()],
+        env: [].into(),
+        log: folder.join("log"),
+    };
+    let child = Process::start(&spec).unwrap();
+    std::fs::write(folder.join("pid"), child.pid().to_string()).unwrap();
+    std::process::abort();
+}
+
+#[tokio::test]
+async fn nothing_survives_a_killed_test_runner() {
+    let folder = Folder::create().unwrap();
+    let mut runner = Command::new(std::env::current_exe().unwrap());
+    runner.args(["--exact", "restarts::a_process_to_be_killed"]).env(ORPHAN, folder.path());
+    let ended = runner.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    assert!(!ended.success());
+    let pid = std::fs::read_to_string(folder.file("pid")).unwrap();
+    eventually(SOON, "the child of the killed process is gone", async || {
+        let there = Path::new("/proc").join(&pid).exists();
+        if there { Err(format!("process {pid} runs")) } else { Ok(()) }
+    })
+    .await;
+}

@@ -36,14 +36,15 @@ pub fn chart() -> PathBuf {
 
 /// A cluster with poolbudget in it.
 pub struct Installed {
-    /// The cluster.
-    pub cluster: Cluster,
-    /// Its administrator's client.
-    pub client: Client,
-    /// The independent count.
-    pub recorder: Recorder,
+    // Fields are dropped in this order: the cluster last, with the folder that holds everyone's logs.
     /// The operator's replicas.
     pub operators: Vec<Operator>,
+    /// The independent count.
+    pub recorder: Recorder,
+    /// Its administrator's client.
+    pub client: Client,
+    /// The cluster.
+    pub cluster: Cluster,
 }
 
 impl Installed {

@@ -185,7 +185,7 @@ async fn defaults_are_filled_in_and_fields_explain_themselves() {
             "sizing": {"basis": "Ceiling", "surge": "Minimal", "overflowRatio": 2}, "infeasible": "Wait", "eviction": "Allowed"})
     );
     let explained = cluster.kubectl(&["explain", "dbcb.spec.reserved"]).await.unwrap();
-    assert!(explained.contains("kept free for a migration"), "{explained}");
+    assert!(explained.contains("never handed out"), "{explained}");
     let columns = cluster.kubectl(&["get", "dbbudget", "-n", "defaults"]).await.unwrap();
     let head: Vec<&str> = columns.lines().next().unwrap_or_default().split_whitespace().collect();
     assert_eq!(

@@ -11,6 +11,9 @@ use anyhow::{Context, Result, bail};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 
+/// The variable of the program for the same address.
+pub(super) const HTTP_ADDRESS: &str = "POOLBUDGET_HTTP_ADDRESS";
+
 /// The flag of the program for the address of `/metrics`, `/livez` and `/readyz`.
 const HTTP_FLAG: &str = "--http-address";
 
@@ -77,6 +80,8 @@ impl Launch {
             let value = value_of(entry, identity).with_context(|| format!("variable {}", entry.name))?;
             launch.env.insert(entry.name.clone(), value);
         }
+        // Every process needs an address of its own.
+        launch.env.remove(HTTP_ADDRESS);
         launch.args = without_http_address(expand(arguments(container), &launch.env));
         Ok(launch)
     }

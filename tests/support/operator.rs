@@ -18,11 +18,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::cluster::Cluster;
-use super::launch::{Identity, Launch};
+use super::launch::{HTTP_ADDRESS, Identity, Launch};
 use super::ports::free_port;
 use super::process::{Process, Spec};
-
-const HTTP_ADDRESS: &str = "POOLBUDGET_HTTP_ADDRESS";
 
 /// A running program under test. Dropping it kills it.
 #[derive(Debug)]

@@ -9,4 +9,6 @@ mod support;
 
 // Every integration test is built with cfg(test); saying so tells clippy that these modules may unwrap.
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod control_plane;

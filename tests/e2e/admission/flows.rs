@@ -209,6 +209,23 @@ async fn a_binding_cannot_bring_a_grant_along() {
 }
 
 #[tokio::test]
+async fn the_other_subresources_of_a_pod_leave_its_grant_alone() {
+    let cluster = installed().await;
+    let client = cluster.client().await.unwrap();
+    cluster.create_namespace("subresources").await.unwrap();
+    cluster.apply(&objects::pod("subresources", "gated").label(BUDGET, "main").to_string()).await.unwrap();
+    for subresource in ["resize", "ephemeralcontainers"] {
+        let change = r#"{"metadata": {"annotations": {"poolbudget.dev/connections": "1"}}}"#;
+        let arguments = ["patch", "pod", "gated", "-n", "subresources", "-p", change];
+        let arguments = [&arguments[..], &["--subresource", subresource]].concat();
+        cluster.kubectl(&arguments).await.unwrap();
+        let pod = &pods(&client, "subresources", BUDGET).await[0];
+        let annotations = pod.metadata.annotations.clone().unwrap_or_default();
+        assert_eq!(annotations.get("poolbudget.dev/connections"), None, "{subresource}");
+    }
+}
+
+#[tokio::test]
 async fn a_workload_that_was_bad_before_may_change_in_everything_else() {
     let cluster = installed().await;
     let client = cluster.client().await.unwrap();

@@ -253,6 +253,27 @@ async fn a_workload_that_was_bad_before_may_change_in_everything_else() {
 }
 
 #[tokio::test]
+async fn renaming_the_container_that_an_annotation_names_is_refused() {
+    let cluster = installed().await;
+    let client = cluster.client().await.unwrap();
+    cluster.create_namespace("rename").await.unwrap();
+    let workload = deployment("rename", "api").replicas(0).label(BUDGET, "main");
+    let workload = workload.annotation("poolbudget.dev/container", "app");
+    cluster.apply(&workload.to_string()).await.unwrap();
+    let deployments: Api<Deployment> = Api::namespaced(client, "rename");
+    let renamed = Patch::<()>::Json(
+        serde_json::from_value(json!([
+            {"op": "replace", "path": "/spec/template/spec/containers/0/name", "value": "web"},
+        ]))
+        .unwrap(),
+    );
+    let found = deployments.patch("api", &PatchParams::default(), &renamed).await.err().map(refusal);
+    let sentence = "poolbudget.dev/container must name a container of the pod (init containers do not count); \
+                    it says 'app', the containers are web";
+    assert_eq!(found, Some(Refusal { code: 422, sentence: sentence.to_owned() }));
+}
+
+#[tokio::test]
 async fn a_pod_of_a_template_that_was_bad_before_is_refused_where_the_user_looks() {
     let cluster = installed().await;
     let client = cluster.client().await.unwrap();

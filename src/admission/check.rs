@@ -27,11 +27,12 @@ pub fn workloads() -> Policy {
     let template = "object.spec.template";
     Policy {
         name: WORKLOADS_NAME,
-        purpose: "Refuses a workload whose poolbudget.dev label or annotations cannot be meant.",
+        purpose: "Refuses a workload with a poolbudget.dev label or annotation that says nothing sensible.",
         requests: vec![mirror::WORKLOADS],
         labelled_only: false,
         conditions: vec![
             Named::new("governed", cel::governed(&format!("{template}.metadata"))),
+            something_to_judge(template),
             Named::new("judged-parts-change", judged_parts_change()),
         ],
         variables: variables(template),
@@ -44,13 +45,27 @@ pub fn workloads() -> Policy {
 pub fn pods() -> Policy {
     Policy {
         name: PODS_NAME,
-        purpose: "Refuses a pod whose poolbudget.dev label or annotations cannot be meant.",
+        purpose: "Refuses a pod with a poolbudget.dev label or annotation that says nothing sensible.",
         requests: vec![Requests { group: "", version: "v1", operations: &["CREATE"], resources: &["pods"] }],
         labelled_only: true,
-        conditions: vec![],
+        conditions: vec![something_to_judge("object")],
         variables: variables("object"),
         action: Action::Refuse(Reason::Invalid, rules()),
     }
+}
+
+/// Most pods bear the label and nothing else: one look at that is cheaper than every rule.
+fn something_to_judge(template: &str) -> Named {
+    Named::new(
+        "something-to-judge",
+        format!(
+            "!{template}.metadata.labels[{}].matches(r'{OBJECT_NAME}')\n\
+             || {}.exists(k, k in {})",
+            cel::text(names::BUDGET),
+            cel::list(&names::APP_ANNOTATIONS),
+            cel::annotations(&format!("{template}.metadata")),
+        ),
+    )
 }
 
 fn judged_parts_change() -> String {
@@ -93,19 +108,23 @@ fn rules() -> Vec<Rule> {
 }
 
 /// CEL that quotes the value of an annotation.
+fn quoted(key: &str) -> String {
+    format!("\"'\" + variables.annotations[?{}].orValue('') + \"'\"", cel::text(key))
+}
+
 fn says(key: &str) -> String {
-    format!("\"it says '\" + variables.annotations[?{}].orValue('') + \"'\"", cel::text(key))
+    format!("'it says ' + {}", quoted(key))
 }
 
 fn budget_is_a_name() -> Rule {
     Rule {
         holds: format!("variables.budget.matches(r'{OBJECT_NAME}')"),
         allowed: format!(
-            "{} must be the name of a DbConnectionBudget: lower-case letters, digits, '-' and '.', with a letter or \
-             digit at both ends",
+            "{} must be the name of a DbConnectionBudget: lower-case letters, digits, '-' and '.', with a letter \
+             or digit at both ends",
             names::BUDGET
         ),
-        found: "\"it says '\" + variables.budget + \"'\"".to_owned(),
+        found: "'it says ' + \"'\" + variables.budget + \"'\"".to_owned(),
     }
 }
 
@@ -173,15 +192,15 @@ fn own_names_are_valid() -> Rule {
     Rule {
         holds: cel::own_names_are_valid("variables.annotations"),
         allowed: format!(
-            "{} and {} must be names of environment variables: letters, digits, '_', '-' and '.', beginning with a letter or '_', \
-             at most 253 characters",
+            "{} and {} must be names of environment variables: letters, digits, '_', '-' and '.', beginning with \
+             a letter or '_', at most 253 characters",
             names::POOL_SIZE_ENV,
             names::MAX_OVERFLOW_ENV
         ),
         found: format!(
-            "{} + {}",
-            says(names::POOL_SIZE_ENV),
-            format_args!("' and ' + {}", says(names::MAX_OVERFLOW_ENV))
+            "'they say ' + {} + ' and ' + {}",
+            quoted(names::POOL_SIZE_ENV),
+            quoted(names::MAX_OVERFLOW_ENV)
         ),
     }
 }
@@ -194,6 +213,6 @@ fn own_names_differ() -> Rule {
             names::POOL_SIZE_ENV,
             names::MAX_OVERFLOW_ENV
         ),
-        found: format!("{} + ' twice'", says(names::POOL_SIZE_ENV)),
+        found: format!("'both say ' + {}", quoted(names::POOL_SIZE_ENV)),
     }
 }

@@ -107,7 +107,8 @@ fn drop_grants() -> String {
 fn remember_replaced() -> String {
     format!(
         "variables.replaced.size() == 0 ? []\n\
-         \x20 : (has(object.metadata.annotations) ? [] : [JSONPatch{{op: 'add', path: '/metadata/annotations', value: {{}}}}])\n\
+         \x20 : (has(object.metadata.annotations) ? []\n\
+         \x20     : [JSONPatch{{op: 'add', path: '/metadata/annotations', value: {{}}}}])\n\
          \x20   + [JSONPatch{{op: 'add', path: '/metadata/annotations/' + jsonpatch.escapeKey({}),\n\
          \x20       value: '{{' + variables.replaced.join(',') + '}}'}}]",
         cel::text(names::REPLACED_ENV),

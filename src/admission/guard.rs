@@ -23,7 +23,8 @@ pub fn pods(operators: &[String]) -> Policy {
     let operators: Vec<&str> = operators.iter().map(String::as_str).collect();
     Policy {
         name: NAME,
-        purpose: "Lets nobody but poolbudget open the gate of a pod, change its grant, or move it between budgets.",
+        purpose: "Lets nobody but poolbudget open the gate of a pod, change its grant, or move it to another \
+                  budget.",
         requests: vec![Requests {
             group: "",
             version: "v1",
@@ -100,7 +101,8 @@ fn gate_stays_shut() -> Rule {
         holds: format!("{} || !{}", gated("object"), gated("oldObject")),
         allowed: format!("only poolbudget opens the gate {}", names::GATE),
         found: format!(
-            "'it does so when the connections of the pod fit into the budget ' + oldObject.metadata.?labels[?{}].orValue('')",
+            "'it does so when the connections of the pod fit into the budget '\n\
+             \x20 + oldObject.metadata.?labels[?{}].orValue('')",
             cel::text(names::BUDGET)
         ),
     }
@@ -118,7 +120,7 @@ fn budget_stays() -> Rule {
     let key = cel::text(names::BUDGET);
     Rule {
         holds: format!("object.metadata.?labels[?{key}] == oldObject.metadata.?labels[?{key}]"),
-        allowed: "a pod stays in the budget that it was created in; change the label on its workload instead"
+        allowed: "a pod stays in the budget that it was created in, change the label on its workload instead"
             .to_owned(),
         found: format!("'this write changes the label ' + {key}"),
     }
@@ -128,7 +130,7 @@ fn app_stays() -> Rule {
     Rule {
         holds: "variables.app.size() == 0".to_owned(),
         allowed:
-            "what poolbudget counts a pod by stays as the pod was created; annotate its workload instead"
+            "what poolbudget counts a pod by stays as the pod was created, annotate its workload instead"
                 .to_owned(),
         found: "'this write changes ' + variables.app.join(', ')".to_owned(),
     }

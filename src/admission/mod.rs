@@ -23,6 +23,7 @@ mod policy;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use k8s_openapi::api::admissionregistration::v1::MatchResources;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -61,6 +62,23 @@ impl fmt::Display for FailurePolicy {
         })
     }
 }
+
+impl FromStr for FailurePolicy {
+    type Err = UnknownFailurePolicy;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "Fail" => Ok(Self::Fail),
+            "Ignore" => Ok(Self::Ignore),
+            other => Err(UnknownFailurePolicy(other.to_owned())),
+        }
+    }
+}
+
+/// A text that names no failure policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a failure policy is Fail or Ignore, not '{0}'")]
+pub struct UnknownFailurePolicy(String);
 
 impl Settings {
     /// The settings for an operator that runs as this ServiceAccount.
@@ -110,4 +128,39 @@ pub fn objects(settings: &Settings) -> Vec<Object> {
 pub fn render(settings: &Settings) -> Result<String, serde_yaml::ser::Error> {
     let documents: Result<Vec<String>, _> = objects(settings).iter().map(serde_yaml::to_string).collect();
     Ok(documents?.join("---\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_policy_reads_back_as_it_is_written() {
+        for policy in [FailurePolicy::Fail, FailurePolicy::Ignore] {
+            assert_eq!(policy.to_string().parse(), Ok(policy));
+        }
+        let error = "fail".parse::<FailurePolicy>().unwrap_err();
+        assert_eq!(error.to_string(), "a failure policy is Fail or Ignore, not 'fail'");
+    }
+
+    #[test]
+    fn every_policy_comes_with_its_binding_and_the_settings_reach_both() {
+        let mut settings = Settings::for_service_account("here", "someone");
+        settings.failure_policy = FailurePolicy::Ignore;
+        settings.namespaces.match_labels = Some([("team".to_owned(), "shop".to_owned())].into());
+        for pair in objects(&settings).chunks(2) {
+            let [policy, binding] = [&pair[0], &pair[1]].map(|object| serde_json::to_value(object).unwrap());
+            assert_eq!(policy["spec"]["failurePolicy"], "Ignore");
+            assert_eq!(binding["kind"], format!("{}Binding", policy["kind"].as_str().unwrap()));
+            assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
+            assert_eq!(binding["spec"]["matchResources"]["namespaceSelector"]["matchLabels"]["team"], "shop");
+        }
+        assert!(render(&settings).unwrap().contains("'system:serviceaccount:here:someone'"));
+    }
+
+    #[test]
+    fn no_policy_depends_on_a_resource_of_ours() {
+        let text = render(&Settings::for_service_account("here", "someone")).unwrap();
+        assert!(!text.contains("paramKind") && !text.contains("params."), "{text}");
+    }
 }

@@ -12,7 +12,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
     ValidatingAdmissionPolicySpec, Validation, Variable,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
 use serde::Serialize;
 
 use super::Settings;
@@ -104,62 +104,17 @@ impl Named {
 impl Policy {
     /// The policy and its binding, in the order in which they are applied.
     pub(super) fn objects(self, settings: &Settings) -> [Object; 2] {
-        let metadata = settings.metadata(self.name);
-        let mut described = metadata.clone();
-        described.annotations = Some([(DESCRIPTION.to_owned(), self.purpose.to_owned())].into());
-        let failure_policy = Some(settings.failure_policy.to_string());
-        let match_constraints = Some(self.match_constraints());
-        let match_conditions = non_empty(self.conditions.into_iter().map(match_condition).collect());
-        let variables = non_empty(self.variables.into_iter().map(variable).collect());
-        let scope = Some(settings.scope());
+        let frame = Frame {
+            name: self.name,
+            purpose: self.purpose,
+            settings,
+            match_constraints: Some(self.match_constraints()),
+            match_conditions: non_empty(self.conditions.into_iter().map(match_condition).collect()),
+            variables: non_empty(self.variables.into_iter().map(variable).collect()),
+        };
         match self.action {
-            Action::Patch(expression) => [
-                Object::Mutating(Box::new(MutatingAdmissionPolicy {
-                    metadata: described,
-                    spec: Some(MutatingAdmissionPolicySpec {
-                        failure_policy,
-                        match_conditions,
-                        match_constraints,
-                        mutations: Some(vec![json_patch(expression)]),
-                        param_kind: None,
-                        // A sidecar injector may write the env list after us.
-                        reinvocation_policy: Some("IfNeeded".to_owned()),
-                        variables,
-                    }),
-                })),
-                Object::MutatingBinding(Box::new(MutatingAdmissionPolicyBinding {
-                    metadata,
-                    spec: Some(MutatingAdmissionPolicyBindingSpec {
-                        match_resources: scope,
-                        param_ref: None,
-                        policy_name: Some(self.name.to_owned()),
-                    }),
-                })),
-            ],
-            Action::Refuse(reason, rules) => [
-                Object::Validating(Box::new(ValidatingAdmissionPolicy {
-                    metadata: described,
-                    spec: Some(ValidatingAdmissionPolicySpec {
-                        audit_annotations: None,
-                        failure_policy,
-                        match_conditions,
-                        match_constraints,
-                        param_kind: None,
-                        validations: Some(rules.into_iter().map(|rule| validation(reason, rule)).collect()),
-                        variables,
-                    }),
-                    status: None,
-                })),
-                Object::ValidatingBinding(Box::new(ValidatingAdmissionPolicyBinding {
-                    metadata,
-                    spec: ValidatingAdmissionPolicyBindingSpec {
-                        match_resources: scope,
-                        param_ref: None,
-                        policy_name: self.name.to_owned(),
-                        validation_actions: vec!["Deny".to_owned()],
-                    },
-                })),
-            ],
+            Action::Patch(expression) => frame.mutating(expression),
+            Action::Refuse(reason, rules) => frame.validating(reason, rules),
         }
     }
 
@@ -177,6 +132,79 @@ impl Policy {
             object_selector: self.labelled_only.then_some(labelled),
             ..MatchResources::default()
         }
+    }
+}
+
+/// What both kinds of policy are made of, in the types of the API.
+struct Frame<'a> {
+    name: &'static str,
+    purpose: &'static str,
+    settings: &'a Settings,
+    match_constraints: Option<MatchResources>,
+    match_conditions: Option<Vec<MatchCondition>>,
+    variables: Option<Vec<Variable>>,
+}
+
+impl Frame<'_> {
+    fn mutating(self, expression: String) -> [Object; 2] {
+        let policy = MutatingAdmissionPolicy {
+            metadata: self.described(),
+            spec: Some(MutatingAdmissionPolicySpec {
+                failure_policy: self.failure_policy(),
+                // A sidecar injector may write the env list after us.
+                reinvocation_policy: Some("IfNeeded".to_owned()),
+                mutations: Some(vec![json_patch(expression)]),
+                match_constraints: self.match_constraints,
+                match_conditions: self.match_conditions,
+                variables: self.variables,
+                param_kind: None,
+            }),
+        };
+        let binding = MutatingAdmissionPolicyBinding {
+            metadata: self.settings.metadata(self.name),
+            spec: Some(MutatingAdmissionPolicyBindingSpec {
+                policy_name: Some(self.name.to_owned()),
+                match_resources: Some(self.settings.scope()),
+                param_ref: None,
+            }),
+        };
+        [Object::Mutating(Box::new(policy)), Object::MutatingBinding(Box::new(binding))]
+    }
+
+    fn validating(self, reason: Reason, rules: Vec<Rule>) -> [Object; 2] {
+        let policy = ValidatingAdmissionPolicy {
+            metadata: self.described(),
+            spec: Some(ValidatingAdmissionPolicySpec {
+                failure_policy: self.failure_policy(),
+                validations: Some(rules.into_iter().map(|rule| validation(reason, rule)).collect()),
+                match_constraints: self.match_constraints,
+                match_conditions: self.match_conditions,
+                variables: self.variables,
+                param_kind: None,
+                audit_annotations: None,
+            }),
+            status: None,
+        };
+        let binding = ValidatingAdmissionPolicyBinding {
+            metadata: self.settings.metadata(self.name),
+            spec: ValidatingAdmissionPolicyBindingSpec {
+                policy_name: self.name.to_owned(),
+                validation_actions: vec!["Deny".to_owned()],
+                match_resources: Some(self.settings.scope()),
+                param_ref: None,
+            },
+        };
+        [Object::Validating(Box::new(policy)), Object::ValidatingBinding(Box::new(binding))]
+    }
+
+    fn described(&self) -> ObjectMeta {
+        let mut metadata = self.settings.metadata(self.name);
+        metadata.annotations = Some([(DESCRIPTION.to_owned(), self.purpose.to_owned())].into());
+        metadata
+    }
+
+    fn failure_policy(&self) -> Option<String> {
+        Some(self.settings.failure_policy.to_string())
     }
 }
 

@@ -10,6 +10,8 @@ mod support;
 
 // Every integration test is built with cfg(test); saying so tells clippy that these modules may unwrap.
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod control_plane;
 #[cfg(test)]
 mod faults;

@@ -1,0 +1,81 @@
+//! RBAC: nothing more than is listed here, and a reason beside each rule.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::render::{chart, render};
+
+#[test]
+fn the_operator_may_do_this_and_nothing_else() {
+    let rendered = render(&[]);
+    let cluster = json!([
+        {"apiGroups": ["poolbudget.dev"], "resources": ["dbconnectionbudgets"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["poolbudget.dev"], "resources": ["dbconnectionbudgets/status"], "verbs": ["update", "patch"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch", "delete"]},
+        {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
+        {"apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+        {
+            "apiGroups": ["admissionregistration.k8s.io"],
+            "resources": ["mutatingadmissionpolicybindings"],
+            "resourceNames": ["gate.poolbudget.dev", "mirror.poolbudget.dev"],
+            "verbs": ["get", "delete"],
+        },
+    ]);
+    assert_eq!(rendered.only("ClusterRole")["rules"], cluster);
+    let own_namespace = json!([
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+        {
+            "apiGroups": ["coordination.k8s.io"],
+            "resources": ["leases"],
+            "resourceNames": ["poolbudget"],
+            "verbs": ["get", "update"],
+        },
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]},
+    ]);
+    assert_eq!(rendered.only("Role")["rules"], own_namespace);
+}
+
+#[test]
+fn the_roles_are_bound_to_the_account_of_the_operator_alone() {
+    let rendered = render(&[]);
+    let account = json!([{"kind": "ServiceAccount", "name": "poolbudget", "namespace": "there"}]);
+    for kind in ["ClusterRoleBinding", "RoleBinding"] {
+        assert_eq!(rendered.only(kind)["subjects"], account, "{kind}");
+    }
+    let guard = guard_of(rendered.objects());
+    assert!(guard.to_string().contains("system:serviceaccount:there:poolbudget"), "{guard}");
+}
+
+fn guard_of(objects: &[Value]) -> &Value {
+    let is_guard = |object: &&Value| {
+        object["kind"] == "ValidatingAdmissionPolicy" && object["metadata"]["name"] == "guard.poolbudget.dev"
+    };
+    objects.iter().find(is_guard).unwrap()
+}
+
+#[test]
+fn the_bindings_that_release_may_delete_are_those_of_the_mutating_policies() {
+    let rendered = render(&[]);
+    let mut names: Vec<&str> = rendered
+        .of_kind("MutatingAdmissionPolicyBinding")
+        .map(|binding| binding["metadata"]["name"].as_str().unwrap())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, [poolbudget::admission::gate::NAME, poolbudget::admission::mirror::NAME]);
+}
+
+#[test]
+fn a_reason_stands_beside_each_rule() {
+    let source = fs::read_to_string(chart().join("templates/rbac.yaml")).unwrap();
+    let lines: Vec<&str> = source.lines().collect();
+    let rules = lines.iter().enumerate().filter(|(_, line)| line.starts_with("- apiGroups:"));
+    let without: Vec<usize> = rules
+        .filter(|(number, _)| !lines[number - 1].starts_with("# "))
+        .map(|(number, _)| number + 1)
+        .collect();
+    assert_eq!(without, [0_usize; 0], "lines of rules without a reason");
+}

@@ -1,0 +1,219 @@
+//! What each value does, and what is refused.
+
+use serde_json::{Value, json};
+
+use crate::render::{chart, helm, render, template};
+
+#[test]
+fn the_chart_lints() {
+    let chart = chart();
+    let said = helm(&["lint", "--strict", chart.to_str().unwrap()]);
+    assert!(said.is_ok(), "{said:?}");
+}
+
+#[test]
+fn every_object_bears_the_labels_of_the_release() {
+    for object in render(&[]).objects() {
+        let labels = &object["metadata"]["labels"];
+        assert_eq!(labels["app.kubernetes.io/name"], "poolbudget", "{object}");
+        assert_eq!(labels["app.kubernetes.io/instance"], "test", "{object}");
+    }
+}
+
+#[test]
+fn nothing_of_the_chart_is_governed_by_a_budget() {
+    assert!(!template(&[]).unwrap().contains("poolbudget.dev/budget:"));
+}
+
+#[test]
+fn the_operator_is_told_who_and_where_it_is() {
+    let rendered = render(&[]);
+    let container = &rendered.only("Deployment")["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["args"], json!(["run", "--lease-name=poolbudget"]));
+    let field = |path: &str| json!({"fieldRef": {"fieldPath": path}});
+    assert_eq!(
+        container["env"],
+        json!([
+            {"name": "POOLBUDGET_LOG", "value": "info"},
+            {"name": "POOLBUDGET_LOG_FORMAT", "value": "text"},
+            {"name": "POD_NAME", "valueFrom": field("metadata.name")},
+            {"name": "POD_NAMESPACE", "valueFrom": field("metadata.namespace")},
+            {"name": "POOLBUDGET_HTTP_ADDRESS", "value": "0.0.0.0:8080"},
+        ])
+    );
+    for (probe, path) in [("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
+        assert_eq!(container[probe]["httpGet"], json!({"path": path, "port": "http"}), "{probe}");
+    }
+    assert_eq!(container["ports"], json!([{"name": "http", "containerPort": 8080, "protocol": "TCP"}]));
+}
+
+#[test]
+fn every_pod_meets_the_restricted_standard() {
+    for pod in render(&[]).pod_specs() {
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(pod["securityContext"]["seccompProfile"], json!({"type": "RuntimeDefault"}));
+        for key in ["hostNetwork", "hostPID", "hostIPC", "volumes"] {
+            assert_eq!(pod[key], Value::Null, "{key}");
+        }
+        let container = &pod["containers"][0]["securityContext"];
+        assert_eq!(container["allowPrivilegeEscalation"], false);
+        assert_eq!(container["readOnlyRootFilesystem"], true);
+        assert_eq!(container["capabilities"], json!({"drop": ["ALL"]}));
+    }
+}
+
+#[test]
+fn the_release_job_runs_before_the_uninstall_as_the_operator() {
+    let rendered = render(&[]);
+    let job = rendered.only("Job");
+    let hook = json!({
+        "helm.sh/hook": "pre-delete",
+        "helm.sh/hook-weight": "0",
+        "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded",
+    });
+    assert_eq!(job["metadata"]["annotations"], hook);
+    let pod = &job["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["args"], json!(["release"]));
+    assert_eq!(pod["serviceAccountName"], "poolbudget");
+}
+
+#[test]
+fn selectors_tell_the_operator_from_the_release_job() {
+    let rendered = render(&[]);
+    let component = |kind: &str, pointer: &str| rendered.only(kind).pointer(pointer).cloned();
+    let key = "app.kubernetes.io~1component";
+    assert_eq!(component("Service", &format!("/spec/selector/{key}")), Some(json!("operator")));
+    let pointer = format!("/spec/selector/matchLabels/{key}");
+    assert_eq!(component("PodDisruptionBudget", &pointer), Some(json!("operator")));
+    assert_eq!(component("Deployment", &pointer), Some(json!("operator")));
+    let pointer = format!("/spec/template/metadata/labels/{key}");
+    assert_eq!(component("Job", &pointer), Some(json!("release")));
+}
+
+#[test]
+fn values_of_pods_reach_the_operator_and_the_release_job() {
+    for (name, setting, pointer, expected) in [
+        ("image", r#"image={"repository":"r/p","tag":"t"}"#, "/containers/0/image", json!("r/p:t")),
+        ("tag of the app", r#"image.repository="r/p""#, "/containers/0/image", json!("r/p:0.1.0")),
+        ("pull policy", r#"image.pullPolicy="Always""#, "/containers/0/imagePullPolicy", json!("Always")),
+        ("pull secrets", r#"imagePullSecrets=[{"name":"s"}]"#, "/imagePullSecrets", json!([{"name": "s"}])),
+        (
+            "resources",
+            r#"resources={"limits":{"memory":"1Gi"}}"#,
+            "/containers/0/resources/limits/memory",
+            json!("1Gi"),
+        ),
+        ("node selector", r#"nodeSelector={"a":"b"}"#, "/nodeSelector", json!({"a": "b"})),
+        ("tolerations", r#"tolerations=[{"key":"k"}]"#, "/tolerations", json!([{"key": "k"}])),
+        ("affinity", r#"affinity={"podAffinity":{}}"#, "/affinity", json!({"podAffinity": {}})),
+        ("priority", r#"priorityClassName="high""#, "/priorityClassName", json!("high")),
+        ("log level", r#"logLevel="debug""#, "/containers/0/env/0/value", json!("debug")),
+        ("log format", r#"logFormat="json""#, "/containers/0/env/1/value", json!("json")),
+    ] {
+        for pod in render(&[setting]).pod_specs() {
+            assert_eq!(pod.pointer(pointer), Some(&expected), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_set_is_not_rendered() {
+    for pod in render(&[]).pod_specs() {
+        for key in ["imagePullSecrets", "nodeSelector", "tolerations", "affinity", "priorityClassName"] {
+            assert_eq!(pod.get(key), None, "{key}");
+        }
+    }
+}
+
+#[test]
+fn replicas_are_two_unless_said_otherwise() {
+    assert_eq!(render(&[]).only("Deployment")["spec"]["replicas"], 2);
+    assert_eq!(render(&["replicas=3"]).only("Deployment")["spec"]["replicas"], 3);
+}
+
+#[test]
+fn the_account_takes_annotations() {
+    let rendered = render(&[r#"serviceAccount.annotations={"a":"b"}"#]);
+    assert_eq!(rendered.only("ServiceAccount")["metadata"]["annotations"], json!({"a": "b"}));
+}
+
+#[test]
+fn the_failure_policy_and_the_namespaces_reach_every_policy() {
+    let selector = r#"namespaceSelector={"matchLabels":{"team":"shop"}}"#;
+    let rendered = render(&[r#"failurePolicy="Ignore""#, selector]);
+    for (policy, binding, count) in [
+        ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", 2),
+        ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", 4),
+    ] {
+        assert_eq!(rendered.of_kind(policy).count(), count);
+        assert_eq!(rendered.of_kind(binding).count(), count);
+        assert!(rendered.of_kind(policy).all(|object| object["spec"]["failurePolicy"] == "Ignore"));
+        let scope = json!({"namespaceSelector": {"matchLabels": {"team": "shop"}}});
+        assert!(rendered.of_kind(binding).all(|object| object["spec"]["matchResources"] == scope));
+    }
+}
+
+#[test]
+fn the_disruption_budget_and_the_network_policy_can_be_left_out() {
+    for (kind, setting) in [
+        ("PodDisruptionBudget", "podDisruptionBudget.enabled=false"),
+        ("NetworkPolicy", "networkPolicy.enabled=false"),
+    ] {
+        assert_eq!(render(&[]).of_kind(kind).count(), 1, "{kind}");
+        assert_eq!(render(&[setting]).of_kind(kind).count(), 0, "{kind}");
+    }
+}
+
+#[test]
+fn the_network_policy_opens_the_ports_of_the_api_server() {
+    let rendered = render(&["networkPolicy.apiServerPorts=[8443]"]);
+    let egress = &rendered.only("NetworkPolicy")["spec"]["egress"];
+    assert_eq!(egress[0], json!({"ports": [{"port": 8443, "protocol": "TCP"}]}));
+}
+
+#[test]
+fn bad_values_are_refused_by_name() {
+    for (setting, named) in [
+        ("replicas=-1", "replicas"),
+        (r#"replicas="two""#, "replicas"),
+        (r#"failurePolicy="Maybe""#, "failurePolicy"),
+        (r#"logFormat="xml""#, "logFormat"),
+        (r#"logLevel="""#, "logLevel"),
+        (r#"image.pullPolicy="Sometimes""#, "pullPolicy"),
+        (r#"namespaceSelector={"team":"shop"}"#, "namespaceSelector"),
+        ("networkPolicy.apiServerPorts=[]", "apiServerPorts"),
+        ("replicaCount=3", "replicaCount"),
+        ("image.digest=1", "digest"),
+        ("podDisruptionBudget.minAvailable=1", "minAvailable"),
+    ] {
+        let refused = template(&["--set-json", setting]).unwrap_err();
+        assert!(refused.contains(named), "{setting}: {refused}");
+    }
+}
+
+#[test]
+fn clusters_before_1_36_are_refused_unless_they_serve_the_policies() {
+    let old = ["--kube-version", "1.35.4"];
+    let refused = template(&old).unwrap_err();
+    assert!(refused.contains("this cluster is v1.35.4"), "{refused}");
+    assert!(refused.contains("admission webhook, which poolbudget does not have yet"), "{refused}");
+    let served = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy";
+    assert!(template(&["--kube-version", "1.35.4", "--api-versions", served]).is_ok());
+    for version in ["1.36.0", "1.37.1", "1.36.3-gke.100"] {
+        assert!(template(&["--kube-version", version]).is_ok(), "{version}");
+    }
+}
+
+#[test]
+fn the_notes_say_what_to_do_next() {
+    let chart = chart();
+    let flags = ["install", "test", chart.to_str().unwrap(), "--namespace", "there", "--dry-run=client"];
+    let notes = helm(&flags).unwrap();
+    assert!(notes.contains("kubectl label -n shop deployment api poolbudget.dev/budget=main"), "{notes}");
+    assert!(!notes.contains("nobody takes over"), "{notes}");
+    let mut alone = flags.to_vec();
+    alone.extend(["--set", "replicas=1,failurePolicy=Ignore"]);
+    let notes = helm(&alone).unwrap();
+    assert!(notes.contains("nobody takes over"), "{notes}");
+    assert!(notes.contains("failurePolicy is Ignore"), "{notes}");
+}

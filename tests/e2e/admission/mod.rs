@@ -1,0 +1,152 @@
+//! The policies, as the chart installs them, on a real API server.
+//!
+//! `tests/admission/*.yaml` are the rules as cases; [`tables`] tries them one by one. [`flows`] does what
+//! users and controllers do, with kubectl and the real controllers. Nobody runs the operator here: a test
+//! that needs it writes as its ServiceAccount.
+
+mod flows;
+mod tables;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use crate::support::cluster::client_of;
+use crate::support::{Cluster, Shared, eventually};
+
+const SOON: Duration = Duration::from_secs(60);
+const BUDGET: &str = "poolbudget.dev/budget";
+const GATE: &str = "poolbudget.dev/connections";
+
+/// The namespace with a workload that was there, and wrong, before the policies were.
+const BEFORE: &str = "before";
+
+static CLUSTER: Shared = Shared::new();
+static INSTALLED: OnceCell<()> = OnceCell::const_new();
+
+/// The cluster with the chart installed and its policies in force.
+async fn installed() -> &'static Cluster {
+    let cluster = CLUSTER.cluster().await.unwrap();
+    INSTALLED.get_or_init(|| install(cluster)).await;
+    cluster
+}
+
+async fn install(cluster: &Cluster) {
+    cluster.create_namespace(BEFORE).await.unwrap();
+    cluster.apply(&bad_from_before().to_string()).await.unwrap();
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/poolbudget");
+    let chart = chart.to_str().unwrap();
+    cluster
+        .helm(&["install", "poolbudget", chart, "-n", "poolbudget-system", "--create-namespace"])
+        .await
+        .unwrap();
+    let client = cluster.client().await.unwrap();
+    eventually(SOON, "the gate is in force", async || {
+        let pod =
+            try_pod(&client, "default", &pod_with(&json!({}))).await.map_err(|refusal| refusal.sentence)?;
+        if gates(&pod).is_empty() { Err("a pod is born without it".to_owned()) } else { Ok(()) }
+    })
+    .await;
+    eventually(SOON, "the check is in force", async || {
+        let bad = pod_with(&json!({"poolbudget.dev/processes": "none"}));
+        try_pod(&client, "default", &bad).await.map_or(Ok(()), |_| Err("a bad pod passes".to_owned()))
+    })
+    .await;
+    eventually(SOON, "the guard of bindings is in force", async || {
+        let refusal = bind(&client, "default", "nobody", json!({"poolbudget.dev/connections": "1"})).await;
+        refusal.err().filter(|refusal| refusal.code == 403).map(|_| ()).ok_or("not yet".to_owned())
+    })
+    .await;
+}
+
+fn bad_from_before() -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"namespace": BEFORE, "name": "bad", "labels": {BUDGET: "main"}},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": {"app": "bad"}},
+            "template": {
+                "metadata": {
+                    "labels": {"app": "bad", BUDGET: "main"},
+                    "annotations": {"poolbudget.dev/processes": "none"},
+                },
+                "spec": {"containers": [{"name": "app", "image": "shop/app:1"}]},
+            },
+        },
+    })
+}
+
+/// A request that was refused.
+#[derive(Debug, PartialEq, Eq)]
+struct Refusal {
+    code: u16,
+    /// What the policy says, without what Kubernetes says before it.
+    sentence: String,
+}
+
+fn refusal(error: kube::Error) -> Refusal {
+    match error {
+        kube::Error::Api(status) => {
+            let message = status.message;
+            let sentence = message.rsplit_once("denied request: ").map_or(message.as_str(), |(_, said)| said);
+            Refusal { code: status.code, sentence: sentence.to_owned() }
+        }
+        other => panic!("the request did not get through: {other}"),
+    }
+}
+
+fn dry_run() -> PostParams {
+    PostParams { dry_run: true, ..PostParams::default() }
+}
+
+/// What would become of a pod; nothing is stored.
+async fn try_pod(client: &Client, namespace: &str, pod: &Value) -> Result<Pod, Refusal> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    pods.create(&dry_run(), &serde_json::from_value(pod.clone()).unwrap()).await.map_err(refusal)
+}
+
+/// What would become of a Deployment; nothing is stored.
+async fn try_deployment(client: &Client, namespace: &str, object: &Value) -> Result<Deployment, Refusal> {
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    deployments.create(&dry_run(), &serde_json::from_value(object.clone()).unwrap()).await.map_err(refusal)
+}
+
+/// Binds a pod to a node, as a scheduler does, with annotations on the Binding.
+async fn bind(client: &Client, namespace: &str, pod: &str, annotations: Value) -> Result<(), Refusal> {
+    let binding = json!({
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"namespace": namespace, "name": pod, "annotations": annotations},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": "node-0"},
+    });
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/binding");
+    let request = http::Request::post(path).header("content-type", "application/json");
+    let request = request.body(serde_json::to_vec(&binding).unwrap()).unwrap();
+    client.request_text(request).await.map(|_| ()).map_err(refusal)
+}
+
+fn pod_with(annotations: &Value) -> Value {
+    json!({
+        "metadata": {"name": "tried", "labels": {BUDGET: "main"}, "annotations": annotations},
+        "spec": {"containers": [{"name": "app", "image": "shop/app:1"}]},
+    })
+}
+
+fn gates(pod: &Pod) -> Vec<String> {
+    let gates = pod.spec.as_ref().and_then(|spec| spec.scheduling_gates.as_ref());
+    gates.into_iter().flatten().map(|gate| gate.name.clone()).collect()
+}
+
+/// A client that writes as the operator does.
+async fn operator(cluster: &Cluster) -> Client {
+    let kubeconfig: PathBuf = cluster.account_kubeconfig("poolbudget-system", "poolbudget").await.unwrap();
+    client_of(&kubeconfig).await.unwrap()
+}

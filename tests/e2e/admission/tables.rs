@@ -1,0 +1,322 @@
+//! Every case of `tests/admission/*.yaml`.
+//!
+//! A table is one test: each case is a dry run of a few milliseconds, and all that fail are told by name.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{BUDGET, GATE, Refusal, gates, installed, operator, refusal, try_deployment, try_pod};
+
+type Annotations = BTreeMap<String, String>;
+
+/// Collects what went wrong, so that one failed case does not hide the others.
+#[derive(Default)]
+struct Verdict(Vec<String>);
+
+impl Verdict {
+    fn expect<T: Debug + PartialEq>(&mut self, case: &str, what: &str, found: &T, expected: &T) {
+        if found != expected {
+            self.0.push(format!("{case}: {what}\n  found    {found:?}\n  expected {expected:?}"));
+        }
+    }
+}
+
+impl Drop for Verdict {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.0.is_empty(), "{} failed:\n{}", self.0.len(), self.0.join("\n"));
+        }
+    }
+}
+
+fn table<T: DeserializeOwned>(text: &str) -> Vec<T> {
+    let cases: Vec<T> = serde_yaml::from_str(text).unwrap();
+    assert!(!cases.is_empty());
+    cases
+}
+
+// The gate ------------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GateCase {
+    name: String,
+    given: Value,
+    #[serde(default = "our_gate")]
+    gates: Vec<String>,
+    env: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    annotations: Annotations,
+}
+
+fn our_gate() -> Vec<String> {
+    vec![GATE.to_owned()]
+}
+
+#[tokio::test]
+async fn a_labelled_pod_is_born_with_its_gate_and_with_env_that_reads_its_grant() {
+    let client = installed().await.client().await.unwrap();
+    let mut verdict = Verdict::default();
+    for case in table::<GateCase>(include_str!("../../admission/gate.yaml")) {
+        let mut pod = case.given.clone();
+        pod["metadata"]["name"] = json!("tried");
+        pod["metadata"]["labels"] = json!({BUDGET: "main"});
+        let once = match try_pod(&client, "default", &pod).await {
+            Ok(once) => once,
+            Err(refusal) => {
+                verdict.0.push(format!("{}: refused: {}", case.name, refusal.sentence));
+                continue;
+            }
+        };
+        compare_pod(&mut verdict, &case.name, &case, &once);
+        let twice = try_pod(&client, "default", &sent_again(&once)).await.unwrap();
+        compare_pod(&mut verdict, &format!("{} (a second pass)", case.name), &case, &twice);
+    }
+}
+
+fn compare_pod(verdict: &mut Verdict, name: &str, case: &GateCase, pod: &Pod) {
+    verdict.expect(name, "gates", &gates(pod), &case.gates);
+    verdict.expect(name, "env", &env_of(pod), &case.env);
+    let annotations = pod.metadata.annotations.clone().unwrap_or_default();
+    verdict.expect(name, "annotations", &annotations, &case.annotations);
+}
+
+fn sent_again(pod: &Pod) -> Value {
+    json!({
+        "metadata": {
+            "name": "tried",
+            "labels": pod.metadata.labels,
+            "annotations": pod.metadata.annotations,
+        },
+        "spec": pod.spec,
+    })
+}
+
+fn env_of(pod: &Pod) -> BTreeMap<String, Vec<String>> {
+    let containers = pod.spec.as_ref().unwrap().containers.iter();
+    let described = |container: &Container| -> Vec<String> {
+        container.env.iter().flatten().map(describe_entry).collect()
+    };
+    containers
+        .map(|container| (container.name.clone(), described(container)))
+        .filter(|(_, entries)| !entries.is_empty())
+        .collect()
+}
+
+fn describe_entry(entry: &EnvVar) -> String {
+    let Some(source) = &entry.value_from else {
+        return format!("{}={}", entry.name, entry.value.clone().unwrap_or_default());
+    };
+    let path = source.field_ref.as_ref().map(|field| field.field_path.as_str()).unwrap_or_default();
+    let annotation = path.strip_prefix("metadata.annotations['").and_then(|rest| rest.strip_suffix("']"));
+    match annotation {
+        Some(annotation) => format!("{}<{annotation}", entry.name),
+        None => {
+            let kind = serde_json::to_value(source).unwrap().as_object().unwrap().keys().next().cloned();
+            format!("{} from {}", entry.name, kind.unwrap_or_default())
+        }
+    }
+}
+
+// The mirror ----------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MirrorCase {
+    name: String,
+    created: Value,
+    changed: Option<Value>,
+    template: TemplateKeys,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+struct TemplateKeys {
+    labels: BTreeMap<String, String>,
+    annotations: Annotations,
+}
+
+#[tokio::test]
+async fn what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it() {
+    let cluster = installed().await;
+    let client = cluster.client().await.unwrap();
+    cluster.create_namespace("mirror").await.unwrap();
+    let deployments: Api<Deployment> = Api::namespaced(client, "mirror");
+    let mut verdict = Verdict::default();
+    for (number, case) in table::<MirrorCase>(include_str!("../../admission/mirror.yaml")).iter().enumerate()
+    {
+        let name = format!("case-{number}");
+        let object = deployment(&name, &case.created["metadata"], &case.created["template"]);
+        let object = serde_json::from_value(object).unwrap();
+        let mut after = deployments.create(&PostParams::default(), &object).await.unwrap();
+        if let Some(change) = &case.changed {
+            let patch = Patch::Merge(change);
+            after = deployments.patch(&name, &PatchParams::default(), &patch).await.unwrap();
+        }
+        verdict.expect(&case.name, "template", &template_keys(&after), &case.template);
+        let selector = after.spec.selector.match_labels.unwrap_or_default();
+        verdict.expect(&case.name, "selector", &selector, &[("app".to_owned(), name)].into());
+    }
+}
+
+fn template_keys(deployment: &Deployment) -> TemplateKeys {
+    let metadata = deployment.spec.template.metadata.clone().unwrap_or_default();
+    let mut labels = metadata.labels.unwrap_or_default();
+    labels.remove("app");
+    TemplateKeys { labels, annotations: metadata.annotations.unwrap_or_default() }
+}
+
+/// A Deployment without replicas; both metadata may be null.
+fn deployment(name: &str, metadata: &Value, template: &Value) -> Value {
+    let mut metadata = if metadata.is_null() { json!({}) } else { metadata.clone() };
+    metadata["name"] = json!(name);
+    let mut template = if template.is_null() { json!({}) } else { template.clone() };
+    template["labels"]["app"] = json!(name);
+    json!({
+        "metadata": metadata,
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": template, "spec": two_containers()},
+        },
+    })
+}
+
+fn two_containers() -> Value {
+    json!({
+        "initContainers": [{"name": "migrate", "image": "shop/app:1"}],
+        "containers": [{"name": "app", "image": "shop/app:1"}, {"name": "proxy", "image": "shop/app:1"}],
+    })
+}
+
+// The guard -----------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GuardCase {
+    name: String,
+    on: String,
+    patch: Value,
+    #[serde(default)]
+    through: Through,
+    refused: Option<String>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Through {
+    #[default]
+    Pods,
+    Status,
+}
+
+#[tokio::test]
+async fn nobody_but_the_operator_touches_what_the_ledger_reads() {
+    let cluster = installed().await;
+    cluster.create_namespace("guard").await.unwrap();
+    let administrator = cluster.client().await.unwrap();
+    let operator = operator(cluster).await;
+    make_guarded_pods(&administrator, &operator).await;
+    let mut verdict = Verdict::default();
+    for case in table::<GuardCase>(include_str!("../../admission/guard.yaml")) {
+        let expected = case.refused.clone().map(|sentence| Refusal { code: 403, sentence });
+        let found = try_patch(&administrator, &case).await.err();
+        verdict.expect(&case.name, "by an administrator", &found, &expected);
+        // RBAC gives the operator no way to write a pod's status.
+        if case.through == Through::Pods {
+            let found = try_patch(&operator, &case).await.err();
+            verdict.expect(&case.name, "by the operator", &found, &None);
+        }
+    }
+}
+
+/// No scheduler looks after them, so that they stay as they are.
+async fn make_guarded_pods(administrator: &Client, operator: &Client) {
+    let pods: Api<Pod> = Api::namespaced(administrator.clone(), "guard");
+    for (name, labels) in [
+        ("gated", json!({BUDGET: "main", "app": "x"})),
+        ("granted", json!({BUDGET: "main", "app": "x"})),
+        ("free", json!({"app": "x"})),
+    ] {
+        let pod = json!({
+            "metadata": {
+                "name": name,
+                "labels": labels,
+                "annotations": {"poolbudget.dev/processes": "2"},
+            },
+            "spec": {
+                "schedulerName": "nobody",
+                "schedulingGates": if name == "gated" { json!([{"name": "example.com/other"}]) } else { json!([]) },
+                "containers": [{"name": "app", "image": "shop/app:1"}],
+            },
+        });
+        pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+    }
+    let grant = json!([
+        {"op": "remove", "path": "/spec/schedulingGates"},
+        {"op": "add", "path": "/metadata/annotations/poolbudget.dev~1pool-size", "value": "1"},
+        {"op": "add", "path": "/metadata/annotations/poolbudget.dev~1max-overflow", "value": "1"},
+        {"op": "add", "path": "/metadata/annotations/poolbudget.dev~1connections", "value": "4"},
+    ]);
+    let grant = Patch::<()>::Json(serde_json::from_value(grant).unwrap());
+    let pods: Api<Pod> = Api::namespaced(operator.clone(), "guard");
+    pods.patch("granted", &PatchParams::default(), &grant).await.unwrap();
+}
+
+async fn try_patch(client: &Client, case: &GuardCase) -> Result<(), Refusal> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), "guard");
+    let params = PatchParams { dry_run: true, ..PatchParams::default() };
+    let patch = Patch::<()>::Json(serde_json::from_value(case.patch.clone()).unwrap());
+    let answer = match case.through {
+        Through::Pods => pods.patch(&case.on, &params, &patch).await,
+        Through::Status => pods.patch_status(&case.on, &params, &patch).await,
+    };
+    answer.map(|_| ()).map_err(refusal)
+}
+
+// The check -----------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CheckCase {
+    name: String,
+    #[serde(default = "main_budget")]
+    budget: String,
+    #[serde(default)]
+    annotations: Annotations,
+    refused: Option<String>,
+}
+
+fn main_budget() -> String {
+    "main".to_owned()
+}
+
+#[tokio::test]
+async fn a_bad_label_or_annotation_is_refused_with_a_sentence_wherever_it_stands() {
+    let client = installed().await.client().await.unwrap();
+    let mut verdict = Verdict::default();
+    for case in table::<CheckCase>(include_str!("../../admission/check.yaml")) {
+        let expected = case.refused.clone().map(|sentence| Refusal { code: 422, sentence });
+        let keys = json!({"labels": {BUDGET: case.budget}, "annotations": case.annotations});
+        let mut metadata = keys.clone();
+        metadata["name"] = json!("tried");
+        let pod = json!({"metadata": metadata, "spec": two_containers()});
+        let found = try_pod(&client, "default", &pod).await.err();
+        verdict.expect(&case.name, "on a pod", &found, &expected);
+        for (place, object) in [
+            ("on a workload", deployment("tried", &keys, &Value::Null)),
+            ("in a template", deployment("tried", &Value::Null, &keys)),
+        ] {
+            let found = try_deployment(&client, "default", &object).await.err();
+            verdict.expect(&case.name, place, &found, &expected);
+        }
+    }
+}

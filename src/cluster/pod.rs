@@ -39,6 +39,9 @@ pub struct PodSpecView {
     /// Its scheduling gates.
     #[serde(default)]
     pub scheduling_gates: Vec<Gate>,
+    /// Seconds that its containers get to end.
+    #[serde(default)]
+    pub termination_grace_period_seconds: Option<i64>,
 }
 
 /// A scheduling gate.
@@ -146,6 +149,8 @@ pub struct PodRecord {
     pub ended: bool,
     /// Whether a container of it was last seen running.
     pub running: bool,
+    /// Seconds that its containers get to end.
+    pub grace: i64,
     /// Whether it is Ready.
     pub ready: bool,
     /// When it was bound to a node, seconds.
@@ -182,6 +187,7 @@ impl PodRecord {
             terminating,
             ended: phase_over || (terminating && all_terminated),
             running: states().any(|status| status.state.running.is_some()),
+            grace: pod.spec.termination_grace_period_seconds.unwrap_or(30).max(0),
             ready: pod.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
             scheduled: scheduled(&pod.status.conditions),
             grant: grant_note(meta),
@@ -211,11 +217,29 @@ impl PodRecord {
         }
     }
 
-    /// The bill that the grant states, but never less than its sizes come to.
+    /// The bill that the grant states, but never less than its sizes come to, nor than an env may open that does not
+    /// read them.
     fn bill(&self, note: GrantNote) -> Connections {
-        let size =
-            Connections::new(u64::from(note.pool_size)).plus(Connections::new(u64::from(note.max_overflow)));
-        size.per_pod(self.instances()).max(Connections::new(note.connections))
+        let (pool, overflow) = (u64::from(note.pool_size), u64::from(note.max_overflow));
+        let size = Connections::new(pool).plus(Connections::new(overflow));
+        let own = if self.app.late_bound { Connections::ZERO } else { self.app.own };
+        size.per_pod(self.instances()).max(Connections::new(note.connections)).max(own)
+    }
+
+    /// Why this pod can be given no size, whatever is free.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        if let Err(why) = &self.app.instances {
+            return Some(why.clone());
+        }
+        (self.gated && !self.app.late_bound).then(|| {
+            format!(
+                "its container does not read its sizes from the annotations {} and {}, so a size would have no \
+                 effect; create the pod again while the policy gate.poolbudget.dev is in force",
+                names::POOL_SIZE,
+                names::MAX_OVERFLOW
+            )
+        })
     }
 }
 
@@ -255,7 +279,10 @@ mod tests {
         let mut base = serde_json::json!({
             "metadata": {"name": "p", "namespace": "n", "uid": "u", "resourceVersion": "7",
                 "labels": {"poolbudget.dev/budget": "main"}},
-            "spec": {"containers": [{"name": "app"}]},
+            "spec": {"containers": [{"name": "app", "env": [
+                {"name": "DB_POOL_SIZE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['poolbudget.dev/pool-size']"}}},
+                {"name": "DB_MAX_OVERFLOW", "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['poolbudget.dev/max-overflow']"}}},
+            ]}]},
         });
         merge(&mut base, value);
         let view: PodView = serde_json::from_value(base).expect("pod");
@@ -294,6 +321,16 @@ mod tests {
         let four =
             granted(serde_json::json!({"metadata": {"annotations": {"poolbudget.dev/processes": "4"}}}));
         assert_eq!(four.hold(), Hold::Granted(Connections::new(20)));
+    }
+
+    #[test]
+    fn a_grant_that_the_env_does_not_read_is_no_bound() {
+        let literal = granted(serde_json::json!({"spec": {"containers": [{"name": "app"}]}}));
+        assert_eq!(literal.hold(), Hold::Granted(Connections::new(15)));
+        assert_eq!(literal.fault(), None);
+        let gated = granted(serde_json::json!({"spec": {
+            "containers": [{"name": "app"}], "schedulingGates": [{"name": "poolbudget.dev/connections"}]}}));
+        assert!(gated.fault().expect("a fault").contains("does not read its sizes"));
     }
 
     #[test]

@@ -213,8 +213,8 @@ fn core_pod(
     Pod {
         uid: pod.uid.clone(),
         name: pod.name.clone(),
-        // A pod whose annotations cannot be read gets no size.
-        workload: workload.filter(|_| pod.app.instances.is_ok() || hold != Hold::Waiting),
+        // A pod that can be given no size is in nobody's queue.
+        workload: workload.filter(|_| hold != Hold::Waiting || pod.fault().is_none()),
         created: pod.created,
         age: u64::try_from(now.as_second().saturating_sub(pod.created)).unwrap_or(0),
         hold,

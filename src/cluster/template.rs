@@ -27,12 +27,34 @@ pub struct Container {
 
 /// An environment variable, as far as it is used.
 #[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct EnvVar {
     /// Its name.
     pub name: String,
     /// Its literal value, when it has one.
     #[serde(default)]
     pub value: Option<String>,
+    /// Where else its value comes from.
+    #[serde(default)]
+    pub value_from: Option<ValueFrom>,
+}
+
+/// Where the value of a variable comes from.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct ValueFrom {
+    /// A field of the pod itself.
+    #[serde(default)]
+    pub field_ref: Option<FieldRef>,
+}
+
+/// A field of the pod itself.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldRef {
+    /// Such as `metadata.annotations['poolbudget.dev/pool-size']`.
+    #[serde(default)]
+    pub field_path: String,
 }
 
 /// What an app says of itself.
@@ -48,6 +70,8 @@ pub struct AppFacts {
     pub engines: u32,
     /// What one pod may hold by its own env, without a grant.
     pub own: Connections,
+    /// Whether its container reads its sizes from the grant.
+    pub late_bound: bool,
 }
 
 type Map = Option<BTreeMap<String, String>>;
@@ -72,9 +96,11 @@ impl AppFacts {
             (Err(why), _) | (_, Err(why)) => Err(why),
             (Ok(processes), Ok(engines)) => Ok(Instances::of(processes, engines)),
         };
+        let app = App { notes, containers };
         Self {
             budget: labels.as_ref().and_then(|labels| labels.get(names::BUDGET)).cloned(),
-            own: own_bill(notes, containers).per_pod(Instances::of(stated.0, stated.1)),
+            own: app.own_bill().per_pod(Instances::of(stated.0, stated.1)),
+            late_bound: app.late_bound(),
             instances,
             processes: stated.0,
             engines: stated.1,
@@ -91,31 +117,54 @@ fn count(notes: &BTreeMap<String, String>, key: &str) -> Result<u32, String> {
     }
 }
 
-/// What one pool may open by the literal env of the app's container.
-///
-/// Zero and negative numbers mean unlimited to SQLAlchemy; what is no number stops the app, or leaves
-/// it at its default, so the default is counted.
-fn own_bill(notes: &BTreeMap<String, String>, containers: &[Container]) -> Connections {
-    let container = match notes.get(names::CONTAINER) {
-        Some(name) => containers.iter().find(|container| &container.name == name),
-        None => containers.first(),
-    };
-    let literal = |key: &str, default_name: &str| {
-        let name = notes.get(key).map_or(default_name, String::as_str);
-        // The last entry of a name wins in a container.
-        let entry = container?.env.iter().rfind(|entry| entry.name == name)?;
-        entry.value.as_deref()?.trim().parse::<i64>().ok()
-    };
-    let pool = literal(names::POOL_SIZE_ENV, names::DEFAULT_POOL_SIZE_ENV);
-    let overflow = literal(names::MAX_OVERFLOW_ENV, names::DEFAULT_MAX_OVERFLOW_ENV);
-    let unlimited = pool.is_some_and(|n| n <= 0) || overflow.is_some_and(|n| n < 0);
-    if unlimited {
-        return Connections::MAX;
+/// The app of a pod: its annotations and containers.
+struct App<'a> {
+    notes: &'a BTreeMap<String, String>,
+    containers: &'a [Container],
+}
+
+impl App<'_> {
+    /// The entry that takes effect for one of the two variables: the last of its name in the app's container.
+    fn entry(&self, key: &str, default_name: &str) -> Option<&EnvVar> {
+        let name = self.notes.get(key).map_or(default_name, String::as_str);
+        let container = match self.notes.get(names::CONTAINER) {
+            Some(name) => self.containers.iter().find(|container| &container.name == name),
+            None => self.containers.first(),
+        };
+        container?.env.iter().rfind(|entry| entry.name == name)
     }
-    let or = |value: Option<i64>, default: u64| {
-        Connections::new(value.and_then(|n| u64::try_from(n).ok()).unwrap_or(default))
-    };
-    or(pool, DEFAULT_POOL_SIZE).plus(or(overflow, DEFAULT_MAX_OVERFLOW))
+
+    fn pool_size(&self) -> Option<&EnvVar> {
+        self.entry(names::POOL_SIZE_ENV, names::DEFAULT_POOL_SIZE_ENV)
+    }
+
+    fn max_overflow(&self) -> Option<&EnvVar> {
+        self.entry(names::MAX_OVERFLOW_ENV, names::DEFAULT_MAX_OVERFLOW_ENV)
+    }
+
+    /// What one pool may open by the literal env of the app's container.
+    ///
+    /// Zero and negative numbers mean unlimited to SQLAlchemy; what is no number stops the app, or leaves
+    /// it at its default, so the default is counted.
+    fn own_bill(&self) -> Connections {
+        let literal = |entry: Option<&EnvVar>| entry?.value.as_deref()?.trim().parse::<i64>().ok();
+        let (pool, overflow) = (literal(self.pool_size()), literal(self.max_overflow()));
+        if pool.is_some_and(|n| n <= 0) || overflow.is_some_and(|n| n < 0) {
+            return Connections::MAX;
+        }
+        let or = |value: Option<i64>, default: u64| {
+            Connections::new(value.and_then(|n| u64::try_from(n).ok()).unwrap_or(default))
+        };
+        or(pool, DEFAULT_POOL_SIZE).plus(or(overflow, DEFAULT_MAX_OVERFLOW))
+    }
+
+    fn late_bound(&self) -> bool {
+        let reads = |entry: Option<&EnvVar>, annotation: &str| {
+            let source = entry.and_then(|entry| entry.value_from.as_ref()?.field_ref.as_ref());
+            source.is_some_and(|field| field.field_path == format!("metadata.annotations['{annotation}']"))
+        };
+        reads(self.pool_size(), names::POOL_SIZE) && reads(self.max_overflow(), names::MAX_OVERFLOW)
+    }
 }
 
 #[cfg(test)]
@@ -129,7 +178,11 @@ mod tests {
     fn app(env: &[(&str, Option<&str>)]) -> Vec<Container> {
         let env = env
             .iter()
-            .map(|(name, value)| EnvVar { name: (*name).into(), value: value.map(Into::into) })
+            .map(|(name, value)| EnvVar {
+                name: (*name).into(),
+                value: value.map(Into::into),
+                value_from: None,
+            })
             .collect();
         vec![Container { name: "app".into(), env }]
     }
@@ -184,8 +237,8 @@ mod tests {
         containers.push(Container {
             name: "web".into(),
             env: vec![
-                EnvVar { name: "POOL".into(), value: Some("3".into()) },
-                EnvVar { name: "EXTRA".into(), value: Some("4".into()) },
+                EnvVar { name: "POOL".into(), value: Some("3".into()), value_from: None },
+                EnvVar { name: "EXTRA".into(), value: Some("4".into()), value_from: None },
             ],
         });
         let notes = map(&[
@@ -194,6 +247,26 @@ mod tests {
             (names::MAX_OVERFLOW_ENV, "EXTRA"),
         ]);
         assert_eq!(AppFacts::read(&None, &notes, &containers).own.get(), 7);
+    }
+
+    #[test]
+    fn late_bound_is_an_app_whose_container_reads_both_sizes_from_the_grant() {
+        let reads = |annotation: &str| {
+            let field_path = format!("metadata.annotations['{annotation}']");
+            Some(ValueFrom { field_ref: Some(FieldRef { field_path }) })
+        };
+        let mut containers =
+            app(&[("DB_POOL_SIZE", Some("5")), ("DB_POOL_SIZE", None), ("DB_MAX_OVERFLOW", None)]);
+        containers[0].env[1].value_from = reads(names::POOL_SIZE);
+        assert!(!AppFacts::read(&None, &None, &containers).late_bound);
+        containers[0].env[2].value_from = reads(names::MAX_OVERFLOW);
+        assert!(AppFacts::read(&None, &None, &containers).late_bound);
+        containers[0].env.push(EnvVar {
+            name: "DB_POOL_SIZE".into(),
+            value: Some("9".into()),
+            value_from: None,
+        });
+        assert!(!AppFacts::read(&None, &None, &containers).late_bound);
     }
 
     #[test]

@@ -47,8 +47,8 @@ pub fn why_it_waits(view: &View, pod: usize, refusal: Refusal) -> (&'static str,
     if let Some(why) = &view.refusal {
         return ("BudgetNotAccepted", format!("budget {} gives no sizes: {why}", key.name));
     }
-    if let Some(Err(why)) = view.scene.pods.get(pod).map(|record| &record.app.instances) {
-        return ("BadAnnotation", format!("no size can be given: {why}"));
+    if let Some(why) = view.scene.pods.get(pod).and_then(|record| record.fault()) {
+        return ("NoSizeCanBeGiven", format!("no size can be given: {why}"));
     }
     match refusal {
         Refusal::NoWorkload => ("UnsupportedOwner", unsupported_owner(view, pod)),

@@ -33,8 +33,9 @@ const TICK: Duration = Duration::from_secs(5);
 const GATHER: SignedDuration = SignedDuration::from_millis(500);
 /// A look without any cause, against an event that never came.
 const PATROL: Duration = Duration::from_secs(300);
-/// How long a pod counts that vanished while containers of it were last seen running.
-const QUARANTINE: SignedDuration = SignedDuration::from_secs(120);
+/// How long a pod counts that vanished while containers of it were last seen running, on top of the time that its
+/// kubelet gives them to end.
+const QUARANTINE_MARGIN: i64 = 10;
 
 /// The leader's parts.
 pub struct Leader<G> {
@@ -266,7 +267,6 @@ impl<G: Gateway> Leader<G> {
 /// Adds what vanished, drops what is over.
 fn quarantine(entries: &mut Vec<Quarantined>, vanished: &[Arc<PodRecord>], now: Timestamp) {
     entries.retain(|entry| entry.until.0 > now);
-    let until = Time(now.saturating_add(QUARANTINE).unwrap_or(now));
     for pod in vanished {
         if entries.iter().all(|entry| entry.uid != pod.uid) {
             tracing::warn!(
@@ -274,11 +274,12 @@ fn quarantine(entries: &mut Vec<Quarantined>, vanished: &[Arc<PodRecord>], now: 
                 namespace = pod.namespace,
                 "pod vanished while it ran; its connections still count"
             );
+            let kept = SignedDuration::from_secs(pod.grace.saturating_add(QUARANTINE_MARGIN));
             entries.push(Quarantined {
                 uid: pod.uid.clone(),
                 pod: pod.name.clone(),
                 connections: i64::try_from(pod.hold().bill().get()).unwrap_or(i64::MAX),
-                until: until.clone(),
+                until: Time(now.saturating_add(kept).unwrap_or(now)),
             });
         }
     }

@@ -104,7 +104,7 @@ async fn open_gates(client: &Client, deadline: Instant) -> anyhow::Result<()> {
             let connections = i64::from(pod.instances().get());
             match gateway.grant(pod, Sizes { pool_size: 1, max_overflow: 0, connections }).await {
                 Ok(opened) => {
-                    tracing::info!(pod = opened.name_any(), connections, "gate opened at the smallest size")
+                    tracing::info!(pod = opened.name_any(), connections, "gate opened at the smallest size");
                 }
                 Err(GatewayError::Outdated { .. }) => {}
                 Err(error) => tracing::warn!(%error, "gate not opened; trying again"),

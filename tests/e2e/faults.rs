@@ -95,7 +95,7 @@ async fn leader(shop: &Installed) -> String {
         "lease",
         "poolbudget",
         "-n",
-        crate::installed::SYSTEM,
+        crate::support::install::SYSTEM,
         "-o",
         "jsonpath={.spec.holderIdentity}",
     ];

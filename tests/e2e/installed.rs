@@ -1,38 +1,20 @@
 //! A cluster with the chart installed, the operator running as the chart says, and the recorder watching.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{Api, Client};
 use serde_json::Value;
 
+use crate::support::install::chart;
 use crate::support::objects::{budget, nano_session};
 use crate::support::{Cluster, Operator, Options, Recorder, eventually};
 
-/// The namespace of the operator.
-pub const SYSTEM: &str = "poolbudget-system";
 /// The namespace of the workloads.
 pub const SHOP: &str = "shop";
 /// How long anything may take to settle on a busy machine.
 pub const SETTLES: Duration = Duration::from_secs(120);
-
-/// The operator as it is shipped, unless `POOLBUDGET_BINARY` names another build.
-pub fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("POOLBUDGET_BINARY") {
-        return PathBuf::from(path).canonicalize().expect("POOLBUDGET_BINARY names a file");
-    }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
-    let path = target.join("release/poolbudget");
-    assert!(path.exists(), "run `make release`: there is no {}", path.display());
-    path
-}
-
-/// The chart of this tree.
-pub fn chart() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/poolbudget")
-}
 
 /// A cluster with poolbudget in it.
 pub struct Installed {
@@ -67,44 +49,19 @@ impl Installed {
         let recorder = Recorder::start(&cluster).await.unwrap();
         let installed = Self { cluster, client, recorder, operators: Vec::new() };
         let chart = chart(&installed);
-        installed.install_from(&chart).await;
+        installed.cluster.install_chart(&chart).await.unwrap();
         installed.cluster.create_namespace(SHOP).await.unwrap();
         installed
     }
 
-    /// Installs the chart and waits until its policies are in force.
+    /// Installs the chart of this tree and waits until its policies are in force.
     pub async fn install(&self) {
-        self.install_from(&chart()).await;
-    }
-
-    async fn install_from(&self, chart: &Path) {
-        let chart = chart.display().to_string();
-        self.cluster
-            .helm(&["install", "poolbudget", &chart, "-n", SYSTEM, "--create-namespace"])
-            .await
-            .unwrap();
-        let probe = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "namespace": "default",
-            "labels": {"poolbudget.dev/budget": "probe"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}"#;
-        let file = self.cluster.folder().file("probe.json");
-        std::fs::write(&file, probe).unwrap();
-        let file = file.display().to_string();
-        eventually(SETTLES, "pods are born with a gate", async || {
-            let args =
-                ["create", "--dry-run=server", "-o", "jsonpath={.spec.schedulingGates[*].name}", "-f", &file];
-            let gates = self.cluster.kubectl(&args).await.map_err(|error| format!("{error:#}"))?;
-            if gates.contains("poolbudget.dev/connections") {
-                Ok(())
-            } else {
-                Err(format!("gates: {gates:?}"))
-            }
-        })
-        .await;
+        self.cluster.install_chart(&chart()).await.unwrap();
     }
 
     /// Starts one more replica of the operator.
     pub async fn add_operator(&mut self, pod: &str) {
-        let launch = self.cluster.launch_of(SYSTEM, "poolbudget", pod, &binary()).await.unwrap();
-        self.operators.push(self.cluster.start_operator(&launch).unwrap());
+        self.operators.push(self.cluster.start_replica(pod).await.unwrap());
     }
 
     /// The budget of the smallest plan in session mode, 2 of 15 kept: 13 for all.

@@ -8,9 +8,10 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
 
-use crate::installed::{Installed, SETTLES, SHOP, SYSTEM, binary, chart};
+use crate::installed::{Installed, SETTLES, SHOP};
 use crate::main_job::{app, governed};
 use crate::support::eventually;
+use crate::support::install::{SYSTEM, chart, operator_binary};
 use crate::support::launch::{Identity, Launch};
 
 /// The chart as the commit before this one has it, unpacked into the cluster's folder.
@@ -46,7 +47,8 @@ async fn run_release_hook(shop: &Installed) {
         spec: DeploymentSpec { template, ..DeploymentSpec::default() },
         ..Deployment::default()
     };
-    let launch = Launch::from_deployment(&stand_in, &identity, &binary(), &kubeconfig).unwrap();
+    let launch =
+        Launch::from_deployment(&stand_in, &identity, &operator_binary().unwrap(), &kubeconfig).unwrap();
     let mut release = shop.cluster.start_operator(&launch).unwrap();
     let ended = release.wait(SETTLES).await.unwrap();
     assert!(ended.success(), "release: {ended}\n{}", release.log().unwrap());

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::installed::{Installed, SYSTEM};
+use crate::installed::Installed;
 use crate::main_job::governed;
 use crate::support::account::account_user;
+use crate::support::install::SYSTEM;
 
 #[tokio::test]
 async fn an_idle_minute_shows_lease_renewals_and_watches_only() {

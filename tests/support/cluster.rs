@@ -219,7 +219,7 @@ impl Cluster {
     }
 
     /// Asks until `condition` holds; fails at once when a program that should run has ended.
-    async fn until<C>(&self, what: &str, condition: C) -> Result<()>
+    pub(super) async fn until<C>(&self, what: &str, condition: C) -> Result<()>
     where
         C: AsyncFn() -> Result<()>,
     {

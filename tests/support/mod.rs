@@ -13,6 +13,7 @@
 //! | [`components`] | the command line of each program |
 //! | [`process`], [`folder`], [`ports`], [`pki`], [`tools`] | what a cluster is made of |
 //! | [`commands`] | kubectl and helm, with failures that can be read |
+//! | [`install`] | the chart in a cluster, and the program that stands for its pods |
 //! | [`account`] | kubeconfigs with a ServiceAccount's token |
 //! | [`operator`], [`launch`] | the program under test as a process, from the chart's Deployment |
 //! | [`recorder`], [`ledger`], [`bill`] | the independent count of connections |
@@ -34,6 +35,7 @@ pub mod commands;
 pub mod components;
 pub mod eventually;
 pub mod folder;
+pub mod install;
 pub mod launch;
 pub mod ledger;
 pub mod objects;

@@ -113,6 +113,11 @@ impl Recorder {
         self.ledger().pods(&Account::of(namespace, budget)).cloned().collect()
     }
 
+    /// The present pods of a namespace that name a size and that no budget governs.
+    pub fn ungoverned_pods(&self, namespace: &str) -> Vec<PodView> {
+        self.ledger().pods(&Account::ungoverned(namespace)).cloned().collect()
+    }
+
     /// How a budget's totals went.
     pub fn timeline(&self, namespace: &str, budget: &str) -> Vec<Moment> {
         let account = Account::of(namespace, budget);

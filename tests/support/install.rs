@@ -1,0 +1,66 @@
+//! The chart in a cluster, and the program that stands for its pods.
+//!
+//! In: a cluster without poolbudget. Out: one whose policies are in force, and replicas of the operator as the
+//! chart's Deployment describes them, with its ServiceAccount's token.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use super::cluster::Cluster;
+use super::operator::Operator;
+
+/// The namespace of the operator.
+pub const SYSTEM: &str = "poolbudget-system";
+
+/// The name of the release, and so of its Deployment.
+pub const RELEASE: &str = "poolbudget";
+
+/// A governed pod of a budget that does not exist; it is only ever tried.
+const PROBE: &str = r#"{
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "probe", "namespace": "default", "labels": {"poolbudget.dev/budget": "probe"}},
+    "spec": {"containers": [{"name": "c", "image": "i"}]}
+}"#;
+
+/// The operator as it is shipped, unless `POOLBUDGET_BINARY` names another build.
+pub fn operator_binary() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("POOLBUDGET_BINARY") {
+        return PathBuf::from(path).canonicalize().context("POOLBUDGET_BINARY names no file");
+    }
+    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
+    let path = target.join("release/poolbudget");
+    ensure!(path.exists(), "run `make release`: there is no {}", path.display());
+    Ok(path)
+}
+
+/// The chart of this tree.
+pub fn chart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/poolbudget")
+}
+
+impl Cluster {
+    /// Installs a chart and waits until its policies are in force.
+    pub async fn install_chart(&self, chart: &Path) -> Result<()> {
+        let chart = chart.display().to_string();
+        self.helm(&["install", RELEASE, &chart, "-n", SYSTEM, "--create-namespace"]).await?;
+        let probe = self.folder().write("probe.json", PROBE)?.display().to_string();
+        self.until("pods are born with a gate", || self.gates(&probe)).await
+    }
+
+    async fn gates(&self, probe: &str) -> Result<()> {
+        let gates = "jsonpath={.spec.schedulingGates[*].name}";
+        let gates = self.kubectl(&["create", "--dry-run=server", "-o", gates, "-f", probe]).await?;
+        ensure!(gates.contains("poolbudget.dev/connections"), "a governed pod has the gates {gates:?}");
+        Ok(())
+    }
+
+    /// Starts the operator as the chart's pod of this name would run.
+    pub async fn start_replica(&self, pod: &str) -> Result<Operator> {
+        let launch = self.launch_of(SYSTEM, RELEASE, pod, &operator_binary()?).await?;
+        self.start_operator(&launch)
+    }
+}

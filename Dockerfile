@@ -1,0 +1,18 @@
+# One static program in an empty file system, run as nobody. `make image` builds it.
+ARG RUST=1.95.0
+
+FROM rust:${RUST}-bookworm AS build
+ARG RUST
+# The image brings the toolchain that rust-toolchain.toml names, without the components that a build does not need.
+ENV RUSTUP_TOOLCHAIN=${RUST}
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    make release && install -m 755 target/release/poolbudget /poolbudget
+
+FROM scratch
+COPY --from=build /poolbudget /poolbudget
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["/poolbudget"]

@@ -20,7 +20,8 @@ generate: ## Write the CRD and the chart's copies from their source
 
 .PHONY: verify
 verify: generate ## Regenerate everything; the tree must then be clean
-	@test -z "$$(git status --porcelain)" || { git status --short; git --no-pager diff --stat; echo 'verify: commit what was regenerated'; exit 1; }
+	@changes=$$(git status --porcelain) || exit 1; test -z "$$changes" \
+		|| { echo "$$changes"; git --no-pager diff --stat; echo 'verify: commit what was regenerated'; exit 1; }
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -55,9 +56,15 @@ image: release ## Check that the program can stand alone in an image, and build 
 .PHONY: test
 test: cluster-tools release ## Run all tests, those on a real control plane included
 	$(CARGO) test --lib --bins --test properties --test chart
+	tests/image/check $(TARGET_DIR)/release/poolbudget
 	$(MAKE) e2e
 
 # A cluster takes a core and a half while it starts: more tests at once than cores only slow each other.
 .PHONY: e2e
 e2e: cluster-tools release ## Run the tests on a real control plane
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-2} $(CARGO) test --test e2e
+
+.PHONY: bench
+bench: cluster-tools release ## Measure the core, and the operator on a real control plane
+	$(CARGO) bench --bench core
+	$(CARGO) bench --bench cluster

@@ -3,7 +3,7 @@
 use crate::installed::{Installed, SETTLES, SHOP};
 use crate::main_job::governed;
 use crate::support::eventually;
-use crate::support::objects::{budget, nano_session};
+use crate::support::objects::{budget, disruption_budget, nano_session};
 
 /// Events about the pods of the shop, as `reason: note`.
 async fn events(shop: &Installed) -> String {
@@ -88,4 +88,21 @@ async fn a_limit_lowered_under_what_is_committed_makes_room_one_by_one() {
     .await;
     shop.recorder.limit(SHOP, "main", 6);
     shop.settles(&[("api", 4)]).await;
+}
+
+#[tokio::test]
+async fn a_disruption_budget_is_never_bypassed_and_named_until_it_goes() {
+    let shop = Installed::start().await;
+    shop.nano_budget().await;
+    shop.apply(&governed("api", 2).to_string()).await;
+    shop.settles(&[("api", 2)]).await;
+    shop.apply(&disruption_budget(SHOP, "api", "maxUnavailable", 0)).await;
+    // Two pods of four stand; five pods have slots for two each, so the old ones have to shrink.
+    shop.scale("api", 5).await;
+    let message = shop.awaits("Blocked", "True", "PodDisruptionBudget").await;
+    assert!(message.contains("PodDisruptionBudget api"), "{message}");
+    shop.recorder.assert_never_over().await;
+    shop.kubectl(&["delete", "pdb", "api"]).await;
+    shop.settles(&[("api", 5)]).await;
+    shop.awaits("Blocked", "False", "NotBlocked").await;
 }

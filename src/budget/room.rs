@@ -103,7 +103,7 @@ fn superseded(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
             && pod.age >= PATIENCE
             && waits.get(workload).copied().unwrap_or(false)
     });
-    found.sort_by_key(|(index, pod)| (Reverse(pod.hold.bill()), pod.created, *index));
+    found.sort_by_key(|&(_, pod)| (Reverse(pod.hold.bill()), pod.created, pod.uid.as_str()));
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Superseded }).collect()
 }
 
@@ -120,7 +120,7 @@ fn escaped(scene: &Scene<'_>) -> Vec<Candidate> {
             && youngest.get(workload).is_some_and(|created| *created > pod.created)
             && may_lose_one(scene, workload)
     });
-    found.sort_by_key(|(index, pod)| (pod.ready, Reverse(pod.hold.bill()), *index));
+    found.sort_by_key(|&(_, pod)| (pod.ready, Reverse(pod.hold.bill()), pod.uid.as_str()));
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Escaped }).collect()
 }
 
@@ -130,9 +130,9 @@ fn oversize(scene: &Scene<'_>) -> Vec<Candidate> {
         matches!(pod.hold, Hold::Granted(bill) if scene.allotments.get(workload).is_some_and(|a| bill > a.share.bill))
             && may_lose_one(scene, workload)
     });
-    found.sort_by_key(|(index, pod)| {
+    found.sort_by_key(|&(_, pod)| {
         let above = pod.workload.map_or(0, |w| above_share(scene, w));
-        (Reverse(above), pod.workload, pod.ready, Reverse(pod.hold.bill()), Reverse(pod.created), *index)
+        (Reverse(above), pod.ready, Reverse(pod.hold.bill()), Reverse(pod.created), pod.uid.as_str())
     });
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Oversize }).collect()
 }
@@ -149,7 +149,7 @@ fn surplus(scene: &Scene<'_>) -> Vec<Candidate> {
                 })
             })
     });
-    found.sort_by_key(|(index, pod)| (Reverse(pod.created), pod.ready, *index));
+    found.sort_by_key(|&(_, pod)| (Reverse(pod.created), pod.ready, pod.uid.as_str()));
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Surplus }).collect()
 }
 

@@ -3,7 +3,7 @@
 //! In: what may be used, what is committed, what each workload is allotted, the queue. Out: grants, and
 //! a reason for every pod that is not granted. The one rule behind all others: committed + bill ≤ usable.
 
-use super::amount::{Connections, Pods};
+use super::amount::{Connections, Instances, Pods};
 use super::ledger::{Ledger, Pod};
 use super::plan::Share;
 use super::queue::{self, Class};
@@ -102,7 +102,8 @@ impl<'a> Tally<'a> {
         let mut tally = Self {
             allotments,
             admitted,
-            usable: u128::from(usable.get()),
+            // The largest number stands for sums that overflowed, so nothing may fit into it.
+            usable: u128::from(usable.get().min(u64::MAX - 1)),
             committed: u128::from(ledger.committed.get()),
             lost: 0,
             owed: 0,
@@ -182,22 +183,18 @@ impl<'a> Tally<'a> {
         };
         let taken = self.committed + kept;
         let free = self.usable.saturating_sub(taken);
-        let full = allotment.share.size.per_pod(pod.instances);
+        let (least, most) = sizes(class, &allotment.share, pod.instances);
+        let full = most.per_pod(pod.instances);
         if u128::from(full.get()) <= free {
-            return Ok((allotment.share.size, full));
+            return Ok((most, full));
         }
-        let least = if class == Class::Lost {
-            allotment.share.min.min(allotment.share.size)
-        } else {
-            allotment.share.size
-        };
         let smallest = u128::from(least.per_pod(pod.instances).get());
         if smallest > free {
             let missing = (taken + smallest).saturating_sub(self.usable);
             return Err(Connections::new(u64::try_from(missing).unwrap_or(u64::MAX)));
         }
         let size = u64::try_from(free / u128::from(pod.instances.get())).unwrap_or(u64::MAX);
-        let size = Connections::new(size).min(allotment.share.size);
+        let size = Connections::new(size).min(most);
         Ok((size, size.per_pod(pod.instances)))
     }
 
@@ -211,4 +208,13 @@ impl<'a> Tally<'a> {
         self.owed = self.owed + after.1 - before.1;
         self.committed += u128::from(bill.get());
     }
+}
+
+/// The smallest and the largest size for a pod of these instances. Lost pods alone may come back smaller than
+/// planned. A pod with more instances than its workload was planned with gets smaller ones, or it would be
+/// oversize from its grant on and be evicted for it.
+fn sizes(class: Class, share: &Share, instances: Instances) -> (Connections, Connections) {
+    let own = Connections::new(share.bill.get() / u64::from(instances.get()));
+    let most = own.clamp(share.min.min(share.size), share.size);
+    (if class == Class::Lost { share.min.min(most) } else { most }, most)
 }

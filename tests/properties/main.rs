@@ -1,10 +1,14 @@
 //! Rules that hold for every input of the arithmetic core, tried on random ones.
 
 #[cfg(test)]
+mod decide;
+#[cfg(test)]
 mod fair;
 #[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod rollout;
+#[cfg(test)]
+mod situations;
 #[cfg(test)]
 mod values;

@@ -8,7 +8,7 @@ use poolbudget::budget::grant::Refusal;
 use poolbudget::budget::ledger::{Hold, Ledger, Pod, Unadopted};
 use poolbudget::budget::plan::Feasibility;
 use poolbudget::budget::queue::{Class, class};
-use poolbudget::budget::room::{Cause, PATIENCE};
+use poolbudget::budget::room::{Cause, DEADLINE, PATIENCE};
 use proptest::prelude::*;
 
 use crate::situations::{EXTREME, USUAL, situation};
@@ -39,6 +39,19 @@ fn added(situation: &Situation, decision: &Decision) -> u128 {
 /// Room for `pods` pods of workload `w` at its bill.
 fn room_for(decision: &Decision, w: usize, pods: Pods) -> u128 {
     u128::from(pods.get()) * u128::from(decision.plan.shares[w].bill.get())
+}
+
+/// The readiness condition of 5b, and no more than max(1, V) at a time.
+fn may_lose_one(situation: &Situation, decision: &Decision, pod: usize) -> bool {
+    let w = situation.pods[pod].workload.unwrap();
+    let of = |p: &&Pod| p.workload == Some(w) && p.hold != Hold::Waiting;
+    let draining = |p: &&Pod| p.terminating && p.hold.is_grant();
+    let ready = |p: &&Pod| p.ready && !p.terminating;
+    let draining = situation.pods.iter().filter(of).filter(draining).count() as u64;
+    let ready = situation.pods.iter().filter(of).filter(ready).count() as u64
+        + u64::from(situation.workloads[w].unadopted.ready.get());
+    let at_once = u64::from(decision.plan.shares[w].unavailable.get()).max(1);
+    draining < at_once && ready + at_once > u64::from(decision.settled[w].get())
 }
 
 fn uid(situation: &Situation, pod: usize) -> String {
@@ -164,23 +177,29 @@ proptest! {
         }
     }
 
-    /// 5b: an oversize pod goes only if its workload then still has max(1, V) fewer ready pods than it was
-    /// settled at, or more.
+    /// 5b: an oversize pod goes only if its workload then still has at most max(1, V) fewer ready pods than it was
+    /// settled at; otherwise only when no oversize pod is in such a place and nothing is on its way.
     #[test]
-    fn an_oversize_pod_goes_only_while_enough_others_are_ready(situation in situation(USUAL, 4)) {
+    fn an_oversize_pod_goes_only_while_enough_others_are_ready_or_nothing_else_could_ever_change(
+        situation in situation(USUAL, 4),
+    ) {
         let decision = decide(&situation);
-        for candidate in decision.room.candidates.iter().filter(|c| c.cause == Cause::Oversize) {
-            let pod = &situation.pods[candidate.pod];
-            let w = pod.workload.unwrap();
-            let of = |p: &&Pod| p.workload == Some(w) && p.hold != Hold::Waiting;
-            let draining = |p: &&Pod| p.terminating && !matches!(p.hold, Hold::Escaped(_));
-            let draining = situation.pods.iter().filter(of).filter(draining).count() as u64;
-            let ready = situation.pods.iter().filter(of).filter(|p| p.ready && !p.terminating).count() as u64
-                + u64::from(situation.workloads[w].unadopted.ready.get());
-            let at_once = u64::from(decision.plan.shares[w].unavailable.get()).max(1);
-            prop_assert!(pod.hold.bill() > decision.plan.shares[w].bill);
-            prop_assert!(draining < at_once);
-            prop_assert!(ready + at_once > u64::from(decision.settled[w].get()));
+        let oversize: Vec<usize> =
+            decision.room.candidates.iter().filter(|c| c.cause == Cause::Oversize).map(|c| c.pod).collect();
+        for pod in &oversize {
+            let pod = &situation.pods[*pod];
+            prop_assert!(pod.hold.bill() > decision.plan.shares[pod.workload.unwrap()].bill);
+        }
+        if !oversize.iter().all(|pod| may_lose_one(&situation, &decision, *pod)) {
+            prop_assert!(!oversize.iter().any(|pod| may_lose_one(&situation, &decision, *pod)));
+            prop_assert!(decision.grants.granted.is_empty());
+            prop_assert!(!situation.pods.iter().any(|pod| pod.terminating && pod.hold.is_grant()));
+            prop_assert!(situation.quarantine.iter().all(|bill| *bill == Connections::ZERO));
+            for pod in &oversize {
+                let own = |p: &&Pod| p.workload == situation.pods[*pod].workload && p.admitted();
+                let starts = |p: &Pod| !p.ready && p.age < DEADLINE;
+                prop_assert!(!situation.pods.iter().filter(own).any(starts));
+            }
         }
     }
 

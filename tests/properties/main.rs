@@ -9,6 +9,8 @@ mod plan;
 #[cfg(test)]
 mod rollout;
 #[cfg(test)]
+mod rollout_model;
+#[cfg(test)]
 mod situations;
 #[cfg(test)]
 mod values;

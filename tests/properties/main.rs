@@ -1,10 +1,16 @@
 //! Rules that hold for every input of the arithmetic core, tried on random ones.
 
 #[cfg(test)]
+mod decide;
+#[cfg(test)]
 mod fair;
 #[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod rollout;
+#[cfg(test)]
+mod rollout_model;
+#[cfg(test)]
+mod situations;
 #[cfg(test)]
 mod values;

@@ -117,7 +117,7 @@ pub struct Standing {
 pub struct Ledger {
     /// Bills of all grants of pods not yet gone, in flight, draining and quarantined ones included.
     pub committed: Connections,
-    /// The part of `committed` that goes by itself: bills of draining and quarantined pods.
+    /// What comes back by itself: bills of draining and quarantined pods.
     pub draining: Connections,
     /// How many pods are draining or quarantined.
     pub draining_pods: Pods,
@@ -149,12 +149,12 @@ impl Ledger {
         let bill = pod.hold.bill();
         if pod.hold.is_grant() {
             self.committed = self.committed.plus(bill);
-            if pod.terminating {
-                self.draining = self.draining.plus(bill);
-                self.draining_pods = self.draining_pods.plus(Pods::ONE);
-            }
         } else {
             self.escaped = self.escaped.plus(bill);
+        }
+        if pod.terminating && pod.hold != Hold::Waiting {
+            self.draining = self.draining.plus(bill);
+            self.draining_pods = self.draining_pods.plus(Pods::ONE);
         }
         if let Some(standing) = pod.workload.and_then(|w| self.workloads.get_mut(w)) {
             standing.add(pod);
@@ -177,6 +177,8 @@ impl Standing {
         if pod.terminating {
             if pod.hold.is_grant() {
                 self.committed = self.committed.plus(bill);
+            }
+            if pod.hold != Hold::Waiting {
                 self.draining = self.draining.plus(Pods::ONE);
             }
             return;

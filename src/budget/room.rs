@@ -72,17 +72,16 @@ pub struct Scene<'a> {
 pub fn room(scene: &Scene<'_>, grants: &Grants) -> Room {
     let over = scene.ledger.committed.minus(scene.usable);
     let missing = grants.shortfall().or((over > Connections::ZERO).then_some(over));
-    let escaped = if scene.eviction { escaped(scene) } else { Vec::new() };
+    let mut unhurried = if scene.eviction { escaped(scene, may_lose_one) } else { Vec::new() };
     let Some(missing) = missing else {
-        return Room { candidates: escaped, ..Room::default() };
+        return Room { candidates: unhurried, ..Room::default() };
     };
     if scene.ledger.draining >= missing {
-        return Room { candidates: escaped, draining: true, missing: Some(missing) };
+        return Room { candidates: unhurried, draining: true, missing: Some(missing) };
     }
     let mut candidates = superseded(scene, grants);
-    candidates.extend(escaped);
     if scene.eviction {
-        let unhurried = oversize(scene, may_lose_one);
+        unhurried.extend(oversize(scene, may_lose_one));
         candidates.extend(if unhurried.is_empty() { stuck(scene, grants) } else { unhurried });
         if !scene.feasible {
             candidates.extend(surplus(scene));
@@ -113,7 +112,7 @@ fn superseded(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
 }
 
 /// Escaped pods of workloads in which a younger pod came through the gate: their successor will not escape.
-fn escaped(scene: &Scene<'_>) -> Vec<Candidate> {
+fn escaped(scene: &Scene<'_>, may: impl Fn(&Scene<'_>, usize) -> bool) -> Vec<Candidate> {
     let mut youngest = vec![i64::MIN; scene.allotments.len()];
     for pod in scene.pods.iter().filter(|pod| !pod.terminating && !matches!(pod.hold, Hold::Escaped(_))) {
         if let Some(created) = pod.workload.and_then(|w| youngest.get_mut(w)) {
@@ -123,7 +122,7 @@ fn escaped(scene: &Scene<'_>) -> Vec<Candidate> {
     let mut found = pods_where(scene, |pod, workload| {
         matches!(pod.hold, Hold::Escaped(_))
             && youngest.get(workload).is_some_and(|created| *created > pod.created)
-            && may_lose_one(scene, workload)
+            && may(scene, workload)
     });
     found.sort_by_key(|&(_, pod)| (pod.ready, Reverse(pod.hold.bill()), pod.uid.as_str()));
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Escaped }).collect()
@@ -140,10 +139,10 @@ fn oversize(scene: &Scene<'_>, may: impl Fn(&Scene<'_>, usize) -> bool) -> Vec<C
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Oversize }).collect()
 }
 
-/// (b) when no oversize pod may go, because too few pods of their workloads are ready and waiting will not
-/// change that: lost pods are refused since the limit was lowered or pods without a reserve (just adopted, or with
-/// more instances than those they replace) took their room, or an image never becomes ready. Nobody could move ever again, so one
-/// goes all the same, provided that nothing else is on its way.
+/// When no escaped or oversize pod may go, because too few pods of their workloads are ready and waiting will not
+/// change that: lost pods are refused since the limit was lowered, or since pods without a reserve (just adopted,
+/// escaped, or with more instances than those they replace) took their room, or an image never becomes ready. Nobody
+/// could move ever again, so one goes all the same, provided that nothing else is on its way.
 fn stuck(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
     let mut starting = vec![false; scene.allotments.len()];
     for pod in scene.pods.iter().filter(|pod| pod.admitted() && !pod.ready && pod.age < DEADLINE) {
@@ -160,7 +159,8 @@ fn stuck(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
         let replaced = standing.admitted.plus(standing.waiting) >= allotment.settled;
         replaced && starting.get(workload) == Some(&false)
     };
-    let candidates = oversize(scene, |_, _| true);
+    let mut candidates = escaped(scene, |_, _| true);
+    candidates.extend(oversize(scene, |_, _| true));
     let workload = |candidate: &Candidate| scene.pods.get(candidate.pod).and_then(|pod| pod.workload);
     let nothing_on_its_way = grants.granted.is_empty()
         && scene.ledger.draining == Connections::ZERO

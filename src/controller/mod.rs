@@ -120,6 +120,7 @@ async fn lead(
 ) {
     let observed = Observed::default();
     let (requests, queue) = Requests::channel();
+    readiness.set(CACHES, false);
     let mut watches = observe::watch_all(&client, &observed, &requests, metrics);
     let over = CancellationToken::new();
     let leader = Arc::new(Leader::new(gateway, observed, metrics.clone(), Timestamp::now));
@@ -154,5 +155,6 @@ async fn lead(
     if tokio::time::timeout(DRAIN, work).await.is_err() {
         tracing::warn!("work did not end in time; what was recorded is finished by the next leader");
     }
+    // Who does not lead needs no lists to be of use.
     readiness.set(CACHES, true);
 }

@@ -11,6 +11,8 @@ mod support;
 #[cfg(test)]
 mod control_plane;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod installed;
 #[cfg(test)]
 mod main_job;

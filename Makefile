@@ -6,10 +6,20 @@ CHART := charts/poolbudget
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 IMAGE ?= poolbudget:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n1)
+DEV := $(TARGET_DIR)/debug
 
 .PHONY: help
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+
+# One build for both, in the profile that builds fastest: they share all that they depend on.
+.PHONY: demo
+demo: export POOLBUDGET_DEMO_ORDERED := $(shell date +%s.%N)
+demo: export POOLBUDGET_BINARY ?= $(DEV)/poolbudget
+demo: cluster-tools ## Show the main job on a real control plane; a terminal has it until Ctrl-C
+	@printf '  %-24s  %-44s  ' 'poolbudget, demo' 'the operator, and what shows it at work'; started=$$SECONDS; \
+	$(CARGO) build --quiet --bin poolbudget --example demo && echo "built in $$((SECONDS - started)) s"
+	@exec $(DEV)/examples/demo
 
 .PHONY: generate
 generate: ## Write the CRD and the chart's copies from their source
@@ -55,13 +65,14 @@ image: release ## Check that the program can stand alone in an image, and build 
 
 .PHONY: test
 test: cluster-tools release ## Run all tests, those on a real control plane included
-	$(CARGO) test --lib --bins --test properties --test chart
+	$(CARGO) test --lib --bins --example demo --test properties --test chart
 	tests/image/check $(TARGET_DIR)/release/poolbudget
 	$(MAKE) e2e
 
 # A cluster takes a core and a half while it starts: more tests at once than cores only slow each other.
 .PHONY: e2e
 e2e: cluster-tools release ## Run the tests on a real control plane
+	$(CARGO) build --quiet --example demo
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-2} $(CARGO) test --test e2e
 
 .PHONY: bench

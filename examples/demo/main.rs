@@ -18,7 +18,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
@@ -46,8 +46,7 @@ async fn main() -> ExitCode {
         Ok(Some(Ok(told))) => told,
         Ok(Some(Err(error))) | Err(error) => return fail(&mut terminal, &error),
         Ok(None) => {
-            // Nobody may be left to read it.
-            let _ = terminal.print(&["interrupted: everything is torn down".to_owned()]);
+            farewell(&mut terminal, "interrupted");
             return ExitCode::from(INTERRUPTED);
         }
     };
@@ -56,6 +55,8 @@ async fn main() -> ExitCode {
         if let Ok(Some(Err(error))) | Err(error) = stayed {
             return fail(&mut terminal, &error);
         }
+        drop(shop);
+        farewell(&mut terminal, "ended");
     }
     if verdict == Verdict::Kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -68,6 +69,13 @@ fn fail(terminal: &mut Terminal, error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Everything is gone by now.
+fn farewell(terminal: &mut Terminal, why: &str) {
+    terminal.keep();
+    // Nobody may be left to read it.
+    let _ = terminal.print(&[format!("{why}: everything is torn down")]);
+}
+
 async fn perform(terminal: &mut Terminal, began: Instant) -> Result<(Shop, Verdict)> {
     // The commands name files as a user in the project's folder does.
     env::set_current_dir(env!("CARGO_MANIFEST_DIR")).context("go to the project's folder")?;
@@ -78,7 +86,7 @@ async fn perform(terminal: &mut Terminal, began: Instant) -> Result<(Shop, Verdi
     story::announce(terminal, "poolbudget and its policies", shop.install()).await?;
     if let Err(error) = story::tell(&mut shop, terminal).await {
         let log = shop.operator_log().unwrap_or_default();
-        return Err(error.context(format!("the end of the operator's log:\n{log}\n")));
+        return Err(anyhow!("{error:#}\nthe end of the operator's log:\n{log}"));
     }
     let verdict = judge(&shop, terminal, began).await?;
     if terminal.is_watched() {

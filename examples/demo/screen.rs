@@ -174,7 +174,7 @@ impl Canvas {
 
     fn cell(self, pod: &PodLine, name: usize, size: usize, word: usize) -> String {
         let word = format!("{:<word$}", pod.state.word());
-        let named = format!("{:<name$}  {:>size$}", cut(&pod.name, name), pod.size);
+        let named = format!("{:<name$}  {:>size$}", cut_front(&pod.name, name), pod.size);
         format!("{named}  {}", self.paint(pod.state.tone(), &word))
     }
 }
@@ -201,6 +201,15 @@ fn cut(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(std::iter::once('…')).take(most).collect()
 }
 
+/// The same, but its end: that is where the names of pods differ.
+fn cut_front(text: &str, most: usize) -> String {
+    let hidden = width(text).saturating_sub(most);
+    if hidden == 0 {
+        return text.to_owned();
+    }
+    std::iter::once('…').chain(text.chars().skip(hidden + 1)).take(most).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,25 +231,48 @@ mod tests {
         Scene { held: 8, allowed: 13, outside: 15, pods }
     }
 
+    /// Every line with a margin, so that its indentation counts.
     fn text(canvas: Canvas, scene: &Scene) -> String {
-        canvas.draw(scene).join("\n")
+        canvas.draw(scene).iter().map(|line| format!("|{line}\n")).collect()
     }
 
     #[test]
     fn a_moment_is_a_bar_and_the_pods_with_their_sizes() {
-        insta::assert_snapshot!(text(PLAIN, &rollout()), @"");
+        insta::assert_snapshot!(text(PLAIN, &rollout()), @"
+        |  ███████████████████████████████████░░░░░░░░░░░░░░░░░░░░░░  8 of 13 connections
+        |  and 15 on top, by pods that no budget governs
+        |
+        |  api-5f7c9d8b6c-2xk4p  1+1  granted      api-5f7c9d8b6c-tt9wd    -  waiting
+        |  api-5f7c9d8b6c-8hj2l  1+1  granted      api-66d8f7b9c4-kl5xn   15  no budget
+        |  api-77b9c4d5f-qm6vz   1+3  draining
+        ");
     }
 
     #[test]
     fn a_narrow_terminal_gets_one_column_and_shorter_names() {
         let narrow = Canvas { width: 32, ..PLAIN };
-        insta::assert_snapshot!(text(narrow, &rollout()), @"");
+        insta::assert_snapshot!(text(narrow, &rollout()), @"
+        |  █████░░░░  8 of 13 connections
+        |  and 15 on top, by pods that n…
+        |
+        |  …c9d8b6c-2xk4p  1+1  granted
+        |  …c9d8b6c-8hj2l  1+1  granted
+        |  …b9c4d5f-qm6vz  1+3  draining
+        |  …c9d8b6c-tt9wd    -  waiting
+        |  …8f7b9c4-kl5xn   15  no budget
+        ");
     }
 
     #[test]
     fn pods_that_do_not_fit_on_a_low_terminal_are_counted() {
         let low = Canvas { height: 5, ..PLAIN };
-        insta::assert_snapshot!(text(low, &rollout()), @"");
+        insta::assert_snapshot!(text(low, &rollout()), @"
+        |  ███████████████████████████████████░░░░░░░░░░░░░░░░░░░░░░  8 of 13 connections
+        |  and 15 on top, by pods that no budget governs
+        |
+        |  api-5f7c9d8b6c-2xk4p  1+1  granted      api-5f7c9d8b6c-tt9wd    -  waiting
+        |  … and 3 more
+        ");
     }
 
     #[test]
@@ -248,7 +280,11 @@ mod tests {
         let pods = vec![pod("api-1", "1+1", State::Granted), pod("api-2", "-", State::Waiting)];
         let scene = Scene { held: 2, allowed: 4, outside: 0, pods };
         let coloured = Canvas { width: 44, colour: true, ..PLAIN };
-        insta::assert_snapshot!(text(coloured, &scene).replace('\x1b', "ESC"), @"");
+        insta::assert_snapshot!(text(coloured, &scene).replace('\x1b', "ESC"), @"
+        |  ESC[32m███████████ESC[0mESC[2m░░░░░░░░░░░ESC[0mESC[1m  2 of 4 connectionsESC[0m
+        |
+        |  api-1  1+1  ESC[32mgrantedESC[0m    api-2    -  ESC[33mwaitingESC[0m
+        ");
     }
 
     #[test]

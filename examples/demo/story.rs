@@ -39,12 +39,12 @@ enum Goal {
 
 const STEPS: &[Step] = &[
     Step {
-        title: "An application as it is: each pod may open 5 + 10 connections, the plan allows 15",
+        title: "As it is: 2 pods of pool_size 5 + max_overflow 10, where the plan allows 15",
         commands: &["kubectl apply -f examples/shop.yaml"],
         until: Goal::Running(2),
     },
     Step {
-        title: "The limit is written down, 2 of the 15 kept free; a label puts the application under it",
+        title: "A budget (2 of the 15 kept free) and a label: pods with sizes that fit",
         commands: &[
             "kubectl apply -f examples/free-tier.yaml",
             "kubectl label deployment api poolbudget.dev/budget=main",
@@ -52,28 +52,28 @@ const STEPS: &[Step] = &[
         until: Goal::Settled(2),
     },
     Step {
-        title: "More replicas: smaller pools",
+        title: "More replicas: smaller sizes",
         commands: &["kubectl scale deployment api --replicas=6"],
         until: Goal::Settled(6),
     },
     Step {
-        title: "A rollout, while the budget is full",
+        title: "A new image, while the budget is nearly full",
         commands: &["kubectl set image deployment api api=python:3.14-slim"],
         until: Goal::Settled(6),
     },
     Step {
-        title: "Too many replicas: what fits runs, the others wait, and the budget says why",
+        title: "Too many replicas: what fits runs, the rest waits, and the budget says why",
         commands: &["kubectl scale deployment api --replicas=20"],
         until: Goal::Standing(20),
     },
     Step {
-        title: "Back to fewer",
+        title: "Fewer replicas: running pods keep their sizes, later ones get more",
         commands: &["kubectl scale deployment api --replicas=4"],
         until: Goal::Settled(4),
     },
 ];
 
-/// Tells the whole story; `began` is when the demo did, `ordered` when `make demo` did.
+/// Tells the whole story.
 pub async fn tell(shop: &mut Shop, terminal: &mut Terminal) -> Result<()> {
     for step in STEPS {
         play(step, shop, terminal).await?;
@@ -115,14 +115,16 @@ async fn play(step: &Step, shop: &mut Shop, terminal: &mut Terminal) -> Result<(
     let took = in_words(began.elapsed());
     let done = match step.until {
         Goal::Running(_) => format!("  all running after {took}"),
-        Goal::Settled(_) | Goal::Standing(_) => {
-            let highest = shop.highest_since(began);
-            format!("  settled after {took}; highest sum on the way: {highest} of {USABLE}")
-        }
+        Goal::Settled(_) => format!("  settled after {took}; {}", on_the_way(shop, began)),
+        Goal::Standing(_) => format!("  as far as it goes after {took}; {}", on_the_way(shop, began)),
     };
     lines.push(page.paint(Tone::Faint, &done));
     terminal.print(&lines)?;
     Ok(())
+}
+
+fn on_the_way(shop: &Shop, began: Instant) -> String {
+    format!("highest sum on the way: {} of {USABLE}", shop.highest_since(began))
 }
 
 /// Looks again and again until the goal is reached.

@@ -54,13 +54,9 @@ impl Terminal {
 
     /// Writes lines that stay, in the place of those that were only shown.
     pub fn print(&mut self, lines: &[String]) -> io::Result<()> {
-        let mut text = self.erase();
+        self.overwrite(lines)?;
         self.drawn.clear();
-        for line in lines {
-            text.push_str(line);
-            text.push('\n');
-        }
-        self.write(&text)
+        Ok(())
     }
 
     /// Shows lines until others are shown or printed. Nothing but a terminal can do that.
@@ -68,9 +64,9 @@ impl Terminal {
         if !self.live || lines == self.drawn {
             return Ok(());
         }
-        let text = self.erase() + &lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        self.overwrite(&lines)?;
         self.drawn = lines;
-        self.write(&text)
+        Ok(())
     }
 
     /// Lets the lines that were only shown stand.
@@ -78,14 +74,16 @@ impl Terminal {
         self.drawn.clear();
     }
 
-    /// Back to the first of the lines that were shown, and everything from there on gone.
-    fn erase(&self) -> String {
-        if self.drawn.is_empty() { String::new() } else { format!("\x1b[{}A\r\x1b[J", self.drawn.len()) }
-    }
-
-    fn write(&mut self, text: &str) -> io::Result<()> {
+    /// Each line takes the place of an old one; what is left of the old ones goes. Nothing is cleared before it
+    /// is written again, so nothing flickers, and no frame is kept as history.
+    fn overwrite(&self, lines: &[String]) -> io::Result<()> {
+        let (up, end, rest) = match self.drawn.len() {
+            0 => (String::new(), "", ""),
+            old => (format!("\x1b[{old}A\r"), "\x1b[K", "\x1b[J"),
+        };
+        let lines: String = lines.iter().map(|line| format!("{line}{end}\n")).collect();
         let mut out = self.out.lock();
-        out.write_all(text.as_bytes())?;
+        out.write_all(format!("{up}{lines}{rest}").as_bytes())?;
         out.flush()
     }
 }

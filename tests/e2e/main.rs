@@ -14,6 +14,8 @@ mod admission;
 #[cfg(test)]
 mod control_plane;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod installed;

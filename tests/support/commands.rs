@@ -5,10 +5,12 @@
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::time::Duration;
+use std::{io, thread};
 
 use anyhow::{Context, Result, bail};
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
 
 use super::cluster::Cluster;
 
@@ -42,7 +44,6 @@ impl Cluster {
     fn command(&self, program: &str, kubeconfig: &Path) -> Command {
         let mut command = Command::new(self.tools().program(program));
         command.env_clear().env("KUBECONFIG", kubeconfig).env("HOME", self.folder().path());
-        command.kill_on_drop(true);
         command
     }
 }
@@ -50,16 +51,44 @@ impl Cluster {
 async fn run(mut command: Command, args: &[impl AsRef<OsStr>], input: &str) -> Result<String> {
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let line = describe(&command);
-    let mut child = command.spawn().with_context(|| format!("start {line}"))?;
-    if let Some(mut stdin) = child.stdin.take() {
+    let mut child = Running(command.spawn().with_context(|| format!("start {line}"))?);
+    if let Some(mut stdin) = child.0.stdin.take() {
         // A program that ends without reading all of it says why by itself.
         let _ = stdin.write_all(input.as_bytes()).await;
     }
-    let output = child.wait_with_output().await.with_context(|| format!("wait for {line}"))?;
+    let output = child.output().await.with_context(|| format!("wait for {line}"))?;
     if !output.status.success() {
         bail!("{line}: {}\n{}", output.status, said(&output));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A child that is gone when its handle is: nobody may write to a folder that is about to be removed.
+struct Running(Child);
+
+impl Running {
+    async fn output(&mut self) -> io::Result<Output> {
+        let (stdout, stderr) = (self.0.stdout.take(), self.0.stderr.take());
+        let (status, stdout, stderr) = tokio::try_join!(self.0.wait(), all_of(stdout), all_of(stderr))?;
+        Ok(Output { status, stdout, stderr })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // An error says that it has ended, and it does not survive the signal for long.
+        while self.0.start_kill().is_ok() && matches!(self.0.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+async fn all_of(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        stream.read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
 }
 
 fn describe(command: &Command) -> String {

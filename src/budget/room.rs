@@ -163,7 +163,7 @@ fn stuck(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
     let candidates = oversize(scene, |_, _| true);
     let workload = |candidate: &Candidate| scene.pods.get(candidate.pod).and_then(|pod| pod.workload);
     let nothing_on_its_way = grants.granted.is_empty()
-        && scene.ledger.draining == Connections::ZERO
+        && scene.ledger.draining_pods == Pods::ZERO
         && candidates.iter().filter_map(workload).all(at_rest);
     if nothing_on_its_way { candidates } else { Vec::new() }
 }

@@ -90,41 +90,54 @@ struct Tally<'a> {
     admitted: Vec<Pods>,
     usable: u128,
     committed: u128,
+    kept: Kept,
+}
+
+/// Room that is kept, of one workload or of all.
+#[derive(Clone, Copy, Default)]
+struct Kept {
+    /// Σ max(0, b − adm) · smallest bill: what lost pods cannot do without.
+    least: u128,
     /// Σ max(0, b − adm) · c: the room of lost pods (R3).
     lost: u128,
     /// Σ max(0, b + ρ − adm) · c: that, and the surge slots without which rollouts hang (R1).
     owed: u128,
 }
 
+impl Kept {
+    fn of(allotment: &Allotment, admitted: Pods) -> Self {
+        let Allotment { share, settled } = allotment;
+        let room =
+            |pods: Pods, bill: Connections| u128::from(pods.minus(admitted).get()) * u128::from(bill.get());
+        Self {
+            least: room(*settled, share.min.per_pod(share.instances)),
+            lost: room(*settled, share.bill),
+            owed: room(settled.plus(share.rho), share.bill),
+        }
+    }
+
+    fn replace(&mut self, before: Self, after: Self) {
+        self.least = self.least + after.least - before.least;
+        self.lost = self.lost + after.lost - before.lost;
+        self.owed = self.owed + after.owed - before.owed;
+    }
+}
+
 impl<'a> Tally<'a> {
     fn new(usable: Connections, ledger: &Ledger, allotments: &'a [Allotment]) -> Self {
         let admitted: Vec<Pods> = ledger.workloads.iter().map(|w| w.admitted).collect();
-        let mut tally = Self {
+        let mut kept = Kept::default();
+        for (allotment, admitted) in allotments.iter().zip(&admitted) {
+            kept.replace(Kept::default(), Kept::of(allotment, *admitted));
+        }
+        Self {
             allotments,
             admitted,
             // The largest number stands for sums that overflowed, so nothing may fit into it.
             usable: u128::from(usable.get().min(u64::MAX - 1)),
             committed: u128::from(ledger.committed.get()),
-            lost: 0,
-            owed: 0,
-        };
-        for workload in 0..allotments.len() {
-            let (lost, owed) = tally.reserves(workload);
-            tally.lost += lost;
-            tally.owed += owed;
+            kept,
         }
-        tally
-    }
-
-    /// What is kept for the lost pods of a workload, and for those and its surge pod.
-    fn reserves(&self, workload: usize) -> (u128, u128) {
-        let (Some(allotment), Some(admitted)) = (self.allotments.get(workload), self.admitted.get(workload))
-        else {
-            return (0, 0);
-        };
-        let room =
-            |pods: Pods| u128::from(pods.minus(*admitted).get()) * u128::from(allotment.share.bill.get());
-        (room(allotment.settled), room(allotment.settled.plus(allotment.share.rho)))
     }
 
     fn class(&self, workload: usize) -> Option<(Class, &'a Allotment)> {
@@ -176,37 +189,35 @@ impl<'a> Tally<'a> {
         allotment: &Allotment,
         pod: &Pod,
     ) -> Result<(Connections, Connections), Connections> {
-        let kept = match class {
-            Class::Lost => 0,
-            Class::Surge => self.lost,
-            Class::Rest | Class::Beyond => self.owed,
+        let Share { min, instances, .. } = allotment.share;
+        let (kept, others) = match class {
+            // Its own smallest bill is part of the sum.
+            Class::Lost => (0, self.kept.least.saturating_sub(u128::from(min.per_pod(instances).get()))),
+            Class::Surge => (self.kept.lost, 0),
+            Class::Rest | Class::Beyond => (self.kept.owed, 0),
         };
         let taken = self.committed + kept;
-        let free = self.usable.saturating_sub(taken);
         let (least, most) = sizes(class, &allotment.share, pod.instances);
-        let full = most.per_pod(pod.instances);
-        if u128::from(full.get()) <= free {
-            return Ok((most, full));
+        let smallest = taken + u128::from(least.per_pod(pod.instances).get());
+        if smallest > self.usable {
+            let missing = u64::try_from(smallest - self.usable).unwrap_or(u64::MAX);
+            return Err(Connections::new(missing));
         }
-        let smallest = u128::from(least.per_pod(pod.instances).get());
-        if smallest > free {
-            let missing = (taken + smallest).saturating_sub(self.usable);
-            return Err(Connections::new(u64::try_from(missing).unwrap_or(u64::MAX)));
-        }
-        let size = u64::try_from(free / u128::from(pod.instances.get())).unwrap_or(u64::MAX);
-        let size = Connections::new(size).min(most);
+        // A lost pod takes its smallest size from whatever is free, more only from what the others can do without.
+        let spare = self.usable.saturating_sub(taken + others) / u128::from(pod.instances.get());
+        let size = Connections::new(u64::try_from(spare).unwrap_or(u64::MAX)).clamp(least, most);
         Ok((size, size.per_pod(pod.instances)))
     }
 
     fn admit(&mut self, workload: usize, bill: Connections) {
-        let before = self.reserves(workload);
-        if let Some(admitted) = self.admitted.get_mut(workload) {
-            *admitted = admitted.plus(Pods::ONE);
-        }
-        let after = self.reserves(workload);
-        self.lost = self.lost + after.0 - before.0;
-        self.owed = self.owed + after.1 - before.1;
         self.committed += u128::from(bill.get());
+        if let (Some(allotment), Some(admitted)) =
+            (self.allotments.get(workload), self.admitted.get_mut(workload))
+        {
+            let before = Kept::of(allotment, *admitted);
+            *admitted = admitted.plus(Pods::ONE);
+            self.kept.replace(before, Kept::of(allotment, *admitted));
+        }
     }
 }
 
@@ -284,6 +295,20 @@ mod tests {
             [vec![(1, 3)], vec![(1, 3)], vec![(1, 2)], vec![(1, 1)]]
         );
         assert_eq!(outcome(3, &[allotment(3, 0)], &pods).refused, [(1, no_room(1))]);
+    }
+
+    #[test]
+    fn a_lost_pod_takes_more_than_the_smallest_size_only_from_what_other_lost_pods_can_do_without() {
+        let mut two = allotment(4, 0);
+        two.share.min = Connections::new(2);
+        let pods = [granted(0, 3), waiting(0, 1), granted(1, 4), waiting(1, 2)];
+        let with = |usable| bills(usable, &[allotment(3, 0), two], &pods);
+        assert_eq!(with(14), [(1, 3), (2, 4)]);
+        assert_eq!(with(12), [(1, 3), (2, 2)]);
+        assert_eq!(with(11), [(1, 2), (2, 2)]);
+        assert_eq!(with(10), [(1, 1), (2, 2)]);
+        // Not even the smallest sizes of both: the first that fits.
+        assert_eq!(with(8), [(1, 1)]);
     }
 
     #[test]

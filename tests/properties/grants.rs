@@ -23,6 +23,8 @@ struct Known {
     size: u64,
     min: u64,
     bill: u64,
+    /// The bill of a pod of the smallest size.
+    least: u64,
     /// Pods that stand before anything is granted.
     standing: u64,
 }
@@ -38,6 +40,7 @@ fn known(situation: &Situation, decision: &Decision, w: usize) -> Known {
         size: share.size.get(),
         min: share.min.get(),
         bill: share.bill.get(),
+        least: share.min.get() * u64::from(share.instances.get()),
         standing: standing + u64::from(situation.workloads[w].unadopted.pods.get()),
     }
 }
@@ -91,9 +94,17 @@ impl Oracle<'_> {
         let within = |size: &u64| *size == known.min || self.bill(pod, *size) <= known.bill;
         let sizes: Vec<u64> = (known.min..=known.size).filter(within).collect();
         let planned = *sizes.last().unwrap();
-        let smallest = if class == 0 { sizes[0] } else { planned };
-        let fits = |size: &u64| *size >= smallest && bill(*size) <= free;
-        sizes.iter().copied().rev().find(fits).ok_or(bill(smallest) - free)
+        if class > 0 {
+            return if bill(planned) <= free { Ok(planned) } else { Err(bill(planned) - free) };
+        }
+        // Beyond the smallest size only beside the smallest bills of all other lost pods.
+        let others = total(self.known.iter().enumerate().map(|(w, known)| {
+            let lost = known.settled.saturating_sub(self.admitted(w));
+            let own = u64::from(Some(w) == self.situation.pods[pod].workload);
+            lost.saturating_sub(own) * known.least
+        }));
+        let fits = |size: &u64| bill(*size) <= if *size == sizes[0] { free } else { free - others };
+        sizes.iter().copied().rev().find(fits).ok_or(bill(sizes[0]) - free)
     }
 
     fn answer(mut self, mut queue: Vec<usize>) -> Answer {

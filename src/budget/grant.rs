@@ -90,41 +90,54 @@ struct Tally<'a> {
     admitted: Vec<Pods>,
     usable: u128,
     committed: u128,
+    kept: Kept,
+}
+
+/// Room that is kept, of one workload or of all.
+#[derive(Clone, Copy, Default)]
+struct Kept {
+    /// Σ max(0, b − adm) · smallest bill: what lost pods cannot do without.
+    least: u128,
     /// Σ max(0, b − adm) · c: the room of lost pods (R3).
     lost: u128,
     /// Σ max(0, b + ρ − adm) · c: that, and the surge slots without which rollouts hang (R1).
     owed: u128,
 }
 
+impl Kept {
+    fn of(allotment: &Allotment, admitted: Pods) -> Self {
+        let Allotment { share, settled } = allotment;
+        let room =
+            |pods: Pods, bill: Connections| u128::from(pods.minus(admitted).get()) * u128::from(bill.get());
+        Self {
+            least: room(*settled, share.min.per_pod(share.instances)),
+            lost: room(*settled, share.bill),
+            owed: room(settled.plus(share.rho), share.bill),
+        }
+    }
+
+    fn replace(&mut self, before: Self, after: Self) {
+        self.least = self.least + after.least - before.least;
+        self.lost = self.lost + after.lost - before.lost;
+        self.owed = self.owed + after.owed - before.owed;
+    }
+}
+
 impl<'a> Tally<'a> {
     fn new(usable: Connections, ledger: &Ledger, allotments: &'a [Allotment]) -> Self {
         let admitted: Vec<Pods> = ledger.workloads.iter().map(|w| w.admitted).collect();
-        let mut tally = Self {
+        let mut kept = Kept::default();
+        for (allotment, admitted) in allotments.iter().zip(&admitted) {
+            kept.replace(Kept::default(), Kept::of(allotment, *admitted));
+        }
+        Self {
             allotments,
             admitted,
             // The largest number stands for sums that overflowed, so nothing may fit into it.
             usable: u128::from(usable.get().min(u64::MAX - 1)),
             committed: u128::from(ledger.committed.get()),
-            lost: 0,
-            owed: 0,
-        };
-        for workload in 0..allotments.len() {
-            let (lost, owed) = tally.reserves(workload);
-            tally.lost += lost;
-            tally.owed += owed;
+            kept,
         }
-        tally
-    }
-
-    /// What is kept for the lost pods of a workload, and for those and its surge pod.
-    fn reserves(&self, workload: usize) -> (u128, u128) {
-        let (Some(allotment), Some(admitted)) = (self.allotments.get(workload), self.admitted.get(workload))
-        else {
-            return (0, 0);
-        };
-        let room =
-            |pods: Pods| u128::from(pods.minus(*admitted).get()) * u128::from(allotment.share.bill.get());
-        (room(allotment.settled), room(allotment.settled.plus(allotment.share.rho)))
     }
 
     fn class(&self, workload: usize) -> Option<(Class, &'a Allotment)> {
@@ -176,37 +189,35 @@ impl<'a> Tally<'a> {
         allotment: &Allotment,
         pod: &Pod,
     ) -> Result<(Connections, Connections), Connections> {
-        let kept = match class {
-            Class::Lost => 0,
-            Class::Surge => self.lost,
-            Class::Rest | Class::Beyond => self.owed,
+        let Share { min, instances, .. } = allotment.share;
+        let (kept, others) = match class {
+            // Its own smallest bill is part of the sum.
+            Class::Lost => (0, self.kept.least.saturating_sub(u128::from(min.per_pod(instances).get()))),
+            Class::Surge => (self.kept.lost, 0),
+            Class::Rest | Class::Beyond => (self.kept.owed, 0),
         };
         let taken = self.committed + kept;
-        let free = self.usable.saturating_sub(taken);
         let (least, most) = sizes(class, &allotment.share, pod.instances);
-        let full = most.per_pod(pod.instances);
-        if u128::from(full.get()) <= free {
-            return Ok((most, full));
+        let smallest = taken + u128::from(least.per_pod(pod.instances).get());
+        if smallest > self.usable {
+            let missing = u64::try_from(smallest - self.usable).unwrap_or(u64::MAX);
+            return Err(Connections::new(missing));
         }
-        let smallest = u128::from(least.per_pod(pod.instances).get());
-        if smallest > free {
-            let missing = (taken + smallest).saturating_sub(self.usable);
-            return Err(Connections::new(u64::try_from(missing).unwrap_or(u64::MAX)));
-        }
-        let size = u64::try_from(free / u128::from(pod.instances.get())).unwrap_or(u64::MAX);
-        let size = Connections::new(size).min(most);
+        // A lost pod takes its smallest size from whatever is free, more only from what the others can do without.
+        let spare = self.usable.saturating_sub(taken + others) / u128::from(pod.instances.get());
+        let size = Connections::new(u64::try_from(spare).unwrap_or(u64::MAX)).clamp(least, most);
         Ok((size, size.per_pod(pod.instances)))
     }
 
     fn admit(&mut self, workload: usize, bill: Connections) {
-        let before = self.reserves(workload);
-        if let Some(admitted) = self.admitted.get_mut(workload) {
-            *admitted = admitted.plus(Pods::ONE);
-        }
-        let after = self.reserves(workload);
-        self.lost = self.lost + after.0 - before.0;
-        self.owed = self.owed + after.1 - before.1;
         self.committed += u128::from(bill.get());
+        if let (Some(allotment), Some(admitted)) =
+            (self.allotments.get(workload), self.admitted.get_mut(workload))
+        {
+            let before = Kept::of(allotment, *admitted);
+            *admitted = admitted.plus(Pods::ONE);
+            self.kept.replace(before, Kept::of(allotment, *admitted));
+        }
     }
 }
 
@@ -220,177 +231,4 @@ fn sizes(class: Class, share: &Share, instances: Instances) -> (Connections, Con
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::ledger::{Hold, Unadopted};
-    use super::*;
-
-    /// A workload of `size` per instance, with slots for 4, settled at 2.
-    fn allotment(size: u64, rho: u32) -> Allotment {
-        let share = Share {
-            size: Connections::new(size),
-            min: Connections::ONE,
-            instances: Instances::ONE,
-            bill: Connections::new(size),
-            pods: Pods::new(4),
-            slots: Pods::new(4),
-            rho: Pods::new(rho),
-            surge: Pods::ONE,
-            unavailable: Pods::ONE.minus(Pods::new(rho)),
-        };
-        Allotment { share, settled: Pods::new(2) }
-    }
-
-    fn waiting(workload: usize, created: i64) -> Pod {
-        Pod {
-            uid: format!("uid-{created}"),
-            name: format!("pod-{created}"),
-            workload: Some(workload),
-            created,
-            age: 5,
-            hold: Hold::Waiting,
-            ready: false,
-            terminating: false,
-            current: true,
-            instances: Instances::ONE,
-        }
-    }
-
-    fn granted(workload: usize, bill: u64) -> Pod {
-        Pod { hold: Hold::Granted(Connections::new(bill)), ready: true, ..waiting(workload, 0) }
-    }
-
-    fn outcome(usable: u64, allotments: &[Allotment], pods: &[Pod]) -> Grants {
-        let unadopted = vec![Unadopted::default(); allotments.len()];
-        let ledger = Ledger::of(pods, &unadopted, &[]);
-        grants(Connections::new(usable), &ledger, allotments, pods)
-    }
-
-    /// (creation time, bill) of what is granted.
-    fn bills(usable: u64, allotments: &[Allotment], pods: &[Pod]) -> Vec<(i64, u64)> {
-        let granted = outcome(usable, allotments, pods).granted;
-        granted.iter().map(|g| (pods[g.pod].created, g.bill.get())).collect()
-    }
-
-    fn no_room(missing: u64) -> Refusal {
-        Refusal::NoRoom { missing: Connections::new(missing) }
-    }
-
-    #[test]
-    fn a_lost_pod_takes_the_largest_size_that_fits() {
-        let pods = [granted(0, 3), waiting(0, 1)];
-        let with = |usable| bills(usable, &[allotment(3, 0)], &pods);
-        assert_eq!(
-            [with(7), with(6), with(5), with(4)],
-            [vec![(1, 3)], vec![(1, 3)], vec![(1, 2)], vec![(1, 1)]]
-        );
-        assert_eq!(outcome(3, &[allotment(3, 0)], &pods).refused, [(1, no_room(1))]);
-    }
-
-    #[test]
-    fn a_lost_pod_never_comes_back_below_the_smallest_size() {
-        let mut two = allotment(3, 0);
-        two.share.min = Connections::new(2);
-        assert_eq!(outcome(4, &[two], &[granted(0, 3), waiting(0, 1)]).refused, [(1, no_room(1))]);
-    }
-
-    #[test]
-    fn a_lost_pod_pays_for_its_own_instances() {
-        let four = Pod { instances: Instances::of(4, 1), ..waiting(0, 1) };
-        let mut wide = allotment(2, 0);
-        (wide.share.instances, wide.share.bill) = (Instances::of(4, 1), Connections::new(8));
-        let pods = [granted(0, 2), four];
-        assert_eq!(bills(10, &[wide], &pods), [(1, 8)]);
-        assert_eq!(bills(9, &[wide], &pods), [(1, 4)]);
-        assert_eq!(outcome(5, &[wide], &pods).refused, [(1, no_room(1))]);
-    }
-
-    #[test]
-    fn a_pod_with_more_instances_than_planned_is_not_born_oversize() {
-        let pods = [granted(0, 6), Pod { instances: Instances::of(3, 1), ..waiting(0, 1) }];
-        assert_eq!(bills(100, &[allotment(6, 0)], &pods), [(1, 6)]);
-    }
-
-    #[test]
-    fn other_pods_are_granted_the_planned_size_or_nothing() {
-        let pods = [granted(0, 3), granted(0, 3), waiting(0, 1)];
-        assert_eq!(bills(9, &[allotment(3, 0)], &pods), [(1, 3)]);
-        assert_eq!(outcome(8, &[allotment(3, 0)], &pods).refused, [(2, no_room(1))]);
-    }
-
-    #[test]
-    fn a_surge_pod_leaves_the_room_of_lost_pods_alone() {
-        let (surging, short) = (allotment(3, 1), allotment(2, 0));
-        let pods = [granted(0, 3), granted(0, 3), waiting(0, 1), granted(1, 2)];
-        assert_eq!(bills(13, &[surging, short], &pods), [(1, 3)]);
-        assert_eq!(outcome(12, &[surging, short], &pods).refused, [(2, no_room(1))]);
-    }
-
-    #[test]
-    fn any_other_pod_leaves_the_room_of_surge_pods_alone_too() {
-        let (growing, surging) = (allotment(3, 0), allotment(2, 1));
-        let pods = [granted(0, 3), granted(0, 3), waiting(0, 1), granted(1, 2), granted(1, 2)];
-        assert_eq!(bills(15, &[growing, surging], &pods), [(1, 3)]);
-        assert_eq!(outcome(14, &[growing, surging], &pods).refused, [(2, no_room(1))]);
-    }
-
-    #[test]
-    fn lost_pods_come_before_older_ones_of_other_classes() {
-        let pods = [granted(0, 3), granted(0, 3), waiting(0, 1), granted(1, 2), waiting(1, 2)];
-        assert_eq!(bills(13, &[allotment(3, 0), allotment(2, 0)], &pods), [(2, 2), (1, 3)]);
-        assert_eq!(bills(12, &[allotment(3, 0), allotment(2, 0)], &pods), [(2, 2)]);
-    }
-
-    #[test]
-    fn a_pod_beyond_the_slots_waits_for_its_own_workload() {
-        let pods = [granted(0, 1), granted(0, 1), granted(0, 1), granted(0, 1), waiting(0, 1)];
-        assert_eq!(outcome(100, &[allotment(1, 0)], &pods).refused, [(4, Refusal::NoSlot)]);
-    }
-
-    #[test]
-    fn a_pod_of_an_unknown_workload_waits() {
-        let pods = [Pod { workload: None, ..waiting(0, 1) }, waiting(7, 2)];
-        let refused = outcome(100, &[allotment(1, 0)], &pods).refused;
-        assert_eq!(refused, [(0, Refusal::NoWorkload), (1, Refusal::NoWorkload)]);
-    }
-
-    #[test]
-    fn a_younger_pod_passes_one_that_does_not_fit_until_that_has_waited_long() {
-        let (large, small) = (allotment(5, 0), allotment(1, 0));
-        let stand = [granted(0, 5), granted(0, 5), granted(1, 1), granted(1, 1)];
-        let with = |age| {
-            let queue = [Pod { age, ..waiting(0, 1) }, waiting(1, 2)];
-            let outcome = outcome(14, &[large, small], &[&stand[..], &queue].concat());
-            (outcome.granted.len(), outcome.refused)
-        };
-        assert_eq!(with(29), (1, vec![(4, no_room(3))]));
-        assert_eq!(with(30), (0, vec![(4, no_room(3)), (5, Refusal::Behind)]));
-    }
-
-    #[test]
-    fn pods_that_stand_from_before_the_label_keep_their_successors_from_being_new() {
-        let unadopted =
-            Unadopted { pods: Pods::new(2), ready: Pods::new(2), connections: Connections::new(30) };
-        let pods = [waiting(0, 1)];
-        let ledger = Ledger::of(&pods, &[unadopted], &[]);
-        let grants = |usable| grants(Connections::new(usable), &ledger, &[allotment(3, 1)], &pods);
-        // A surge pod: the full size or nothing, though nothing is committed.
-        assert_eq!(grants(3).granted.len(), 1);
-        assert_eq!(grants(2).refused, [(0, no_room(1))]);
-    }
-
-    #[test]
-    fn the_first_entitled_pod_that_was_refused_says_how_much_is_missing() {
-        let stand = [granted(0, 3), granted(0, 3), granted(0, 3), granted(0, 3), granted(1, 9)];
-        let pods = [&stand[..], &[waiting(0, 1), waiting(1, 2), waiting(1, 3)]].concat();
-        let outcome = outcome(21, &[allotment(3, 0), allotment(9, 0)], &pods);
-        assert_eq!(outcome.shortfall(), Some(Connections::ONE));
-    }
-
-    #[test]
-    fn nothing_is_granted_into_a_limit_that_is_the_largest_number_there_is() {
-        let mut huge = allotment(u64::MAX, 0);
-        huge.share.min = Connections::MAX;
-        let pods = [Pod { instances: Instances::of(2, 1), ..waiting(0, 1) }];
-        assert_eq!(outcome(u64::MAX, &[huge], &pods).granted, []);
-    }
-}
+mod tests;

@@ -203,3 +203,98 @@ impl Standing {
         self.whole &= pod.current && pod.ready && pod.hold.is_grant();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(hold: Hold) -> Pod {
+        Pod {
+            uid: String::new(),
+            name: String::new(),
+            workload: Some(0),
+            created: 0,
+            age: 0,
+            hold,
+            ready: true,
+            terminating: false,
+            current: true,
+            instances: Instances::ONE,
+        }
+    }
+
+    fn granted(bill: u64) -> Pod {
+        pod(Hold::Granted(Connections::new(bill)))
+    }
+
+    fn ledger(pods: &[Pod]) -> Ledger {
+        Ledger::of(pods, &[Unadopted::default()], &[])
+    }
+
+    #[test]
+    fn a_pod_is_on_the_bill_from_its_recorded_grant_until_it_is_gone() {
+        let in_flight = Pod { ready: false, ..pod(Hold::InFlight(Connections::new(2))) };
+        let draining = Pod { terminating: true, ..granted(5) };
+        let waiting = Pod { ready: false, ..pod(Hold::Waiting) };
+        let ledger = ledger(&[waiting, in_flight, granted(3), draining]);
+        let standing = Standing {
+            admitted: Pods::new(2),
+            ready: Pods::ONE,
+            granted: Pods::new(2),
+            draining: Pods::ONE,
+            waiting: Pods::ONE,
+            committed: Connections::new(10),
+            admitted_bills: Connections::new(5),
+            ..Standing::default()
+        };
+        assert_eq!(ledger.workloads, [standing]);
+        assert_eq!((ledger.committed, ledger.draining), (Connections::new(10), Connections::new(5)));
+    }
+
+    #[test]
+    fn what_is_quarantined_counts_as_draining() {
+        let ledger = Ledger::of(&[granted(3)], &[Unadopted::default()], &[Connections::new(4)]);
+        assert_eq!((ledger.committed, ledger.draining), (Connections::new(7), Connections::new(4)));
+        assert_eq!(ledger.draining_pods, Pods::ONE);
+    }
+
+    #[test]
+    fn an_escaped_pod_stands_but_its_bill_is_taken_off_the_limit() {
+        let escaped = pod(Hold::Escaped(Connections::new(15)));
+        let leaving = Pod { terminating: true, ..escaped.clone() };
+        let ledger = ledger(&[granted(3), escaped, leaving]);
+        assert_eq!((ledger.committed, ledger.escaped), (Connections::new(3), Connections::new(30)));
+        let standing: Vec<_> =
+            ledger.workloads.iter().map(|w| (w.admitted.get(), w.granted.get(), w.escaped.get())).collect();
+        assert_eq!(standing, [(2, 1, 1)]);
+    }
+
+    #[test]
+    fn pods_from_before_the_label_stand_without_a_bill() {
+        let unadopted =
+            Unadopted { pods: Pods::new(3), ready: Pods::new(2), connections: Connections::new(45) };
+        let ledger = Ledger::of(&[granted(3)], &[unadopted], &[]);
+        let standing: Vec<_> = ledger.workloads.iter().map(|w| (w.admitted.get(), w.ready.get())).collect();
+        assert_eq!((ledger.committed, standing), (Connections::new(3), vec![(4, 3)]));
+    }
+
+    #[test]
+    fn a_pod_of_an_unknown_workload_is_on_the_bill_of_the_budget() {
+        let ledger = ledger(&[Pod { workload: None, ..granted(3) }, Pod { workload: Some(9), ..granted(4) }]);
+        assert_eq!(ledger.committed, Connections::new(7));
+        assert_eq!(ledger.workloads, [Standing { whole: true, ..Standing::default() }]);
+    }
+
+    #[test]
+    fn a_workload_is_whole_only_when_all_that_stands_is_new_ready_and_granted() {
+        let whole = |pods: &[Pod]| ledger(pods).workloads.iter().all(|w| w.whole);
+        assert!(whole(&[granted(3), granted(2)]));
+        assert!(whole(&[granted(3), Pod { terminating: true, current: false, ..granted(3) }]));
+        assert!(!whole(&[granted(3), Pod { current: false, ..granted(3) }]));
+        assert!(!whole(&[granted(3), Pod { ready: false, ..granted(3) }]));
+        assert!(!whole(&[granted(3), Pod { ready: false, ..pod(Hold::Waiting) }]));
+        assert!(!whole(&[granted(3), pod(Hold::Escaped(Connections::ONE))]));
+        let unadopted = Unadopted { pods: Pods::ONE, ..Unadopted::default() };
+        assert!(!Ledger::of(&[], &[unadopted], &[]).workloads.iter().all(|w| w.whole));
+    }
+}

@@ -5,6 +5,8 @@ mod decide;
 #[cfg(test)]
 mod fair;
 #[cfg(test)]
+mod grants;
+#[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod rollout;

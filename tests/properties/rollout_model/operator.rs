@@ -169,8 +169,8 @@ fn decide_without(rules: Rules, situation: &Situation) -> Decision {
     if matches!(rules, Rules::WithoutLastResort | Rules::WithoutR3AndLastResort) {
         room.candidates.retain(|candidate| {
             let w = situation.pods[candidate.pod].workload.unwrap();
-            let spared = settled[w].minus(plan.shares[w].unavailable.max(Pods::ONE));
-            candidate.cause != Cause::Oversize || ledger.workloads[w].ready > spared
+            let at_once = plan.shares[w].unavailable.max(Pods::ONE);
+            candidate.cause != Cause::Oversize || ledger.workloads[w].ready.plus(at_once) > settled[w]
         });
     }
     Decision { usable, ledger, plan, settled, grants, room }

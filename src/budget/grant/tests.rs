@@ -1,0 +1,187 @@
+//! The classes of grants, case by case.
+
+use super::*;
+use crate::budget::ledger::{Hold, Unadopted};
+
+/// A workload of `size` per instance, with slots for 4, settled at 2.
+fn allotment(size: u64, rho: u32) -> Allotment {
+    let share = Share {
+        size: Connections::new(size),
+        min: Connections::ONE,
+        instances: Instances::ONE,
+        bill: Connections::new(size),
+        pods: Pods::new(4),
+        slots: Pods::new(4),
+        rho: Pods::new(rho),
+        surge: Pods::ONE,
+        unavailable: Pods::ONE.minus(Pods::new(rho)),
+    };
+    Allotment { share, settled: Pods::new(2) }
+}
+
+fn waiting(workload: usize, created: i64) -> Pod {
+    Pod {
+        uid: format!("uid-{created}"),
+        name: format!("pod-{created}"),
+        workload: Some(workload),
+        created,
+        age: 5,
+        hold: Hold::Waiting,
+        ready: false,
+        terminating: false,
+        current: true,
+        instances: Instances::ONE,
+    }
+}
+
+fn granted(workload: usize, bill: u64) -> Pod {
+    Pod { hold: Hold::Granted(Connections::new(bill)), ready: true, ..waiting(workload, 0) }
+}
+
+fn outcome(usable: u64, allotments: &[Allotment], pods: &[Pod]) -> Grants {
+    let unadopted = vec![Unadopted::default(); allotments.len()];
+    let ledger = Ledger::of(pods, &unadopted, &[]);
+    grants(Connections::new(usable), &ledger, allotments, pods)
+}
+
+/// (creation time, bill) of what is granted.
+fn bills(usable: u64, allotments: &[Allotment], pods: &[Pod]) -> Vec<(i64, u64)> {
+    let granted = outcome(usable, allotments, pods).granted;
+    granted.iter().map(|g| (pods[g.pod].created, g.bill.get())).collect()
+}
+
+fn no_room(missing: u64) -> Refusal {
+    Refusal::NoRoom { missing: Connections::new(missing) }
+}
+
+#[test]
+fn a_lost_pod_takes_the_largest_size_that_fits() {
+    let pods = [granted(0, 3), waiting(0, 1)];
+    let with = |usable| bills(usable, &[allotment(3, 0)], &pods);
+    assert_eq!(
+        [with(7), with(6), with(5), with(4)],
+        [vec![(1, 3)], vec![(1, 3)], vec![(1, 2)], vec![(1, 1)]]
+    );
+    assert_eq!(outcome(3, &[allotment(3, 0)], &pods).refused, [(1, no_room(1))]);
+}
+
+#[test]
+fn a_lost_pod_takes_more_than_the_smallest_size_only_from_what_other_lost_pods_can_do_without() {
+    let mut two = allotment(4, 0);
+    two.share.min = Connections::new(2);
+    let pods = [granted(0, 3), waiting(0, 1), granted(1, 4), waiting(1, 2)];
+    let with = |usable| bills(usable, &[allotment(3, 0), two], &pods);
+    assert_eq!(with(14), [(1, 3), (2, 4)]);
+    assert_eq!(with(12), [(1, 3), (2, 2)]);
+    assert_eq!(with(11), [(1, 2), (2, 2)]);
+    assert_eq!(with(10), [(1, 1), (2, 2)]);
+    // Not even the smallest sizes of both: the first that fits.
+    assert_eq!(with(8), [(1, 1)]);
+}
+
+#[test]
+fn a_lost_pod_never_comes_back_below_the_smallest_size() {
+    let mut two = allotment(3, 0);
+    two.share.min = Connections::new(2);
+    assert_eq!(outcome(4, &[two], &[granted(0, 3), waiting(0, 1)]).refused, [(1, no_room(1))]);
+}
+
+#[test]
+fn a_lost_pod_pays_for_its_own_instances() {
+    let four = Pod { instances: Instances::of(4, 1), ..waiting(0, 1) };
+    let mut wide = allotment(2, 0);
+    (wide.share.instances, wide.share.bill) = (Instances::of(4, 1), Connections::new(8));
+    let pods = [granted(0, 2), four];
+    assert_eq!(bills(10, &[wide], &pods), [(1, 8)]);
+    assert_eq!(bills(9, &[wide], &pods), [(1, 4)]);
+    assert_eq!(outcome(5, &[wide], &pods).refused, [(1, no_room(1))]);
+}
+
+#[test]
+fn a_pod_with_more_instances_than_planned_is_not_born_oversize() {
+    let pods = [granted(0, 6), Pod { instances: Instances::of(3, 1), ..waiting(0, 1) }];
+    assert_eq!(bills(100, &[allotment(6, 0)], &pods), [(1, 6)]);
+}
+
+#[test]
+fn other_pods_are_granted_the_planned_size_or_nothing() {
+    let pods = [granted(0, 3), granted(0, 3), waiting(0, 1)];
+    assert_eq!(bills(9, &[allotment(3, 0)], &pods), [(1, 3)]);
+    assert_eq!(outcome(8, &[allotment(3, 0)], &pods).refused, [(2, no_room(1))]);
+}
+
+#[test]
+fn a_surge_pod_leaves_the_room_of_lost_pods_alone() {
+    let (surging, short) = (allotment(3, 1), allotment(2, 0));
+    let pods = [granted(0, 3), granted(0, 3), waiting(0, 1), granted(1, 2)];
+    assert_eq!(bills(13, &[surging, short], &pods), [(1, 3)]);
+    assert_eq!(outcome(12, &[surging, short], &pods).refused, [(2, no_room(1))]);
+}
+
+#[test]
+fn any_other_pod_leaves_the_room_of_surge_pods_alone_too() {
+    let (growing, surging) = (allotment(3, 0), allotment(2, 1));
+    let pods = [granted(0, 3), granted(0, 3), waiting(0, 1), granted(1, 2), granted(1, 2)];
+    assert_eq!(bills(15, &[growing, surging], &pods), [(1, 3)]);
+    assert_eq!(outcome(14, &[growing, surging], &pods).refused, [(2, no_room(1))]);
+}
+
+#[test]
+fn lost_pods_come_before_older_ones_of_other_classes() {
+    let pods = [granted(0, 3), granted(0, 3), waiting(0, 1), granted(1, 2), waiting(1, 2)];
+    assert_eq!(bills(13, &[allotment(3, 0), allotment(2, 0)], &pods), [(2, 2), (1, 3)]);
+    assert_eq!(bills(12, &[allotment(3, 0), allotment(2, 0)], &pods), [(2, 2)]);
+}
+
+#[test]
+fn a_pod_beyond_the_slots_waits_for_its_own_workload() {
+    let pods = [granted(0, 1), granted(0, 1), granted(0, 1), granted(0, 1), waiting(0, 1)];
+    assert_eq!(outcome(100, &[allotment(1, 0)], &pods).refused, [(4, Refusal::NoSlot)]);
+}
+
+#[test]
+fn a_pod_of_an_unknown_workload_waits() {
+    let pods = [Pod { workload: None, ..waiting(0, 1) }, waiting(7, 2)];
+    let refused = outcome(100, &[allotment(1, 0)], &pods).refused;
+    assert_eq!(refused, [(0, Refusal::NoWorkload), (1, Refusal::NoWorkload)]);
+}
+
+#[test]
+fn a_younger_pod_passes_one_that_does_not_fit_until_that_has_waited_long() {
+    let (large, small) = (allotment(5, 0), allotment(1, 0));
+    let stand = [granted(0, 5), granted(0, 5), granted(1, 1), granted(1, 1)];
+    let with = |age| {
+        let queue = [Pod { age, ..waiting(0, 1) }, waiting(1, 2)];
+        let outcome = outcome(14, &[large, small], &[&stand[..], &queue].concat());
+        (outcome.granted.len(), outcome.refused)
+    };
+    assert_eq!(with(29), (1, vec![(4, no_room(3))]));
+    assert_eq!(with(30), (0, vec![(4, no_room(3)), (5, Refusal::Behind)]));
+}
+
+#[test]
+fn pods_that_stand_from_before_the_label_keep_their_successors_from_being_new() {
+    let unadopted = Unadopted { pods: Pods::new(2), ready: Pods::new(2), connections: Connections::new(30) };
+    let pods = [waiting(0, 1)];
+    let ledger = Ledger::of(&pods, &[unadopted], &[]);
+    let grants = |usable| grants(Connections::new(usable), &ledger, &[allotment(3, 1)], &pods);
+    // A surge pod: the full size or nothing, though nothing is committed.
+    assert_eq!(grants(3).granted.len(), 1);
+    assert_eq!(grants(2).refused, [(0, no_room(1))]);
+}
+
+#[test]
+fn the_first_entitled_pod_that_was_refused_says_how_much_is_missing() {
+    let stand = [granted(0, 3), granted(0, 3), granted(0, 3), granted(0, 3), granted(1, 9)];
+    let pods = [&stand[..], &[waiting(0, 1), waiting(1, 2), waiting(1, 3)]].concat();
+    let outcome = outcome(21, &[allotment(3, 0), allotment(9, 0)], &pods);
+    assert_eq!(outcome.shortfall(), Some(Connections::ONE));
+}
+
+#[test]
+fn nothing_is_granted_into_a_limit_that_is_the_largest_number_there_is() {
+    let mut huge = allotment(u64::MAX, 0);
+    huge.share.min = Connections::MAX;
+    let pods = [Pod { instances: Instances::of(2, 1), ..waiting(0, 1) }];
+    assert_eq!(outcome(u64::MAX, &[huge], &pods).granted, []);
+}

@@ -1,0 +1,176 @@
+//! Grants against the rule of the protocol, done pod by pod with nothing carried along.
+
+use poolbudget::budget::decide::{Decision, Situation, decide};
+use poolbudget::budget::grant::Refusal;
+use poolbudget::budget::ledger::{Hold, Pod};
+use proptest::prelude::*;
+
+use crate::situations::{USUAL, situation};
+
+/// Who is granted how much, in the order of the grants, and who is refused for what.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Answer {
+    granted: Vec<(String, u64)>,
+    refused: Vec<(String, Refusal)>,
+}
+
+/// What is known of a workload.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    settled: u64,
+    rho: u64,
+    slots: u64,
+    size: u64,
+    min: u64,
+    bill: u64,
+    /// The bill of a pod of the smallest size.
+    least: u64,
+    /// Pods that stand before anything is granted.
+    standing: u64,
+}
+
+fn known(situation: &Situation, decision: &Decision, w: usize) -> Known {
+    let share = decision.plan.shares[w];
+    let stands = |pod: &&Pod| pod.workload == Some(w) && !pod.terminating && pod.hold != Hold::Waiting;
+    let standing = situation.pods.iter().filter(stands).count() as u64;
+    Known {
+        settled: decision.settled[w].get().into(),
+        rho: share.rho.get().into(),
+        slots: share.slots.get().into(),
+        size: share.size.get(),
+        min: share.min.get(),
+        bill: share.bill.get(),
+        least: share.min.get() * u64::from(share.instances.get()),
+        standing: standing + u64::from(situation.workloads[w].unadopted.pods.get()),
+    }
+}
+
+/// The state that each question is answered from afresh: the grants so far.
+struct Oracle<'a> {
+    situation: &'a Situation,
+    known: Vec<Known>,
+    granted: Vec<(usize, u64)>,
+}
+
+impl Oracle<'_> {
+    fn admitted(&self, w: usize) -> u64 {
+        let granted = self.granted.iter().filter(|(pod, _)| self.situation.pods[*pod].workload == Some(w));
+        self.known[w].standing + granted.count() as u64
+    }
+
+    /// 0, 1 or 2 for the classes 0a, 0b and 1; none for a pod without a slot.
+    fn class(&self, w: usize) -> Option<usize> {
+        let (known, admitted) = (self.known[w], self.admitted(w));
+        let ends = [known.settled, known.settled + known.rho, known.slots];
+        ends.iter().position(|end| admitted < *end)
+    }
+
+    /// What is free, or how much too much is held, when room is kept for the pods of all classes before `class`.
+    fn free(&self, class: usize) -> i64 {
+        let pods = &self.situation.pods;
+        let escaped = |pod: &&Pod| matches!(pod.hold, Hold::Escaped(_));
+        let escaped = total(pods.iter().filter(escaped).map(|pod| pod.hold.bill().get()));
+        let held = total(pods.iter().map(|pod| pod.hold.bill().get())) - escaped;
+        let quarantined = total(self.situation.quarantine.iter().map(|bill| bill.get()));
+        let granted = total(self.granted.iter().map(|(pod, size)| self.bill(*pod, *size)));
+        let kept = total(self.known.iter().enumerate().map(|(w, known)| {
+            let owed = [0, known.settled, known.settled + known.rho][class];
+            owed.saturating_sub(self.admitted(w)) * known.bill
+        }));
+        let usable = (total([self.situation.available.get()].into_iter()) - escaped).max(0);
+        usable - held - quarantined - granted - kept
+    }
+
+    fn bill(&self, pod: usize, size: u64) -> u64 {
+        size * u64::from(self.situation.pods[pod].instances.get())
+    }
+
+    /// The size for a pod of that class, or what is missing for the smallest.
+    fn size(&self, pod: usize, class: usize) -> Result<u64, i64> {
+        let known = self.known[self.situation.pods[pod].workload.unwrap()];
+        let free = self.free(class);
+        let bill = |size: u64| i64::try_from(self.bill(pod, size)).unwrap();
+        // Never more than the workload's bill, unless its smallest size already is.
+        let within = |size: &u64| *size == known.min || self.bill(pod, *size) <= known.bill;
+        let sizes: Vec<u64> = (known.min..=known.size).filter(within).collect();
+        let planned = *sizes.last().unwrap();
+        if class > 0 {
+            return if bill(planned) <= free { Ok(planned) } else { Err(bill(planned) - free) };
+        }
+        // Beyond the smallest size only beside the smallest bills of all other lost pods.
+        let others = total(self.known.iter().enumerate().map(|(w, known)| {
+            let lost = known.settled.saturating_sub(self.admitted(w));
+            let own = u64::from(Some(w) == self.situation.pods[pod].workload);
+            lost.saturating_sub(own) * known.least
+        }));
+        let fits = |size: &u64| bill(*size) <= if *size == sizes[0] { free } else { free - others };
+        sizes.iter().copied().rev().find(fits).ok_or(bill(sizes[0]) - free)
+    }
+
+    fn answer(mut self, mut queue: Vec<usize>) -> Answer {
+        let mut answer = Answer::default();
+        let uid = |pod: usize| self.situation.pods[pod].uid.clone();
+        for class in 0..3 {
+            let mut blocked = false;
+            for pod in std::mem::take(&mut queue) {
+                let w = self.situation.pods[pod].workload;
+                if w.and_then(|w| self.class(w)) != Some(class) {
+                    queue.push(pod);
+                } else if blocked {
+                    answer.refused.push((uid(pod), Refusal::Behind));
+                } else {
+                    match self.size(pod, class) {
+                        Ok(size) => {
+                            self.granted.push((pod, size));
+                            answer.granted.push((uid(pod), size));
+                        }
+                        Err(missing) => {
+                            let missing = u64::try_from(missing).unwrap();
+                            answer.refused.push((uid(pod), no_room(missing)));
+                            blocked = class == 2 && self.situation.pods[pod].age >= 30;
+                        }
+                    }
+                }
+            }
+        }
+        let why = |pod: usize| match self.situation.pods[pod].workload {
+            Some(_) => Refusal::NoSlot,
+            None => Refusal::NoWorkload,
+        };
+        answer.refused.extend(queue.into_iter().map(|pod| (uid(pod), why(pod))));
+        answer
+    }
+}
+
+fn total(bills: impl Iterator<Item = u64>) -> i64 {
+    i64::try_from(bills.sum::<u64>()).unwrap()
+}
+
+fn no_room(missing: u64) -> Refusal {
+    Refusal::NoRoom { missing: poolbudget::budget::amount::Connections::new(missing) }
+}
+
+fn by_the_protocol(situation: &Situation, decision: &Decision) -> Answer {
+    let known = (0..situation.workloads.len()).map(|w| known(situation, decision, w)).collect();
+    let mut queue: Vec<usize> = (0..situation.pods.len()).filter(|i| situation.pods[*i].waits()).collect();
+    queue.sort_by_key(|i| {
+        let pod = &situation.pods[*i];
+        (pod.created, &pod.name, &pod.uid)
+    });
+    Oracle { situation, known, granted: Vec::new() }.answer(queue)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn grants_are_those_of_the_protocol_done_pod_by_pod(situation in situation(USUAL, 3)) {
+        let decision = decide(&situation);
+        let uid = |pod: usize| situation.pods[pod].uid.clone();
+        let answer = Answer {
+            granted: decision.grants.granted.iter().map(|g| (uid(g.pod), g.size.get())).collect(),
+            refused: decision.grants.refused.iter().map(|(pod, why)| (uid(*pod), *why)).collect(),
+        };
+        prop_assert_eq!(answer, by_the_protocol(&situation, &decision));
+    }
+}

@@ -1,7 +1,7 @@
 //! The main job on a real control plane: from `helm install`, a budget and one label to pods that carry the right
 //! sizes, by themselves, on every scale event. `make demo` builds what it needs and runs it.
 //!
-//! In: the programs of `make cluster-tools` and the operator of `make release`. Out: the story on standard output,
+//! In: the programs of `make cluster-tools` and the operator (`POOLBUDGET_BINARY`). Out: the story on standard output,
 //! and the exit code: 0 when the sum was never over and everything settled, 1 when not, 130 when interrupted
 //! before that was known. On a terminal it then stays up until Ctrl-C. Nothing outlives it.
 
@@ -110,11 +110,11 @@ async fn judge(shop: &Shop, terminal: &mut Terminal, began: Instant) -> Result<V
     }
     if let Some(granted) = shop.first_grant() {
         let alone = granted.saturating_duration_since(began);
-        let since = format!("First granted pod: {} after the start of the demo", in_words(alone));
-        let since_make = before(began).map(|before| in_words(before + alone));
-        let since_make =
-            since_make.map(|time| format!(", {time} after `make demo`, what it had to build included"));
-        lines.push(since + &since_make.unwrap_or_default() + ".");
+        lines.push(format!("First granted pod: {} after the start of the demo.", in_words(alone)));
+        lines.extend(before(began).map(|earlier| {
+            let all = in_words(earlier + alone);
+            format!("Since `make demo` was typed, what had to be built included: {all}.")
+        }));
     }
     terminal.print(&lines)?;
     Ok(if wrongs.is_empty() { Verdict::Kept } else { Verdict::Broken })

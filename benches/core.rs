@@ -100,6 +100,7 @@ fn decide_at_rest(bencher: Bencher<'_, '_>, pods: u32) {
 #[divan::bench]
 fn decide_a_burst_that_fits(bencher: Bencher<'_, '_>) {
     let situation = situation(10_000, 1_000, 1_000_000);
+    assert_eq!(decide(&situation).grants.granted.len(), 1_000);
     bencher.bench_local(|| decide(black_box(&situation)));
 }
 
@@ -107,6 +108,8 @@ fn decide_a_burst_that_fits(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn decide_a_burst_that_does_not_fit(bencher: Bencher<'_, '_>) {
     let situation = situation(10_000, 1_000, 130_000);
+    let decision = decide(&situation);
+    assert_eq!((decision.grants.refused.len(), decision.room.candidates.is_empty()), (1_000, false));
     bencher.bench_local(|| decide(black_box(&situation)));
 }
 
@@ -114,5 +117,6 @@ fn decide_a_burst_that_does_not_fit(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn decide_an_infeasible_burst(bencher: Bencher<'_, '_>) {
     let situation = situation(10_000, 1_000, 20_000);
+    assert_eq!(decide(&situation).grants.refused.len(), 1_000);
     bencher.bench_local(|| decide(black_box(&situation)));
 }

@@ -25,17 +25,17 @@ fn check(end: End, usual: u64) {
 
 #[test]
 fn schedules_never_exceed_the_limit_and_always_settle() {
-    check(End::Mended, 1_500);
+    check(End::Mended, 2_000);
 }
 
 #[test]
 fn schedules_with_an_image_that_never_becomes_ready_settle_all_other_workloads() {
-    check(End::OneBadImage, 700);
+    check(End::OneBadImage, 1_000);
 }
 
 #[test]
 fn schedules_in_which_pods_escape_the_gate_settle_after_the_next_rollout() {
-    check(End::GateRestored, 700);
+    check(End::GateRestored, 1_000);
 }
 
 /// The model would notice: with the rule taken away it finds a schedule that fails as the rule says.

@@ -209,7 +209,7 @@ pub(crate) fn story(seed: u64, rules: Rules, end: End) -> Result<u32, Failure> {
     run.tell(&format!("seed {seed}, {end:?}"));
     if run.random.percent(50) {
         make_feasible(&mut run);
-        let _ = run.settle();
+        run.rounds(20);
     }
     for _ in 0..run.random.between(1, 8) {
         run.gate_is_off = end == End::GateRestored && run.random.percent(30);

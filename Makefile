@@ -40,7 +40,7 @@ release: ## Build the operator as it is shipped
 
 .PHONY: test
 test: cluster-tools release ## Run all tests, those on a real control plane included
-	$(CARGO) test --lib --bins --test properties --test chart
+	$(CARGO) test --lib --bins --test properties --test controller --test chart
 	$(MAKE) e2e
 
 # A cluster takes a core and a half while it starts: more tests at once than cores only slow each other.

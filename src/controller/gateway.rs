@@ -146,7 +146,7 @@ impl KubeGateway {
     ) -> Result<T, GatewayError> {
         let error = match tokio::time::timeout(TIMEOUT, call).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => classify(what, error),
+            Ok(Err(error)) => GatewayError::of(what, error),
             Err(_) => GatewayError::Timeout { what },
         };
         self.metrics.api_error(error.class());
@@ -155,6 +155,20 @@ impl KubeGateway {
 }
 
 impl GatewayError {
+    /// What an error of the client means for the controller.
+    #[must_use]
+    pub fn of(what: String, error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if matches!(status.code, 404 | 409 | 410 | 422) => {
+                Self::Outdated { what, why: status.message }
+            }
+            kube::Error::Api(status) if status.code == 429 && is_disruption(&status) => {
+                Self::Disruption { what, budget: disruption_budget(&status) }
+            }
+            source => Self::Api { what, source: Box::new(source) },
+        }
+    }
+
     /// A closed set of words for the metrics.
     #[must_use]
     pub const fn class(&self) -> &'static str {
@@ -165,18 +179,6 @@ impl GatewayError {
             Self::Timeout { .. } => "timeout",
             Self::Api { .. } => "api",
         }
-    }
-}
-
-fn classify(what: String, error: kube::Error) -> GatewayError {
-    match error {
-        kube::Error::Api(status) if matches!(status.code, 404 | 409 | 410 | 422) => {
-            GatewayError::Outdated { what, why: status.message }
-        }
-        kube::Error::Api(status) if status.code == 429 && is_disruption(&status) => {
-            GatewayError::Disruption { what, budget: disruption_budget(&status) }
-        }
-        source => GatewayError::Api { what, source: Box::new(source) },
     }
 }
 
@@ -199,7 +201,8 @@ fn preconditions(pod: &PodRecord) -> Preconditions {
 }
 
 /// The JSON patch of a grant. The tests make it fail on any pod that is not this one, still gated.
-fn grant_patch(pod: &PodRecord, sizes: Sizes) -> serde_json::Value {
+#[must_use]
+pub fn grant_patch(pod: &PodRecord, sizes: Sizes) -> serde_json::Value {
     let gate = format!("/spec/schedulingGates/{}", pod.gate_index);
     let annotation = |name: &str| format!("/metadata/annotations/{}", name.replace('/', "~1"));
     let mut patch = vec![

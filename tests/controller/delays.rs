@@ -1,0 +1,160 @@
+//! Writes that arrive long after their sender gave them up, or died.
+
+use super::cluster::Cluster;
+use super::crashes::SCENARIOS;
+use super::door::Fate;
+use super::server::{Request, Server};
+use super::term::Term;
+
+/// The first leader's `k`-th write is on its way for long, and the leader dies of the wait. None when it had fewer.
+fn left_behind(scenario: fn() -> Cluster, k: usize) -> Option<Cluster> {
+    let mut cluster = scenario();
+    let mut term = Term::begin(&cluster);
+    term.door.follow(move |server, call| {
+        let write = call.write.filter(|_| call.number == k);
+        if let Some(request) = write {
+            server.late.push(request.clone());
+        }
+        Some(if write.is_some() { Fate::DiesBefore } else { Fate::Done })
+    });
+    (!cluster.run(&mut term)).then_some(cluster)
+}
+
+fn arrive(server: &mut Server) {
+    for request in std::mem::take(&mut server.late) {
+        // Nobody waits for the answer any more.
+        let _ = server.apply(&request);
+    }
+}
+
+/// Runs the successor; what is late arrives right before its `j`-th write. True when it came so far.
+fn succeeds(cluster: &mut Cluster, j: usize) -> bool {
+    let mut term = Term::begin(cluster);
+    term.door.follow(move |server, call| {
+        if call.write.is_some() && call.number == j {
+            arrive(server);
+        }
+        Some(Fate::Done)
+    });
+    assert!(cluster.run(&mut term));
+    let arrived = cluster.server().late.is_empty();
+    arrive(&mut cluster.server());
+    cluster.server().acquit();
+    arrived
+}
+
+#[test]
+fn a_write_of_a_dead_leader_may_arrive_at_any_time() {
+    for (name, scenario) in SCENARIOS {
+        let mut grants = 0;
+        for k in 0.. {
+            let Some(cluster) = left_behind(scenario, k) else { break };
+            let late = cluster.server().late.clone();
+            grants += usize::from(matches!(late[..], [Request::Grant { .. }]));
+            for j in 0.. {
+                let mut cluster = left_behind(scenario, k).expect("the same run");
+                if !succeeds(&mut cluster, j) {
+                    break;
+                }
+            }
+        }
+        assert!(grants >= 3, "{name}: only {grants} slow grants");
+    }
+}
+
+#[test]
+fn a_write_that_its_sender_gave_up_may_arrive_at_any_time() {
+    for (_, scenario) in SCENARIOS {
+        for k in 0.. {
+            let mut arrived = 0;
+            for j in k + 1.. {
+                let mut cluster = scenario();
+                let mut term = Term::begin(&cluster);
+                term.door.follow(move |server, call| {
+                    if call.write.is_some() && call.number == j {
+                        arrive(server);
+                    }
+                    Some(if call.write.is_some() && call.number == k { Fate::Late } else { Fate::Done })
+                });
+                assert!(cluster.run(&mut term));
+                let done = !cluster.server().late.is_empty();
+                arrive(&mut cluster.server());
+                cluster.server().acquit();
+                if done || term.door.writes() <= j {
+                    break;
+                }
+                arrived += 1;
+            }
+            if arrived == 0 {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_grant_that_arrives_after_its_pod_is_gone_changes_nothing() {
+    for (_, scenario) in SCENARIOS {
+        for k in 0.. {
+            let Some(mut cluster) = left_behind(scenario, k) else { break };
+            cluster.scale("api", 0);
+            cluster.step();
+            cluster.scale("api", 2);
+            let mut term = Term::begin(&cluster);
+            assert!(cluster.run(&mut term));
+            let held = cluster.server().held();
+            arrive(&mut cluster.server());
+            assert_eq!(cluster.server().held(), held);
+            cluster.server().acquit();
+        }
+    }
+}
+
+/// The budget is deleted and made anew while a grant of the old one is on its way; it arrives before the `j`-th write
+/// of the new one's leader.
+fn survives_a_new_budget(scenario: fn() -> Cluster, k: usize, j: usize) -> Option<bool> {
+    let mut cluster = left_behind(scenario, k)?;
+    let spec = cluster.server().budget.clone().expect("a budget").spec;
+    cluster.server().delete_budget();
+    cluster.server().make_budget(spec);
+    Some(succeeds(&mut cluster, j))
+}
+
+#[test]
+fn a_grant_of_a_deleted_budget_may_arrive_under_the_next_one_of_its_name() {
+    for (_, scenario) in SCENARIOS {
+        let mut k = 0;
+        while survives_a_new_budget(scenario, k, 0).is_some() {
+            let _ = (0..).take_while(|j| survives_a_new_budget(scenario, k, *j) == Some(true)).count();
+            k += 1;
+        }
+        assert!(k >= 6);
+    }
+}
+
+#[test]
+fn a_leader_that_sees_its_budget_made_anew_stands_by_the_grants_on_their_way() {
+    for (_, scenario) in SCENARIOS {
+        for k in 0.. {
+            let mut cluster = scenario();
+            let mut term = Term::begin(&cluster);
+            term.door.follow(move |_, call| {
+                Some(if call.write.is_some() && call.number == k { Fate::Late } else { Fate::Done })
+            });
+            while cluster.server().late.is_empty() && !cluster.at_rest() {
+                cluster.turn(&mut term);
+            }
+            if cluster.server().late.is_empty() {
+                break;
+            }
+            let spec = cluster.server().budget.clone().expect("a budget").spec;
+            cluster.server().delete_budget();
+            cluster.turn(&mut term);
+            cluster.server().make_budget(spec);
+            cluster.turn(&mut term);
+            arrive(&mut cluster.server());
+            assert!(cluster.run(&mut term));
+            cluster.server().acquit();
+        }
+    }
+}

@@ -96,7 +96,13 @@ pub trait Gateway: Send + Sync + 'static {
         namespace: &str,
         name: &str,
     ) -> impl Future<Output = Result<Option<PodView>, GatewayError>> + Send;
-    /// Writes the sizes and takes the gate away, in one write, provided that the pod still bears it.
+    /// Marks a pod as taken over by the budget of this uid. Every grant that was sent before fails from then on.
+    fn fence(
+        &self,
+        pod: &PodRecord,
+        budget_uid: &str,
+    ) -> impl Future<Output = Result<PodView, GatewayError>> + Send;
+    /// Writes the sizes and takes the gate away, in one write, provided that the pod is as it was seen.
     fn grant(
         &self,
         pod: &PodRecord,
@@ -137,6 +143,21 @@ impl KubeGateway {
 
     fn lead(&self, what: &str) -> Result<(), GatewayError> {
         if self.leadership.holds() { Ok(()) } else { Err(GatewayError::NotLeader { what: what.into() }) }
+    }
+
+    async fn patch_pod(
+        &self,
+        what: String,
+        pod: &PodRecord,
+        patch: serde_json::Value,
+    ) -> Result<PodView, GatewayError> {
+        self.lead(&what)?;
+        let api = self.pods_of(&pod.namespace);
+        let patch = serde_json::from_value(patch).map_err(|source| GatewayError::Api {
+            what: what.clone(),
+            source: Box::new(kube::Error::SerdeError(source)),
+        })?;
+        self.bounded(what, api.patch(&pod.name, &PatchParams::default(), &Patch::<()>::Json(patch))).await
     }
 
     async fn bounded<T>(
@@ -200,31 +221,49 @@ fn preconditions(pod: &PodRecord) -> Preconditions {
     Preconditions { uid: Some(pod.uid.clone()), resource_version: None }
 }
 
-/// The JSON patch of a grant. The tests make it fail on any pod that is not this one, still gated.
+/// The JSON patch of a grant. Its tests make it fail on any pod that is not this one, as it was seen: the version too
+/// is pinned, so that a [`fence`](Gateway::fence) stops what was sent before it.
 #[must_use]
 pub fn grant_patch(pod: &PodRecord, sizes: Sizes) -> serde_json::Value {
     let gate = format!("/spec/schedulingGates/{}", pod.gate_index);
-    let annotation = |name: &str| format!("/metadata/annotations/{}", name.replace('/', "~1"));
     let mut patch = vec![
         json!({"op": "test", "path": "/metadata/uid", "value": pod.uid}),
+        json!({"op": "test", "path": "/metadata/resourceVersion", "value": pod.version.to_string()}),
         json!({"op": "test", "path": format!("{gate}/name"), "value": names::GATE}),
         json!({"op": "remove", "path": gate}),
     ];
+    annotate(
+        &mut patch,
+        pod,
+        &[
+            (names::POOL_SIZE, sizes.pool_size.to_string()),
+            (names::MAX_OVERFLOW, sizes.max_overflow.to_string()),
+            (names::CONNECTIONS, sizes.connections.to_string()),
+        ],
+    );
+    serde_json::Value::Array(patch)
+}
+
+/// The JSON patch of a fence. The version is pinned as well: what changed meanwhile is looked at first.
+#[must_use]
+pub fn fence_patch(pod: &PodRecord, budget_uid: &str) -> serde_json::Value {
+    let mut patch = vec![
+        json!({"op": "test", "path": "/metadata/uid", "value": pod.uid}),
+        json!({"op": "test", "path": "/metadata/resourceVersion", "value": pod.version.to_string()}),
+    ];
+    annotate(&mut patch, pod, &[(names::TAKEN_OVER_BY, budget_uid.to_owned())]);
+    serde_json::Value::Array(patch)
+}
+
+/// Adds annotations. Only where none was seen an empty map may be put first; the pinned version sees to that.
+fn annotate(patch: &mut Vec<serde_json::Value>, pod: &PodRecord, notes: &[(&str, String)]) {
     if !pod.annotated {
-        // An empty map may only be put where none is: pin the version that was seen without one.
-        patch.push(
-            json!({"op": "test", "path": "/metadata/resourceVersion", "value": pod.version.to_string()}),
-        );
         patch.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
     }
-    for (name, value) in [
-        (names::POOL_SIZE, i64::from(sizes.pool_size)),
-        (names::MAX_OVERFLOW, i64::from(sizes.max_overflow)),
-        (names::CONNECTIONS, sizes.connections),
-    ] {
-        patch.push(json!({"op": "add", "path": annotation(name), "value": value.to_string()}));
+    for (name, value) in notes {
+        let path = format!("/metadata/annotations/{}", name.replace('/', "~1"));
+        patch.push(json!({"op": "add", "path": path, "value": value}));
     }
-    serde_json::Value::Array(patch)
 }
 
 impl Gateway for KubeGateway {
@@ -260,16 +299,14 @@ impl Gateway for KubeGateway {
         self.bounded(format!("read pod {namespace}/{name}"), api.get_opt(name)).await
     }
 
+    async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {
+        let what = format!("take over waiting pod {}/{}", pod.namespace, pod.name);
+        self.patch_pod(what, pod, fence_patch(pod, budget_uid)).await
+    }
+
     async fn grant(&self, pod: &PodRecord, sizes: Sizes) -> Result<PodView, GatewayError> {
         let what = format!("grant {} connections to pod {}/{}", sizes.connections, pod.namespace, pod.name);
-        self.lead(&what)?;
-        let api = self.pods_of(&pod.namespace);
-        let patch = serde_json::from_value(grant_patch(pod, sizes)).map_err(|source| GatewayError::Api {
-            what: what.clone(),
-            source: Box::new(kube::Error::SerdeError(source)),
-        })?;
-        let params = PatchParams::default();
-        self.bounded(what, api.patch(&pod.name, &params, &Patch::<()>::Json(patch))).await
+        self.patch_pod(what, pod, grant_patch(pod, sizes)).await
     }
 
     async fn evict(&self, pod: &PodRecord) -> Result<(), GatewayError> {
@@ -337,6 +374,6 @@ mod tests {
         let patch = grant_patch(&pod(false), sizes);
         let paths: Vec<_> =
             patch.as_array().expect("ops").iter().map(|op| op["path"].as_str().expect("path")).collect();
-        assert_eq!(paths[3..5], ["/metadata/resourceVersion", "/metadata/annotations"]);
+        assert_eq!(paths[3..5], ["/spec/schedulingGates/1", "/metadata/annotations"]);
     }
 }

@@ -16,7 +16,7 @@ use crate::cluster::pod::PodRecord;
 use crate::cluster::world::BudgetKey;
 
 /// Patches sent at the same time for one budget.
-const PARALLEL: usize = 16;
+pub const PARALLEL: usize = 16;
 
 /// The grants of a decision, as they are recorded.
 #[must_use]

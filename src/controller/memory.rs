@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, GrantInFlight};
+use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus};
 
 /// What the leader remembers of one budget.
 #[derive(Debug, Default)]
@@ -14,8 +14,6 @@ pub struct Memory {
     pub held: Option<DbConnectionBudget>,
     /// When its status was last written.
     pub written: Option<Timestamp>,
-    /// Grants in flight of a budget that was deleted, for the one that may be made under the same name.
-    pub orphans: Vec<GrantInFlight>,
     /// What was said about each waiting pod, by uid.
     pub told: HashMap<String, &'static str>,
     /// The eviction that was refused last: by what, and until when none is tried.
@@ -44,11 +42,9 @@ impl Memory {
         self.held.as_ref().is_some_and(|held| held.metadata.uid == budget.metadata.uid)
     }
 
-    /// Gives up what is known of the budget, but not the grants that may still arrive.
+    /// Gives up what is known of the budget.
     pub fn let_go(&mut self) {
-        if let Some(held) = self.held.take() {
-            self.orphans = held.status.unwrap_or_default().grants;
-        }
+        self.held = None;
         self.written = None;
         self.refused = None;
     }

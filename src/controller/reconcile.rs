@@ -211,9 +211,7 @@ impl<G: Gateway> Leader<G> {
         if notice::tell_stranded(self, key, memory).await > 0 {
             return Next::OnRequest;
         }
-        if memory.orphans.is_empty() {
-            self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-        }
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         Next::OnRequest
     }
 

@@ -10,7 +10,7 @@ use kube::runtime::events::Event;
 use poolbudget::api::DbConnectionBudget;
 use poolbudget::cluster::pod::{PodRecord, PodView};
 use poolbudget::cluster::world::BudgetKey;
-use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, grant_patch};
+use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
 
 use super::server::{Answer, Request, Said, Server, refusal};
 
@@ -47,6 +47,7 @@ struct State {
     reads: usize,
     writes: usize,
     waiting: Vec<Waker>,
+    dead: bool,
     pods: Option<Vec<PodView>>,
     forgets_grants: bool,
 }
@@ -65,6 +66,7 @@ impl Door {
             reads: 0,
             writes: 0,
             waiting: Vec::new(),
+            dead: false,
             pods: None,
             forgets_grants: false,
         };
@@ -108,9 +110,13 @@ impl Door {
     async fn fate(&self, write: Option<&Request>) -> Fate {
         let fate = poll_fn(|context| {
             let mut state = self.state();
+            if state.dead {
+                return Poll::Pending;
+            }
             let number = if write.is_some() { state.writes } else { state.reads };
             match (state.script)(&mut self.server(), &Call { number, write }) {
                 Some(fate) => {
+                    state.dead = matches!(fate, Fate::DiesBefore | Fate::DiesAfter);
                     *(if write.is_some() { &mut state.writes } else { &mut state.reads }) += 1;
                     Poll::Ready(fate)
                 }
@@ -193,6 +199,11 @@ impl Gateway for Door {
 
     async fn pod(&self, _: &str, name: &str) -> Result<Option<PodView>, GatewayError> {
         self.read("read pod", |server| server.pods.get(name).map(view)).await
+    }
+
+    async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {
+        let request = Request::Fence { pod: pod.name.clone(), patch: fence_patch(pod, budget_uid) };
+        self.write("fence", request).await.map(pod_of)
     }
 
     async fn grant(&self, pod: &PodRecord, sizes: Sizes) -> Result<PodView, GatewayError> {

@@ -19,6 +19,7 @@ pub(crate) const BUDGET: &str = "main";
 pub(crate) enum Request {
     Status(Box<DbConnectionBudget>),
     Grant { pod: String, patch: Value },
+    Fence { pod: String, patch: Value },
     Evict { pod: String, uid: String },
     Delete { pod: String, uid: String },
 }
@@ -147,7 +148,9 @@ impl Server {
     pub(crate) fn apply(&mut self, request: &Request) -> Result<Answer> {
         match request {
             Request::Status(budget) => self.replace_status(budget).map(|new| Answer::Budget(Box::new(new))),
-            Request::Grant { pod, patch } => self.patch_pod(pod, patch).map(Answer::Pod),
+            Request::Grant { pod, patch } | Request::Fence { pod, patch } => {
+                self.patch_pod(pod, patch).map(Answer::Pod)
+            }
             Request::Evict { pod, uid } => self.evict(pod, uid).map(|()| Answer::Done),
             Request::Delete { pod, uid } => {
                 self.check_uid(pod, uid)?;

@@ -160,9 +160,10 @@ impl Cluster {
     /// Whether every Deployment has the ready pods that it wants, and nothing is on its way.
     pub(crate) fn at_rest(&self) -> bool {
         let server = self.server();
-        let status = server.budget.as_ref().and_then(|budget| budget.status.as_ref());
-        let recorded = status.is_some_and(|status| status.grants.is_empty() && status.waiting == 0);
-        recorded
+        let status = server.status();
+        status.epoch > 0
+            && status.grants.is_empty()
+            && status.waiting == 0
             && server.deployments.iter().all(|(name, deployment)| {
                 let pods = server.pods_of(name);
                 deployment["spec"]["replicas"] == json!(pods.len()) && pods.iter().all(ready)
@@ -191,6 +192,13 @@ impl Cluster {
         term.look().expect("an end of the look")
     }
 
+    /// Looks `count` times.
+    pub(crate) fn turns(&mut self, term: &mut Term, count: usize) {
+        for _ in 0..count {
+            self.turn(term);
+        }
+    }
+
     pub(crate) fn describe(&self) -> String {
         let server = self.server();
         let pods: Vec<String> = server
@@ -200,7 +208,7 @@ impl Cluster {
                 format!("{name}: gated {} terminating {} holds {}", gated(pod), terminating(pod), bill(pod))
             })
             .collect();
-        format!("{pods:#?} {:#?}", server.budget.as_ref().and_then(|budget| budget.status.as_ref()))
+        format!("{pods:#?} {:#?}", server.status())
     }
 }
 

@@ -135,10 +135,10 @@ fn outlives_its_budget(k: usize, j: usize) -> Option<bool> {
         }
         Some(Fate::Done)
     });
-    (0..20).for_each(|_| drop(cluster.turn(&mut term)));
+    cluster.turns(&mut term, 20);
     let arrived = cluster.server().late.is_empty();
     arrive(&mut cluster.server());
-    (0..20).for_each(|_| drop(cluster.turn(&mut term)));
+    cluster.turns(&mut term, 20);
     cluster.server().acquit();
     Some(arrived)
 }

@@ -20,3 +20,5 @@ mod answers;
 mod crashes;
 #[cfg(test)]
 mod delays;
+#[cfg(test)]
+mod room;

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::Status;
-use poolbudget::api::{DbConnectionBudget, DbConnectionBudgetSpec};
+use poolbudget::api::{DbConnectionBudget, DbConnectionBudgetSpec, DbConnectionBudgetStatus};
 use serde_json::{Value, json};
 
 /// The one namespace.
@@ -143,6 +144,23 @@ impl Server {
             self.stamp(&mut pod);
             self.log.push(Change::PodGone(pod));
         }
+    }
+
+    /// Force-deleted, or on a lost node: the object is gone, its processes are not.
+    pub(crate) fn vanish(&mut self, name: &str) -> u64 {
+        let bill = self.pods.get(name).map_or(0, bill);
+        self.ghosts += bill;
+        self.remove_pod(name);
+        bill
+    }
+
+    pub(crate) fn status(&self) -> DbConnectionBudgetStatus {
+        self.budget.as_ref().and_then(|budget| budget.status.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn condition(&self, kind: &str) -> Condition {
+        let found = self.status().conditions.into_iter().find(|condition| condition.type_ == kind);
+        found.expect("every condition is always there")
     }
 
     pub(crate) fn apply(&mut self, request: &Request) -> Result<Answer> {

@@ -131,7 +131,9 @@ impl<G: Gateway> Leader<G> {
         let fresh = grant::batch(&view, held.spec.sizing.overflow_ratio);
         grants.extend(fresh.iter().cloned());
         let new = report::status(&view, &held, &status, grants.clone(), memory.refused.as_ref(), now);
+        let numbers = report::numbers(&new);
         let wait = self.write(&mut memory, new, fresh.is_empty(), now).await?;
+        self.metrics.budget(key, numbers);
         grant::send(self, key, &view, &grants).await?;
 
         let ended = evict::make_room(self, key, &view, &mut memory, now).await?;

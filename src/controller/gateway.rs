@@ -35,6 +35,14 @@ pub enum GatewayError {
         /// The server's answer.
         why: String,
     },
+    /// Refused although the object is as it was seen.
+    #[error("{what}: refused: {why}")]
+    Refused {
+        /// What was attempted, on which object.
+        what: String,
+        /// The server's answer.
+        why: String,
+    },
     /// A PodDisruptionBudget refuses an eviction.
     #[error("{what}: refused by {budget}")]
     Disruption {
@@ -183,7 +191,7 @@ impl GatewayError {
             kube::Error::Api(status) if matches!(status.code, 404 | 409 | 410 | 422) => {
                 Self::Outdated { what, why: status.message }
             }
-            kube::Error::Api(status) if status.code == 429 && is_disruption(&status) => {
+            kube::Error::Api(status) if is_disruption(&status) => {
                 Self::Disruption { what, budget: disruption_budget(&status) }
             }
             source => Self::Api { what, source: Box::new(source) },
@@ -195,6 +203,7 @@ impl GatewayError {
     pub const fn class(&self) -> &'static str {
         match self {
             Self::Outdated { .. } => "outdated",
+            Self::Refused { .. } => "refused",
             Self::Disruption { .. } => "disruption",
             Self::NotLeader { .. } => "not_leader",
             Self::Timeout { .. } => "timeout",
@@ -203,12 +212,23 @@ impl GatewayError {
     }
 }
 
+/// What the server says of a pod that several PodDisruptionBudgets select: it evicts none such, whatever they allow.
+const SEVERAL: &str = "more than one PodDisruptionBudget";
+
 fn is_disruption(status: &Status) -> bool {
-    status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "DisruptionBudget")
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    match status.code {
+        429 => causes.any(|cause| cause.reason == "DisruptionBudget"),
+        500 => status.message.contains(SEVERAL),
+        _ => false,
+    }
 }
 
 /// The server says it in a sentence: "The disruption budget NAME needs 2 healthy pods and has 1 currently".
 fn disruption_budget(status: &Status) -> String {
+    if status.message.contains(SEVERAL) {
+        return SEVERAL.to_owned();
+    }
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let named = causes.filter_map(|cause| cause.message.strip_prefix("The disruption budget "));
     named
@@ -320,8 +340,12 @@ impl Gateway for KubeGateway {
             "deleteOptions": {"preconditions": {"uid": pod.uid}},
         });
         let params = PostParams::default();
-        let call = api.create_subresource::<_, serde_json::Value>("eviction", &pod.name, &params, &body);
-        self.bounded(what, call).await.map(|_| ())
+        let call = async {
+            let answer: Status = api.create_subresource("eviction", &pod.name, &params, &body).await?;
+            // The server answers 201 with a failure inside when more than one PodDisruptionBudget selects the pod.
+            if answer.is_failure() { Err(kube::Error::Api(answer.boxed())) } else { Ok(()) }
+        };
+        self.bounded(what, call).await
     }
 
     async fn delete(&self, pod: &PodRecord) -> Result<(), GatewayError> {

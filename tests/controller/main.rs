@@ -22,3 +22,5 @@ mod crashes;
 mod delays;
 #[cfg(test)]
 mod room;
+#[cfg(test)]
+mod status;

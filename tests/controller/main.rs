@@ -21,6 +21,8 @@ mod crashes;
 #[cfg(test)]
 mod delays;
 #[cfg(test)]
+mod rivals;
+#[cfg(test)]
 mod room;
 #[cfg(test)]
 mod status;

@@ -76,6 +76,18 @@ impl Term {
         self.watch(usize::MAX);
     }
 
+    /// The watch catches up, but brings nothing of pods whose name begins with `prefix`.
+    pub(crate) fn catch_up_but(&mut self, prefix: &str) {
+        let server = self.door.server();
+        let mut world = self.leader.observed.world();
+        for change in server.log.iter().skip(self.seen) {
+            if !matches!(change, Change::Pod(pod) if record(pod).name.starts_with(prefix)) {
+                see(&mut world, change);
+            }
+        }
+        self.seen = server.log.len();
+    }
+
     /// Goes on with the look that runs, or begins one. None while a request waits for its fate.
     pub(crate) fn look(&mut self) -> Option<Next> {
         let leader = Arc::clone(&self.leader);

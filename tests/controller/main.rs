@@ -25,4 +25,6 @@ mod rivals;
 #[cfg(test)]
 mod room;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod status;

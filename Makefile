@@ -65,7 +65,7 @@ image: release ## Check that the program can stand alone in an image, and build 
 
 .PHONY: test
 test: cluster-tools release ## Run all tests, those on a real control plane included
-	$(CARGO) test --lib --bins --example demo --test properties --test chart
+	$(CARGO) test --lib --bins --example demo --test properties --test controller --test chart
 	tests/image/check $(TARGET_DIR)/release/poolbudget
 	$(MAKE) e2e
 

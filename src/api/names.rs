@@ -36,6 +36,10 @@ pub const CONNECTIONS: &str = "poolbudget.dev/connections";
 /// All grant annotations.
 pub const GRANT_ANNOTATIONS: [&str; 3] = [POOL_SIZE, MAX_OVERFLOW, CONNECTIONS];
 
+/// Annotation on a pod that waited before its budget was made: the uid of the budget that took it over. It says
+/// nothing; being written, it makes every grant fail that an earlier budget of the same name may still have on its way.
+pub const TAKEN_OVER_BY: &str = "poolbudget.dev/taken-over-by";
+
 /// Annotation on a pod: the literal values that admission replaced, as JSON.
 pub const REPLACED_ENV: &str = "poolbudget.dev/replaced-env";
 

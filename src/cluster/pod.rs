@@ -155,6 +155,8 @@ pub struct PodRecord {
     pub ready: bool,
     /// When it was bound to a node, seconds.
     pub scheduled: Option<i64>,
+    /// The budget that fenced it, by uid.
+    pub taken_over_by: Option<String>,
     /// The grant that it bears.
     pub grant: Option<GrantNote>,
     /// What its app says.
@@ -190,6 +192,11 @@ impl PodRecord {
             grace: pod.spec.termination_grace_period_seconds.unwrap_or(30).max(0),
             ready: pod.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
             scheduled: scheduled(&pod.status.conditions),
+            taken_over_by: meta
+                .annotations
+                .as_ref()
+                .and_then(|notes| notes.get(names::TAKEN_OVER_BY))
+                .cloned(),
             grant: grant_note(meta),
             app,
         })

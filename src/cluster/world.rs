@@ -285,6 +285,14 @@ impl World {
         }
     }
 
+    /// Takes the budgets of a namespace out of those for which an eviction was refused.
+    pub fn unblock(&mut self, namespace: &str) -> BTreeSet<BudgetKey> {
+        let (here, elsewhere) =
+            std::mem::take(&mut self.blocked).into_iter().partition(|key| key.namespace == namespace);
+        self.blocked = elsewhere;
+        here
+    }
+
     /// Takes over the pods noted for a budget.
     pub fn take_vanished(&mut self, key: &BudgetKey) -> Vec<Arc<PodRecord>> {
         self.vanished.remove(key).unwrap_or_default()

@@ -18,7 +18,7 @@ const TRIES: usize = 4;
 /// After a refusal no eviction is tried for so long, unless a PodDisruptionBudget changes.
 const PAUSE: SignedDuration = SignedDuration::from_secs(5);
 
-/// Ends the first candidate that the cluster lets go. True when one was ended.
+/// Ends the first candidate that the cluster lets go. True when something came of it that is worth another look soon.
 ///
 /// # Errors
 /// When the API server does not answer.
@@ -35,28 +35,38 @@ pub async fn make_room<G: Gateway>(
         memory.refused = None;
         return Ok(false);
     }
-    if memory.refused.as_ref().is_some_and(|refused| now < refused.until) {
+    if is_paused(leader, key, memory, now) {
         return Ok(false);
     }
+    let mut refused = None;
     for candidate in candidates.iter().take(TRIES) {
         let Some(pod) = view.scene.pods.get(candidate.pod) else { continue };
         match end(leader, pod, candidate.cause).await {
             Ok(()) => {
                 memory.refused = None;
-                leader.refresh_pod(pod).await?;
                 tell(leader, key, pod, candidate.cause).await;
+                leader.refresh_pod(pod).await?;
                 return Ok(true);
             }
-            Err(GatewayError::Disruption { budget, .. }) => {
-                leader.observed.world().blocked.insert(key.clone());
-                memory.refused =
-                    Some(Refused { by: budget, until: now.saturating_add(PAUSE).unwrap_or(now) });
+            Err(GatewayError::Disruption { budget, .. }) => refused = refused.or(Some(budget)),
+            // Gone already, or changed: what that frees is to be seen before another one goes.
+            Err(GatewayError::Outdated { .. }) => {
+                leader.refresh_pod(pod).await?;
+                return Ok(true);
             }
-            Err(GatewayError::Outdated { .. }) => leader.refresh_pod(pod).await?,
             Err(error) => return Err(error),
         }
     }
-    Ok(false)
+    let Some(by) = refused else { return Ok(false) };
+    leader.observed.world().blocked.insert(key.clone());
+    let until = now.saturating_add(PAUSE).unwrap_or(now);
+    Ok(memory.refused.replace(Refused { by, until }).is_none())
+}
+
+/// Whether a refusal is so fresh that asking again is no use. A PodDisruptionBudget that changes unblocks the key.
+fn is_paused<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, memory: &Memory, now: Timestamp) -> bool {
+    let fresh = memory.refused.as_ref().is_some_and(|refused| now < refused.until);
+    fresh && leader.observed.world().blocked.contains(key)
 }
 
 async fn end<G: Gateway>(leader: &Leader<G>, pod: &PodRecord, cause: Cause) -> Result<(), GatewayError> {

@@ -35,6 +35,14 @@ pub enum GatewayError {
         /// The server's answer.
         why: String,
     },
+    /// Refused although the object is as it was seen.
+    #[error("{what}: refused: {why}")]
+    Refused {
+        /// What was attempted, on which object.
+        what: String,
+        /// The server's answer.
+        why: String,
+    },
     /// A PodDisruptionBudget refuses an eviction.
     #[error("{what}: refused by {budget}")]
     Disruption {
@@ -96,7 +104,13 @@ pub trait Gateway: Send + Sync + 'static {
         namespace: &str,
         name: &str,
     ) -> impl Future<Output = Result<Option<PodView>, GatewayError>> + Send;
-    /// Writes the sizes and takes the gate away, in one write, provided that the pod still bears it.
+    /// Marks a pod as taken over by the budget of this uid. Every grant that was sent before fails from then on.
+    fn fence(
+        &self,
+        pod: &PodRecord,
+        budget_uid: &str,
+    ) -> impl Future<Output = Result<PodView, GatewayError>> + Send;
+    /// Writes the sizes and takes the gate away, in one write, provided that the pod is as it was seen.
     fn grant(
         &self,
         pod: &PodRecord,
@@ -139,6 +153,21 @@ impl KubeGateway {
         if self.leadership.holds() { Ok(()) } else { Err(GatewayError::NotLeader { what: what.into() }) }
     }
 
+    async fn patch_pod(
+        &self,
+        what: String,
+        pod: &PodRecord,
+        patch: serde_json::Value,
+    ) -> Result<PodView, GatewayError> {
+        self.lead(&what)?;
+        let api = self.pods_of(&pod.namespace);
+        let patch = serde_json::from_value(patch).map_err(|source| GatewayError::Api {
+            what: what.clone(),
+            source: Box::new(kube::Error::SerdeError(source)),
+        })?;
+        self.bounded(what, api.patch(&pod.name, &PatchParams::default(), &Patch::<()>::Json(patch))).await
+    }
+
     async fn bounded<T>(
         &self,
         what: String,
@@ -146,7 +175,7 @@ impl KubeGateway {
     ) -> Result<T, GatewayError> {
         let error = match tokio::time::timeout(TIMEOUT, call).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => classify(what, error),
+            Ok(Err(error)) => GatewayError::of(what, error),
             Err(_) => GatewayError::Timeout { what },
         };
         self.metrics.api_error(error.class());
@@ -155,11 +184,26 @@ impl KubeGateway {
 }
 
 impl GatewayError {
+    /// What an error of the client means for the controller.
+    #[must_use]
+    pub fn of(what: String, error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if matches!(status.code, 404 | 409 | 410 | 422) => {
+                Self::Outdated { what, why: status.message }
+            }
+            kube::Error::Api(status) if is_disruption(&status) => {
+                Self::Disruption { what, budget: disruption_budget(&status) }
+            }
+            source => Self::Api { what, source: Box::new(source) },
+        }
+    }
+
     /// A closed set of words for the metrics.
     #[must_use]
     pub const fn class(&self) -> &'static str {
         match self {
             Self::Outdated { .. } => "outdated",
+            Self::Refused { .. } => "refused",
             Self::Disruption { .. } => "disruption",
             Self::NotLeader { .. } => "not_leader",
             Self::Timeout { .. } => "timeout",
@@ -168,24 +212,23 @@ impl GatewayError {
     }
 }
 
-fn classify(what: String, error: kube::Error) -> GatewayError {
-    match error {
-        kube::Error::Api(status) if matches!(status.code, 404 | 409 | 410 | 422) => {
-            GatewayError::Outdated { what, why: status.message }
-        }
-        kube::Error::Api(status) if status.code == 429 && is_disruption(&status) => {
-            GatewayError::Disruption { what, budget: disruption_budget(&status) }
-        }
-        source => GatewayError::Api { what, source: Box::new(source) },
-    }
-}
+/// What the server says of a pod that several PodDisruptionBudgets select: it evicts none such, whatever they allow.
+const SEVERAL: &str = "more than one PodDisruptionBudget";
 
 fn is_disruption(status: &Status) -> bool {
-    status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "DisruptionBudget")
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    match status.code {
+        429 => causes.any(|cause| cause.reason == "DisruptionBudget"),
+        500 => status.message.contains(SEVERAL),
+        _ => false,
+    }
 }
 
 /// The server says it in a sentence: "The disruption budget NAME needs 2 healthy pods and has 1 currently".
 fn disruption_budget(status: &Status) -> String {
+    if status.message.contains(SEVERAL) {
+        return SEVERAL.to_owned();
+    }
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let named = causes.filter_map(|cause| cause.message.strip_prefix("The disruption budget "));
     named
@@ -198,22 +241,14 @@ fn preconditions(pod: &PodRecord) -> Preconditions {
     Preconditions { uid: Some(pod.uid.clone()), resource_version: None }
 }
 
-/// The JSON patch of a grant. The tests make it fail on any pod that is not this one, still gated.
-fn grant_patch(pod: &PodRecord, sizes: Sizes) -> serde_json::Value {
+/// The JSON patch of a grant. It fails on any pod that is not the one that was seen, still gated, and not
+/// [fenced](Gateway::fence) since.
+#[must_use]
+pub fn grant_patch(pod: &PodRecord, sizes: Sizes) -> serde_json::Value {
     let gate = format!("/spec/schedulingGates/{}", pod.gate_index);
-    let annotation = |name: &str| format!("/metadata/annotations/{}", name.replace('/', "~1"));
-    let mut patch = vec![
-        json!({"op": "test", "path": "/metadata/uid", "value": pod.uid}),
-        json!({"op": "test", "path": format!("{gate}/name"), "value": names::GATE}),
-        json!({"op": "remove", "path": gate}),
-    ];
-    if !pod.annotated {
-        // An empty map may only be put where none is: pin the version that was seen without one.
-        patch.push(
-            json!({"op": "test", "path": "/metadata/resourceVersion", "value": pod.version.to_string()}),
-        );
-        patch.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
-    }
+    let mut patch = as_seen(pod);
+    patch.push(json!({"op": "test", "path": format!("{gate}/name"), "value": names::GATE}));
+    patch.push(json!({"op": "remove", "path": gate}));
     for (name, value) in [
         (names::POOL_SIZE, i64::from(sizes.pool_size)),
         (names::MAX_OVERFLOW, i64::from(sizes.max_overflow)),
@@ -222,6 +257,37 @@ fn grant_patch(pod: &PodRecord, sizes: Sizes) -> serde_json::Value {
         patch.push(json!({"op": "add", "path": annotation(name), "value": value.to_string()}));
     }
     serde_json::Value::Array(patch)
+}
+
+/// The JSON patch of a fence.
+#[must_use]
+pub fn fence_patch(pod: &PodRecord, budget_uid: &str) -> serde_json::Value {
+    let mut patch = as_seen(pod);
+    patch.push(json!({"op": "add", "path": annotation(names::TAKEN_OVER_BY), "value": budget_uid}));
+    serde_json::Value::Array(patch)
+}
+
+/// The beginning of a patch that is meant for this pod alone, with the fence that was seen on it. The version is not
+/// pinned: the scheduler notes on each new pod that it is gated, and most grants would have to be sent twice.
+fn as_seen(pod: &PodRecord) -> Vec<serde_json::Value> {
+    let uid = json!({"op": "test", "path": "/metadata/uid", "value": pod.uid});
+    if pod.annotated {
+        // The API server takes null for "is not there".
+        return vec![
+            uid,
+            json!({"op": "test", "path": annotation(names::TAKEN_OVER_BY), "value": pod.taken_over_by}),
+        ];
+    }
+    // An empty map may only be put where none is, so here the version has to be the one that was seen.
+    vec![
+        uid,
+        json!({"op": "test", "path": "/metadata/resourceVersion", "value": pod.version.to_string()}),
+        json!({"op": "add", "path": "/metadata/annotations", "value": {}}),
+    ]
+}
+
+fn annotation(name: &str) -> String {
+    format!("/metadata/annotations/{}", name.replace('/', "~1"))
 }
 
 impl Gateway for KubeGateway {
@@ -257,16 +323,14 @@ impl Gateway for KubeGateway {
         self.bounded(format!("read pod {namespace}/{name}"), api.get_opt(name)).await
     }
 
+    async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {
+        let what = format!("take over waiting pod {}/{}", pod.namespace, pod.name);
+        self.patch_pod(what, pod, fence_patch(pod, budget_uid)).await
+    }
+
     async fn grant(&self, pod: &PodRecord, sizes: Sizes) -> Result<PodView, GatewayError> {
         let what = format!("grant {} connections to pod {}/{}", sizes.connections, pod.namespace, pod.name);
-        self.lead(&what)?;
-        let api = self.pods_of(&pod.namespace);
-        let patch = serde_json::from_value(grant_patch(pod, sizes)).map_err(|source| GatewayError::Api {
-            what: what.clone(),
-            source: Box::new(kube::Error::SerdeError(source)),
-        })?;
-        let params = PatchParams::default();
-        self.bounded(what, api.patch(&pod.name, &params, &Patch::<()>::Json(patch))).await
+        self.patch_pod(what, pod, grant_patch(pod, sizes)).await
     }
 
     async fn evict(&self, pod: &PodRecord) -> Result<(), GatewayError> {
@@ -280,8 +344,12 @@ impl Gateway for KubeGateway {
             "deleteOptions": {"preconditions": {"uid": pod.uid}},
         });
         let params = PostParams::default();
-        let call = api.create_subresource::<_, serde_json::Value>("eviction", &pod.name, &params, &body);
-        self.bounded(what, call).await.map(|_| ())
+        let call = async {
+            let answer: Status = api.create_subresource("eviction", &pod.name, &params, &body).await?;
+            // The server answers 201 with a failure inside when more than one PodDisruptionBudget selects the pod.
+            if answer.is_failure() { Err(kube::Error::Api(answer.boxed())) } else { Ok(()) }
+        };
+        self.bounded(what, call).await
     }
 
     async fn delete(&self, pod: &PodRecord) -> Result<(), GatewayError> {
@@ -334,6 +402,6 @@ mod tests {
         let patch = grant_patch(&pod(false), sizes);
         let paths: Vec<_> =
             patch.as_array().expect("ops").iter().map(|op| op["path"].as_str().expect("path")).collect();
-        assert_eq!(paths[3..5], ["/metadata/resourceVersion", "/metadata/annotations"]);
+        assert_eq!(paths[1..3], ["/metadata/resourceVersion", "/metadata/annotations"]);
     }
 }

@@ -16,7 +16,7 @@ use crate::cluster::pod::PodRecord;
 use crate::cluster::world::BudgetKey;
 
 /// Patches sent at the same time for one budget.
-const PARALLEL: usize = 16;
+pub const PARALLEL: usize = 16;
 
 /// The grants of a decision, as they are recorded.
 #[must_use]
@@ -94,8 +94,12 @@ async fn send_one<G: Gateway>(
             );
             Ok(())
         }
-        // The pod is not what it was: granted before, gone, or changed. Look at it.
-        Err(GatewayError::Outdated { .. }) => leader.refresh_pod(pod).await,
+        // The pod is not what it was: granted before, gone, or changed. Look at it. If it is what it was, then the
+        // write itself is refused, by an admission policy of the cluster say, and somebody should know.
+        Err(GatewayError::Outdated { what, why }) => match leader.refresh_pod(pod).await? {
+            Some(fresh) if fresh.version == pod.version => Err(GatewayError::Refused { what, why }),
+            _ => Ok(()),
+        },
         Err(error) => Err(error),
     }
 }

@@ -2,10 +2,17 @@
 //! process is in the status.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, GrantInFlight};
+use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined};
+use crate::cluster::pod::PodRecord;
+
+/// How long a pod counts that vanished while containers of it were last seen running, on top of the time that its
+/// kubelet gives them to end.
+const QUARANTINE_MARGIN: i64 = 10;
 
 /// What the leader remembers of one budget.
 #[derive(Debug, Default)]
@@ -14,8 +21,9 @@ pub struct Memory {
     pub held: Option<DbConnectionBudget>,
     /// When its status was last written.
     pub written: Option<Timestamp>,
-    /// Grants in flight of a budget that was deleted, for the one that may be made under the same name.
-    pub orphans: Vec<GrantInFlight>,
+    /// Pods that vanished while they ran and still count. Kept here as well as in the status, because a status that
+    /// names them may fail to be written, and because a budget that is made anew starts without a status.
+    pub quarantine: Vec<Quarantined>,
     /// What was said about each waiting pod, by uid.
     pub told: HashMap<String, &'static str>,
     /// The eviction that was refused last: by what, and until when none is tried.
@@ -44,12 +52,47 @@ impl Memory {
         self.held.as_ref().is_some_and(|held| held.metadata.uid == budget.metadata.uid)
     }
 
-    /// Gives up what is known of the budget, but not the grants that may still arrive.
-    pub fn let_go(&mut self) {
-        if let Some(held) = self.held.take() {
-            self.orphans = held.status.unwrap_or_default().grants;
+    /// Puts pods that vanished while they ran into quarantine, together with those that the status names, and drops
+    /// those whose time is over.
+    pub fn keep(&mut self, vanished: &[Arc<PodRecord>], now: Timestamp) {
+        for entry in self.status().quarantine {
+            self.count(entry);
         }
+        for pod in vanished {
+            if self.count(quarantined(pod, now)) {
+                tracing::warn!(
+                    pod = pod.name,
+                    namespace = pod.namespace,
+                    "pod vanished while it ran; it still counts"
+                );
+            }
+        }
+        self.quarantine.retain(|entry| entry.until.0 > now);
+    }
+
+    /// True when the entry is new.
+    fn count(&mut self, entry: Quarantined) -> bool {
+        let new = self.quarantine.iter().all(|known| known.uid != entry.uid);
+        if new {
+            self.quarantine.push(entry);
+        }
+        new
+    }
+
+    /// Gives up what is known of the budget.
+    pub fn let_go(&mut self) {
+        self.held = None;
         self.written = None;
         self.refused = None;
+    }
+}
+
+fn quarantined(pod: &PodRecord, now: Timestamp) -> Quarantined {
+    let time = SignedDuration::from_secs(pod.grace.saturating_add(QUARANTINE_MARGIN));
+    Quarantined {
+        uid: pod.uid.clone(),
+        pod: pod.name.clone(),
+        connections: i64::try_from(pod.hold().bill().get()).unwrap_or(i64::MAX),
+        until: Time(now.saturating_add(time).unwrap_or(now)),
     }
 }

@@ -113,6 +113,7 @@ pub async fn tell_pods<G: Gateway>(leader: &Leader<G>, view: &View, memory: &mut
 pub async fn tell_stranded<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, memory: &mut Memory) -> usize {
     let pods = leader.observed.world().pods.group(&key.namespace, &key.name);
     let waiting: Vec<_> = pods.iter().filter(|pod| pod.gated && !pod.terminating).collect();
+    memory.told.retain(|uid, _| waiting.iter().any(|pod| &pod.uid == uid));
     for pod in &waiting {
         if memory.told.insert(pod.uid.clone(), "BudgetNotFound") == Some("BudgetNotFound") {
             continue;

@@ -244,10 +244,7 @@ impl Feed {
             match events.try_next().await {
                 Ok(Some(Event::Apply(changed) | Event::Delete(changed))) => {
                     let namespace = changed.namespace().unwrap_or_default();
-                    let world = self.observed.world();
-                    let keys: Vec<_> =
-                        world.blocked.iter().filter(|key| key.namespace == namespace).cloned().collect();
-                    drop(world);
+                    let keys = self.observed.world().unblock(&namespace);
                     keys.into_iter().for_each(|key| self.requests.request(key));
                 }
                 Ok(Some(_)) => {}

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -16,7 +15,7 @@ use super::gateway::{Gateway, GatewayError};
 use super::memory::Memory;
 use super::observe::Observed;
 use super::{evict, grant, notice, report, takeover};
-use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined};
+use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus};
 use crate::budget::amount::Connections;
 use crate::budget::decide::{Decision, decide};
 use crate::budget::limit::Limit;
@@ -33,9 +32,6 @@ const TICK: Duration = Duration::from_secs(5);
 const GATHER: SignedDuration = SignedDuration::from_millis(500);
 /// A look without any cause, against an event that never came.
 const PATROL: Duration = Duration::from_secs(300);
-/// How long a pod counts that vanished while containers of it were last seen running, on top of the time that its
-/// kubelet gives them to end.
-const QUARANTINE_MARGIN: i64 = 10;
 
 /// The leader's parts.
 pub struct Leader<G> {
@@ -131,12 +127,17 @@ impl<G: Gateway> Leader<G> {
         let fresh = grant::batch(&view, held.spec.sizing.overflow_ratio);
         grants.extend(fresh.iter().cloned());
         let new = report::status(&view, &held, &status, grants.clone(), memory.refused.as_ref(), now);
-        let wait = self.write(&mut memory, new, fresh.is_empty(), now).await?;
-        grant::send(self, key, &view, &grants).await?;
+        let may_wait = fresh.is_empty() && !quarantines_more(&held, &new);
+        let numbers = report::numbers(&new);
+        let wait = self.write(&mut memory, new, may_wait, now).await?;
+        self.metrics.budget(key, numbers);
+        let sent = grant::send(self, key, &view, &grants).await;
 
-        let ended = evict::make_room(self, key, &view, &mut memory, now).await?;
+        // A pod that cannot be patched keeps neither room nor words from the others.
+        let acted = evict::make_room(self, key, &view, &mut memory, now).await;
         notice::tell_pods(self, &view, &mut memory).await;
-        Ok(next_look(&view, wait, !grants.is_empty() || ended))
+        let acted = sent.and(acted)?;
+        Ok(next_look(&view, wait, !grants.is_empty() || acted))
     }
 
     /// The budget as it is now: the decision, and the status with what vanished and expired since.
@@ -148,11 +149,8 @@ impl<G: Gateway> Leader<G> {
         now: Timestamp,
     ) -> (View, DbConnectionBudgetStatus) {
         let mut world = self.observed.world();
-        let mut status = memory.status();
-        quarantine(&mut status.quarantine, &world.take_vanished(key), now);
-        if let Some(held) = &mut memory.held {
-            held.status = Some(status.clone());
-        }
+        memory.keep(&world.take_vanished(key), now);
+        let status = DbConnectionBudgetStatus { quarantine: memory.quarantine.clone(), ..memory.status() };
         let limit = spec::limit(&held.spec);
         let unsupported = spec::unsupported(&held.spec);
         let refusal = unsupported.mode.clone().or_else(|| limit.as_ref().err().map(ToString::to_string));
@@ -170,8 +168,8 @@ impl<G: Gateway> Leader<G> {
         (View { key: key.clone(), limit: limit.ok(), refusal, unsupported, scene, decision }, status)
     }
 
-    /// Writes the status when it changed. A status without fresh grants may wait, so that several changes make one
-    /// write; the time it should wait comes back.
+    /// Writes the status when it changed. One that records nothing for a successor may wait, so that several changes make
+    /// one write; the time it should wait comes back.
     async fn write(
         &self,
         memory: &mut Memory,
@@ -206,12 +204,18 @@ impl<G: Gateway> Leader<G> {
 
     /// What is to be said of a key without a budget.
     async fn absent(&self, key: &BudgetKey, memory: &mut Memory) -> Next {
+        let vanished = {
+            let mut world = self.observed.world();
+            world.blocked.remove(key);
+            world.take_vanished(key)
+        };
+        memory.keep(&vanished, (self.clock)());
         memory.let_go();
         self.metrics.forget(key);
         if notice::tell_stranded(self, key, memory).await > 0 {
             return Next::OnRequest;
         }
-        if memory.orphans.is_empty() {
+        if memory.quarantine.is_empty() {
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         }
         Next::OnRequest
@@ -229,19 +233,18 @@ impl<G: Gateway> Leader<G> {
         }
     }
 
-    /// Reads a pod again that was not as it had been seen.
+    /// Reads a pod again that was not as it had been seen. None when it is gone: it counts until the watch has told so,
+    /// because only its last state says whether its containers had ended.
     ///
     /// # Errors
     /// When the API server does not answer.
-    pub async fn refresh_pod(&self, pod: &PodRecord) -> Result<(), GatewayError> {
-        match self.gateway.pod(&pod.namespace, &pod.name).await? {
-            Some(fresh) if fresh.metadata.uid.as_ref() == Some(&pod.uid) => self.see_pod(&fresh),
-            _ => {
-                let seconds = u64::try_from((self.clock)().as_second()).unwrap_or(0);
-                self.observed.world().pods.delete(&pod.namespace, &pod.name, pod.version, seconds);
-            }
+    pub async fn refresh_pod(&self, pod: &PodRecord) -> Result<Option<PodRecord>, GatewayError> {
+        let fresh = self.gateway.pod(&pod.namespace, &pod.name).await?;
+        let fresh = fresh.as_ref().and_then(PodRecord::read).filter(|fresh| fresh.uid == pod.uid);
+        if let Some(fresh) = &fresh {
+            self.observed.world().pods.apply(fresh.clone());
         }
-        Ok(())
+        Ok(fresh)
     }
 
     /// Reads a budget again whose status could not be written.
@@ -264,25 +267,10 @@ impl<G: Gateway> Leader<G> {
     }
 }
 
-/// Adds what vanished, drops what is over.
-fn quarantine(entries: &mut Vec<Quarantined>, vanished: &[Arc<PodRecord>], now: Timestamp) {
-    entries.retain(|entry| entry.until.0 > now);
-    for pod in vanished {
-        if entries.iter().all(|entry| entry.uid != pod.uid) {
-            tracing::warn!(
-                pod = pod.name,
-                namespace = pod.namespace,
-                "pod vanished while it ran; its connections still count"
-            );
-            let kept = SignedDuration::from_secs(pod.grace.saturating_add(QUARANTINE_MARGIN));
-            entries.push(Quarantined {
-                uid: pod.uid.clone(),
-                pod: pod.name.clone(),
-                connections: i64::try_from(pod.hold().bill().get()).unwrap_or(i64::MAX),
-                until: Time(now.saturating_add(kept).unwrap_or(now)),
-            });
-        }
-    }
+/// Whether a status names pods in quarantine that the one before does not.
+fn quarantines_more(held: &DbConnectionBudget, new: &DbConnectionBudgetStatus) -> bool {
+    let old = held.status.as_ref().map_or(&[][..], |status| &status.quarantine);
+    new.quarantine.iter().any(|entry| !old.contains(entry))
 }
 
 fn next_look(view: &View, wait: Option<Duration>, acted: bool) -> Next {

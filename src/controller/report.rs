@@ -14,6 +14,7 @@ use crate::api::{
 };
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::split::Split;
+use crate::telemetry::metrics::BudgetNumbers;
 
 /// The status after this look, with `grants` in flight.
 #[must_use]
@@ -48,6 +49,17 @@ pub fn status(
             .into_iter()
             .map(|finding| finding.into_condition(&old.conditions, generation, &Time(now)))
             .collect(),
+    }
+}
+
+/// What the metrics say of a status.
+#[must_use]
+pub fn numbers(status: &DbConnectionBudgetStatus) -> BudgetNumbers {
+    BudgetNumbers {
+        limit: status.limit.as_ref().map_or(0, |limit| limit.connections),
+        usable: status.usable,
+        committed: status.committed,
+        waiting: i64::from(status.waiting),
     }
 }
 

@@ -2,12 +2,17 @@
 //! every write of an older leader fails → list the pods with a consistent read → the ledger is complete.
 //!
 //! In: a budget that this process has not held yet. Out: memory that holds it, a world that knows its pods. The
-//! patches in flight are sent again by the first grant step, as after any lost answer.
+//! patches in flight are sent again by the first grant step, as after any lost answer. A budget that was never taken over
+//! may have had a predecessor of the same name, whose record of grants in flight went with it: before its first epoch the
+//! pods that wait are fenced against those.
+
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::gateway::{Gateway, GatewayError};
+use super::grant::PARALLEL;
 use super::memory::Memory;
 use super::reconcile::Leader;
-use crate::api::{DbConnectionBudget, GrantInFlight};
+use crate::api::DbConnectionBudget;
 use crate::cluster::pod::{PodRecord, version};
 use crate::cluster::world::BudgetKey;
 
@@ -27,9 +32,12 @@ pub async fn take_over<G: Gateway>(
     }
     memory.let_go();
     let Some(mut budget) = leader.gateway.budget(key).await? else { return Ok(false) };
+    let uid = budget.metadata.uid.clone().unwrap_or_default();
     let status = budget.status.get_or_insert_default();
+    if status.epoch == 0 {
+        fence(leader, key, &uid).await?;
+    }
     status.epoch = status.epoch.saturating_add(1);
-    adopt_orphans(&mut status.grants, &memory.orphans);
     let epoch = status.epoch;
     let written = leader.gateway.replace_status(&budget).await?;
     let pods = leader.gateway.pods(key).await?;
@@ -40,17 +48,19 @@ pub async fn take_over<G: Gateway>(
     world.budgets.apply(written.clone());
     drop(world);
     memory.held = Some(written);
-    memory.orphans.clear();
     tracing::info!(budget = %key, epoch, "budget taken over");
     Ok(true)
 }
 
-fn adopt_orphans(grants: &mut Vec<GrantInFlight>, orphans: &[GrantInFlight]) {
-    for orphan in orphans {
-        if grants.iter().all(|grant| grant.uid != orphan.uid) {
-            grants.push(orphan.clone());
-        }
+/// Marks all pods that wait. The marks stay: a take-over that fails half-way goes on where it was.
+async fn fence<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, uid: &str) -> Result<(), GatewayError> {
+    let pods = leader.gateway.pods(key).await?;
+    let pods: Vec<PodRecord> = pods.iter().filter_map(PodRecord::read).collect();
+    let mut calls = Vec::new();
+    for pod in pods.iter().filter(|pod| pod.gated && pod.taken_over_by.as_deref() != Some(uid)) {
+        calls.push(leader.gateway.fence(pod, uid));
     }
+    stream::iter(calls).buffer_unordered(PARALLEL).map_ok(drop).try_collect().await
 }
 
 /// A newer version of a held budget: a user's edit, or a write of ours whose answer was lost. Another epoch in it means
@@ -71,7 +81,6 @@ async fn follow<G: Gateway>(
     }
     tracing::warn!(budget = %key, "another process wrote this budget; taking it over again");
     memory.let_go();
-    memory.orphans.clear();
     Err(GatewayError::Outdated { what: format!("hold budget {key}"), why: "its epoch is another's".into() })
         .inspect_err(|_: &GatewayError| leader.metrics.api_error("outdated"))
 }

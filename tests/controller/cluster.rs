@@ -1,0 +1,261 @@
+//! What goes on around a leader: Deployments and their controller, nodes, and the course of time.
+//!
+//! Each Deployment has one ReplicaSet. A step lets every controller and kubelet act once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use poolbudget::api::DbConnectionBudgetSpec;
+use poolbudget::controller::dispatch::Next;
+use serde_json::{Value, json};
+
+use super::server::{BUDGET, Change, NAMESPACE, Server, bill, gated, ready, terminating};
+use super::term::{Term, now, pass};
+
+/// Steps in which everything must come to rest.
+const PATIENCE: usize = 200;
+/// Steps that a pod takes to drain.
+const DRAIN: u32 = 3;
+
+/// A server and what goes on around it.
+pub(crate) struct Cluster {
+    pub(crate) server: Arc<Mutex<Server>>,
+    draining: BTreeMap<String, u32>,
+}
+
+/// A spec with `connections`, of which one is reserved.
+pub(crate) fn spec(connections: u32) -> DbConnectionBudgetSpec {
+    serde_json::from_value(json!({"limit": {"connections": connections}, "reserved": 1})).expect("a spec")
+}
+
+impl Cluster {
+    /// A cluster with a budget that makes sizes for the replicas of now, or for the ceiling when `basis` says so.
+    pub(crate) fn new(connections: u32, basis: &str) -> Self {
+        let mut spec = spec(connections);
+        spec.sizing = serde_json::from_value(json!({"basis": basis})).expect("a sizing");
+        let mut server = Server::new(u64::from(connections) - 1);
+        server.make_budget(spec);
+        Self { server: Arc::new(Mutex::new(server)), draining: BTreeMap::new() }
+    }
+
+    pub(crate) fn server(&self) -> MutexGuard<'_, Server> {
+        self.server.lock().expect("the server")
+    }
+
+    /// Makes a Deployment, or scales it. Its pods come with the next step.
+    pub(crate) fn scale(&mut self, name: &str, replicas: u32) {
+        let mut server = self.server();
+        let generation = server
+            .deployments
+            .get(name)
+            .map_or(0, |d| d["metadata"]["generation"].as_i64().expect("a generation"));
+        let metadata = |kind: &str| json!({"name": format!("{name}{kind}"), "namespace": NAMESPACE, "generation": generation + 1});
+        let template = json!({
+            "metadata": {"labels": {"poolbudget.dev/budget": BUDGET}},
+            "spec": {"containers": containers()},
+        });
+        let deployment = json!({
+            "metadata": metadata(""),
+            "spec": {
+                "replicas": replicas, "template": template,
+                // No surge: all that is usable is handed out.
+                "strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+            },
+            "status": {"observedGeneration": generation},
+        });
+        let set = server.sets.get(name).cloned().unwrap_or_else(|| {
+            let mut meta = metadata("-1");
+            meta["annotations"] = json!({"deployment.kubernetes.io/revision": "1"});
+            meta["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": name, "controller": true}]);
+            json!({"metadata": meta, "spec": {"replicas": 0, "template": template}, "status": {"replicas": 0, "readyReplicas": 0}})
+        });
+        server.store_deployment(name, deployment);
+        server.store_set(name, set);
+    }
+
+    /// Every controller and kubelet acts once, and a second passes.
+    pub(crate) fn step(&mut self) {
+        pass(1);
+        let names: Vec<String> = self.server().deployments.keys().cloned().collect();
+        for name in &names {
+            self.replicate(name);
+        }
+        let pods: Vec<Value> = self.server().pods.values().cloned().collect();
+        for pod in pods {
+            self.attend(pod);
+        }
+        for name in &names {
+            self.count(name);
+        }
+    }
+
+    /// The Deployment and ReplicaSet controllers: too few pods are made, of too many gated ones go first.
+    fn replicate(&self, name: &str) {
+        let mut server = self.server();
+        let wanted = server.deployments[name]["spec"]["replicas"].as_u64().expect("replicas");
+        let mut pods = server.pods_of(name);
+        pods.retain(|pod| !terminating(pod));
+        // Gated ones last, and of equals the newest.
+        pods.sort_by_key(|pod| (gated(pod), pod["metadata"]["uid"].as_str().map(ToOwned::to_owned)));
+        while pods.len() as u64 > wanted {
+            let pod = pods.pop().expect("a pod");
+            server.begin_deletion(pod["metadata"]["name"].as_str().expect("a name"));
+        }
+        for _ in pods.len() as u64..wanted {
+            let uid = server.uid();
+            // Some pods come without any annotation.
+            let annotated = uid.ends_with(['0', '2', '4', '6', '8']);
+            server.store_pod(pod(name, &uid, annotated));
+        }
+    }
+
+    /// The kubelet: what has no gate runs and is ready, what is being deleted drains and ends.
+    fn attend(&mut self, mut pod: Value) {
+        let name = pod["metadata"]["name"].as_str().expect("a name").to_owned();
+        if gated(&pod) {
+            return;
+        }
+        if terminating(&pod) {
+            let steps = self.draining.entry(name.clone()).or_insert(0);
+            *steps += 1;
+            match *steps {
+                steps if steps < DRAIN => return,
+                DRAIN => {
+                    pod["status"]["containerStatuses"] = json!([{"state": {"terminated": {"exitCode": 0}}}]);
+                }
+                _ => return self.server().remove_pod(&name),
+            }
+        } else if ready(&pod) {
+            return;
+        } else {
+            pod["status"] = json!({
+                "phase": "Running",
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "containerStatuses": [{"state": {"running": {}}}],
+            });
+        }
+        self.server().store_pod(pod);
+    }
+
+    /// The controllers' own reports.
+    fn count(&self, name: &str) {
+        let mut server = self.server();
+        let pods = server.pods_of(name);
+        let mut set = server.sets[name].clone();
+        set["spec"]["replicas"] = server.deployments[name]["spec"]["replicas"].clone();
+        set["status"] = json!({
+            "replicas": pods.iter().filter(|pod| !terminating(pod)).count(),
+            "readyReplicas": pods.iter().filter(|pod| !terminating(pod) && ready(pod)).count(),
+        });
+        if set != server.sets[name] {
+            server.store_set(name, set);
+        }
+        let mut deployment = server.deployments[name].clone();
+        deployment["status"]["observedGeneration"] = deployment["metadata"]["generation"].clone();
+        if deployment != server.deployments[name] {
+            server.store_deployment(name, deployment);
+        }
+    }
+
+    /// Whether every Deployment has the ready pods that it wants, and nothing is on its way.
+    pub(crate) fn at_rest(&self) -> bool {
+        let server = self.server();
+        let status = server.status();
+        status.epoch > 0
+            && status.grants.is_empty()
+            && status.waiting == 0
+            && server.deployments.iter().all(|(name, deployment)| {
+                let pods = server.pods_of(name);
+                deployment["spec"]["replicas"] == json!(pods.len()) && pods.iter().all(ready)
+            })
+    }
+
+    /// Lets `term` lead until everything is at rest. False when its leader dies before.
+    pub(crate) fn run(&mut self, term: &mut Term) -> bool {
+        for _ in 0..PATIENCE {
+            self.step();
+            term.catch_up();
+            if term.look().is_none() {
+                return false;
+            }
+            if self.at_rest() {
+                return true;
+            }
+        }
+        panic!("not at rest: {}", self.describe());
+    }
+
+    /// Looks once, with everything seen; the leader must not die.
+    pub(crate) fn turn(&mut self, term: &mut Term) -> Next {
+        self.step();
+        term.catch_up();
+        term.look().expect("an end of the look")
+    }
+
+    /// Looks `count` times.
+    pub(crate) fn turns(&mut self, term: &mut Term, count: usize) {
+        for _ in 0..count {
+            self.turn(term);
+        }
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        let server = self.server();
+        let pods: Vec<String> = server
+            .pods
+            .iter()
+            .map(|(name, pod)| {
+                format!("{name}: gated {} terminating {} holds {}", gated(pod), terminating(pod), bill(pod))
+            })
+            .collect();
+        format!("{pods:#?} {:#?}", server.status())
+    }
+}
+
+impl Server {
+    fn store_deployment(&mut self, name: &str, mut deployment: Value) {
+        self.stamp(&mut deployment);
+        self.deployments.insert(name.into(), deployment.clone());
+        self.log.push(Change::Deployment(deployment));
+    }
+
+    fn store_set(&mut self, name: &str, mut set: Value) {
+        self.stamp(&mut set);
+        self.sets.insert(name.into(), set.clone());
+        self.log.push(Change::ReplicaSet(set));
+    }
+
+    pub(crate) fn pods_of(&self, deployment: &str) -> Vec<Value> {
+        let prefix = format!("{deployment}-1-");
+        self.pods.iter().filter(|(name, _)| name.starts_with(&prefix)).map(|(_, pod)| pod.clone()).collect()
+    }
+}
+
+fn pod(deployment: &str, uid: &str, annotated: bool) -> Value {
+    let mut pod = json!({
+        "metadata": {
+            "name": format!("{deployment}-1-{uid}"), "namespace": NAMESPACE, "uid": uid,
+            "creationTimestamp": now().to_string(),
+            "labels": {"poolbudget.dev/budget": BUDGET},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": format!("{deployment}-1"), "uid": deployment, "controller": true}],
+        },
+        "spec": {
+            "containers": containers(),
+            "schedulingGates": [{"name": "poolbudget.dev/connections"}],
+            "terminationGracePeriodSeconds": 30,
+        },
+        "status": {"phase": "Pending"},
+    });
+    if annotated {
+        pod["metadata"]["annotations"] = json!({"team": "blue"});
+    }
+    pod
+}
+
+fn containers() -> Value {
+    let late = |key: &str| json!({"fieldRef": {"fieldPath": format!("metadata.annotations['poolbudget.dev/{key}']")}});
+    json!([{"name": "app", "env": [
+        {"name": "DB_POOL_SIZE", "valueFrom": late("pool-size")},
+        {"name": "DB_MAX_OVERFLOW", "valueFrom": late("max-overflow")},
+    ]}])
+}

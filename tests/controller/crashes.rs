@@ -1,0 +1,113 @@
+//! The leader dies between any two writes, and another one goes on.
+
+use super::cluster::Cluster;
+use super::door::{Call, Fate};
+use super::server::Server;
+use super::term::Term;
+
+/// Something that begins to move; the name says what.
+type Scenario = (&'static str, fn() -> Cluster);
+
+pub(crate) const SCENARIOS: [Scenario; 3] = [
+    ("pods of two workloads wait for their first grant", || {
+        let mut cluster = Cluster::new(14, "Ceiling");
+        cluster.scale("api", 3);
+        cluster.scale("web", 2);
+        cluster
+    }),
+    ("a scale-up that needs room held by larger pods", || {
+        let mut cluster = settled("Current", &[("api", 2)]);
+        cluster.scale("api", 6);
+        cluster
+    }),
+    ("one workload grows into what another one drains from", || {
+        let mut cluster = settled("Current", &[("api", 1), ("web", 3)]);
+        cluster.scale("web", 1);
+        cluster.scale("api", 5);
+        cluster
+    }),
+];
+
+/// A cluster of 13 usable connections at rest.
+pub(crate) fn settled(basis: &str, workloads: &[(&str, u32)]) -> Cluster {
+    let mut cluster = Cluster::new(14, basis);
+    workloads.iter().for_each(|(name, replicas)| cluster.scale(name, *replicas));
+    let mut term = Term::begin(&cluster);
+    assert!(cluster.run(&mut term));
+    cluster
+}
+
+#[test]
+fn without_faults_everything_is_granted_and_nothing_is_over() {
+    for (name, scenario) in SCENARIOS {
+        let mut cluster = scenario();
+        let mut term = Term::begin(&cluster);
+        assert!(cluster.run(&mut term), "{name}");
+        cluster.server().acquit();
+        assert!(cluster.server().peak >= 12, "{name}: the pods are given all or most of 13");
+    }
+}
+
+/// Runs a scenario whose leader meets `fate` at its `k`-th write; true when it came so far.
+fn dies_at(scenario: fn() -> Cluster, k: usize, fate: Fate) -> bool {
+    let mut cluster = scenario();
+    let mut first = Term::begin(&cluster);
+    // Its caches are of the time when it began to wait for the Lease.
+    let mut second = Term::begin(&cluster);
+    first.door.follow(move |_, call| {
+        Some(if call.write.is_some() && call.number == k { fate } else { Fate::Done })
+    });
+    if cluster.run(&mut first) {
+        return false;
+    }
+    drop(first);
+    assert!(second.look().is_some());
+    assert!(cluster.run(&mut second));
+    cluster.server().acquit();
+    true
+}
+
+#[test]
+fn a_leader_may_die_before_or_after_any_write() {
+    for (name, scenario) in SCENARIOS {
+        for fate in [Fate::DiesBefore, Fate::DiesAfter] {
+            let positions = (0..).take_while(|k| dies_at(scenario, *k, fate)).count();
+            assert!(positions >= 6, "{name}: only {positions} writes");
+        }
+    }
+}
+
+/// Death at a write: before and after each in turn.
+fn death(at: usize) -> impl FnMut(&mut Server, &Call<'_>) -> Option<Fate> + Send + 'static {
+    let fate = if at.is_multiple_of(2) { Fate::DiesBefore } else { Fate::DiesAfter };
+    move |_, call| Some(if call.write.is_some() && call.number == at / 2 { fate } else { Fate::Done })
+}
+
+#[test]
+fn the_successor_may_die_at_any_write_too() {
+    for (_, scenario) in SCENARIOS {
+        for first_death in 0.. {
+            let mut successors = 0;
+            for second_death in 0.. {
+                let mut cluster = scenario();
+                let mut first = Term::begin(&cluster);
+                first.door.follow(death(first_death));
+                if cluster.run(&mut first) {
+                    break;
+                }
+                let mut second = Term::begin(&cluster);
+                second.door.follow(death(second_death));
+                if cluster.run(&mut second) {
+                    break;
+                }
+                successors += 1;
+                let mut last = Term::begin(&cluster);
+                assert!(cluster.run(&mut last));
+                cluster.server().acquit();
+            }
+            if successors == 0 {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The controller's protocol on an API server in memory: take-over, grants, making room and reports, with faults
+//! injected at every request.
+//!
+//! [`server`] stores objects and judges after every write whether the pods hold more than the budget allows;
+//! [`cluster`] plays the controllers and kubelets around it; [`door`] is a leader's way to it, where answers get lost and
+//! requests arrive late; [`term`] is one leader with a watch that may lag behind.
+
+#[cfg(test)]
+mod cluster;
+#[cfg(test)]
+mod door;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod term;
+
+#[cfg(test)]
+mod answers;
+#[cfg(test)]
+mod crashes;
+#[cfg(test)]
+mod delays;
+#[cfg(test)]
+mod rivals;
+#[cfg(test)]
+mod room;
+#[cfg(test)]
+mod schedules;
+#[cfg(test)]
+mod status;

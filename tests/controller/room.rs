@@ -1,0 +1,124 @@
+//! Making room: whom the cluster refuses to let go, and what is said of it.
+
+use super::cluster::Cluster;
+use super::crashes::settled;
+use super::door::Fate;
+use super::server::{Request, gated, terminating};
+use super::term::{Term, pass};
+use poolbudget::api::EvictionPolicy;
+
+/// Two pods hold 6 each of 13, and four more want to come.
+fn crowded() -> (Cluster, Term) {
+    let mut cluster = settled("Current", &[("api", 2)]);
+    cluster.scale("api", 6);
+    let term = Term::begin(&cluster);
+    (cluster, term)
+}
+
+fn protect(cluster: &Cluster, prefix: &str) {
+    cluster.server().protected.push((prefix.into(), "calm".into()));
+}
+
+fn evicted(cluster: &Cluster) -> Vec<String> {
+    let server = cluster.server();
+    server.said.iter().filter(|said| said.reason == "MadeRoom").map(|said| said.about.clone()).collect()
+}
+
+#[test]
+fn a_refused_eviction_leads_to_the_next_candidate() {
+    let (mut cluster, mut term) = crowded();
+    let kept = cluster.server().pods.keys().next().expect("a pod").clone();
+    protect(&cluster, &kept);
+    cluster.turns(&mut term, 20);
+    assert_eq!(evicted(&cluster).len(), 1);
+    assert!(!terminating(&cluster.server().pods[&kept]));
+    cluster.server().acquit();
+}
+
+#[test]
+fn when_all_evictions_are_refused_the_budget_says_by_what() {
+    let (mut cluster, mut term) = crowded();
+    protect(&cluster, "api");
+    cluster.turn(&mut term);
+    cluster.turn(&mut term);
+    let blocked = cluster.server().condition("Blocked");
+    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "PodDisruptionBudget"));
+    assert_eq!(
+        blocked.message,
+        "PodDisruptionBudget calm refuses the eviction of a pod that holds more than its share"
+    );
+    cluster.server().protected.clear();
+    assert!(cluster.run(&mut term));
+    let blocked = cluster.server().condition("Blocked");
+    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("False", "NotBlocked"));
+    assert_eq!(evicted(&cluster).len(), 2);
+}
+
+/// The writes of one look.
+fn writes(term: &mut Term) -> usize {
+    let before = term.door.writes();
+    term.look();
+    term.door.writes() - before
+}
+
+#[test]
+fn after_a_refusal_no_eviction_is_tried_for_five_seconds() {
+    let (mut cluster, mut term) = crowded();
+    protect(&cluster, "api");
+    cluster.turns(&mut term, 2);
+    term.look();
+    let mut tries = Vec::new();
+    for _ in 0..10 {
+        pass(1);
+        tries.push(writes(&mut term));
+    }
+    // Both candidates are asked for, twice in ten seconds.
+    assert_eq!(tries.iter().filter(|tries| **tries > 0).count(), 2, "{tries:?}");
+    assert_eq!(tries.iter().sum::<usize>(), 4, "{tries:?}");
+}
+
+#[test]
+fn a_disruption_budget_that_changes_lifts_the_pause() {
+    let (mut cluster, mut term) = crowded();
+    protect(&cluster, "api");
+    cluster.turns(&mut term, 2);
+    cluster.server().protected.clear();
+    assert_eq!(writes(&mut term), 0);
+    let concerned = term.leader.observed.world().unblock("shop");
+    assert_eq!(concerned.len(), 1);
+    assert_eq!(writes(&mut term), 1);
+    assert_eq!(evicted(&cluster).len(), 1);
+}
+
+#[test]
+fn a_candidate_that_is_gone_already_counts_as_the_one_that_went() {
+    let (mut cluster, mut term) = crowded();
+    cluster.step();
+    term.catch_up();
+    // Whichever candidate is asked for first, it is gone.
+    let mut asked = false;
+    term.door.follow(move |server, call| {
+        if let Some(Request::Evict { pod, .. }) = call.write
+            && !asked
+        {
+            asked = true;
+            server.remove_pod(pod);
+        }
+        Some(Fate::Done)
+    });
+    term.look();
+    term.look();
+    let left = cluster.server().pods.values().filter(|pod| !gated(pod) && !terminating(pod)).count();
+    assert_eq!(left, 1, "one of two went, and no other before that is seen");
+}
+
+#[test]
+fn where_eviction_is_forbidden_nobody_is_evicted_and_the_budget_says_so() {
+    let (mut cluster, mut term) = crowded();
+    cluster.server().edit_budget(|spec| spec.eviction = EvictionPolicy::Forbidden);
+    cluster.turns(&mut term, 20);
+    assert!(evicted(&cluster).is_empty());
+    let blocked = cluster.server().condition("Blocked");
+    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "EvictionForbidden"));
+    cluster.server().acquit();
+}

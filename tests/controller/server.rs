@@ -1,0 +1,282 @@
+//! An API server in memory: versions, compare-and-swap, preconditions, patches, a log of changes, and a judge.
+//!
+//! In: requests. Out: answers as the real one gives them. After every change it adds up what all pods without a gate
+//! may hold, by arithmetic of its own.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::core::Status;
+use poolbudget::api::{DbConnectionBudget, DbConnectionBudgetSpec, DbConnectionBudgetStatus};
+use serde_json::{Value, json};
+
+/// The one namespace.
+pub(crate) const NAMESPACE: &str = "shop";
+/// The one budget.
+pub(crate) const BUDGET: &str = "main";
+
+/// A write on its way.
+#[derive(Clone, Debug)]
+pub(crate) enum Request {
+    Status(Box<DbConnectionBudget>),
+    Grant { pod: String, patch: Value },
+    Fence { pod: String, patch: Value },
+    Evict { pod: String, uid: String },
+    Delete { pod: String, uid: String },
+}
+
+/// What a write brings back.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    Budget(Box<DbConnectionBudget>),
+    Pod(Value),
+    Done,
+}
+
+/// What a watch would tell.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Budget(Box<DbConnectionBudget>),
+    BudgetGone(Box<DbConnectionBudget>),
+    Pod(Value),
+    PodGone(Value),
+    Deployment(Value),
+    ReplicaSet(Value),
+}
+
+/// An event that was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) about: String,
+    pub(crate) reason: String,
+    pub(crate) note: String,
+}
+
+/// All objects, and what happened to them.
+#[derive(Default)]
+pub(crate) struct Server {
+    version: u64,
+    born: u64,
+    pub(crate) budget: Option<DbConnectionBudget>,
+    pub(crate) pods: BTreeMap<String, Value>,
+    pub(crate) deployments: BTreeMap<String, Value>,
+    pub(crate) sets: BTreeMap<String, Value>,
+    pub(crate) log: Vec<Change>,
+    pub(crate) said: Vec<Said>,
+    pub(crate) status_writes: usize,
+    /// Writes that were sent and have not arrived.
+    pub(crate) late: Vec<Request>,
+    /// Pods that a PodDisruptionBudget protects, by a prefix of their names, and its name.
+    pub(crate) protected: Vec<(String, String)>,
+    /// What pods hold that vanished while they ran.
+    pub(crate) ghosts: u64,
+    /// What all pods may hold at most.
+    pub(crate) usable: u64,
+    /// The largest sum ever.
+    pub(crate) peak: u64,
+}
+
+type Result<T> = std::result::Result<T, Box<Status>>;
+
+pub(crate) fn refusal(code: u16, message: &str) -> Box<Status> {
+    Status::failure(message, "").with_code(code).boxed()
+}
+
+impl Server {
+    /// An empty one that is to see that no more than `usable` connections are held.
+    pub(crate) fn new(usable: u64) -> Self {
+        Self { usable, ..Self::default() }
+    }
+
+    pub(crate) fn stamp(&mut self, object: &mut Value) {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+    }
+
+    pub(crate) fn uid(&mut self) -> String {
+        self.born += 1;
+        format!("uid-{:04}", self.born)
+    }
+
+    pub(crate) fn make_budget(&mut self, spec: DbConnectionBudgetSpec) {
+        let mut budget = DbConnectionBudget::new(BUDGET, spec);
+        budget.metadata.namespace = Some(NAMESPACE.into());
+        budget.metadata.uid = Some(self.uid());
+        budget.metadata.generation = Some(1);
+        self.store_budget(budget);
+    }
+
+    fn store_budget(&mut self, mut budget: DbConnectionBudget) -> DbConnectionBudget {
+        self.version += 1;
+        budget.metadata.resource_version = Some(self.version.to_string());
+        self.budget = Some(budget.clone());
+        self.log.push(Change::Budget(Box::new(budget.clone())));
+        budget
+    }
+
+    /// A user's edit.
+    pub(crate) fn edit_budget(&mut self, edit: impl FnOnce(&mut DbConnectionBudgetSpec)) {
+        let mut budget = self.budget.clone().expect("a budget");
+        edit(&mut budget.spec);
+        budget.metadata.generation = budget.metadata.generation.map(|generation| generation + 1);
+        self.store_budget(budget);
+    }
+
+    pub(crate) fn delete_budget(&mut self) {
+        self.version += 1;
+        let mut budget = self.budget.take().expect("a budget");
+        budget.metadata.resource_version = Some(self.version.to_string());
+        self.log.push(Change::BudgetGone(Box::new(budget)));
+    }
+
+    pub(crate) fn store_pod(&mut self, mut pod: Value) -> Value {
+        self.stamp(&mut pod);
+        let name = pod["metadata"]["name"].as_str().expect("a name").to_owned();
+        self.pods.insert(name, pod.clone());
+        self.log.push(Change::Pod(pod.clone()));
+        self.judge();
+        pod
+    }
+
+    /// The object is gone; what it held may not be.
+    pub(crate) fn remove_pod(&mut self, name: &str) {
+        if let Some(mut pod) = self.pods.remove(name) {
+            self.stamp(&mut pod);
+            self.log.push(Change::PodGone(pod));
+        }
+    }
+
+    /// Force-deleted, or on a lost node: the object is gone, its processes are not.
+    pub(crate) fn vanish(&mut self, name: &str) -> u64 {
+        let bill = self.pods.get(name).map_or(0, bill);
+        self.ghosts += bill;
+        self.remove_pod(name);
+        bill
+    }
+
+    pub(crate) fn status(&self) -> DbConnectionBudgetStatus {
+        self.budget.as_ref().and_then(|budget| budget.status.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn condition(&self, kind: &str) -> Condition {
+        let found = self.status().conditions.into_iter().find(|condition| condition.type_ == kind);
+        found.expect("every condition is always there")
+    }
+
+    pub(crate) fn apply(&mut self, request: &Request) -> Result<Answer> {
+        match request {
+            Request::Status(budget) => self.replace_status(budget).map(|new| Answer::Budget(Box::new(new))),
+            Request::Grant { pod, patch } | Request::Fence { pod, patch } => {
+                self.patch_pod(pod, patch).map(Answer::Pod)
+            }
+            Request::Evict { pod, uid } => self.evict(pod, uid).map(|()| Answer::Done),
+            Request::Delete { pod, uid } => {
+                self.check_uid(pod, uid)?;
+                self.begin_deletion(pod);
+                Ok(Answer::Done)
+            }
+        }
+    }
+
+    fn replace_status(&mut self, new: &DbConnectionBudget) -> Result<DbConnectionBudget> {
+        let Some(old) = &self.budget else { return Err(refusal(404, "no such budget")) };
+        let pinned = (&new.metadata.uid, &new.metadata.resource_version);
+        if pinned != (&old.metadata.uid, &old.metadata.resource_version) {
+            return Err(refusal(409, "the object has been modified"));
+        }
+        self.status_writes += 1;
+        let budget = DbConnectionBudget { status: new.status.clone(), ..old.clone() };
+        Ok(self.store_budget(budget))
+    }
+
+    fn patch_pod(&mut self, name: &str, patch: &Value) -> Result<Value> {
+        let Some(pod) = self.pods.get(name) else { return Err(refusal(404, "no such pod")) };
+        let mut pod = pod.clone();
+        let mut patch: json_patch::Patch = serde_json::from_value(patch.clone()).expect("a JSON patch");
+        // The API server takes a test for null as passed by what is not there; this library does not.
+        patch.0.retain(|operation| !tests_absence(operation, &pod));
+        json_patch::patch(&mut pod, &patch).map_err(|error| refusal(422, &error.to_string()))?;
+        Ok(self.store_pod(pod))
+    }
+
+    fn check_uid(&self, name: &str, uid: &str) -> Result<()> {
+        match self.pods.get(name) {
+            None => Err(refusal(404, "no such pod")),
+            Some(pod) if pod["metadata"]["uid"] != json!(uid) => Err(refusal(409, "another uid")),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn evict(&mut self, name: &str, uid: &str) -> Result<()> {
+        self.check_uid(name, uid)?;
+        if let Some((_, by)) = self.protected.iter().find(|(prefix, _)| name.starts_with(prefix)) {
+            let message = format!("The disruption budget {by} needs 2 healthy pods and has 2 currently");
+            let details = json!({"causes": [{"reason": "DisruptionBudget", "message": message}]});
+            let details = serde_json::from_value(details).expect("details");
+            let status = Status::failure("Cannot evict pod", "TooManyRequests");
+            return Err(status.with_code(429).with_details(details).boxed());
+        }
+        self.begin_deletion(name);
+        Ok(())
+    }
+
+    /// A gated pod is gone at once; another one drains.
+    pub(crate) fn begin_deletion(&mut self, name: &str) {
+        let Some(mut pod) = self.pods.get(name).cloned() else { return };
+        if gated(&pod) {
+            self.remove_pod(name);
+        } else if !terminating(&pod) {
+            pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+            self.store_pod(pod);
+        }
+    }
+
+    /// What all pods may hold now.
+    pub(crate) fn held(&self) -> u64 {
+        self.ghosts + self.pods.values().map(bill).sum::<u64>()
+    }
+
+    fn judge(&mut self) {
+        self.peak = self.peak.max(self.held());
+    }
+
+    /// Panics when the pods ever held more than they may.
+    pub(crate) fn acquit(&self) {
+        assert!(self.peak <= self.usable, "pods held {} of {} connections", self.peak, self.usable);
+    }
+}
+
+pub(crate) fn gated(pod: &Value) -> bool {
+    pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty())
+}
+
+pub(crate) fn terminating(pod: &Value) -> bool {
+    pod["metadata"]["deletionTimestamp"].is_string()
+}
+
+pub(crate) fn ready(pod: &Value) -> bool {
+    pod["status"]["conditions"][0]["status"] == json!("True")
+}
+
+/// What one pod may hold: nothing behind the gate and nothing after its containers ended.
+pub(crate) fn bill(pod: &Value) -> u64 {
+    let ended = !pod["status"]["containerStatuses"][0]["state"]["terminated"].is_null();
+    if gated(pod) || ended {
+        return 0;
+    }
+    let note = |key: &str| {
+        let text = pod["metadata"]["annotations"][key].as_str()?;
+        Some(text.parse::<u64>().expect("a plain number"))
+    };
+    let (pool, overflow) = (note("poolbudget.dev/pool-size"), note("poolbudget.dev/max-overflow"));
+    assert!(pool != Some(0), "a pool of size 0 has no limit");
+    let processes = note("poolbudget.dev/processes").unwrap_or(1);
+    let bill = (pool.unwrap_or(5) + overflow.unwrap_or(10)) * processes;
+    assert_eq!(note("poolbudget.dev/connections").unwrap_or(bill), bill, "the bill that the grant states");
+    bill
+}
+
+fn tests_absence(operation: &json_patch::PatchOperation, pod: &Value) -> bool {
+    let json_patch::PatchOperation::Test(test) = operation else { return false };
+    test.value.is_null() && pod.pointer(&test.path.to_string()).is_none()
+}

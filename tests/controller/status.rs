@@ -1,0 +1,217 @@
+//! The status: when it is written, what of it is kept, what is taken over from others.
+
+use super::cluster::Cluster;
+use super::crashes::settled;
+use super::door::Fate;
+use super::server::{Request, gated};
+use super::term::{Term, now, pass};
+
+fn led(basis: &str, workloads: &[(&str, u32)]) -> (Cluster, Term) {
+    let mut cluster = settled(basis, workloads);
+    let mut term = Term::begin(&cluster);
+    assert!(cluster.run(&mut term));
+    (cluster, term)
+}
+
+/// The names of all pods of `deployment`.
+fn names(cluster: &Cluster, deployment: &str) -> Vec<String> {
+    let pods = cluster.server().pods_of(deployment);
+    pods.iter().map(|pod| pod["metadata"]["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn a_status_is_written_only_when_it_changes() {
+    let (mut cluster, mut term) = led("Current", &[("api", 2), ("web", 1)]);
+    cluster.turns(&mut term, 3);
+    let (status, writes) = (cluster.server().status(), term.door.writes());
+    cluster.turns(&mut term, 400);
+    assert_eq!(term.door.writes(), writes);
+    assert_eq!(cluster.server().status(), status);
+}
+
+#[test]
+fn an_edit_that_was_not_seen_yet_stops_the_write_and_is_adopted() {
+    let (mut cluster, mut term) = led("Current", &[("api", 2)]);
+    cluster.scale("api", 3);
+    cluster.step();
+    term.catch_up();
+    cluster.server().edit_budget(|spec| spec.limit.connections = Some(8));
+    let before = cluster.server().held();
+    term.look();
+    assert_eq!(cluster.server().held(), before, "nothing is granted by the limit of before");
+    assert!(cluster.run(&mut term));
+    let status = cluster.server().status();
+    assert_eq!((status.observed_generation, status.usable), (Some(2), 7));
+    assert!(cluster.server().held() <= 7);
+}
+
+#[test]
+fn the_epoch_of_another_is_taken_over_again() {
+    let (mut cluster, mut term) = led("Current", &[("api", 2)]);
+    let epoch = cluster.server().status().epoch;
+    let mut other = Term::begin(&cluster);
+    other.look();
+    assert_eq!(cluster.server().status().epoch, epoch + 1);
+    cluster.scale("api", 3);
+    assert!(cluster.run(&mut term));
+    assert_eq!(cluster.server().status().epoch, epoch + 2);
+    cluster.server().acquit();
+}
+
+/// One pod that waits, and a leader whose grants stay on their way.
+fn slow_to_grant() -> (Cluster, Term) {
+    let mut cluster = Cluster::new(14, "Current");
+    cluster.scale("web", 1);
+    cluster.step();
+    let term = Term::begin(&cluster);
+    term.door.follow(|_, call| {
+        let grant = matches!(call.write, Some(Request::Grant { .. }));
+        Some(if grant { Fate::Late } else { Fate::Done })
+    });
+    (cluster, term)
+}
+
+#[test]
+fn a_grant_stays_recorded_until_its_pod_is_seen_without_its_gate() {
+    let (cluster, mut term) = slow_to_grant();
+    for _ in 0..5 {
+        term.look();
+        pass(1);
+        assert_eq!(cluster.server().status().grants.len(), 1);
+    }
+    term.heal();
+    term.look();
+    assert_eq!(
+        cluster.server().status().grants.len(),
+        1,
+        "it was sent again and is not seen yet in this look"
+    );
+    pass(1);
+    term.look();
+    assert!(cluster.server().status().grants.is_empty());
+}
+
+#[test]
+fn a_grant_stays_recorded_until_its_pod_is_seen_to_be_gone() {
+    let (cluster, mut term) = slow_to_grant();
+    term.look();
+    let pod = names(&cluster, "web").remove(0);
+    cluster.server().remove_pod(&pod);
+    for _ in 0..5 {
+        term.look();
+        pass(1);
+        assert_eq!(cluster.server().status().grants.len(), 1);
+    }
+    term.catch_up();
+    term.look();
+    assert!(cluster.server().status().grants.is_empty());
+}
+
+#[test]
+fn a_pod_that_vanished_while_it_ran_counts_until_its_grace_period_is_over() {
+    let (mut cluster, mut term) = led("Current", &[("api", 2)]);
+    let pod = names(&cluster, "api").remove(0);
+    let bill = cluster.server().vanish(&pod);
+    cluster.turn(&mut term);
+    let quarantine = cluster.server().status().quarantine;
+    assert_eq!(quarantine.len(), 1);
+    assert_eq!(
+        (quarantine[0].pod.as_str(), quarantine[0].connections),
+        (pod.as_str(), i64::try_from(bill).expect("small"))
+    );
+    assert_eq!(quarantine[0].until.0.as_second() - now().as_second(), 40);
+    cluster.turns(&mut term, 38);
+    cluster.server().acquit();
+    cluster.server().ghosts = 0;
+    assert_eq!(cluster.server().status().quarantine.len(), 1);
+    cluster.turns(&mut term, 3);
+    assert!(cluster.server().status().quarantine.is_empty());
+    assert!(cluster.run(&mut term));
+    cluster.server().acquit();
+}
+
+#[test]
+fn a_vanished_pod_is_not_forgotten_when_the_status_cannot_be_written() {
+    for fate in [Fate::Refused(409), Fate::Refused(500), Fate::Late, Fate::Lost] {
+        let (mut cluster, mut term) = led("Current", &[("api", 2)]);
+        let pod = names(&cluster, "api").remove(0);
+        cluster.server().vanish(&pod);
+        term.door.follow(move |_, call| Some(if call.write.is_some() { fate } else { Fate::Done }));
+        cluster.turns(&mut term, 3);
+        // A user's edit comes in between.
+        cluster.server().edit_budget(|spec| spec.eviction = poolbudget::api::EvictionPolicy::Forbidden);
+        cluster.turns(&mut term, 3);
+        term.heal();
+        cluster.turns(&mut term, 3);
+        assert_eq!(cluster.server().status().quarantine.len(), 1, "{fate:?}");
+        cluster.turns(&mut term, 20);
+        cluster.server().acquit();
+    }
+}
+
+#[test]
+fn a_vanished_pod_counts_under_a_budget_that_is_made_anew() {
+    let (mut cluster, mut term) = led("Current", &[("api", 2)]);
+    let pod = names(&cluster, "api").remove(0);
+    cluster.server().vanish(&pod);
+    cluster.turn(&mut term);
+    let spec = cluster.server().budget.clone().expect("a budget").spec;
+    cluster.server().delete_budget();
+    cluster.turn(&mut term);
+    cluster.server().make_budget(spec);
+    cluster.turns(&mut term, 20);
+    assert_eq!(cluster.server().status().quarantine.len(), 1);
+    cluster.server().acquit();
+}
+
+#[test]
+fn a_pod_that_is_found_gone_before_the_watch_says_so_still_counts() {
+    let (mut cluster, mut term) = led("Current", &[("api", 2)]);
+    cluster.scale("api", 6);
+    cluster.step();
+    term.catch_up();
+    // The pod that is to be evicted next is force-deleted meanwhile.
+    names(&cluster, "api").iter().for_each(|pod| {
+        if !gated(&cluster.server().pods[pod].clone()) {
+            cluster.server().vanish(pod);
+        }
+    });
+    for _ in 0..5 {
+        term.look();
+        pass(1);
+        cluster.server().acquit();
+    }
+    term.catch_up();
+    cluster.turns(&mut term, 20);
+    assert_eq!(cluster.server().status().quarantine.len(), 2);
+    cluster.server().acquit();
+}
+
+#[test]
+fn a_pod_whose_containers_ended_needs_no_quarantine() {
+    let (mut cluster, mut term) = led("Current", &[("api", 2)]);
+    cluster.scale("api", 1);
+    assert!(cluster.run(&mut term));
+    assert!(cluster.server().status().quarantine.is_empty());
+}
+
+#[test]
+fn a_condition_keeps_the_time_of_its_last_transition() {
+    let (mut cluster, mut term) = led("Current", &[("api", 2)]);
+    cluster.turns(&mut term, 3);
+    let settled = cluster.server().condition("Settled");
+    let accepted = cluster.server().condition("Accepted");
+    assert_eq!((settled.status.as_str(), settled.reason.as_str()), ("True", "Settled"));
+    pass(60);
+    cluster.scale("api", 3);
+    cluster.turns(&mut term, 2);
+    let moving = cluster.server().condition("Settled");
+    assert_eq!(moving.status, "False");
+    assert!(moving.last_transition_time.0 > settled.last_transition_time.0);
+    assert!(cluster.run(&mut term));
+    cluster.turns(&mut term, 3);
+    let again = cluster.server().condition("Settled");
+    assert_eq!(again.status, "True");
+    assert!(again.last_transition_time.0 > moving.last_transition_time.0);
+    assert_eq!(cluster.server().condition("Accepted").last_transition_time, accepted.last_transition_time);
+}

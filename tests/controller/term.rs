@@ -1,0 +1,144 @@
+//! One leader's term: a leader, its door, and a watch that is fed by hand.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use k8s_openapi::jiff::Timestamp;
+use poolbudget::cluster::pod::{PodRecord, version};
+use poolbudget::cluster::workload::{DeploymentRecord, ReplicaSetRecord};
+use poolbudget::cluster::world::{BudgetKey, World};
+use poolbudget::controller::dispatch::Next;
+use poolbudget::controller::observe::Observed;
+use poolbudget::controller::reconcile::Leader;
+use poolbudget::telemetry::metrics::Metrics;
+use serde_json::Value;
+
+use super::cluster::Cluster;
+use super::door::{Door, Fate, view};
+use super::server::{BUDGET, Change, NAMESPACE};
+
+thread_local! {
+    static NOW: Cell<i64> = const { Cell::new(1_800_000_000) };
+}
+
+/// The clock of everything in a test.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_second(NOW.get()).expect("a time")
+}
+
+/// Time passes.
+pub(crate) fn pass(seconds: i64) {
+    NOW.set(NOW.get() + seconds);
+}
+
+/// One leader's term.
+pub(crate) struct Term {
+    pub(crate) door: Door,
+    pub(crate) leader: Arc<Leader<Door>>,
+    seen: usize,
+    look: Option<Pin<Box<dyn Future<Output = Next>>>>,
+}
+
+impl Term {
+    /// A term that begins with a list of everything as it is now.
+    pub(crate) fn begin(cluster: &Cluster) -> Self {
+        let door = Door::new(Arc::clone(&cluster.server));
+        let leader = Leader::new(door.clone(), Observed::default(), Metrics::default(), now);
+        let server = cluster.server();
+        let mut world = leader.observed.world();
+        let listed = [
+            server.budget.clone().map(|budget| Change::Budget(Box::new(budget))).into_iter().collect(),
+            server.pods.values().cloned().map(Change::Pod).collect(),
+            server.deployments.values().cloned().map(Change::Deployment).collect::<Vec<_>>(),
+            server.sets.values().cloned().map(Change::ReplicaSet).collect(),
+        ];
+        listed.iter().flatten().for_each(|change| see(&mut world, change));
+        drop(world);
+        let seen = server.log.len();
+        drop(server);
+        Self { door, leader: Arc::new(leader), seen, look: None }
+    }
+
+    /// The watch brings at most `count` changes.
+    pub(crate) fn watch(&mut self, count: usize) {
+        let server = self.door.server();
+        let mut world = self.leader.observed.world();
+        let news: Vec<_> = server.log.iter().skip(self.seen).take(count).collect();
+        news.iter().for_each(|change| see(&mut world, change));
+        self.seen += news.len();
+    }
+
+    /// The watch catches up.
+    pub(crate) fn catch_up(&mut self) {
+        self.watch(usize::MAX);
+    }
+
+    /// The watch catches up, but brings nothing of pods whose name begins with `prefix`.
+    pub(crate) fn catch_up_but(&mut self, prefix: &str) {
+        let server = self.door.server();
+        let mut world = self.leader.observed.world();
+        for change in server.log.iter().skip(self.seen) {
+            if !matches!(change, Change::Pod(pod) if record(pod).name.starts_with(prefix)) {
+                see(&mut world, change);
+            }
+        }
+        self.seen = server.log.len();
+    }
+
+    /// Goes on with the look that runs, or begins one. None while a request waits for its fate.
+    pub(crate) fn look(&mut self) -> Option<Next> {
+        let leader = Arc::clone(&self.leader);
+        let key = BudgetKey::new(NAMESPACE, BUDGET);
+        let look = self.look.get_or_insert_with(|| Box::pin(async move { leader.look(key).await }));
+        match look.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(next) => {
+                self.look = None;
+                Some(next)
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    /// Lets the request that waits, or the first of the next look, meet its fate, and goes on to the request after it.
+    pub(crate) fn step(&mut self, fate: Fate) -> Option<Next> {
+        let mut fate = Some(fate);
+        self.door.follow(move |_, _| fate.take());
+        self.look()
+    }
+
+    /// From now on every request is carried out.
+    pub(crate) fn heal(&mut self) {
+        self.door.follow(|_, _| Some(Fate::Done));
+    }
+}
+
+fn see(world: &mut World, change: &Change) {
+    let seconds = now().as_second().unsigned_abs();
+    match change {
+        Change::Budget(budget) => drop(world.budgets.apply((**budget).clone())),
+        Change::BudgetGone(budget) => {
+            drop(world.budgets.delete(NAMESPACE, BUDGET, version(&budget.metadata), seconds));
+        }
+        Change::Pod(pod) => drop(world.pods.apply(record(pod))),
+        Change::PodGone(pod) => {
+            let last = record(pod);
+            world.note_vanished(&last);
+            drop(world.pods.delete(NAMESPACE, &last.name, last.version, seconds));
+        }
+        Change::Deployment(deployment) => {
+            let view = serde_json::from_value(deployment.clone()).expect("a Deployment");
+            drop(world.deployments.apply(DeploymentRecord::read(&view).expect("a record")));
+        }
+        Change::ReplicaSet(set) => {
+            let view = serde_json::from_value(set.clone()).expect("a ReplicaSet");
+            drop(world.replica_sets.apply(ReplicaSetRecord::read(&view).expect("a record")));
+        }
+    }
+}
+
+fn record(pod: &Value) -> PodRecord {
+    PodRecord::read(&view(pod)).expect("a record")
+}

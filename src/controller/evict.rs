@@ -2,6 +2,8 @@
 //!
 //! In: a decision's candidates, best first. Out: one pod less, or the name of what refuses it.
 
+use std::collections::HashSet;
+
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::runtime::events::EventType;
 
@@ -9,12 +11,12 @@ use super::gateway::{Gateway, GatewayError};
 use super::memory::{Memory, Refused};
 use super::notice;
 use super::reconcile::{Leader, View};
-use crate::budget::room::Cause;
+use crate::budget::room::{Candidate, Cause};
 use crate::cluster::pod::PodRecord;
 use crate::cluster::world::BudgetKey;
 
-/// Candidates tried per decision.
-const TRIES: usize = 4;
+/// Workloads tried per decision.
+const TRIES: usize = 8;
 /// After a refusal no eviction is tried for so long, unless a PodDisruptionBudget changes.
 const PAUSE: SignedDuration = SignedDuration::from_secs(5);
 
@@ -39,7 +41,7 @@ pub async fn make_room<G: Gateway>(
         return Ok(false);
     }
     let mut refused = None;
-    for candidate in candidates.iter().take(TRIES) {
+    for candidate in one_per_workload(view).take(TRIES) {
         let Some(pod) = view.scene.pods.get(candidate.pod) else { continue };
         match end(leader, pod, candidate.cause).await {
             Ok(()) => {
@@ -61,6 +63,13 @@ pub async fn make_room<G: Gateway>(
     leader.observed.world().blocked.insert(key.clone());
     let until = now.saturating_add(PAUSE).unwrap_or(now);
     Ok(memory.refused.replace(Refused { by, until }).is_none())
+}
+
+/// The best candidate of each workload, in order: what refuses one pod of a workload refuses the others as well.
+fn one_per_workload(view: &View) -> impl Iterator<Item = &Candidate> {
+    let mut seen = HashSet::new();
+    let workload = |candidate: &Candidate| view.scene.situation.pods.get(candidate.pod)?.workload;
+    view.decision.room.candidates.iter().filter(move |candidate| seen.insert(workload(candidate)))
 }
 
 /// Whether a refusal is so fresh that asking again is no use. A PodDisruptionBudget that changes unblocks the key.

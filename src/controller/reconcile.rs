@@ -275,7 +275,10 @@ fn quarantines_more(held: &DbConnectionBudget, new: &DbConnectionBudgetStatus) -
 
 fn next_look(view: &View, wait: Option<Duration>, acted: bool) -> Next {
     let gather = GATHER.unsigned_abs();
-    let restless = !view.decision.grants.refused.is_empty()
+    // A pod that does not become Ready makes no event; after a while that is news.
+    let unproven = view.scene.situation.pods.iter().any(|pod| pod.admitted() && !pod.ready);
+    let restless = unproven
+        || !view.decision.grants.refused.is_empty()
         || !view.scene.situation.quarantine.is_empty()
         || !view.decision.room.candidates.is_empty()
         || view.decision.room.missing.is_some();

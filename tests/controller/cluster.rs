@@ -21,6 +21,8 @@ const DRAIN: u32 = 3;
 pub(crate) struct Cluster {
     pub(crate) server: Arc<Mutex<Server>>,
     draining: BTreeMap<String, u32>,
+    /// Pods that start now run but do not become Ready.
+    pub(crate) sick: bool,
 }
 
 /// A spec with `connections`, of which one is reserved.
@@ -35,7 +37,7 @@ impl Cluster {
         spec.sizing = serde_json::from_value(json!({"basis": basis})).expect("a sizing");
         let mut server = Server::new(u64::from(connections) - 1);
         server.make_budget(spec);
-        Self { server: Arc::new(Mutex::new(server)), draining: BTreeMap::new() }
+        Self { server: Arc::new(Mutex::new(server)), draining: BTreeMap::new(), sick: false }
     }
 
     pub(crate) fn server(&self) -> MutexGuard<'_, Server> {
@@ -125,12 +127,12 @@ impl Cluster {
                 }
                 _ => return self.server().remove_pod(&name),
             }
-        } else if ready(&pod) {
+        } else if pod["status"]["phase"] == json!("Running") {
             return;
         } else {
             pod["status"] = json!({
                 "phase": "Running",
-                "conditions": [{"type": "Ready", "status": "True"}],
+                "conditions": [{"type": "Ready", "status": if self.sick { "False" } else { "True" }}],
                 "containerStatuses": [{"state": {"running": {}}}],
             });
         }

@@ -21,6 +21,8 @@ mod crashes;
 #[cfg(test)]
 mod delays;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod rivals;
 #[cfg(test)]
 mod room;
@@ -28,3 +30,5 @@ mod room;
 mod schedules;
 #[cfg(test)]
 mod status;
+#[cfg(test)]
+mod words;

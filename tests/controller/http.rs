@@ -1,0 +1,262 @@
+//! The gateway to the real API server, spoken to over a mocked connection: what it sends, and what it makes of answers.
+
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use kube::Client;
+use kube::client::Body;
+use poolbudget::api::DbConnectionBudget;
+use poolbudget::cluster::pod::{PodRecord, PodView};
+use poolbudget::cluster::world::BudgetKey;
+use poolbudget::controller::gateway::{Gateway, GatewayError, KubeGateway, Sizes};
+use poolbudget::controller::lease::Leadership;
+use poolbudget::telemetry::metrics::Metrics;
+use serde_json::{Value, json};
+use tower_test::mock::{Handle, pair};
+
+type Server = Handle<Request<Body>, Response<Body>>;
+
+const SIZES: Sizes = Sizes { pool_size: 2, max_overflow: 3, connections: 5 };
+
+fn gateway(leadership: Leadership) -> (KubeGateway, Server) {
+    let (service, server) = pair::<Request<Body>, Response<Body>>();
+    let client = Client::new(service, "default");
+    (KubeGateway::new(client, leadership, "one", Metrics::default()), server)
+}
+
+fn leading() -> (KubeGateway, Server) {
+    gateway(Leadership::unconditional())
+}
+
+fn pod_json() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "shop", "uid": "u-1", "resourceVersion": "7",
+            "labels": {"poolbudget.dev/budget": "main"}},
+        "spec": {"containers": [], "schedulingGates": [{"name": "poolbudget.dev/connections"}]},
+    })
+}
+
+fn pod() -> PodRecord {
+    let view: PodView = serde_json::from_value(pod_json()).expect("a pod");
+    PodRecord::read(&view).expect("a record")
+}
+
+fn budget() -> DbConnectionBudget {
+    serde_json::from_value(json!({
+        "apiVersion": "poolbudget.dev/v1alpha1", "kind": "DbConnectionBudget",
+        "metadata": {"name": "main", "namespace": "shop", "uid": "b-1", "resourceVersion": "9"},
+        "spec": {"limit": {"connections": 15}},
+    }))
+    .expect("a budget")
+}
+
+/// A request as it went out: method, path with query, content type, body.
+struct Sent {
+    line: String,
+    content: String,
+    body: Value,
+}
+
+/// Answers the next request.
+async fn answer(server: &mut Server, code: u16, body: Value) -> Sent {
+    let (request, send) = server.next_request().await.expect("a request");
+    let (parts, sent) = request.into_parts();
+    let bytes = sent.collect().await.expect("a body").to_bytes();
+    let response = Response::builder().status(code).body(Body::from(body.to_string().into_bytes()));
+    send.send_response(response.expect("a response"));
+    Sent {
+        line: format!("{} {}", parts.method, parts.uri),
+        content: parts.headers.get("content-type").map_or("", |kind| kind.to_str().expect("text")).to_owned(),
+        body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    }
+}
+
+fn failure(code: u16, message: &str) -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message,
+        "reason": if code == 404 { "NotFound" } else { "" }})
+}
+
+#[tokio::test]
+async fn every_code_has_its_meaning() {
+    let meanings = [
+        (404, "outdated"),
+        (409, "outdated"),
+        (410, "outdated"),
+        (422, "outdated"),
+        (403, "api"),
+        (429, "api"),
+        (500, "api"),
+        (503, "api"),
+    ];
+    for (code, meaning) in meanings {
+        let (gateway, mut server) = leading();
+        let pod = pod();
+        let (outcome, _) =
+            tokio::join!(gateway.grant(&pod, SIZES), answer(&mut server, code, failure(code, "no")));
+        let error = outcome.expect_err("a failure");
+        assert_eq!(error.class(), meaning, "{code}");
+        assert!(error.to_string().starts_with("grant 5 connections to pod shop/p: "), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_read_as_none() {
+    let (gateway, mut server) = leading();
+    let gone = failure(404, "not found");
+    let (outcome, _) = tokio::join!(gateway.pod("shop", "p"), answer(&mut server, 404, gone.clone()));
+    assert!(outcome.expect("an answer").is_none());
+    let key = BudgetKey::new("shop", "main");
+    let (outcome, _) = tokio::join!(gateway.budget(&key), answer(&mut server, 404, gone.clone()));
+    assert!(outcome.expect("an answer").is_none());
+}
+
+#[tokio::test]
+async fn an_eviction_is_for_this_very_pod() {
+    let (gateway, mut server) = leading();
+    let done = json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "code": 201});
+    let pod = pod();
+    let (outcome, sent) = tokio::join!(gateway.evict(&pod), answer(&mut server, 201, done));
+    outcome.expect("evicted");
+    assert_eq!(sent.line, "POST /api/v1/namespaces/shop/pods/p/eviction?");
+    assert_eq!(sent.body["deleteOptions"], json!({"preconditions": {"uid": "u-1"}}));
+    assert_eq!(sent.body["metadata"], json!({"name": "p", "namespace": "shop"}));
+}
+
+#[tokio::test]
+async fn a_refused_eviction_names_the_disruption_budget() {
+    let mut refusal = failure(429, "Cannot evict pod as it would violate the pod's disruption budget.");
+    refusal["details"] = json!({"causes": [{
+        "reason": "DisruptionBudget", "message": "The disruption budget calm needs 2 healthy pods and has 2 currently"}]});
+    let several = failure(
+        500,
+        "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+    );
+    let answers = [
+        (429, &refusal, "PodDisruptionBudget calm"),
+        (500, &several, "more than one PodDisruptionBudget"),
+        // So the server says it: created, with a failure inside.
+        (201, &several, "more than one PodDisruptionBudget"),
+    ];
+    for (code, body, by) in answers {
+        let (gateway, mut server) = leading();
+        let pod = pod();
+        let (outcome, _) = tokio::join!(gateway.evict(&pod), answer(&mut server, code, body.clone()));
+        let Err(GatewayError::Disruption { budget, .. }) = outcome else { panic!("{code}: {outcome:?}") };
+        assert_eq!(budget, by);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_too_busy_is_no_disruption_budget() {
+    let (gateway, mut server) = leading();
+    let pod = pod();
+    let (outcome, _) =
+        tokio::join!(gateway.evict(&pod), answer(&mut server, 429, failure(429, "too many requests")));
+    assert_eq!(outcome.expect_err("a failure").class(), "api");
+}
+
+#[tokio::test]
+async fn a_deletion_is_for_this_very_pod() {
+    let (gateway, mut server) = leading();
+    let pod = pod();
+    let (outcome, sent) = tokio::join!(gateway.delete(&pod), answer(&mut server, 200, pod_json()));
+    outcome.expect("deleted");
+    assert_eq!(sent.line, "DELETE /api/v1/namespaces/shop/pods/p?");
+    assert_eq!(sent.body["preconditions"], json!({"uid": "u-1"}));
+}
+
+#[tokio::test]
+async fn a_grant_is_one_json_patch() {
+    let (gateway, mut server) = leading();
+    let pod = pod();
+    let (outcome, sent) = tokio::join!(gateway.grant(&pod, SIZES), answer(&mut server, 200, pod_json()));
+    outcome.expect("granted");
+    assert_eq!(sent.line, "PATCH /api/v1/namespaces/shop/pods/p?");
+    assert_eq!(sent.content, "application/json-patch+json");
+    assert_eq!(sent.body[1], json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"}));
+}
+
+#[tokio::test]
+async fn a_status_is_replaced_at_the_version_that_was_read() {
+    let (gateway, mut server) = leading();
+    let budget = budget();
+    let body = serde_json::to_value(&budget).expect("json");
+    let (outcome, sent) = tokio::join!(gateway.replace_status(&budget), answer(&mut server, 200, body));
+    outcome.expect("written");
+    assert_eq!(
+        sent.line,
+        "PUT /apis/poolbudget.dev/v1alpha1/namespaces/shop/dbconnectionbudgets/main/status?"
+    );
+    assert_eq!(sent.body["metadata"]["resourceVersion"], json!("9"));
+    assert_eq!(sent.body["metadata"]["uid"], json!("b-1"));
+}
+
+fn page(token: &str) -> Value {
+    json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "9", "continue": token}, "items": [pod_json()]})
+}
+
+#[tokio::test]
+async fn a_list_is_consistent_and_has_all_pages() {
+    let (gateway, mut server) = leading();
+    let key = BudgetKey::new("shop", "main");
+    let pages =
+        async { (answer(&mut server, 200, page("more")).await, answer(&mut server, 200, page("")).await) };
+    let (outcome, (first, second)) = tokio::join!(gateway.pods(&key), pages);
+    assert_eq!(outcome.expect("pods").len(), 2);
+    // No resourceVersion: the server answers from etcd, or from a cache that has caught up with it.
+    assert_eq!(
+        first.line,
+        "GET /api/v1/namespaces/shop/pods?&labelSelector=poolbudget.dev%2Fbudget%3Dmain&limit=250"
+    );
+    assert!(second.line.ends_with("&limit=250&continue=more"), "{}", second.line);
+}
+
+#[tokio::test]
+async fn a_list_whose_pages_expired_is_to_be_begun_anew() {
+    let (gateway, mut server) = leading();
+    let key = BudgetKey::new("shop", "main");
+    let pages = async {
+        answer(&mut server, 200, page("more")).await;
+        answer(&mut server, 410, failure(410, "expired")).await
+    };
+    let (outcome, _) = tokio::join!(gateway.pods(&key), pages);
+    assert_eq!(outcome.expect_err("expired").class(), "outdated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_without_an_answer_ends_after_twenty_seconds() {
+    let (gateway, mut server) = leading();
+    let pod = pod();
+    let started = tokio::time::Instant::now();
+    let silence = async {
+        let taken = server.next_request().await.expect("a request");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        drop(taken);
+    };
+    let outcome = tokio::select! {
+        outcome = gateway.grant(&pod, SIZES) => outcome,
+        () = silence => panic!("waited for a minute"),
+    };
+    assert_eq!(outcome.expect_err("no answer").class(), "timeout");
+    assert_eq!(started.elapsed().as_secs(), 20);
+}
+
+#[tokio::test]
+async fn who_does_not_lead_writes_nothing() {
+    let (gateway, mut server) = gateway(Leadership::default());
+    let pod = pod();
+    let outcomes = [
+        gateway.grant(&pod, SIZES).await.map(drop),
+        gateway.fence(&pod, "b-1").await.map(drop),
+        gateway.evict(&pod).await,
+        gateway.delete(&pod).await,
+        gateway.replace_status(&budget()).await.map(drop),
+    ];
+    for outcome in outcomes {
+        assert_eq!(outcome.expect_err("refused").class(), "not_leader");
+    }
+    drop(gateway);
+    assert!(server.next_request().await.is_none(), "no request went out");
+}

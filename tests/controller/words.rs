@@ -1,0 +1,109 @@
+//! What is said, to whom, and how often.
+
+use super::cluster::Cluster;
+use super::crashes::settled;
+use super::server::gated;
+use super::term::{Term, pass};
+
+/// Reasons of the events about objects whose kind and name begin with `about`.
+fn said(cluster: &Cluster, about: &str) -> Vec<String> {
+    let server = cluster.server();
+    server.said.iter().filter(|said| said.about.starts_with(about)).map(|said| said.reason.clone()).collect()
+}
+
+#[test]
+fn a_pod_that_waits_is_told_each_reason_once() {
+    let mut cluster = settled("Current", &[("api", 2)]);
+    cluster.server().edit_budget(|spec| {
+        spec.eviction = poolbudget::api::EvictionPolicy::Forbidden;
+    });
+    cluster.scale("web", 1);
+    let mut term = Term::begin(&cluster);
+    cluster.turns(&mut term, 30);
+    assert_eq!(said(&cluster, "Pod/web"), ["NoRoom"]);
+    let note = cluster
+        .server()
+        .said
+        .iter()
+        .find(|said| said.about.starts_with("Pod/web"))
+        .expect("said")
+        .note
+        .clone();
+    assert_eq!(note, "4 connections are missing: 12 of 13 are committed");
+    // One of the large ones is drained by its user.
+    cluster.scale("api", 1);
+    cluster.turns(&mut term, 2);
+    assert_eq!(said(&cluster, "Pod/web"), ["NoRoom", "Draining"]);
+}
+
+#[test]
+fn a_pod_that_is_granted_at_once_is_told_nothing() {
+    let cluster = settled("Current", &[("api", 2)]);
+    assert!(said(&cluster, "Pod/").is_empty());
+}
+
+#[test]
+fn a_pod_whose_budget_does_not_exist_is_told_so_and_goes_on_when_it_is_made() {
+    let mut cluster = Cluster::new(14, "Current");
+    let spec = cluster.server().budget.clone().expect("a budget").spec;
+    cluster.server().delete_budget();
+    cluster.scale("api", 2);
+    let mut term = Term::begin(&cluster);
+    cluster.turns(&mut term, 10);
+    assert_eq!(said(&cluster, "Pod/"), ["BudgetNotFound", "BudgetNotFound"]);
+    assert!(cluster.server().pods.values().all(gated));
+    assert_eq!(term.door.writes(), 0);
+    cluster.server().make_budget(spec);
+    assert!(cluster.run(&mut term));
+    cluster.server().acquit();
+}
+
+#[test]
+fn a_budget_that_is_deleted_while_pods_wait_tells_each_of_them() {
+    let mut cluster = settled("Current", &[("api", 2)]);
+    cluster.server().edit_budget(|spec| spec.eviction = poolbudget::api::EvictionPolicy::Forbidden);
+    cluster.scale("web", 2);
+    let mut term = Term::begin(&cluster);
+    cluster.turns(&mut term, 5);
+    cluster.server().delete_budget();
+    let before = said(&cluster, "Pod/web").len();
+    cluster.turns(&mut term, 5);
+    let after = said(&cluster, "Pod/web");
+    assert_eq!(after.iter().filter(|reason| *reason == "BudgetNotFound").count(), 2, "{after:?}");
+    assert_eq!(after.len(), before + 2);
+}
+
+#[test]
+fn a_budget_says_each_transition_once() {
+    let mut cluster = settled("Current", &[("api", 2)]);
+    let mut term = Term::begin(&cluster);
+    cluster.turns(&mut term, 10);
+    let before = said(&cluster, "DbConnectionBudget/").len();
+    cluster.server().edit_budget(|spec| spec.mode = poolbudget::api::Mode::Observe);
+    cluster.turns(&mut term, 10);
+    cluster.server().edit_budget(|spec| spec.mode = poolbudget::api::Mode::Gate);
+    cluster.turns(&mut term, 10);
+    let reasons = said(&cluster, "DbConnectionBudget/").split_off(before);
+    assert_eq!(reasons, ["UnsupportedMode", "NotAccepted", "Accepted", "Fits"]);
+}
+
+#[test]
+fn newest_pods_that_do_not_become_ready_are_told_of_after_a_minute() {
+    let mut cluster = settled("Current", &[("api", 1)]);
+    cluster.sick = true;
+    cluster.scale("web", 1);
+    let mut term = Term::begin(&cluster);
+    cluster.turns(&mut term, 30);
+    assert_eq!(cluster.server().condition("Blocked").reason, "NotBlocked");
+    // No event comes any more: the leader has to look by itself.
+    let next = term.look();
+    pass(40);
+    term.look();
+    let blocked = cluster.server().condition("Blocked");
+    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "BadRevision"));
+    assert!(blocked.message.contains("Deployment/web"), "{}", blocked.message);
+    let poolbudget::controller::dispatch::Next::After(wait) = next.expect("an end") else {
+        panic!("{next:?}")
+    };
+    assert!(wait.as_secs() <= 5, "looks again after {wait:?}");
+}

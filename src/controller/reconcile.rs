@@ -196,7 +196,7 @@ impl<G: Gateway> Leader<G> {
         self.metrics.status_written();
         self.observed.world().budgets.apply(written.clone());
         memory.written = Some(now);
-        let old = std::mem::replace(&mut memory.held, Some(written.clone()));
+        let old = memory.held.replace(written.clone());
         let old = old.and_then(|budget| budget.status).unwrap_or_default();
         notice::tell_budget(self, &written, &old.conditions).await;
         Ok(None)

@@ -16,6 +16,8 @@ mod control_plane;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod installed;
 #[cfg(test)]
 mod judge;

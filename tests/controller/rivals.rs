@@ -17,9 +17,13 @@ fn held_back(cluster: &Cluster) -> Term {
 /// Lets requests of a leader through until it has written its epoch.
 fn take_over(cluster: &Cluster, term: &mut Term) {
     let before = cluster.server().status().epoch;
-    while cluster.server().status().epoch == before {
+    for _ in 0..40 {
         term.step(Fate::Done);
+        if cluster.server().status().epoch > before {
+            return;
+        }
     }
+    panic!("the epoch stays {before}");
 }
 
 /// The older leader has made `head_start` requests since its own take-over when the newer one writes its epoch.

@@ -18,6 +18,8 @@ mod demo;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod installed;
 #[cfg(test)]
 mod judge;

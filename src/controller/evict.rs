@@ -15,7 +15,7 @@ use crate::budget::room::{Candidate, Cause};
 use crate::cluster::pod::PodRecord;
 use crate::cluster::world::BudgetKey;
 
-/// Workloads tried per decision.
+/// Candidates tried per decision.
 const TRIES: usize = 8;
 /// After a refusal no eviction is tried for so long, unless a PodDisruptionBudget changes.
 const PAUSE: SignedDuration = SignedDuration::from_secs(5);
@@ -41,7 +41,7 @@ pub async fn make_room<G: Gateway>(
         return Ok(false);
     }
     let mut refused = None;
-    for candidate in one_per_workload(view).take(TRIES) {
+    for candidate in workloads_first(view).take(TRIES) {
         let Some(pod) = view.scene.pods.get(candidate.pod) else { continue };
         match end(leader, pod, candidate.cause).await {
             Ok(()) => {
@@ -65,11 +65,15 @@ pub async fn make_room<G: Gateway>(
     Ok(memory.refused.replace(Refused { by, until }).is_none())
 }
 
-/// The best candidate of each workload, in order: what refuses one pod of a workload refuses the others as well.
-fn one_per_workload(view: &View) -> impl Iterator<Item = &Candidate> {
+/// The best candidate of each workload, then the others, each in order: what refuses one pod of a workload mostly
+/// refuses the next one as well.
+fn workloads_first(view: &View) -> impl Iterator<Item = &Candidate> {
     let mut seen = HashSet::new();
     let workload = |candidate: &Candidate| view.scene.situation.pods.get(candidate.pod)?.workload;
-    view.decision.room.candidates.iter().filter(move |candidate| seen.insert(workload(candidate)))
+    let candidates = view.decision.room.candidates.iter();
+    let (first, others): (Vec<_>, Vec<_>) =
+        candidates.partition(|candidate| seen.insert(workload(candidate)));
+    first.into_iter().chain(others)
 }
 
 /// Whether a refusal is so fresh that asking again is no use. A PodDisruptionBudget that changes unblocks the key.

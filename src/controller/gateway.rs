@@ -278,10 +278,10 @@ fn as_seen(pod: &PodRecord) -> Vec<serde_json::Value> {
             json!({"op": "test", "path": annotation(names::TAKEN_OVER_BY), "value": pod.taken_over_by}),
         ];
     }
-    // An empty map may only be put where none is, so here the version has to be the one that was seen.
+    // An empty map may only be put where none is; where none is, there is no fence either.
     vec![
         uid,
-        json!({"op": "test", "path": "/metadata/resourceVersion", "value": pod.version.to_string()}),
+        json!({"op": "test", "path": "/metadata/annotations", "value": null}),
         json!({"op": "add", "path": "/metadata/annotations", "value": {}}),
     ]
 }
@@ -398,6 +398,6 @@ mod tests {
         let patch = grant_patch(&pod(false), sizes);
         let paths: Vec<_> =
             patch.as_array().expect("ops").iter().map(|op| op["path"].as_str().expect("path")).collect();
-        assert_eq!(paths[1..3], ["/metadata/resourceVersion", "/metadata/annotations"]);
+        assert_eq!(paths[1..3], ["/metadata/annotations", "/metadata/annotations"]);
     }
 }

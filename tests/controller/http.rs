@@ -171,7 +171,7 @@ async fn a_grant_is_one_json_patch() {
     outcome.expect("granted");
     assert_eq!(sent.line, "PATCH /api/v1/namespaces/shop/pods/p?");
     assert_eq!(sent.content, "application/json-patch+json");
-    assert_eq!(sent.body[1], json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"}));
+    assert_eq!(sent.body[1], json!({"op": "test", "path": "/metadata/annotations", "value": null}));
 }
 
 #[tokio::test]

@@ -205,18 +205,21 @@ async fn bare_patches(cluster: &Cluster, client: &Client, stopwatch: &Stopwatch)
     Ok(last - began)
 }
 
-/// Pods that wait for a budget, and then it comes: from its apply to the last gate.
+/// Pods that wait because nothing is free, and then the limit is raised: from that apply to the last gate.
 async fn burst(cluster: &Cluster, stopwatch: &Stopwatch) -> Result<Duration> {
     let before = stopwatch.count(SHOP);
+    let of = |connections: u32| {
+        budget(SHOP, "burst", &json!({"limit": {"connections": connections}, "reserved": 0}))
+    };
+    cluster.apply(&of(1)).await?;
     for n in 0..WORKLOADS {
         let name = format!("burst-{n}");
         cluster.apply(&deployment(SHOP, &name).replicas(PODS_EACH).label(LABEL, "burst").to_string()).await?;
     }
     let wanted = usize::try_from(WORKLOADS * PODS_EACH)?;
     stopwatch.until("all pods are gated", |s| s.count(SHOP).0 == before.0 + wanted).await?;
-    let manifest = budget(SHOP, "burst", &json!({"limit": {"connections": 100_000}}));
     let began = Instant::now();
-    cluster.apply(&manifest).await?;
+    cluster.apply(&of(100_000)).await?;
     stopwatch.until("all pods are granted", |s| s.count(SHOP).1 == before.1 + wanted).await?;
     Ok(stopwatch.count(SHOP).2.context("no pod was granted")? - began)
 }

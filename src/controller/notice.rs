@@ -2,12 +2,16 @@
 //!
 //! In: a view, what was said before. Out: events.
 
+use std::collections::HashSet;
+
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType};
 
 use super::gateway::Gateway;
+use super::grant::PARALLEL;
 use super::memory::Memory;
 use super::reconcile::{Leader, View};
 use crate::api::{DbConnectionBudget, conditions, names};
@@ -17,6 +21,8 @@ use crate::cluster::world::BudgetKey;
 
 /// A pod that is granted sooner than this, in seconds, need not be told why it waits.
 const SOON: u64 = 2;
+/// Pods told in one look: words must not keep grants waiting.
+const AT_ONCE: usize = 64;
 
 /// An event. The API server takes at most 1 kB of note.
 #[must_use]
@@ -87,7 +93,7 @@ fn unsupported_owner(view: &View, pod: usize) -> String {
 
 /// Tells each waiting pod why it waits, when that is new.
 pub async fn tell_pods<G: Gateway>(leader: &Leader<G>, view: &View, memory: &mut Memory) {
-    let waiting: std::collections::HashSet<&str> = view
+    let waiting: HashSet<&str> = view
         .decision
         .grants
         .refused
@@ -95,6 +101,7 @@ pub async fn tell_pods<G: Gateway>(leader: &Leader<G>, view: &View, memory: &mut
         .filter_map(|(pod, _)| Some(view.scene.pods.get(*pod)?.uid.as_str()))
         .collect();
     memory.told.retain(|uid, _| waiting.contains(uid.as_str()));
+    let mut news = Vec::new();
     for (pod, refusal) in &view.decision.grants.refused {
         let (Some(record), Some(core)) = (view.scene.pods.get(*pod), view.scene.situation.pods.get(*pod))
         else {
@@ -104,33 +111,58 @@ pub async fn tell_pods<G: Gateway>(leader: &Leader<G>, view: &View, memory: &mut
         if core.age < SOON || memory.told.get(&record.uid) == Some(&reason) {
             continue;
         }
+        // Who waits is looked at again every few seconds; the others are told then.
+        if news.len() == AT_ONCE {
+            break;
+        }
         memory.told.insert(record.uid.clone(), reason);
-        leader.gateway.publish(event(EventType::Normal, reason, "Wait", &note), about_pod(record)).await;
+        news.push((event(EventType::Normal, reason, "Wait", &note), about_pod(record)));
     }
+    publish(leader, news).await;
+}
+
+/// Publishes several events side by side.
+async fn publish<G: Gateway>(leader: &Leader<G>, news: Vec<(Event, ObjectReference)>) {
+    let mut calls = Vec::with_capacity(news.len());
+    for (event, about) in news {
+        calls.push(leader.gateway.publish(event, about));
+    }
+    stream::iter(calls).buffer_unordered(PARALLEL).collect::<()>().await;
+}
+
+/// Pods that wait for a budget that does not exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stranded {
+    /// How many there are.
+    pub waiting: usize,
+    /// Whether some of them were not told yet.
+    pub untold: bool,
 }
 
 /// Tells each pod that waits for a budget that does not exist.
-pub async fn tell_stranded<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, memory: &mut Memory) -> usize {
+pub async fn tell_stranded<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, memory: &mut Memory) -> Stranded {
+    const REASON: &str = "BudgetNotFound";
     let pods = leader.observed.world().pods.group(&key.namespace, &key.name);
     let waiting: Vec<_> = pods.iter().filter(|pod| pod.gated && !pod.terminating).collect();
-    memory.told.retain(|uid, _| waiting.iter().any(|pod| &pod.uid == uid));
-    for pod in &waiting {
-        if memory.told.insert(pod.uid.clone(), "BudgetNotFound") == Some("BudgetNotFound") {
-            continue;
-        }
-        let note = format!(
-            "its label {} names the DbConnectionBudget {}, which does not exist in namespace {}; it waits until it does",
-            names::BUDGET,
-            key.name,
-            key.namespace
-        );
+    let uids: HashSet<&str> = waiting.iter().map(|pod| pod.uid.as_str()).collect();
+    memory.told.retain(|uid, reason| uids.contains(uid.as_str()) && *reason == REASON);
+    let note = format!(
+        "its label {} names the DbConnectionBudget {}, which does not exist in namespace {}; it waits until it does",
+        names::BUDGET,
+        key.name,
+        key.namespace
+    );
+    let untold: Vec<_> = waiting.iter().filter(|pod| !memory.told.contains_key(&pod.uid)).collect();
+    let mut news = Vec::new();
+    for pod in untold.iter().take(AT_ONCE) {
         tracing::info!(budget = %key, pod = pod.name, "pod waits for a budget that does not exist");
-        leader
-            .gateway
-            .publish(event(EventType::Warning, "BudgetNotFound", "Wait", &note), about_pod(pod))
-            .await;
+        news.push((event(EventType::Warning, REASON, "Wait", &note), about_pod(pod)));
     }
-    waiting.len()
+    for pod in untold.iter().take(AT_ONCE) {
+        memory.told.insert(pod.uid.clone(), REASON);
+    }
+    publish(leader, news).await;
+    Stranded { waiting: waiting.len(), untold: untold.len() > AT_ONCE }
 }
 
 /// Publishes what changed between two sets of conditions.

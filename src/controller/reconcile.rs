@@ -212,10 +212,11 @@ impl<G: Gateway> Leader<G> {
         memory.keep(&vanished, (self.clock)());
         memory.let_go();
         self.metrics.forget(key);
-        if notice::tell_stranded(self, key, memory).await > 0 {
-            return Next::OnRequest;
+        let stranded = notice::tell_stranded(self, key, memory).await;
+        if stranded.untold {
+            return Next::After(TICK);
         }
-        if memory.quarantine.is_empty() {
+        if stranded.waiting == 0 && memory.quarantine.is_empty() {
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         }
         Next::OnRequest

@@ -150,9 +150,9 @@ fn refused() -> Vec<(&'static str, Value, &'static str)> {
 
 #[tokio::test]
 async fn good_budgets_are_accepted() {
-    let cluster = cluster("accepted").await;
+    let cluster = cluster("budgets-accepted").await;
     for (index, (name, spec)) in accepted().into_iter().enumerate() {
-        let manifest = budget("accepted", &format!("b{index}"), &spec);
+        let manifest = budget("budgets-accepted", &format!("b{index}"), &spec);
         let answer = cluster.apply(&manifest).await;
         assert!(answer.is_ok(), "{name}: {:#}", answer.unwrap_err());
     }
@@ -160,9 +160,9 @@ async fn good_budgets_are_accepted() {
 
 #[tokio::test]
 async fn bad_budgets_are_refused_with_a_sentence_that_says_what_to_do() {
-    let cluster = cluster("refused").await;
+    let cluster = cluster("budgets-refused").await;
     for (name, spec, sentence) in refused() {
-        let error = match cluster.apply(&budget("refused", "main", &spec)).await {
+        let error = match cluster.apply(&budget("budgets-refused", "main", &spec)).await {
             Ok(_) => panic!("{name} was accepted"),
             Err(error) => format!("{error:#}"),
         };
@@ -172,12 +172,13 @@ async fn bad_budgets_are_refused_with_a_sentence_that_says_what_to_do() {
 
 #[tokio::test]
 async fn defaults_are_filled_in_and_fields_explain_themselves() {
-    let cluster = cluster("defaults").await;
+    let cluster = cluster("budgets-defaults").await;
     cluster
-        .apply(&budget("defaults", "main", &json!({"limit": {"postgres": {"maxConnections": 100}}})))
+        .apply(&budget("budgets-defaults", "main", &json!({"limit": {"postgres": {"maxConnections": 100}}})))
         .await
         .unwrap();
-    let text = cluster.kubectl(&["get", "dbcb", "main", "-n", "defaults", "-o", "json"]).await.unwrap();
+    let text =
+        cluster.kubectl(&["get", "dbcb", "main", "-n", "budgets-defaults", "-o", "json"]).await.unwrap();
     let found: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(
         found["spec"],
@@ -186,7 +187,7 @@ async fn defaults_are_filled_in_and_fields_explain_themselves() {
     );
     let explained = cluster.kubectl(&["explain", "dbcb.spec.reserved"]).await.unwrap();
     assert!(explained.contains("never handed out"), "{explained}");
-    let columns = cluster.kubectl(&["get", "dbbudget", "-n", "defaults"]).await.unwrap();
+    let columns = cluster.kubectl(&["get", "dbbudget", "-n", "budgets-defaults"]).await.unwrap();
     let head: Vec<&str> = columns.lines().next().unwrap_or_default().split_whitespace().collect();
     assert_eq!(
         head,

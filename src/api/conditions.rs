@@ -47,9 +47,3 @@ impl Finding {
         }
     }
 }
-
-/// Whether the condition of this type is True.
-#[must_use]
-pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
-    conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
-}

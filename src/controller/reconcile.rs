@@ -178,7 +178,7 @@ impl<G: Gateway> Leader<G> {
         now: Timestamp,
     ) -> Result<Option<Duration>, GatewayError> {
         let Some(held) = memory.held.clone() else { return Ok(None) };
-        if !report::differs(held.status.as_ref(), &status) {
+        if held.status.as_ref() == Some(&status) {
             return Ok(None);
         }
         let since = memory.written.map_or(GATHER, |written| now.duration_since(written));

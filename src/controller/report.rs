@@ -63,12 +63,6 @@ pub fn numbers(status: &DbConnectionBudgetStatus) -> BudgetNumbers {
     }
 }
 
-/// Whether two statuses say different things.
-#[must_use]
-pub fn differs(old: Option<&DbConnectionBudgetStatus>, new: &DbConnectionBudgetStatus) -> bool {
-    old != Some(new)
-}
-
 /// Pods with a grant that stay, of all that stay.
 fn pods(view: &View) -> String {
     let staying = view.scene.situation.pods.iter().filter(|pod| !pod.terminating);

@@ -3,6 +3,7 @@
 //! In: streams of events. Out: a world that follows the cluster, and keys in the queue. It decides nothing.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,63 +42,136 @@ impl Observed {
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Takes one event of a watch in. Gives back the budgets that it concerns. `now` is in seconds.
+    pub fn take<K: Watched>(&self, event: Event<K>, now: u64) -> BTreeSet<BudgetKey> {
+        let mut world = self.world();
+        let touched = match event {
+            Event::Apply(object) | Event::InitApply(object) => match object.read() {
+                Some(record) => K::index(&mut world).apply(record),
+                None => Vec::new(),
+            },
+            Event::Delete(object) => {
+                let last = object.read();
+                if let Some(last) = &last {
+                    K::gone(&mut world, last);
+                }
+                let meta = object.meta();
+                let (namespace, name) =
+                    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+                K::index(&mut world).delete(&namespace, &name, version(meta), now).into_iter().collect()
+            }
+            Event::Init => {
+                K::index(&mut world).begin_relist();
+                Vec::new()
+            }
+            Event::InitDone => {
+                let gone = K::index(&mut world).end_relist();
+                gone.iter().for_each(|last| K::gone(&mut world, last));
+                gone
+            }
+        };
+        touched.iter().flat_map(|record| K::concerns(&world, record)).collect()
+    }
+
+    /// A PodDisruptionBudget of the namespace changed: it may let an eviction pass that it refused before. Gives back
+    /// the budgets that have waited for that.
+    pub fn disruption_changed(&self, namespace: &str) -> BTreeSet<BudgetKey> {
+        self.world().unblock(namespace)
+    }
 }
 
-/// How one kind of object is followed.
-struct Kind<K, T> {
+/// A kind of object that is followed.
+pub trait Watched: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static {
+    /// What is kept of an object.
+    type Record: Record + PartialEq + 'static;
     /// The record of an object; none for those that are not used.
-    read: fn(&K) -> Option<T>,
+    fn read(&self) -> Option<Self::Record>;
     /// Where its records are.
-    index: fn(&mut World) -> &mut Index<T>,
+    fn index(world: &mut World) -> &mut Index<Self::Record>;
     /// The budgets that a record is about.
-    concerns: fn(&World, &T) -> BTreeSet<BudgetKey>,
+    fn concerns(world: &World, record: &Self::Record) -> BTreeSet<BudgetKey>;
     /// What else is to be noted when a record's object is gone, in the state in which it was last seen.
-    gone: fn(&mut World, &T),
+    fn gone(_: &mut World, _: &Self::Record) {}
 }
 
-const BUDGETS: Kind<DbConnectionBudget, DbConnectionBudget> = Kind {
-    read: |budget| Some(budget.clone()),
-    index: |world| &mut world.budgets,
-    concerns: |_, budget| BTreeSet::from([key_of(budget)]),
-    gone: |_, _| {},
-};
+impl Watched for DbConnectionBudget {
+    type Record = Self;
 
-const PODS: Kind<PodView, PodRecord> = Kind {
-    read: PodRecord::read,
-    index: |world| &mut world.pods,
-    concerns: |_, pod| BTreeSet::from([BudgetKey::new(&pod.namespace, pod.budget())]),
-    gone: World::note_vanished,
-};
+    fn read(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+    fn index(world: &mut World) -> &mut Index<Self> {
+        &mut world.budgets
+    }
+    fn concerns(_: &World, budget: &Self) -> BTreeSet<BudgetKey> {
+        BTreeSet::from([BudgetKey::new(&budget.namespace().unwrap_or_default(), &budget.name_any())])
+    }
+}
 
-const DEPLOYMENTS: Kind<DeploymentView, DeploymentRecord> = Kind {
-    read: DeploymentRecord::read,
-    index: |world| &mut world.deployments,
-    concerns: |world, deployment| {
+impl Watched for PodView {
+    type Record = PodRecord;
+
+    fn read(&self) -> Option<PodRecord> {
+        PodRecord::read(self)
+    }
+    fn index(world: &mut World) -> &mut Index<PodRecord> {
+        &mut world.pods
+    }
+    fn concerns(_: &World, pod: &PodRecord) -> BTreeSet<BudgetKey> {
+        BTreeSet::from([BudgetKey::new(&pod.namespace, pod.budget())])
+    }
+    fn gone(world: &mut World, last: &PodRecord) {
+        world.note_vanished(last);
+    }
+}
+
+impl Watched for DeploymentView {
+    type Record = DeploymentRecord;
+
+    fn read(&self) -> Option<DeploymentRecord> {
+        DeploymentRecord::read(self)
+    }
+    fn index(world: &mut World) -> &mut Index<DeploymentRecord> {
+        &mut world.deployments
+    }
+    fn concerns(world: &World, deployment: &DeploymentRecord) -> BTreeSet<BudgetKey> {
         let mut keys = world.budgets_of_deployment(&deployment.namespace, &deployment.name);
         let named = deployment.template.budget.iter().chain(&deployment.label);
         keys.extend(named.map(|name| BudgetKey::new(&deployment.namespace, name)));
         keys
-    },
-    gone: |_, _| {},
-};
+    }
+}
 
-const REPLICA_SETS: Kind<ReplicaSetView, ReplicaSetRecord> = Kind {
-    read: ReplicaSetRecord::read,
-    index: |world| &mut world.replica_sets,
-    concerns: |world, set| {
+impl Watched for ReplicaSetView {
+    type Record = ReplicaSetRecord;
+
+    fn read(&self) -> Option<ReplicaSetRecord> {
+        ReplicaSetRecord::read(self)
+    }
+    fn index(world: &mut World) -> &mut Index<ReplicaSetRecord> {
+        &mut world.replica_sets
+    }
+    fn concerns(world: &World, set: &ReplicaSetRecord) -> BTreeSet<BudgetKey> {
         let mut keys = world.budgets_of_deployment(&set.namespace, &set.deployment);
         keys.extend(set.template.budget.iter().map(|name| BudgetKey::new(&set.namespace, name)));
         keys
-    },
-    gone: |_, _| {},
-};
+    }
+}
 
-const AUTOSCALERS: Kind<AutoscalerView, AutoscalerRecord> = Kind {
-    read: AutoscalerRecord::read,
-    index: |world| &mut world.autoscalers,
-    concerns: |world, scaler| world.budgets_of_deployment(&scaler.namespace, &scaler.target),
-    gone: |_, _| {},
-};
+impl Watched for AutoscalerView {
+    type Record = AutoscalerRecord;
+
+    fn read(&self) -> Option<AutoscalerRecord> {
+        AutoscalerRecord::read(self)
+    }
+    fn index(world: &mut World) -> &mut Index<AutoscalerRecord> {
+        &mut world.autoscalers
+    }
+    fn concerns(world: &World, scaler: &AutoscalerRecord) -> BTreeSet<BudgetKey> {
+        world.budgets_of_deployment(&scaler.namespace, &scaler.target)
+    }
+}
 
 /// Follows the cluster until the returned tasks are dropped. `synced` counts the kinds that were listed once.
 pub struct Watches {
@@ -136,17 +210,13 @@ pub fn watch_all(client: &Client, observed: &Observed, requests: &Requests, metr
     };
     let mut tasks = JoinSet::new();
     let plain = || watcher::Config::default().page_size(PAGE);
-    tasks.spawn(feed.clone().follow(plain(), BUDGETS));
-    tasks.spawn(feed.clone().follow(plain().labels(names::BUDGET), PODS));
-    tasks.spawn(feed.clone().follow(plain(), DEPLOYMENTS));
-    tasks.spawn(feed.clone().follow(plain(), REPLICA_SETS));
-    tasks.spawn(feed.clone().follow(plain(), AUTOSCALERS));
+    tasks.spawn(feed.clone().follow::<DbConnectionBudget>(plain()));
+    tasks.spawn(feed.clone().follow::<PodView>(plain().labels(names::BUDGET)));
+    tasks.spawn(feed.clone().follow::<DeploymentView>(plain()));
+    tasks.spawn(feed.clone().follow::<ReplicaSetView>(plain()));
+    tasks.spawn(feed.clone().follow::<AutoscalerView>(plain()));
     tasks.spawn(feed.follow_disruption());
     Watches { tasks, synced: receiver }
-}
-
-fn key_of(budget: &DbConnectionBudget) -> BudgetKey {
-    BudgetKey::new(&budget.namespace().unwrap_or_default(), &budget.name_any())
 }
 
 /// Like the client's own, but never longer than 5 s: an API server that is back should be seen soon.
@@ -173,18 +243,15 @@ impl Backoff for Patience {
 }
 
 impl Feed {
-    async fn follow<K, T>(self, config: watcher::Config, kind: Kind<K, T>)
-    where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-        T: Record + PartialEq + 'static,
-    {
+    async fn follow<K: Watched>(self, config: watcher::Config) {
         let mut events = watcher(Api::<K>::all(self.client.clone()), config).backoff(Patience::new()).boxed();
         let mut listed = false;
         loop {
             match events.try_next().await {
                 Ok(Some(event)) => {
                     let done = matches!(event, Event::InitDone);
-                    self.take(event, &kind);
+                    let keys = self.observed.take(event, now());
+                    keys.into_iter().for_each(|key| self.requests.request(key));
                     if done && !listed {
                         listed = true;
                         self.synced.send_modify(|count| *count += 1);
@@ -199,43 +266,6 @@ impl Feed {
         }
     }
 
-    /// Takes one event into the world and requests the budgets that it concerns.
-    fn take<K: Resource<DynamicType = ()>, T: Record + PartialEq>(&self, event: Event<K>, kind: &Kind<K, T>) {
-        let mut world = self.observed.world();
-        let touched = match event {
-            Event::Apply(object) | Event::InitApply(object) => match (kind.read)(&object) {
-                Some(record) => (kind.index)(&mut world).apply(record),
-                None => Vec::new(),
-            },
-            Event::Delete(object) => {
-                let last = (kind.read)(&object);
-                if let Some(last) = &last {
-                    (kind.gone)(&mut world, last);
-                }
-                let meta = object.meta();
-                let (namespace, name) =
-                    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
-                (kind.index)(&mut world).delete(&namespace, &name, version(meta), now()).into_iter().collect()
-            }
-            Event::Init => {
-                (kind.index)(&mut world).begin_relist();
-                Vec::new()
-            }
-            Event::InitDone => {
-                let gone = (kind.index)(&mut world).end_relist();
-                gone.iter().for_each(|last| (kind.gone)(&mut world, last));
-                gone
-            }
-        };
-        let keys: BTreeSet<BudgetKey> =
-            touched.iter().flat_map(|record| (kind.concerns)(&world, record)).collect();
-        drop(world);
-        for key in keys {
-            self.requests.request(key);
-        }
-    }
-
-    /// A PodDisruptionBudget that changes may let an eviction pass that it refused before.
     async fn follow_disruption(self) {
         let api: Api<PartialObjectMeta<PodDisruptionBudget>> = Api::all(self.client.clone());
         let config = watcher::Config::default().page_size(PAGE);
@@ -244,7 +274,7 @@ impl Feed {
             match events.try_next().await {
                 Ok(Some(Event::Apply(changed) | Event::Delete(changed))) => {
                     let namespace = changed.namespace().unwrap_or_default();
-                    let keys = self.observed.world().unblock(&namespace);
+                    let keys = self.observed.disruption_changed(&namespace);
                     keys.into_iter().for_each(|key| self.requests.request(key));
                 }
                 Ok(Some(_)) => {}

@@ -17,7 +17,7 @@ use super::observe::Observed;
 use super::{evict, grant, notice, report, takeover};
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus};
 use crate::budget::amount::Connections;
-use crate::budget::decide::{Decision, decide};
+use crate::budget::decide::{Decision, Situation, decide};
 use crate::budget::limit::Limit;
 use crate::budget::room::Room;
 use crate::cluster::pod::{PodRecord, PodView};
@@ -45,6 +45,8 @@ pub struct Leader<G> {
     pub arrivals: Arrivals,
     /// The clock.
     pub clock: fn() -> Timestamp,
+    /// What decides: [`decide`], unless a simulation leaves a rule out of it.
+    pub decide: fn(&Situation) -> Decision,
     memories: Mutex<HashMap<BudgetKey, Arc<AsyncMutex<Memory>>>>,
 }
 
@@ -92,7 +94,8 @@ impl<G: Gateway> Leader<G> {
     /// A leader that has seen nothing yet.
     #[must_use]
     pub fn new(gateway: G, observed: Observed, metrics: Metrics, clock: fn() -> Timestamp) -> Self {
-        Self { gateway, observed, metrics, arrivals: Arrivals::default(), clock, memories: Mutex::default() }
+        let (arrivals, memories) = (Arrivals::default(), Mutex::default());
+        Self { gateway, observed, metrics, arrivals, clock, decide, memories }
     }
 
     /// Looks at a budget, and turns failures into a later look.
@@ -160,7 +163,7 @@ impl<G: Gateway> Leader<G> {
         let available = if refusal.is_some() { Connections::ZERO } else { available };
         let scene = scene(&world, key, &held.spec, &status, available, now);
         drop(world);
-        let mut decision = decide(&scene.situation);
+        let mut decision = (self.decide)(&scene.situation);
         if refusal.is_some() {
             // Nothing is known to be too much: nobody is sent away either.
             decision.room = Room::default();

@@ -1,0 +1,45 @@
+//! A deterministic simulation of a cluster around the operator's shipping code.
+//!
+//! In: a seed. Out: whether every promise was kept, what it came to in numbers, and a trace on request. The leader, its
+//! world, its decisions and its transaction are the code that ships, behind its own `Gateway`; around it are simulated
+//! the API server ([`api`]), the controllers ([`controllers`]), nodes and kubelets ([`kubelet`]), two processes of the
+//! operator ([`process`]), users and faults ([`act`]). What pods really hold is known here and judged after every step
+//! ([`judge`]). Nothing reads a real clock or draws a random number that is not from the seed.
+
+pub(crate) mod act;
+pub(crate) mod api;
+pub(crate) mod clock;
+pub(crate) mod cluster;
+pub(crate) mod controllers;
+#[path = "../properties/rollout_model/deployment.rs"]
+pub(crate) mod deployment;
+pub(crate) mod door;
+pub(crate) mod judge;
+pub(crate) mod kubelet;
+pub(crate) mod mutation;
+pub(crate) mod objects;
+pub(crate) mod plan;
+pub(crate) mod process;
+pub(crate) mod random;
+pub(crate) mod sim;
+pub(crate) mod tally;
+
+use judge::Violation;
+use mutation::Mutation;
+use plan::Plan;
+use sim::Sim;
+use tally::Tally;
+
+/// What came of a schedule.
+pub(crate) struct Outcome {
+    pub(crate) tally: Tally,
+    pub(crate) violation: Option<Violation>,
+    pub(crate) trace: Vec<String>,
+}
+
+/// Runs a schedule to its end.
+pub(crate) fn run(plan: &Plan, mutation: Mutation, traced: bool) -> Outcome {
+    let mut sim = Sim::new(plan.clone(), mutation, traced);
+    sim.run();
+    Outcome { tally: sim.tally.clone(), violation: sim.judge.violation.clone(), trace: sim.trace() }
+}

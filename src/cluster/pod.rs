@@ -12,6 +12,9 @@ use crate::api::names;
 use crate::budget::amount::{Connections, Instances};
 use crate::budget::ledger::Hold;
 
+/// Seconds that the containers of a pod get to end when it says nothing.
+pub const DEFAULT_GRACE: i64 = 30;
+
 /// A pod, as far as it is parsed.
 #[derive(Resource, Deserialize, Clone, Debug)]
 #[resource(inherit = "k8s_openapi::api::core::v1::Pod")]
@@ -94,9 +97,6 @@ pub struct ContainerStatusView {
 /// Which state a container is in.
 #[derive(Deserialize, Clone, Debug, Default)]
 pub struct ContainerStateView {
-    /// It runs.
-    #[serde(default)]
-    pub running: Option<IgnoredAny>,
     /// It ended.
     #[serde(default)]
     pub terminated: Option<IgnoredAny>,
@@ -147,8 +147,8 @@ pub struct PodRecord {
     pub terminating: bool,
     /// Whether it is over: nothing of it runs, and nothing will run again.
     pub ended: bool,
-    /// Whether a container of it was last seen running.
-    pub running: bool,
+    /// Whether it is bound to a node, so that containers of it may run whatever its status says by now.
+    pub bound: bool,
     /// Seconds that its containers get to end.
     pub grace: i64,
     /// Whether it is Ready.
@@ -170,11 +170,11 @@ impl PodRecord {
         let meta = &pod.metadata;
         let app = AppFacts::read(&meta.labels, &meta.annotations, &pod.spec.containers);
         app.budget.as_ref()?;
-        let states = || pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
+        let mut states = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
         let gate = pod.spec.scheduling_gates.iter().position(|gate| gate.name == names::GATE);
         let terminating = meta.deletion_timestamp.is_some();
         let all_terminated = !pod.status.container_statuses.is_empty()
-            && states().all(|status| status.state.terminated.is_some());
+            && states.all(|status| status.state.terminated.is_some());
         let phase_over = matches!(pod.status.phase.as_deref(), Some("Succeeded" | "Failed"));
         Some(Self {
             namespace: meta.namespace.clone()?,
@@ -188,8 +188,8 @@ impl PodRecord {
             annotated: meta.annotations.as_ref().is_some_and(|notes| !notes.is_empty()),
             terminating,
             ended: phase_over || (terminating && all_terminated),
-            running: states().any(|status| status.state.running.is_some()),
-            grace: pod.spec.termination_grace_period_seconds.unwrap_or(30).max(0),
+            bound: pod.spec.node_name.is_some(),
+            grace: pod.spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE).max(0),
             ready: pod.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
             scheduled: scheduled(&pod.status.conditions),
             taken_over_by: meta

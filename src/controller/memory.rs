@@ -87,12 +87,18 @@ impl Memory {
     }
 }
 
+/// When a pod with this grace period, in seconds, that vanished now has ended at the latest.
+#[must_use]
+pub fn waits_out(grace: i64, now: Timestamp) -> Time {
+    let time = SignedDuration::from_secs(grace.saturating_add(QUARANTINE_MARGIN));
+    Time(now.saturating_add(time).unwrap_or(now))
+}
+
 fn quarantined(pod: &PodRecord, now: Timestamp) -> Quarantined {
-    let time = SignedDuration::from_secs(pod.grace.saturating_add(QUARANTINE_MARGIN));
     Quarantined {
         uid: pod.uid.clone(),
         pod: pod.name.clone(),
         connections: i64::try_from(pod.hold().bill().get()).unwrap_or(i64::MAX),
-        until: Time(now.saturating_add(time).unwrap_or(now)),
+        until: waits_out(pod.grace, now),
     }
 }

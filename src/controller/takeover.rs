@@ -7,13 +7,15 @@
 //! pods that wait are fenced against those.
 
 use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::jiff::Timestamp;
 
 use super::gateway::{Gateway, GatewayError};
 use super::grant::PARALLEL;
-use super::memory::Memory;
+use super::memory::{self, Memory};
 use super::reconcile::Leader;
-use crate::api::DbConnectionBudget;
-use crate::cluster::pod::{PodRecord, version};
+use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined};
+use crate::budget::ledger::Hold;
+use crate::cluster::pod::{DEFAULT_GRACE, PodRecord, version};
 use crate::cluster::world::BudgetKey;
 
 /// Makes sure that this process holds the newest version of the budget under its own epoch. False when the budget does
@@ -41,8 +43,11 @@ pub async fn take_over<G: Gateway>(
     let epoch = status.epoch;
     let written = leader.gateway.replace_status(&budget).await?;
     let pods = leader.gateway.pods(key).await?;
+    let pods: Vec<PodRecord> = pods.iter().filter_map(PodRecord::read).collect();
+    let status = written.status.clone().unwrap_or_default();
+    memory.quarantine.extend(unaccounted(&status, &pods, (leader.clock)()));
     let mut world = leader.observed.world();
-    for record in pods.iter().filter_map(PodRecord::read) {
+    for record in pods {
         world.pods.apply(record);
     }
     world.budgets.apply(written.clone());
@@ -50,6 +55,27 @@ pub async fn take_over<G: Gateway>(
     memory.held = Some(written);
     tracing::info!(budget = %key, epoch, "budget taken over");
     Ok(true)
+}
+
+/// What the last status counts and no pod accounts for: pods that were gone while nobody led. Whether their containers had
+/// ended nobody saw, so they count for as long as a pod may take to end.
+fn unaccounted(status: &DbConnectionBudgetStatus, pods: &[PodRecord], now: Timestamp) -> Option<Quarantined> {
+    let in_flight = |pod: &PodRecord| status.grants.iter().find(|grant| grant.uid == pod.uid);
+    let bill = |pod: &PodRecord| match pod.hold() {
+        Hold::Granted(bill) if !pod.ended => i64::try_from(bill.get()).unwrap_or(i64::MAX),
+        Hold::Waiting => in_flight(pod).map_or(0, |grant| grant.connections),
+        _ => 0,
+    };
+    let waiting_out = status.quarantine.iter().map(|entry| entry.connections);
+    let known = pods.iter().map(bill).chain(waiting_out).fold(0, i64::saturating_add);
+    let connections = status.committed.saturating_sub(known);
+    let grace = pods.iter().map(|pod| pod.grace).max().unwrap_or(0).max(DEFAULT_GRACE);
+    (connections > 0).then(|| Quarantined {
+        uid: format!("before-epoch-{}", status.epoch),
+        pod: "gone while nobody led".into(),
+        connections,
+        until: memory::waits_out(grace, now),
+    })
 }
 
 /// Marks all pods that wait. The marks stay: a take-over that fails half-way goes on where it was.

@@ -26,7 +26,8 @@ pub(crate) enum Reversal {
 }
 
 fn spec(terms: &Terms) -> DbConnectionBudgetSpec {
-    let workloads: Vec<_> = terms.entries.iter().enumerate().map(|(app, entry)| workload(app, entry)).collect();
+    let workloads: Vec<_> =
+        terms.entries.iter().enumerate().map(|(app, entry)| workload(app, entry)).collect();
     let spec = json!({
         "limit": {"connections": terms.limit},
         "reserved": terms.reserved,
@@ -46,7 +47,8 @@ fn workload(app: usize, entry: &Entry) -> serde_json::Value {
     if let Some(max) = entry.max {
         size["max"] = json!(max);
     }
-    let mut value = json!({"kind": "Deployment", "name": format!("w{app}"), "weight": entry.weight, "size": size});
+    let mut value =
+        json!({"kind": "Deployment", "name": format!("w{app}"), "weight": entry.weight, "size": size});
     if let Some(most) = entry.most {
         value["maxReplicas"] = json!(most);
     }
@@ -98,7 +100,8 @@ impl Sim {
                 self.cluster.edit_budget(budget, |spec| spec.limit.connections = Some(connections));
             }
             Action::Sizing(budget, basis, surge) => {
-                let sizing = serde_json::from_value(json!({"basis": basis, "surge": surge})).expect("a sizing");
+                let sizing =
+                    serde_json::from_value(json!({"basis": basis, "surge": surge})).expect("a sizing");
                 self.cluster.edit_budget(budget, |spec| spec.sizing = sizing);
             }
             Action::Entry(budget, app, entry) => {
@@ -165,7 +168,10 @@ impl Sim {
             self.after(i64::from(seconds) * 1000, Happening::Reverse(Reversal::NodeBack(node, loss)));
             return;
         }
-        let (Action::DeletePod(which) | Action::ForcePod(which, _) | Action::CrashPod(which)) = *action else { return };
+        let (Action::DeletePod(which) | Action::ForcePod(which, _) | Action::CrashPod(which)) = *action
+        else {
+            return;
+        };
         let pods: Vec<u32> = self.cluster.pods.keys().copied().collect();
         let Some(id) = pods.get(which % pods.len().max(1)).copied() else { return };
         match *action {
@@ -228,7 +234,10 @@ impl Sim {
                 {
                     let number = term.number;
                     self.begin_term(1 - old);
-                    self.after(i64::from(seconds) * 1000, Happening::Reverse(Reversal::EndSplit(old, number)));
+                    self.after(
+                        i64::from(seconds) * 1000,
+                        Happening::Reverse(Reversal::EndSplit(old, number)),
+                    );
                 }
             }
             Action::CutWatch(process, kind, seconds) => {
@@ -295,7 +304,11 @@ impl Sim {
         for app in 0..self.cluster.apps.len() {
             self.cluster.set_disruption(app, None);
             let facts = self.cluster.facts(self.cluster.apps[app].deployment.template.id);
-            let escaped = self.cluster.pods.values().any(|pod| pod.app == app && !pod.late_bound && pod.facts.budget.is_some());
+            let escaped = self
+                .cluster
+                .pods
+                .values()
+                .any(|pod| pod.app == app && !pod.late_bound && pod.facts.budget.is_some());
             if !facts.good || escaped {
                 self.roll_out(app, Facts { good: true, ..facts });
             }
@@ -380,8 +393,13 @@ fn least(cluster: &Cluster, budget: usize) -> u64 {
         let stays = labelled(deployment.template.id);
         let own = deployment.sets.iter().filter(|set| labelled(set.template.id) && set.replicas > 0);
         let entry = &object.spec.workloads[app];
-        let replicas = if stays { deployment.replicas } else { own.clone().map(|set| u32::try_from(set.replicas).expect("few")).sum() };
-        let ceiling = state.autoscaler.map(|(most, _)| most).or(entry.max_replicas).filter(|_| stays).unwrap_or(0);
+        let replicas = if stays {
+            deployment.replicas
+        } else {
+            own.clone().map(|set| u32::try_from(set.replicas).expect("few")).sum()
+        };
+        let ceiling =
+            state.autoscaler.map(|(most, _)| most).or(entry.max_replicas).filter(|_| stays).unwrap_or(0);
         let carried = status.workloads.iter().find(|w| w.name == format!("w{app}"));
         let rung = carried.and_then(|w| w.ladder.as_ref()).map_or(0, |rung| rung.level.unsigned_abs());
         let pods = match json!(object.spec.sizing.basis).as_str() {
@@ -392,7 +410,11 @@ fn least(cluster: &Cluster, budget: usize) -> u64 {
         // Where it is just rolling away from it, the old revision counts too.
         let templates = own.map(|set| set.template.id).chain(stays.then_some(deployment.template.id));
         let processes = templates.map(|template| cluster.facts(template).processes).max().unwrap_or(0);
-        let slots = deployment.strategy.slots(Pods::new(pods), surge).get().max(deployment.strategy.slots(Pods::new(replicas), surge).get());
+        let slots = deployment
+            .strategy
+            .slots(Pods::new(pods), surge)
+            .get()
+            .max(deployment.strategy.slots(Pods::new(replicas), surge).get());
         sum += u64::from(slots) * u64::from(entry.size.min) * u64::from(processes);
     }
     sum

@@ -51,8 +51,11 @@ impl Request {
             Self::Pod(pod) => format!("get {pod}"),
             Self::Status(budget, object) => {
                 let status = object.status.clone().unwrap_or_default();
-                let grants: Vec<String> =
-                    status.grants.iter().map(|grant| format!("{}={}", grant.pod, grant.connections)).collect();
+                let grants: Vec<String> = status
+                    .grants
+                    .iter()
+                    .map(|grant| format!("{}={}", grant.pod, grant.connections))
+                    .collect();
                 format!(
                     "status of {}: epoch {}, {} of {} committed, {} wait, grants [{}]",
                     BUDGETS[*budget],
@@ -139,7 +142,8 @@ impl Cluster {
         patch.0.retain(|operation| !tests_absence(operation, &document));
         json_patch::patch(&mut document, &patch).map_err(|error| refusal(422, &error.to_string()))?;
         let gates = document["spec"]["schedulingGates"].as_array().map_or(0, Vec::len);
-        let notes: Option<Notes> = serde_json::from_value(document["metadata"]["annotations"].clone()).expect("notes");
+        let notes: Option<Notes> =
+            serde_json::from_value(document["metadata"]["annotations"].clone()).expect("notes");
         let pod = self.pods.get_mut(&id).expect("it is there");
         let opened = pod.gated && gates == 0;
         (pod.gated, pod.notes) = (gates > 0, notes);
@@ -168,10 +172,16 @@ impl Cluster {
         if allowed {
             return Ok(());
         }
-        let message = format!("The disruption budget w{} needs {needed} healthy pods and has {healthy} currently", pod.app);
+        let message = format!(
+            "The disruption budget w{} needs {needed} healthy pods and has {healthy} currently",
+            pod.app
+        );
         let details = json!({"causes": [{"reason": "DisruptionBudget", "message": message}]});
         let details = serde_json::from_value(details).expect("details");
-        let status = Status::failure("Cannot evict pod as it would violate the pod's disruption budget.", "TooManyRequests");
+        let status = Status::failure(
+            "Cannot evict pod as it would violate the pod's disruption budget.",
+            "TooManyRequests",
+        );
         Err(status.with_code(429).with_details(details).boxed())
     }
 }

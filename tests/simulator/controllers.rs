@@ -8,7 +8,12 @@ use super::random::Random;
 
 impl Cluster {
     /// A new Deployment.
-    pub(crate) fn create_deployment(&mut self, replicas: u32, strategy: Strategy, template: super::deployment::Template) {
+    pub(crate) fn create_deployment(
+        &mut self,
+        replicas: u32,
+        strategy: Strategy,
+        template: super::deployment::Template,
+    ) {
         let index = self.apps.len();
         self.apps.push(App {
             deployment: Deployment::new(replicas, strategy, template),
@@ -31,7 +36,9 @@ impl Cluster {
         self.apps[app].deployment.sync(runs);
         for set in 0..self.apps[app].deployment.sets.len() {
             let now = &self.apps[app].deployment.sets[set];
-            let same = before.get(set).is_some_and(|old| (old.replicas, old.revision) == (now.replicas, now.revision));
+            let same = before
+                .get(set)
+                .is_some_and(|old| (old.replicas, old.revision) == (now.replicas, now.revision));
             if !same {
                 let template = now.template.id;
                 self.touch_set(app, set);
@@ -48,7 +55,8 @@ impl Cluster {
 
     /// One pass over a ReplicaSet: it reports what it has, then makes or deletes pods.
     pub(crate) fn sync_set(&mut self, app: usize, template: u32, random: &mut Random) {
-        let Some(set) = self.apps[app].deployment.sets.iter().position(|set| set.template.id == template) else {
+        let Some(set) = self.apps[app].deployment.sets.iter().position(|set| set.template.id == template)
+        else {
             return;
         };
         let mut own: Vec<(u32, _)> = self

@@ -94,7 +94,9 @@ impl Judge {
         }
         let held = cluster.held(budget);
         if fresh {
-            let waits = |uid: &str| uid.parse().ok().and_then(|id: u32| cluster.pods.get(&id)).is_some_and(|pod| pod.gated);
+            let waits = |uid: &str| {
+                uid.parse().ok().and_then(|id: u32| cluster.pods.get(&id)).is_some_and(|pod| pod.gated)
+            };
             let on_their_way = status.grants.iter().filter(|grant| waits(&grant.uid));
             let promised: u64 = on_their_way.map(|grant| grant.connections.unsigned_abs()).sum();
             let most = self.most(budget, horizon);
@@ -111,7 +113,8 @@ impl Judge {
     fn compare(&mut self, budget: usize, held: u64, status: &DbConnectionBudgetStatus) {
         // Before its first full status a budget says nothing.
         if status.observed_generation.is_some() && status.committed.unsigned_abs() < held {
-            let what = format!("the status of {} says {}, {held} are held", BUDGETS[budget], status.committed);
+            let what =
+                format!("the status of {} says {}, {held} are held", BUDGETS[budget], status.committed);
             self.complain(Fault::Understated, what);
         }
     }
@@ -125,7 +128,10 @@ impl Judge {
         let known = recorded.is_some_and(|recorded| recorded.connections.unsigned_abs() == bill);
         let horizon = recorded.map_or_else(clock::now, |recorded| recorded.horizon);
         if !known && self.mutation != Mutation::GrantsNotPersisted {
-            self.complain(Fault::Unrecorded, format!("{} got {bill} that no status had recorded", pod.name()));
+            self.complain(
+                Fault::Unrecorded,
+                format!("{} got {bill} that no status had recorded", pod.name()),
+            );
         }
         let (held, most) = (cluster.held(budget), self.most(budget, horizon));
         self.peak = self.peak.max(held * 1000 / most.max(1));

@@ -57,7 +57,9 @@ impl Mutation {
             Self::WithoutR1 => |situation| decide_without(Self::WithoutR1, situation),
             Self::WithoutR2 => |situation| decide_without(Self::WithoutR2, situation),
             Self::WithoutR3 => |situation| decide_without(Self::WithoutR3, situation),
-            Self::WithoutR3AndLastResort => |situation| decide_without(Self::WithoutR3AndLastResort, situation),
+            Self::WithoutR3AndLastResort => {
+                |situation| decide_without(Self::WithoutR3AndLastResort, situation)
+            }
             Self::TerminatingForgotten => |situation| {
                 let mut situation = situation.clone();
                 for pod in situation.pods.iter_mut().filter(|pod| pod.terminating) {
@@ -88,7 +90,7 @@ fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
         .map(|(w, standing)| settled(w.carried, w.demand.replicas, standing, w.observed))
         .collect();
     let plan = plan_without(rule, situation, usable, &settled);
-    let allot = |w: usize, settled: Pods| Allotment { share: plan.shares[w], settled };
+    let allot = |w: usize, settled: Pods| Allotment::new(plan.shares[w], settled);
     let r3 = !matches!(rule, Mutation::WithoutR3 | Mutation::WithoutR3AndLastResort);
     let kept = |b: &Pods| if r3 { *b } else { Pods::ZERO };
     let for_grants: Vec<Allotment> = settled.iter().enumerate().map(|(w, b)| allot(w, kept(b))).collect();

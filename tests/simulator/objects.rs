@@ -59,9 +59,8 @@ pub(crate) fn pod(pod: &Pod) -> PodView {
     metadata.annotations.clone_from(&pod.notes);
     metadata.owner_references = owner("ReplicaSet", format!("w{}-{}", pod.app, pod.template));
     let state = match pod.reported {
-        Reported::Waiting => ContainerStateView::default(),
-        Reported::Running => ContainerStateView { running: Some(IgnoredAny), terminated: None },
-        Reported::Ended => ContainerStateView { running: None, terminated: Some(IgnoredAny) },
+        Reported::Waiting | Reported::Running => ContainerStateView::default(),
+        Reported::Ended => ContainerStateView { terminated: Some(IgnoredAny) },
     };
     let mut conditions = Vec::new();
     let mut states = Vec::new();

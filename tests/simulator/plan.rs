@@ -159,10 +159,17 @@ impl Plan {
                 Workload { replicas: random.between(0, 5), strategy: strategy(random), facts }
             })
             .collect();
-        let budgets = (0..if two { BUDGETS.len() } else { 1 }).map(|b| terms(random, &workloads, b)).collect();
+        let budgets =
+            (0..if two { BUDGETS.len() } else { 1 }).map(|b| terms(random, &workloads, b)).collect();
         let faults = random.percent(75);
-        let mut plan =
-            Self { seed, budgets, workloads, actions: Vec::new(), ends_feasible: !random.percent(10), faults };
+        let mut plan = Self {
+            seed,
+            budgets,
+            workloads,
+            actions: Vec::new(),
+            ends_feasible: !random.percent(10),
+            faults,
+        };
         for _ in 0..random.between(1, 8) {
             let wait = random.pick(&[0, 0, 1, 3, 10, 20, 45]);
             let action = plan.action(random);

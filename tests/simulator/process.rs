@@ -183,7 +183,9 @@ impl Term {
         place.failures = if next == Next::Backoff { place.failures + 1 } else { 0 };
         match next {
             Next::OnRequest => {}
-            Next::After(delay) => place.appoint(clock::now() + i64::try_from(delay.as_millis()).expect("soon")),
+            Next::After(delay) => {
+                place.appoint(clock::now() + i64::try_from(delay.as_millis()).expect("soon"))
+            }
             Next::Backoff => {
                 let delay = BACKOFF.0 << place.failures.min(10);
                 place.appoint(clock::now() + delay.min(BACKOFF.1));

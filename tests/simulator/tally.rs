@@ -52,7 +52,8 @@ impl Tally {
         self.restarts = cluster.restarts;
         for budget in 0..cluster.budgets.len() {
             let held = cluster.held(budget);
-            if let Some(available) = cluster.available(budget).filter(|available| *available > 0 && held > 0) {
+            if let Some(available) = cluster.available(budget).filter(|available| *available > 0 && held > 0)
+            {
                 self.utilisation.push(u32::try_from(held * 1000 / available).unwrap_or(u32::MAX));
             }
         }

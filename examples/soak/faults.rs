@@ -226,3 +226,20 @@ impl<'a> Plant<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_fault_is_forgotten_and_each_round_has_another_order() {
+        let mut deck = Deck::new(Chance::new(3, 2));
+        let mut round = || (0..DECK.len()).map(|_| deck.draw().0).collect::<Vec<_>>();
+        let (one, two) = (round(), round());
+        assert_ne!(one, two);
+        for mut round in [one, two] {
+            round.sort_unstable();
+            assert_eq!(DECK.as_slice(), round);
+        }
+    }
+}

@@ -31,8 +31,10 @@ pub const NOTICE: Duration = Duration::from_secs(10);
 /// Where pods and budgets are in the store; nothing else is between the two.
 pub const RANGE: (&str, &str) = ("/registry/pods/", "/registry/poolbudget.dev0");
 
-const PODS: &str = "/registry/pods/";
-const BUDGETS: &str = "/registry/poolbudget.dev/dbconnectionbudgets/";
+/// Where pods are, by namespace and name.
+pub const PODS: &str = "/registry/pods/";
+/// Where budgets are.
+pub const BUDGETS: &str = "/registry/poolbudget.dev/dbconnectionbudgets/";
 
 /// What must not happen, and did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,6 +18,8 @@ mod fleet;
 mod judge;
 mod recorder;
 mod report;
+#[cfg(test)]
+mod rules;
 mod tally;
 
 use std::cell::RefCell;

@@ -78,8 +78,8 @@ impl Action {
             70..=75 => Self::Delete(shop, chance.place(1000)),
             76..=80 => Self::ForceDelete(shop, chance.place(1000)),
             81..=84 => Self::Evict(shop, chance.place(1000)),
-            85..=91 => Self::Adopt(shop),
-            92..=94 => Self::Release(shop),
+            85..=92 => Self::Adopt(shop),
+            93..=94 => Self::Release(shop),
             95..=97 => {
                 let (rule, value) = if chance.percent(50) {
                     ("minAvailable", json!(1))

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::actions::Hand;
 use super::book::Figures;
 use super::fleet::{BUDGETS, Budget, SHOPS, Shop};
+use super::patience::patiently;
 use super::recorder::Recorder;
 use super::support::bill::Account;
 use super::support::objects::{BUDGET_LABEL, DRAIN_MS};
@@ -28,7 +29,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// Ends all strife and waits until everything has settled.
 pub async fn settle(hand: &Hand, recorder: &Recorder) -> Result<Duration> {
     let began = Instant::now();
-    appease(hand).await.context("put the fleet into a state that fits")?;
+    patiently("put the fleet into a state that fits", async || Ok(appease(hand).await?)).await?;
     loop {
         let Err(missing) = look(hand, recorder).await else { return Ok(began.elapsed()) };
         if began.elapsed() >= SETTLES {

@@ -11,6 +11,7 @@ use kube::Api;
 use tokio::time::sleep;
 
 use super::chance::Chance;
+use super::patience::patiently;
 use super::support::install::{RELEASE, SYSTEM, chart, operator_binary};
 use super::support::{Cluster, Operator};
 
@@ -166,16 +167,20 @@ impl<'a> Plant<'a> {
     async fn start_replica(&mut self) -> Result<Operator> {
         let name = format!("poolbudget-{}", self.made);
         self.made += 1;
-        let launch = self.cluster.launch_of(SYSTEM, RELEASE, &name, &operator_binary()?).await?;
-        self.cluster.start_operator(&launch)
+        let binary = operator_binary()?;
+        let launch = async || self.cluster.launch_of(SYSTEM, RELEASE, &name, &binary).await;
+        self.cluster.start_operator(&patiently("ask how a replica is run", launch).await?)
     }
 
     /// Which replica holds the Lease; the first when none does.
     async fn leader(&self) -> Result<usize> {
-        let leases: Api<Lease> = Api::namespaced(self.cluster.client().await?, SYSTEM);
-        let lease = leases.get_opt(RELEASE).await.context("read the Lease")?;
-        let holder = lease.and_then(|lease| lease.spec?.holder_identity).unwrap_or_default();
-        Ok(self.replicas.iter().position(|replica| replica.name() == holder).unwrap_or(0))
+        let read = async || {
+            let leases: Api<Lease> = Api::namespaced(self.cluster.client().await?, SYSTEM);
+            Ok(leases.get_opt(RELEASE).await?)
+        };
+        let holder = patiently("read the Lease", read).await?.and_then(|lease| lease.spec?.holder_identity);
+        let leads = |replica: &Operator| holder.as_deref() == Some(replica.name());
+        Ok(self.replicas.iter().position(leads).unwrap_or(0))
     }
 
     async fn bounce(&mut self, places: &[usize], away: Duration) -> Result<()> {
@@ -194,7 +199,8 @@ impl<'a> Plant<'a> {
     /// applied again.
     async fn without_policies(&self, lasts: Duration) -> Result<()> {
         let binding = "mutatingadmissionpolicybinding";
-        self.cluster.kubectl(&["delete", binding, "gate.poolbudget.dev", "mirror.poolbudget.dev"]).await?;
+        let args = ["delete", binding, "gate.poolbudget.dev", "mirror.poolbudget.dev", "--ignore-not-found"];
+        patiently("delete the bindings", async || self.cluster.kubectl(&args).await).await?;
         sleep(lasts).await;
         self.apply_chart().await?;
         self.cluster.until_gated().await
@@ -206,6 +212,7 @@ impl<'a> Plant<'a> {
         self.apply_chart().await?;
         for place in 0..self.replicas.len() {
             let new = self.start_replica().await?;
+            patiently("await that the new replica is ready", async || is_ready(&new).await).await?;
             let Some(replica) = self.replicas.get_mut(place) else { continue };
             let mut old = std::mem::replace(replica, new);
             old.terminate()?;
@@ -225,6 +232,12 @@ impl<'a> Plant<'a> {
             .await?;
         Ok(())
     }
+}
+
+async fn is_ready(replica: &Operator) -> Result<()> {
+    let (status, body) = replica.get("/readyz").await?;
+    ensure!(status == 200, "{} answers {status}: {body}", replica.name());
+    Ok(())
 }
 
 #[cfg(test)]

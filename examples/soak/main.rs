@@ -16,6 +16,7 @@ mod chance;
 mod faults;
 mod fleet;
 mod judge;
+mod patience;
 mod recorder;
 mod report;
 #[cfg(test)]
@@ -78,8 +79,8 @@ async fn main() -> ExitCode {
 
 async fn soak(seed: u64, lasts: Duration) -> Result<()> {
     let began = Instant::now();
-    // Nobody reads the audit log of a run; it need not grow with its length.
-    let flags = [STORE_JSON, "--audit-log-maxsize=20", "--audit-log-maxbackup=1"].map(str::to_owned);
+    // The audit log of a long run need not hold all of it.
+    let flags = [STORE_JSON, "--audit-log-maxsize=100", "--audit-log-maxbackup=2"].map(str::to_owned);
     let cluster = Cluster::start(Options { apiserver_flags: flags.into(), ..Options::default() }).await?;
     let recorder = Recorder::start(&cluster)?;
     let deeds = RefCell::default();
@@ -89,6 +90,8 @@ async fn soak(seed: u64, lasts: Duration) -> Result<()> {
         verdict = recorder.broken() => Err(verdict.into_error()),
         outcome = run.all(began) => outcome,
     };
+    // One that came with the last write is not overlooked.
+    let outcome = recorder.verdict().map_or(outcome, |verdict| Err(verdict.into_error()));
     say(&format!("\n{}", deeds.borrow().table(&recorder)));
     if outcome.is_err() {
         say(&format!("all logs are kept in {}", cluster.folder().put_aside().display()));

@@ -84,12 +84,16 @@ impl Recorder {
         lock(&self.shared.judge)
     }
 
-    /// Waits for the first violation.
+    /// Why it is over, if it is.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.shared.verdict.borrow().clone()
+    }
+
+    /// Waits until it is over before its time.
     pub async fn broken(&self) -> Verdict {
-        let mut verdict = self.shared.verdict.subscribe();
-        let found = verdict.wait_for(Option::is_some).await;
-        // The sender lives as long as this handle.
-        found.ok().and_then(|found| found.clone()).unwrap_or(Verdict::Blind("it has ended".to_owned()))
+        // The sender lives as long as this handle, so there is no error.
+        let _ = self.shared.verdict.subscribe().wait_for(Option::is_some).await;
+        self.verdict().unwrap_or(Verdict::Blind("it has ended".to_owned()))
     }
 
     /// Waits until everything that is in the store at this moment was judged.

@@ -124,7 +124,7 @@ fn recorder_peak(judge: &super::judge::Judge) -> (u64, u64) {
     peaks.max_by(|a, b| (a.0 * b.1).cmp(&(b.0 * a.1))).unwrap_or((0, 1))
 }
 
-/// With two decimals, rounded up so that 1.00 is said of nothing less than all.
+/// With two decimals, rounded down so that 1.00 is said of nothing less than all.
 fn peak((held, usable): (u64, u64)) -> String {
     let hundredths = (held * 100) / usable.max(1);
     format!("{}.{:02}", hundredths / 100, hundredths % 100)

@@ -60,27 +60,27 @@ impl Action {
     pub fn draw(chance: &mut Chance) -> Self {
         let shop = SHOPS.get(chance.place(SHOPS.len())).unwrap_or(&SHOPS[0]);
         match chance.between(1, 100) {
-            1..=24 => Self::Scale(shop, scale(chance)),
-            25..=38 => Self::Rollout(shop, chance.between(1, 1_000_000)),
-            39..=43 => Self::BadImage(shop),
-            44..=48 => Self::Processes(shop, chance.between(1, 3)),
-            49..=51 => Self::Drain(shop, chance.between(0, 15_000)),
-            52..=57 => {
+            1..=22 => Self::Scale(shop, scale(chance)),
+            23..=43 => Self::Rollout(shop, chance.between(1, 1_000_000)),
+            44..=47 => Self::BadImage(shop),
+            48..=51 => Self::Processes(shop, chance.between(1, 3)),
+            52..=54 => Self::Drain(shop, chance.between(0, 15_000)),
+            55..=60 => {
                 let scaled = if chance.percent(50) { &SHOPS[0] } else { &SHOPS[4] };
                 let min = chance.between(1, 4);
                 Self::Autoscaler(scaled, min, min + chance.between(0, 5))
             }
-            58..=69 => {
+            61..=70 => {
                 let budget = BUDGETS.get(chance.place(BUDGETS.len())).unwrap_or(&BUDGETS[0]);
                 let (what, spec) = edit(chance, budget, shop);
                 Self::Budget(budget, what, spec)
             }
-            70..=75 => Self::Delete(shop, chance.place(1000)),
+            71..=75 => Self::Delete(shop, chance.place(1000)),
             76..=80 => Self::ForceDelete(shop, chance.place(1000)),
             81..=84 => Self::Evict(shop, chance.place(1000)),
-            85..=92 => Self::Adopt(shop),
-            93..=94 => Self::Release(shop),
-            95..=97 => {
+            85..=91 => Self::Adopt(shop),
+            92..=93 => Self::Release(shop),
+            94..=96 => {
                 let (rule, value) = if chance.percent(50) {
                     ("minAvailable", json!(1))
                 } else {
@@ -138,8 +138,8 @@ impl Action {
 /// Mostly what fits; sometimes nothing, sometimes far too much.
 fn scale(chance: &mut Chance) -> u32 {
     match chance.between(1, 100) {
-        1..=12 => 0,
-        13..=20 => chance.between(10, 25),
+        1..=6 => 0,
+        7..=14 => chance.between(10, 25),
         _ => chance.between(1, 6),
     }
 }
@@ -148,7 +148,7 @@ fn scale(chance: &mut Chance) -> u32 {
 fn edit(chance: &mut Chance, budget: &Budget, shop: &Shop) -> (&'static str, Value) {
     match chance.between(1, 100) {
         1..=20 => {
-            let limit = chance.between(budget.limit / 2, budget.limit + 6);
+            let limit = chance.between(budget.limit * 2 / 3, budget.limit + 3);
             ("limit", json!({"limit": {"connections": limit, "postgres": null}}))
         }
         21..=30 => {

@@ -12,7 +12,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::actions::Hand;
+use super::actions::{Action, Hand};
 use super::book::Figures;
 use super::fleet::{BUDGETS, Budget, SHOPS, Shop};
 use super::patience::patiently;
@@ -73,6 +73,11 @@ fn last_state(shop: &Shop) -> Value {
 async fn look(hand: &Hand, recorder: &Recorder) -> Result<(), String> {
     for shop in &SHOPS {
         let found = hand.find(shop).await.map_err(|error| error.to_string())?;
+        if found.spec.replicas != i32::try_from(shop.replicas).ok() {
+            // Its autoscaler had read its old bounds and wrote once more.
+            let scaled = hand.perform(&Action::Scale(shop, shop.replicas)).await;
+            return Err(format!("{shop} is scaled once more: {scaled:?}"));
+        }
         complete(&found, shop.replicas).map_err(|missing| format!("{shop}: {missing}"))?;
     }
     let mut budgets = Vec::new();

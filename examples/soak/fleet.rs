@@ -111,18 +111,29 @@ impl Shop {
     }
 }
 
-/// Everything that is there at the beginning: one Deployment of each budget is adopted while it runs.
+/// Everything that is there at the beginning.
 pub fn manifests() -> String {
     let mut all: Vec<String> = BUDGETS.iter().map(Budget::manifest).collect();
     for (place, shop) in SHOPS.iter().enumerate() {
         let workload = shop.manifest();
-        let workload = if place % 2 == 0 { workload.label(BUDGET_LABEL, shop.budget.name) } else { workload };
+        let born = is_born_adopted(place);
+        let workload = if born { workload.label(BUDGET_LABEL, shop.budget.name) } else { workload };
         all.push(workload.to_string());
         if let Some((min, max)) = shop.autoscaler {
             all.push(objects::autoscaler(shop.budget.namespace, shop.name, min, max));
         }
     }
     objects::documents(&all)
+}
+
+/// Those that are to be adopted while they run.
+pub fn unadopted() -> impl Iterator<Item = &'static Shop> {
+    SHOPS.iter().enumerate().filter(|(place, _)| !is_born_adopted(*place)).map(|(_, shop)| shop)
+}
+
+/// One of each budget's two.
+const fn is_born_adopted(place: usize) -> bool {
+    place.is_multiple_of(2)
 }
 
 impl fmt::Display for Shop {

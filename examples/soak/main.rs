@@ -137,9 +137,10 @@ impl Run<'_> {
     /// What users do, until the end.
     async fn act(&self, hand: &Hand, end: Instant) -> Result<()> {
         let mut chance = Chance::new(self.seed, 1);
+        let mut first = fleet::unadopted().map(Action::Adopt);
         while Instant::now() < end {
-            let action = Action::draw(&mut chance);
-            let pause = Duration::from_millis(u64::from(chance.between(200, 2_000)));
+            let action = first.next().unwrap_or_else(|| Action::draw(&mut chance));
+            let pause = Duration::from_millis(u64::from(chance.between(100, 1_500)));
             self.recorder.note(&format!("-- {}", action.describe()));
             let outcome = hand.perform(&action).await;
             if let Outcome::Refused(why) = &outcome {

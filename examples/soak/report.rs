@@ -105,7 +105,7 @@ impl Deeds {
             ),
             ("faults", format!("{} ({})", self.faults.values().sum::<usize>(), list(faults))),
             ("peak Σ/U", format!("{}: {}", peak(recorder_peak(&judge)), of(&tally.peaks))),
-            ("U lowered under Σ", format!("{}; from there Σ only fell", of(&tally.lowered))),
+            ("U lowered under Σ", format!("by an edit or an escaped pod; at most {}", of(&tally.lowered))),
             (
                 "escaped, vanished",
                 format!(

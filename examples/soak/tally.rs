@@ -50,7 +50,7 @@ impl Tally {
         let Figures { held, usable, noticed, .. } = *figures;
         if held > was {
             self.rises += 1;
-            self.unaware += u64::from(held > usable);
+            self.unaware += u64::from(held > usable && held <= noticed);
             keep_larger(&mut self.peaks, account, (held, noticed));
         } else if held > usable {
             keep_larger(&mut self.lowered, account, (held, usable));

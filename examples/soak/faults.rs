@@ -8,15 +8,19 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::chance::Chance;
 use super::patience::patiently;
+use super::recorder::Recorder;
 use super::support::install::{RELEASE, SYSTEM, chart, operator_binary};
 use super::support::{Cluster, Operator};
 
 /// How long a replica may take to end by itself: the chart's grace period.
 const ENDS: Duration = Duration::from_secs(30);
+
+/// How long a SIGKILL waits for a grant to fall into.
+const OPPORTUNITY: Duration = Duration::from_secs(3);
 
 const REPLICAS: usize = 2;
 
@@ -109,6 +113,7 @@ impl Deck {
 /// The operator in the cluster, with the means to harm both.
 pub struct Plant<'a> {
     cluster: &'a Cluster,
+    recorder: &'a Recorder,
     replicas: Vec<Operator>,
     made: usize,
     upgrades: usize,
@@ -116,9 +121,9 @@ pub struct Plant<'a> {
 
 impl<'a> Plant<'a> {
     /// Installs the chart and starts its replicas.
-    pub async fn install(cluster: &'a Cluster) -> Result<Self> {
+    pub async fn install(cluster: &'a Cluster, recorder: &'a Recorder) -> Result<Self> {
         cluster.install_chart(&chart()).await?;
-        let mut plant = Self { cluster, replicas: Vec::new(), made: 0, upgrades: 0 };
+        let mut plant = Self { cluster, recorder, replicas: Vec::new(), made: 0, upgrades: 0 };
         for _ in 0..REPLICAS {
             let replica = plant.start_replica().await?;
             plant.replicas.push(replica);
@@ -183,8 +188,11 @@ impl<'a> Plant<'a> {
         Ok(self.replicas.iter().position(leads).unwrap_or(0))
     }
 
+    /// SIGKILL, if possible in the middle of a grant: when it is recorded and its pod does not know of it yet.
     async fn bounce(&mut self, places: &[usize], away: Duration) -> Result<()> {
         let mine = |place: usize| places.contains(&place);
+        // Nobody may be waiting for a grant.
+        let _ = timeout(OPPORTUNITY, self.recorder.next_grant()).await;
         for (_, replica) in self.replicas.iter_mut().enumerate().filter(|(place, _)| mine(*place)) {
             replica.kill()?;
         }

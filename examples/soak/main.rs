@@ -110,7 +110,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn all(&self, began: Instant) -> Result<()> {
-        let mut plant = Plant::install(self.cluster).await?;
+        let mut plant = Plant::install(self.cluster, self.recorder).await?;
         for namespace in ["shop", "blog"] {
             self.cluster.create_namespace(namespace).await?;
         }

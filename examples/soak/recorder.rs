@@ -35,6 +35,7 @@ struct Shared {
     judge: Mutex<Judge>,
     lines: Mutex<VecDeque<String>>,
     verdict: watch::Sender<Option<Verdict>>,
+    rises: watch::Sender<u64>,
 }
 
 /// Why a recording is over before its time.
@@ -54,6 +55,7 @@ impl Recorder {
             judge: Mutex::default(),
             lines: Mutex::default(),
             verdict: watch::Sender::new(None),
+            rises: watch::Sender::new(0),
         });
         let (stop, store) = (CancellationToken::new(), cluster.store_address());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -96,6 +98,12 @@ impl Recorder {
         self.verdict().unwrap_or(Verdict::Blind("it has ended".to_owned()))
     }
 
+    /// Waits for the next grant to be recorded: its pod still has its gate then.
+    pub async fn next_grant(&self) {
+        // The sender lives as long as this handle, so there is no error.
+        let _ = self.shared.rises.subscribe().changed().await;
+    }
+
     /// Waits until everything that is in the store at this moment was judged.
     pub async fn caught_up(&self) -> Result<()> {
         let end = Instant::now() + CATCH_UP;
@@ -128,6 +136,8 @@ impl Shared {
         if let Some(said) = judge.see(at, change) {
             self.write(at, &format!("[{}] {said}", change.revision));
         }
+        let rises = judge.tally().rises;
+        self.rises.send_if_modified(|known| std::mem::replace(known, rises) != rises);
         if let Some(violation) = judge.violation() {
             let lines = || lock(&self.lines).iter().cloned().collect();
             self.verdict.send_if_modified(|verdict| {

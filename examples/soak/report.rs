@@ -66,7 +66,8 @@ impl Deeds {
             waiting += figures.waiting;
             escaped += figures.escaped;
         }
-        let _ = write!(line, "; {waiting} wait, {escaped} escaped; peak Σ/U {}", peak(recorder_peak(&judge)));
+        let _ =
+            write!(line, "; {waiting} wait, {escaped} escaped; peak Σ/U {}", quotient(judge.tally().peak()));
         line
     }
 
@@ -104,7 +105,7 @@ impl Deeds {
                 ),
             ),
             ("faults", format!("{} ({})", self.faults.values().sum::<usize>(), list(faults))),
-            ("peak Σ/U", format!("{}: {}", peak(recorder_peak(&judge)), of(&tally.peaks))),
+            ("peak Σ/U", format!("{}: {}", quotient(judge.tally().peak()), of(&tally.peaks))),
             ("U lowered under Σ", format!("by an edit or an escaped pod; at most {}", of(&tally.lowered))),
             (
                 "escaped, vanished",
@@ -119,13 +120,8 @@ impl Deeds {
     }
 }
 
-fn recorder_peak(judge: &super::judge::Judge) -> (u64, u64) {
-    let peaks = judge.tally().peaks.values().copied();
-    peaks.max_by(|a, b| (a.0 * b.1).cmp(&(b.0 * a.1))).unwrap_or((0, 1))
-}
-
 /// With two decimals, rounded down so that 1.00 is said of nothing less than all.
-fn peak((held, usable): (u64, u64)) -> String {
+fn quotient((held, usable): (u64, u64)) -> String {
     let hundredths = (held * 100) / usable.max(1);
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }

@@ -57,6 +57,14 @@ impl Tally {
         }
     }
 
+    /// The closest of all budgets' peaks: held, usable.
+    pub fn peak(&self) -> (u64, u64) {
+        let nothing = (0, 1);
+        self.peaks
+            .values()
+            .fold(nothing, |closest, peak| if is_larger(*peak, closest) { *peak } else { closest })
+    }
+
     /// The wait that so many of a hundred pods did not exceed; none when nobody waited.
     pub fn wait(&self, percent: usize) -> Option<Duration> {
         let mut waits = self.waits.clone();
@@ -66,10 +74,15 @@ impl Tally {
     }
 }
 
-/// Keeps the pair with the larger quotient. Nothing of nothing is 0, something of nothing more than all.
+/// Keeps the pair with the larger quotient.
 fn keep_larger(pairs: &mut BTreeMap<Account, (u64, u64)>, account: &Account, new: (u64, u64)) {
     let kept = pairs.entry(account.clone()).or_insert((0, 1));
-    if u128::from(new.0) * u128::from(kept.1) > u128::from(kept.0) * u128::from(new.1) {
+    if is_larger(new, *kept) {
         *kept = new;
     }
+}
+
+/// Whether the first quotient is larger. Something of nothing is more than all.
+fn is_larger(one: (u64, u64), other: (u64, u64)) -> bool {
+    u128::from(one.0) * u128::from(other.1) > u128::from(other.0) * u128::from(one.1)
 }

@@ -45,11 +45,9 @@ pub enum Fault {
     Upgrade,
 }
 
-/// Each of them once, the frequent ones twice.
-const DECK: [Fault; 10] = [
+/// Each of them.
+const DECK: [Fault; 8] = [
     Fault::LeaderDies,
-    Fault::LeaderDies,
-    Fault::LeaderRestarts,
     Fault::LeaderRestarts,
     Fault::AllReplicasDie,
     Fault::ApiServerDies,
@@ -96,7 +94,7 @@ impl Deck {
         }
         let fault = self.cards.pop().unwrap_or(Fault::LeaderRestarts);
         let milliseconds = match fault {
-            Fault::LeaderDies => self.chance.between(500, 25_000),
+            Fault::LeaderDies => self.chance.between(500, 20_000),
             Fault::LeaderRestarts | Fault::Upgrade => 0,
             Fault::PoliciesGo => self.chance.between(3_000, 10_000),
             _ => self.chance.between(100, 6_000),
@@ -106,7 +104,7 @@ impl Deck {
 
     /// Until the next one.
     pub fn pause(&mut self) -> Duration {
-        Duration::from_millis(u64::from(self.chance.between(1_000, 9_000)))
+        Duration::from_millis(u64::from(self.chance.between(1_000, 6_000)))
     }
 }
 

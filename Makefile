@@ -65,15 +65,23 @@ image: release ## Check that the program can stand alone in an image, and build 
 
 .PHONY: test
 test: cluster-tools release ## Run all tests, those on a real control plane included
-	$(CARGO) test --lib --bins --example demo --test properties --test controller --test chart
+	$(CARGO) test --lib --bins --example demo --example soak --test properties --test controller --test chart
 	tests/image/check $(TARGET_DIR)/release/poolbudget
 	$(MAKE) e2e
+	$(MAKE) soak MINUTES=2
 
 # A cluster takes a core and a half while it starts: more tests at once than cores only slow each other.
 .PHONY: e2e
 e2e: cluster-tools release ## Run the tests on a real control plane
 	$(CARGO) build --quiet --example demo
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-2} $(CARGO) test --test e2e
+
+# With the operator as it is shipped, unless POOLBUDGET_BINARY names another; SEED=... repeats the plan of a run.
+MINUTES ?= 10
+.PHONY: soak
+soak: cluster-tools release ## Chaos on a real control plane for MINUTES (10), judged by an independent recorder
+	$(CARGO) build --quiet --example soak
+	$(DEV)/examples/soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 .PHONY: bench
 bench: cluster-tools release ## Measure the core, and the operator on a real control plane

@@ -6,11 +6,11 @@
 
 mod cluster;
 mod counterexamples;
-mod deployment;
 mod operator;
 mod random;
 mod schedule;
 
+use crate::model::deployment;
 use operator::Rules;
 use schedule::{End, Failure, story};
 

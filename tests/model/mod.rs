@@ -6,3 +6,5 @@
 #![allow(dead_code, reason = "every target that takes the model in uses another part of it")]
 
 pub(crate) mod deployment;
+pub(crate) mod random;
+pub(crate) mod replica_set;

@@ -7,10 +7,9 @@
 mod cluster;
 mod counterexamples;
 mod operator;
-mod random;
 mod schedule;
 
-use crate::model::deployment;
+use crate::model::{deployment, random};
 use operator::Rules;
 use schedule::{End, Failure, story};
 

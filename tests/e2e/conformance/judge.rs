@@ -12,7 +12,8 @@ use std::fmt::Write as _;
 use super::recording::{Act, Numbers, Recording, Rest, Seen};
 use super::script::{Edit, Step};
 use super::twin::{Outcome, Pass, Runs, World, numbers, template};
-use crate::model::deployment::{Deployment, ReplicaSet};
+use crate::model::deployment::{Deployment, ReplicaSet, Write};
+use crate::model::replica_set::Report;
 
 /// How much was compared.
 #[derive(Clone, Copy, Debug, Default)]
@@ -140,8 +141,8 @@ impl Judge<'_> {
         let mut deployment = Deployment { sets: view.to_vec(), ..self.spec.clone() };
         let newest = self.spec.template.id;
         let writes = (self.pass)(&mut deployment, &|template| running && template != newest);
-        let told = |write: &crate::model::deployment::Write| {
-            let crate::model::deployment::Write { set, replicas, desired, most, revision } = *write;
+        let told = |write: &Write| {
+            let Write { set, replicas, desired, most, revision } = *write;
             (deployment.sets[set].template.id, Numbers { replicas, desired, most, revision })
         };
         writes.iter().map(told).collect()
@@ -178,6 +179,14 @@ impl Judge<'_> {
         self.tally.rests += 1;
         self.tally.possible += possible.len();
         self.tally.states += runs.states();
+        for (place, set) in rest.sets.iter().enumerate() {
+            let seen = act.rest.sets.iter().find(|seen| seen.template == set.template.id).unwrap();
+            let Seen { pods: replicas, ready, available, terminating, .. } = *seen;
+            let told = Report { replicas, ready, available, terminating };
+            if told != rest.truth(place) {
+                return Err(format!("t{} reports {told:?} and not {:?}", seen.template, rest.truth(place)));
+            }
+        }
         self.rest = rest;
         if possible.contains(&real) {
             return Ok(());

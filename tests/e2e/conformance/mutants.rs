@@ -131,7 +131,7 @@ async fn a_recording_with_one_wrong_number_is_found_out() {
     let pods = forge(|it| {
         it.acts[2].rest.pods.get_mut(&0).unwrap().insert(Class::Sick, 1);
     });
-    assert!(pods.contains("step 2 differs: it rests at"), "{pods}");
+    assert!(pods.contains("step 2 differs: t0 reports"), "{pods}");
     let size_at_rest = forge(|it| it.acts[2].rest.sets[0].spec.replicas += 1);
     assert!(size_at_rest.contains("step 2 differs: it rests at"), "{size_at_rest}");
 }

@@ -104,12 +104,13 @@ impl World {
         classes.map(|class| (class, pod(class))).collect()
     }
 
-    fn truth(&self, set: usize) -> Report {
+    /// What the ReplicaSet controller reports when it sees everything.
+    pub(crate) fn truth(&self, set: usize) -> Report {
         let pods: Vec<Pod> = self.list(set).into_iter().map(|(_, pod)| pod).collect();
         report(&pods, Duration::ZERO, Duration::from_secs(1))
     }
 
-    /// A pass of the ReplicaSet controller that sees everything.
+    /// A pass of that controller.
     fn sync_set(&mut self, set: usize) {
         let Report { replicas, available, .. } = self.truth(set);
         (self.sets[set].pods, self.sets[set].available) = (replicas, available);

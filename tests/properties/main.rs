@@ -5,6 +5,8 @@
 mod model;
 
 #[cfg(test)]
+mod controllers;
+#[cfg(test)]
 mod decide;
 #[cfg(test)]
 mod fair;

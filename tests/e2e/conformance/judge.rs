@@ -1,13 +1,13 @@
 //! Whether the model would have done what the real controllers did.
 //!
-//! In: a recording. Out: what was compared, or the first difference. Two rules:
+//! In: a recording. Out: what was compared, or the first difference. The rules:
 //! - every write of the real Deployment controller is the next one of a pass of the model over what the real one
 //!   could have seen: the sets as they were at some instant since the last rest;
+//! - at rest the sets report their pods as the model does;
 //! - where the real controllers come to rest, the model of both can come to rest, with the same sizes,
 //!   annotations, revisions and pods.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeSet, HashMap};
 
 use super::recording::{Act, Numbers, Recording, Rest, Seen};
 use super::script::{Edit, Step};
@@ -166,39 +166,38 @@ impl Judge<'_> {
     }
 
     fn compare_rest(&mut self, act: &Act) -> Result<(), String> {
-        let mut world = self.rest.clone();
+        let rest = self.world(&act.rest);
+        let mut world = std::mem::replace(&mut self.rest, rest);
         if let Some(step) = &act.step {
             world.take(step);
         }
         let runs = Runs::explore(&self.spec, world, &self.births, self.pass);
-        let rest = self.world(&act.rest);
-        let real = rest.outcome();
-        let mut possible: Vec<Outcome> = runs.rests().map(World::outcome).collect();
-        possible.sort();
-        possible.dedup();
+        let possible: BTreeSet<Outcome> = runs.rests().map(World::outcome).collect();
         self.tally.rests += 1;
         self.tally.possible += possible.len();
         self.tally.states += runs.states();
-        for (place, set) in rest.sets.iter().enumerate() {
-            let seen = act.rest.sets.iter().find(|seen| seen.template == set.template.id).unwrap();
-            let Seen { pods: replicas, ready, available, terminating, .. } = *seen;
-            let told = Report { replicas, ready, available, terminating };
-            if told != rest.truth(place) {
-                return Err(format!("t{} reports {told:?} and not {:?}", seen.template, rest.truth(place)));
-            }
-        }
-        self.rest = rest;
+        self.compare_reports(&act.rest)?;
+        let real = self.rest.outcome();
         if possible.contains(&real) {
             return Ok(());
         }
-        let mut why = format!("it rests at\n  {real:?}\nand the model at one of\n");
-        for outcome in &possible {
-            let _ = writeln!(why, "  {outcome:?}");
+        let histories = runs.histories();
+        Err(format!(
+            "it rests at {real:#?}\nand the model at one of {possible:#?}\nby the sizes {histories:?}"
+        ))
+    }
+
+    /// A set at rest reports the pods that it has.
+    fn compare_reports(&self, rest: &Rest) -> Result<(), String> {
+        for seen in &rest.sets {
+            let Seen { template, pods: replicas, ready, available, terminating, .. } = *seen;
+            let (told, truth) =
+                (Report { replicas, ready, available, terminating }, self.rest.truth(self.rest.of(template)));
+            if told != truth {
+                return Err(format!("t{template} reports {told:?} and not {truth:?}"));
+            }
         }
-        for history in runs.histories() {
-            let _ = writeln!(why, "  by the sizes {history:?}");
-        }
-        Err(why)
+        Ok(())
     }
 
     fn world(&self, rest: &Rest) -> World {

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -27,6 +28,9 @@ use crate::world::SOON;
 const NAME: &str = "app";
 /// Eleven days: the fake kubelets never come to it.
 const NEVER_MS: &str = "1000000000";
+
+/// Between two attempts to reach an API server that is away.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs a script and records it.
 pub(crate) async fn record(cluster: &Cluster, namespace: &str, script: Script) -> Recording {
@@ -72,9 +76,15 @@ impl Stage {
         let (watched, into) = (sets.clone(), Arc::clone(&versions));
         let watch = async move {
             let mut events = std::pin::pin!(watcher(watched, watcher::Config::default()));
-            while let Ok(Some(event)) = events.try_next().await {
-                if let Event::Apply(set) | Event::InitApply(set) = event {
-                    into.lock().unwrap().push(Seen::of(&set));
+            loop {
+                match events.try_next().await {
+                    Ok(Some(Event::Apply(set) | Event::InitApply(set))) => {
+                        into.lock().unwrap().push(Seen::of(&set));
+                    }
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    // It takes up where it was.
+                    Err(_) => tokio::time::sleep(PAUSE).await,
                 }
             }
         };

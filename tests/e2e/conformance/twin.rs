@@ -50,7 +50,8 @@ impl World {
         both.map(|(set, count)| (set.template.id, (numbers(set), standing(count)))).collect()
     }
 
-    fn of(&self, template: u32) -> usize {
+    /// The place of a template's set.
+    pub(crate) fn of(&self, template: u32) -> usize {
         self.sets.iter().position(|set| set.template.id == template).unwrap()
     }
 

@@ -4,6 +4,7 @@
 //! own: who calls decides when each controller passes. A test target takes it in with
 //! `#[path = "../model/mod.rs"] mod model;`. `tests/e2e/conformance` holds it against the real controllers.
 #![allow(dead_code, reason = "every target that takes the model in uses another part of it")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "it is test code in examples, too")]
 
 pub(crate) mod deployment;
 pub(crate) mod random;

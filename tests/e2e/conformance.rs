@@ -10,6 +10,7 @@ mod ranking;
 mod real;
 mod recording;
 mod script;
+mod stuck;
 mod twin;
 
 use futures::{StreamExt as _, stream};

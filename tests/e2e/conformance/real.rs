@@ -54,7 +54,7 @@ pub(crate) async fn record(cluster: &Cluster, namespace: &str, script: Script) -
 /// A namespace with one Deployment, its pods, and what was seen of its sets.
 pub(crate) struct Stage {
     deployments: Api<Deployment>,
-    sets: Api<ReplicaSet>,
+    pub(crate) sets: Api<ReplicaSet>,
     pub(crate) pods: Api<Pod>,
     versions: Arc<Mutex<Vec<Seen>>>,
     watch: AbortHandle,
@@ -240,7 +240,7 @@ impl Stage {
         .await
     }
 
-    async fn look(&self) -> Rest {
+    pub(crate) async fn look(&self) -> Rest {
         let sets = self.sets.list(&ListParams::default()).await.unwrap();
         let mut pods = BTreeMap::<u32, BTreeMap<Class, usize>>::new();
         for pod in self.pods.list(&ListParams::default()).await.unwrap() {

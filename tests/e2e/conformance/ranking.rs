@@ -34,7 +34,7 @@ struct Traits {
 fn traits(random: &mut Random) -> Traits {
     let node = random.percent(85).then(|| random.between(0, 1));
     let running = node.is_some() && random.percent(80);
-    // No such age becomes another power of two in nanoseconds while the test runs.
+    // Ages of different powers of two, as the controller compares them.
     let ready_for = (running && random.percent(65)).then(|| random.pick(&[40, 700, 40_000]));
     let cost = random.pick(&[0, 0, 0, 0, -5, 7]);
     Traits { node, running, ready_for, cost, restarts: if running { random.between(0, 2) } else { 0 } }

@@ -13,7 +13,7 @@ use poolbudget::cluster::pod::PodView;
 use poolbudget::cluster::workload::{DeploymentView, ReplicaSetView};
 
 use super::clock;
-use super::deployment::{Deployment, Template};
+use super::model::deployment::{Deployment, Template};
 use super::objects;
 
 /// The one namespace.
@@ -58,6 +58,9 @@ pub(crate) struct Pod {
     pub(crate) node: Option<(usize, i64)>,
     pub(crate) reported: Reported,
     pub(crate) ready: bool,
+    /// Since when it is ready, or is not.
+    pub(crate) ready_since: i64,
+    pub(crate) restarts: u32,
     pub(crate) deleting: bool,
     /// Its processes have ended for good.
     pub(crate) over: bool,
@@ -259,6 +262,8 @@ impl Cluster {
             node: None,
             reported: Reported::Waiting,
             ready: false,
+            ready_since: clock::now(),
+            restarts: 0,
             deleting: false,
             over: false,
             grace: 30,
@@ -317,6 +322,7 @@ impl Cluster {
     /// A user edits a Deployment.
     pub(crate) fn edit_deployment(&mut self, app: usize, edit: impl FnOnce(&mut Deployment)) {
         edit(&mut self.apps[app].deployment);
+        self.apps[app].deployment.observed = false;
         self.apps[app].generation += 1;
         self.touch_deployment(app);
         self.work.push(Work::Deployment(app));

@@ -51,6 +51,7 @@ impl Cluster {
             }
             Step::Crash if !pod.over && pod.reported == Reported::Running => {
                 (pod.reported, pod.ready) = (Reported::Waiting, false);
+                pod.restarts += 1;
             }
             Step::Stop => pod.over = true,
             Step::TellEnded => (pod.reported, pod.ready) = (Reported::Ended, false),
@@ -59,6 +60,9 @@ impl Cluster {
                 return true;
             }
             _ => {}
+        }
+        if pod.ready != was.2 {
+            pod.ready_since = clock::now();
         }
         if (pod.node, pod.reported, pod.ready) != was {
             self.touch_pod(id);
@@ -72,7 +76,7 @@ impl Cluster {
             if let Some(pod) = self.pods.get_mut(&id)
                 && pod.ready
             {
-                pod.ready = false;
+                (pod.ready, pod.ready_since) = (false, clock::now());
                 self.touch_pod(id);
             }
         }

@@ -6,13 +6,14 @@
 //! operator ([`process`]), users and faults ([`act`]). What pods really hold is known here and judged after every step
 //! ([`judge`]). Nothing reads a real clock or draws a random number that is not from the seed.
 
+#[path = "../model/mod.rs"]
+pub(crate) mod model;
+
 pub(crate) mod act;
 pub(crate) mod api;
 pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod controllers;
-#[path = "../properties/rollout_model/deployment.rs"]
-pub(crate) mod deployment;
 pub(crate) mod door;
 pub(crate) mod judge;
 pub(crate) mod kubelet;
@@ -20,11 +21,14 @@ pub(crate) mod mutation;
 pub(crate) mod objects;
 pub(crate) mod plan;
 pub(crate) mod process;
-pub(crate) mod random;
+pub(crate) mod report;
+pub(crate) mod shrink;
 pub(crate) mod sim;
 pub(crate) mod tally;
 
-use judge::Violation;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use judge::{Fault, Violation};
 use mutation::Mutation;
 use plan::Plan;
 use sim::Sim;
@@ -37,9 +41,13 @@ pub(crate) struct Outcome {
     pub(crate) trace: Vec<String>,
 }
 
-/// Runs a schedule to its end.
+/// Runs a schedule to its end. A panic of the operator is a violation like others.
 pub(crate) fn run(plan: &Plan, mutation: Mutation, traced: bool) -> Outcome {
     let mut sim = Sim::new(plan.clone(), mutation, traced);
-    sim.run();
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| sim.run())) {
+        let words = panic.downcast_ref::<String>().cloned();
+        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).to_owned()));
+        sim.judge.complain(Fault::Panic, words.unwrap_or_default());
+    }
     Outcome { tally: sim.tally.clone(), violation: sim.judge.violation.clone(), trace: sim.trace() }
 }

@@ -3,6 +3,7 @@
 //! What concerns the decision is left out of the decision here, built from the core's own parts; what concerns the
 //! transaction is left out at the [door](super::door).
 
+use clap::ValueEnum;
 use poolbudget::budget::amount::{Connections, Pods};
 use poolbudget::budget::basis::Basis;
 use poolbudget::budget::decide::{Decision, Situation, decide};
@@ -14,7 +15,7 @@ use poolbudget::budget::room::{Cause, Scene, room};
 use poolbudget::budget::settle::settled;
 
 /// What is left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mutation {
     /// Nothing: the code as it ships.
     #[default]
@@ -38,18 +39,6 @@ pub(crate) enum Mutation {
 }
 
 impl Mutation {
-    pub(crate) const ALL: [Self; 9] = [
-        Self::None,
-        Self::WithoutR1,
-        Self::WithoutR2,
-        Self::WithoutR3,
-        Self::WithoutR3AndLastResort,
-        Self::GrantsNotPersisted,
-        Self::ListBeforeEpoch,
-        Self::TerminatingForgotten,
-        Self::AdoptedOnTheBill,
-    ];
-
     /// The decision without what is left out.
     pub(crate) fn decision(self) -> fn(&Situation) -> Decision {
         match self {

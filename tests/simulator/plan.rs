@@ -3,10 +3,12 @@
 //! In: a seed. Out: plain values, so that a failing schedule can be made smaller and told. What is not said here (how
 //! long a pod takes to start, which answer is slow) is drawn while it runs.
 
+use std::fmt;
+
 use poolbudget::budget::rollout::{IntOrPercent, Strategy};
 
 use super::cluster::{BUDGETS, Disruption, Facts};
-use super::random::Random;
+use super::model::random::Random;
 
 /// What a budget says.
 #[derive(Clone, Debug)]
@@ -82,7 +84,7 @@ pub(crate) enum Action {
     Outage(u32),
     /// For so many seconds watches lag by up to so many milliseconds.
     Lag(u32, u32),
-    /// One watch is cut, and lists anew after so many seconds.
+    /// One watch of a process, in the order of `Kind::ALL`, is cut, and lists anew after so many seconds.
     CutWatch(usize, usize, u32),
     /// A process dies.
     Crash(usize),
@@ -239,5 +241,28 @@ impl Plan {
             21 => Action::ClockJump(process, random.pick(&[-600, -60, -5, 5, 60, 600])),
             _ => Action::Slow(random.pick(&[10, 60])),
         }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (budget, terms) in self.budgets.iter().enumerate() {
+            let Terms { limit, reserved, basis, surge, eviction, entries } = terms;
+            writeln!(f, "{}: {limit} - {reserved}, {basis}, {surge}, eviction {eviction}", BUDGETS[budget])?;
+            for (app, entry) in entries.iter().enumerate() {
+                writeln!(f, "  w{app}: {entry:?}")?;
+            }
+        }
+        for (app, workload) in self.workloads.iter().enumerate() {
+            writeln!(
+                f,
+                "w{app}: {} replicas, {:?}, {:?}",
+                workload.replicas, workload.strategy, workload.facts
+            )?;
+        }
+        for (wait, action) in &self.actions {
+            writeln!(f, "after {wait} s: {action:?}")?;
+        }
+        write!(f, "ends feasible: {}", self.ends_feasible)
     }
 }

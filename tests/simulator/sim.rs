@@ -11,10 +11,10 @@ use super::clock;
 use super::cluster::{BUDGETS, Cluster, Kind, Work};
 use super::judge::{Fault, Judge};
 use super::kubelet::Step;
+use super::model::random::Random;
 use super::mutation::Mutation;
 use super::plan::Plan;
 use super::process::{Process, Term};
-use super::random::Random;
 use super::tally::Tally;
 
 /// Nodes of the cluster.

@@ -7,8 +7,10 @@ use super::plan::Plan;
 /// What one schedule came to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
-    /// Basis and surge of its first budget.
+    /// Basis and surge that its first budget begins with.
     pub(crate) group: (&'static str, &'static str),
+    /// Whether faults occurred.
+    pub(crate) faults: bool,
     pub(crate) steps: u64,
     pub(crate) looks: u64,
     pub(crate) grants: u64,
@@ -29,7 +31,7 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn of(plan: &Plan) -> Self {
         let group = plan.budgets.first().map_or(("", ""), |terms| (terms.basis, terms.surge));
-        Self { group, wanted: vec![None; plan.workloads.len()], ..Self::default() }
+        Self { group, faults: plan.faults, wanted: vec![None; plan.workloads.len()], ..Self::default() }
     }
 
     /// Somebody asks for so many replicas.

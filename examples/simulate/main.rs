@@ -2,6 +2,8 @@
 //!
 //! In: which seeds. Out: a table, the seeds that broke a promise, exit code 1 if there are any. One seed is made as small
 //! as it still fails and told step by step.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for a terminal")]
+#![allow(clippy::expect_used, reason = "a lock is poisoned only by a panic that ends the program")]
 
 #[path = "../../tests/simulator/mod.rs"]
 mod simulator;

@@ -166,6 +166,9 @@ pub struct Quarantined {
     pub pod: String,
     /// What it may still hold.
     pub connections: i64,
-    /// Until when it counts.
+    /// For how many seconds it counts. Each new leader counts them anew, because clocks may differ.
+    #[serde(default)]
+    pub seconds: i64,
+    /// When they are over by the clock of the leader that took note of it.
     pub until: Time,
 }

@@ -45,7 +45,10 @@ pub async fn take_over<G: Gateway>(
     let pods = leader.gateway.pods(key).await?;
     let pods: Vec<PodRecord> = pods.iter().filter_map(PodRecord::read).collect();
     let status = written.status.clone().unwrap_or_default();
-    memory.quarantine.extend(unaccounted(&status, &pods, (leader.clock)()));
+    if let Some(entry) = unaccounted(&status, &pods, (leader.clock)()) {
+        tracing::warn!(budget = %key, connections = entry.connections, "gone while nobody led; it still counts");
+        memory.quarantine.count(entry, (leader.steady)());
+    }
     let mut world = leader.observed.world();
     for record in pods {
         world.pods.apply(record);
@@ -74,7 +77,7 @@ fn unaccounted(status: &DbConnectionBudgetStatus, pods: &[PodRecord], now: Times
         uid: format!("before-epoch-{}", status.epoch),
         pod: "gone while nobody led".into(),
         connections,
-        until: memory::waits_out(grace, now),
+        ..memory::waits_out(grace, now)
     })
 }
 

@@ -15,7 +15,7 @@ use super::process::Process;
 use super::sim::{Happening, NODES, Sim};
 
 /// The end of something that lasts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reversal {
     GateOn,
     NodeBack(usize, u32),
@@ -321,7 +321,7 @@ impl Sim {
                 let needed = least + u64::from(spec.reserved);
                 if limit < needed {
                     let needed = u32::try_from(needed).expect("a small number");
-                    self.tell(|_| format!("limit of {} raised to {needed}", BUDGETS[budget]));
+                    self.tell(|_| format!("limit of budget {budget} raised to {needed}"));
                     self.cluster.edit_budget(budget, |spec| spec.limit.connections = Some(needed));
                 }
             }

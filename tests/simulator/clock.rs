@@ -1,6 +1,7 @@
 //! Simulated time, one clock for each thread, and the clock that the operator's processes read, which may be wrong.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -29,6 +30,11 @@ pub(crate) fn skew(by: i64) {
 /// What the process that acts now reads from its clock.
 pub(crate) fn operator() -> Timestamp {
     timestamp(NOW.get() + SKEW.get())
+}
+
+/// What every process reads from its steady clock.
+pub(crate) fn steady() -> Duration {
+    Duration::from_millis(u64::try_from(NOW.get() - START).expect("after the start"))
 }
 
 pub(crate) fn timestamp(milliseconds: i64) -> Timestamp {

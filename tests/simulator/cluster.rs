@@ -73,6 +73,7 @@ pub(crate) struct Pod {
 pub(crate) struct Ghost {
     pub(crate) budget: usize,
     pub(crate) bill: u64,
+    pub(crate) since: i64,
     pub(crate) until: i64,
 }
 
@@ -307,7 +308,12 @@ impl Cluster {
             && pod.node.is_some()
             && !pod.over
         {
-            self.ghosts.push(Ghost { budget, bill: pod.bill(), until: clock::now() + lives_on });
+            self.ghosts.push(Ghost {
+                budget,
+                bill: pod.bill(),
+                since: clock::now(),
+                until: clock::now() + lives_on,
+            });
         }
         self.remove_pod(id);
     }

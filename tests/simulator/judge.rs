@@ -40,7 +40,8 @@ struct Recorded {
 }
 
 pub(crate) struct Judge {
-    recorded: HashMap<String, Recorded>,
+    /// By uid; a pod can be recorded more than once when its budget is made anew.
+    recorded: HashMap<String, Vec<Recorded>>,
     /// When U changed, and to what.
     usable: [Vec<(i64, u64)>; BUDGETS.len()],
     pub(crate) violation: Option<Violation>,
@@ -86,10 +87,10 @@ impl Judge {
     ) {
         let mut fresh = false;
         for grant in &status.grants {
-            if !self.recorded.contains_key(&grant.uid) {
+            let recorded = self.recorded.entry(grant.uid.clone()).or_default();
+            if recorded.iter().all(|known| known.connections != grant.connections) {
                 fresh = true;
-                let recorded = Recorded { connections: grant.connections, horizon };
-                self.recorded.insert(grant.uid.clone(), recorded);
+                recorded.push(Recorded { connections: grant.connections, horizon });
             }
         }
         let held = cluster.held(budget);
@@ -124,10 +125,10 @@ impl Judge {
         let pod = &cluster.pods[&id];
         let budget = pod.facts.budget.expect("only governed pods have a gate");
         let bill = pod.bill();
-        let recorded = self.recorded.get(&pod.uid());
-        let known = recorded.is_some_and(|recorded| recorded.connections.unsigned_abs() == bill);
+        let same = |recorded: &&Recorded| recorded.connections.unsigned_abs() == bill;
+        let recorded = self.recorded.get(&pod.uid()).into_iter().flatten().rfind(same);
         let horizon = recorded.map_or_else(clock::now, |recorded| recorded.horizon);
-        if !known && self.mutation != Mutation::GrantsNotPersisted {
+        if recorded.is_none() && self.mutation != Mutation::GrantsNotPersisted {
             self.complain(
                 Fault::Unrecorded,
                 format!("{} got {bill} that no status had recorded", pod.name()),

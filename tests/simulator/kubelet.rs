@@ -47,7 +47,7 @@ impl Cluster {
             Step::Start | Step::Restart => {}
             Step::TellRunning if !pod.over => pod.reported = Reported::Running,
             Step::Ready if pod.facts.good && !pod.deleting && pod.reported == Reported::Running => {
-                pod.ready = true
+                pod.ready = true;
             }
             Step::Crash if !pod.over && pod.reported == Reported::Running => {
                 (pod.reported, pod.ready) = (Reported::Waiting, false);

@@ -5,6 +5,8 @@
 //! the API server ([`api`]), the controllers ([`controllers`]), nodes and kubelets ([`kubelet`]), two processes of the
 //! operator ([`process`]), users and faults ([`act`]). What pods really hold is known here and judged after every step
 //! ([`judge`]). Nothing reads a real clock or draws a random number that is not from the seed.
+#![allow(dead_code, reason = "every target that takes the simulation in uses another part of it")]
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "it is test code in examples, too")]
 
 #[path = "../model/mod.rs"]
 pub(crate) mod model;

@@ -57,6 +57,8 @@ pub(crate) struct Term {
     pub(crate) read: [Option<usize>; Kind::ALL.len()],
     /// Whether everything was listed once.
     synced: bool,
+    /// When its watch of pods listed for the first time.
+    pub(crate) since: i64,
     /// It gives up as soon as no look runs.
     pub(crate) resigns: bool,
     pub(crate) places: [Place; BUDGETS.len()],
@@ -66,6 +68,7 @@ impl Term {
     pub(crate) fn begin(number: u32, mutation: Mutation) -> Self {
         let door = Door::new(mutation);
         let mut leader = Leader::new(door.clone(), Observed::default(), Metrics::default(), clock::operator);
+        leader.steady = clock::steady;
         leader.decide = mutation.decision();
         Self {
             number,
@@ -73,6 +76,7 @@ impl Term {
             leader: Arc::new(leader),
             read: [None; Kind::ALL.len()],
             synced: false,
+            since: i64::MAX,
             resigns: false,
             places: Default::default(),
         }
@@ -103,6 +107,9 @@ impl Term {
             Kind::Disruptions => Vec::new(),
         };
         self.read[kind as usize] = Some(cluster.log.len(kind));
+        if kind == Kind::Pods {
+            self.since = self.since.min(clock::now());
+        }
         self.request(&keys);
         let synced = self.read.iter().all(Option::is_some);
         if synced && !self.synced {
@@ -184,7 +191,7 @@ impl Term {
         match next {
             Next::OnRequest => {}
             Next::After(delay) => {
-                place.appoint(clock::now() + i64::try_from(delay.as_millis()).expect("soon"))
+                place.appoint(clock::now() + i64::try_from(delay.as_millis()).expect("soon"));
             }
             Next::Backoff => {
                 let delay = BACKOFF.0 << place.failures.min(10);

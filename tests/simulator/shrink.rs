@@ -32,7 +32,7 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
         all.push(smaller);
     };
     for index in 0..plan.actions.len() {
-        with(&|smaller| drop(smaller.actions.remove(index)));
+        with(&|smaller| smaller.actions = without(&smaller.actions, index));
     }
     for index in 0..plan.actions.len() {
         if plan.actions[index].0 > 0 {
@@ -45,4 +45,8 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
         }
     }
     all
+}
+
+fn without<T: Clone>(all: &[T], index: usize) -> Vec<T> {
+    all.iter().enumerate().filter(|(place, _)| *place != index).map(|(_, one)| one.clone()).collect()
 }

@@ -8,7 +8,7 @@ use poolbudget::controller::gateway::GatewayError;
 
 use super::api::{Answer, Request, refusal};
 use super::clock;
-use super::cluster::{BUDGETS, Cluster, Kind, Work};
+use super::cluster::{BUDGETS, Cluster, Ghost, Kind, Work};
 use super::judge::{Fault, Judge};
 use super::kubelet::Step;
 use super::model::random::Random;
@@ -27,7 +27,7 @@ const LEASE: i64 = 15_000;
 const PATIENCE: i64 = 3_600_000;
 
 /// Something that happens at a certain time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Happening {
     Act(usize),
     Reverse(super::act::Reversal),
@@ -155,7 +155,7 @@ impl Sim {
 
     /// The same, unless it is there already.
     fn once(&mut self, delay: i64, what: Happening) {
-        if self.pending.insert(what.clone()) {
+        if self.pending.insert(what) {
             self.after(delay, what);
         }
     }
@@ -500,12 +500,19 @@ impl Sim {
         self.judge.watch(&self.cluster);
         match &flight.request {
             Request::Status(budget, object) => {
-                let horizon = match &self.processes[flight.process] {
-                    Process::Leading(term) if term.number == flight.term => term.horizon(&self.cluster),
+                let (since, horizon) = match &self.processes[flight.process] {
+                    Process::Leading(term) if term.number == flight.term => {
+                        (term.since, term.horizon(&self.cluster))
+                    }
                     // It is gone: what it knew is not known any more.
-                    _ => clock::START,
+                    _ => (clock::START, clock::START),
                 };
                 if let Some(status) = &object.status {
+                    if status.epoch == 1 && status.observed_generation.is_none() {
+                        // Its predecessor's status went with it: of what vanished before this process looked nobody knows.
+                        let known = |ghost: &Ghost| ghost.budget != *budget || ghost.since >= since;
+                        self.cluster.ghosts.retain(known);
+                    }
                     self.judge.status_written(&self.cluster, *budget, status, horizon);
                 }
             }

@@ -39,6 +39,9 @@ struct Arguments {
     /// Only this schedule, with its trace
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
+    /// Only scaling up to the ceiling, good rollouts and deleted pods: what the protocol costs when nothing goes wrong
+    #[arg(long)]
+    plain: bool,
     /// Leave a rule of the protocol out, to see that it is missed
     #[arg(long, value_enum, default_value_t = Mutation::None)]
     without: Mutation,
@@ -52,14 +55,21 @@ fn main() -> ExitCode {
     // A panic of the operator is caught and reported with its seed.
     std::panic::set_hook(Box::new(|_| {}));
     match arguments.seed {
-        Some(seed) => tell(seed, arguments.without),
+        Some(seed) => tell(&arguments.plan(seed), arguments.without),
         None => run_all(&arguments),
     }
 }
 
+impl Arguments {
+    fn plan(&self, seed: u64) -> Plan {
+        if self.plain { Plan::plain(seed) } else { Plan::of(seed) }
+    }
+}
+
 /// One schedule in detail.
-fn tell(seed: u64, mutation: Mutation) -> ExitCode {
-    let (plan, tried) = simulator::shrink::shrink(&Plan::of(seed), mutation);
+fn tell(plan: &Plan, mutation: Mutation) -> ExitCode {
+    let seed = plan.seed;
+    let (plan, tried) = simulator::shrink::shrink(plan, mutation);
     let outcome = simulator::run(&plan, mutation, true);
     println!("{plan}");
     outcome.trace.iter().for_each(|line| println!("{line}"));
@@ -89,7 +99,7 @@ fn run_all(arguments: &Arguments) -> ExitCode {
                     if seed >= end {
                         break;
                     }
-                    let outcome = simulator::run(&Plan::of(seed), arguments.without, false);
+                    let outcome = simulator::run(&arguments.plan(seed), arguments.without, false);
                     report.take(&outcome);
                     if let Some(violation) = outcome.violation {
                         failed.lock().expect("the failed").push((seed, violation));

@@ -19,7 +19,7 @@ const QUARANTINE_MARGIN: i64 = 10;
 #[derive(Debug, Default)]
 pub struct Memory {
     /// The budget as this process last wrote or read it, once its epoch was taken over.
-    pub held: Option<DbConnectionBudget>,
+    pub held: Option<Arc<DbConnectionBudget>>,
     /// When its status was last written.
     pub written: Option<Timestamp>,
     /// Pods that vanished while they ran and still count. Kept here as well as in the status, because a status that
@@ -41,10 +41,10 @@ pub struct Refused {
 }
 
 impl Memory {
-    /// The status that is in force; empty before it was taken over.
+    /// The status that is in force; none before it was taken over.
     #[must_use]
-    pub fn status(&self) -> DbConnectionBudgetStatus {
-        self.held.as_ref().and_then(|budget| budget.status.clone()).unwrap_or_default()
+    pub fn status(&self) -> Option<&DbConnectionBudgetStatus> {
+        self.held.as_ref().and_then(|budget| budget.status.as_ref())
     }
 
     /// Whether the epoch of this very object was taken over.
@@ -56,7 +56,8 @@ impl Memory {
     /// Puts pods that vanished while they ran into quarantine, together with those that the status names, and drops
     /// those whose time is over.
     pub fn keep(&mut self, vanished: &[Arc<PodRecord>], now: Moment) {
-        for entry in self.status().quarantine {
+        let written = self.status().map_or_else(Vec::new, |status| status.quarantine.clone());
+        for entry in written {
             self.quarantine.count(entry, now.steady);
         }
         for pod in vanished {

@@ -160,7 +160,8 @@ impl<G: Gateway> Leader<G> {
     ) -> (View, DbConnectionBudgetStatus) {
         let mut world = self.observed.world();
         memory.keep(&world.take_vanished(key), self.moment());
-        let status = DbConnectionBudgetStatus { quarantine: memory.quarantine.entries(), ..memory.status() };
+        let status = memory.status().cloned().unwrap_or_default();
+        let status = DbConnectionBudgetStatus { quarantine: memory.quarantine.entries(), ..status };
         let limit = spec::limit(&held.spec);
         let unsupported = spec::unsupported(&held.spec);
         let refusal = unsupported.mode.clone().or_else(|| limit.as_ref().err().map(ToString::to_string));
@@ -195,7 +196,11 @@ impl<G: Gateway> Leader<G> {
         if may_wait && since < GATHER && since >= SignedDuration::ZERO {
             return Ok(Some((GATHER - since).unsigned_abs()));
         }
-        let budget = DbConnectionBudget { status: Some(status), ..held.clone() };
+        let budget = DbConnectionBudget {
+            metadata: held.metadata.clone(),
+            spec: held.spec.clone(),
+            status: Some(status),
+        };
         let written = match self.gateway.replace_status(&budget).await {
             Ok(written) => written,
             Err(error) => {
@@ -206,9 +211,10 @@ impl<G: Gateway> Leader<G> {
         self.metrics.status_written();
         self.observed.world().budgets.apply(written.clone());
         memory.written = Some(now);
-        let old = memory.held.replace(written.clone());
-        let old = old.and_then(|budget| budget.status).unwrap_or_default();
-        notice::tell_budget(self, &written, &old.conditions).await;
+        let written = Arc::new(written);
+        memory.held = Some(Arc::clone(&written));
+        let old = held.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        notice::tell_budget(self, &written, old).await;
         Ok(None)
     }
 

@@ -6,6 +6,8 @@
 //! may have had a predecessor of the same name, whose record of grants in flight went with it: before its first epoch the
 //! pods that wait are fenced against those.
 
+use std::sync::Arc;
+
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 
@@ -26,7 +28,7 @@ use crate::cluster::world::BudgetKey;
 pub async fn take_over<G: Gateway>(
     leader: &Leader<G>,
     key: &BudgetKey,
-    seen: &DbConnectionBudget,
+    seen: &Arc<DbConnectionBudget>,
     memory: &mut Memory,
 ) -> Result<bool, GatewayError> {
     if memory.holds(seen) {
@@ -55,7 +57,7 @@ pub async fn take_over<G: Gateway>(
     }
     world.budgets.apply(written.clone());
     drop(world);
-    memory.held = Some(written);
+    memory.held = Some(Arc::new(written));
     tracing::info!(budget = %key, epoch, "budget taken over");
     Ok(true)
 }
@@ -97,15 +99,16 @@ async fn fence<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, uid: &str) -> Re
 async fn follow<G: Gateway>(
     leader: &Leader<G>,
     key: &BudgetKey,
-    seen: &DbConnectionBudget,
+    seen: &Arc<DbConnectionBudget>,
     memory: &mut Memory,
 ) -> Result<bool, GatewayError> {
-    let (Some(held), epoch) = (&memory.held, memory.status().epoch) else { return Ok(false) };
+    let epoch = memory.status().map_or(0, |status| status.epoch);
+    let Some(held) = &memory.held else { return Ok(false) };
     if version(&seen.metadata) <= version(&held.metadata) {
         return Ok(true);
     }
     if seen.status.as_ref().map_or(0, |status| status.epoch) == epoch {
-        memory.held = Some(seen.clone());
+        memory.held = Some(Arc::clone(seen));
         return Ok(true);
     }
     tracing::warn!(budget = %key, "another process wrote this budget; taking it over again");

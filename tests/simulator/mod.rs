@@ -21,6 +21,7 @@ pub(crate) mod judge;
 pub(crate) mod kubelet;
 pub(crate) mod mutation;
 pub(crate) mod objects;
+pub(crate) mod plain;
 pub(crate) mod plan;
 pub(crate) mod process;
 pub(crate) mod report;

@@ -42,6 +42,9 @@ struct Arguments {
     /// Only scaling up to the ceiling, good rollouts and deleted pods: what the protocol costs when nothing goes wrong
     #[arg(long)]
     plain: bool,
+    /// Only leaders that change while grants are on their way
+    #[arg(long, conflicts_with = "plain")]
+    contested: bool,
     /// Leave a rule of the protocol out, to see that it is missed
     #[arg(long, value_enum, default_value_t = Mutation::None)]
     without: Mutation,
@@ -62,7 +65,11 @@ fn main() -> ExitCode {
 
 impl Arguments {
     fn plan(&self, seed: u64) -> Plan {
-        if self.plain { Plan::plain(seed) } else { Plan::of(seed) }
+        match (self.plain, self.contested) {
+            (true, _) => Plan::plain(seed),
+            (_, true) => Plan::contested(seed),
+            _ => Plan::of(seed),
+        }
     }
 }
 

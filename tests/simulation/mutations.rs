@@ -40,17 +40,17 @@ fn without_room_for_lost_pods_some_pod_waits_for_ever() {
 
 #[test]
 fn without_the_last_resort_some_pod_waits_for_ever() {
-    finds(Mutation::WithoutLastResort, Plan::of, 2_000, Fault::Stuck);
+    finds(Mutation::WithoutLastResort, Plan::of, 500, Fault::Stuck);
 }
 
 #[test]
 fn without_persisted_grants_a_fail_over_goes_over() {
-    finds(Mutation::GrantsNotPersisted, Plan::contested, 2_000, Fault::Over);
+    finds(Mutation::GrantsNotPersisted, Plan::contested, 1_000, Fault::Over);
 }
 
 #[test]
 fn with_the_list_before_the_epoch_a_fail_over_goes_over() {
-    finds(Mutation::ListBeforeEpoch, Plan::contested, 10_000, Fault::Over);
+    finds(Mutation::ListBeforeEpoch, Plan::contested, 1_000, Fault::Over);
 }
 
 #[test]

@@ -7,7 +7,8 @@ use kube::Resource;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::template::{AppFacts, Container};
+use super::env::Container;
+use super::template::AppFacts;
 use crate::api::names;
 use crate::budget::amount::{Connections, Instances};
 use crate::budget::ledger::Hold;
@@ -173,9 +174,12 @@ impl PodRecord {
         let states = || pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
         let gate = pod.spec.scheduling_gates.iter().position(|gate| gate.name == names::GATE);
         let terminating = meta.deletion_timestamp.is_some();
-        let all_terminated = !pod.status.container_statuses.is_empty()
+        let reported = pod.status.container_statuses.len();
+        let all_terminated = reported > 0
+            && reported >= pod.spec.containers.len()
             && states().all(|status| status.state.terminated.is_some());
         let phase_over = matches!(pod.status.phase.as_deref(), Some("Succeeded" | "Failed"));
+        let running = states().any(|status| status.state.running.is_some());
         Some(Self {
             namespace: meta.namespace.clone()?,
             name: meta.name.clone()?,
@@ -187,8 +191,9 @@ impl PodRecord {
             gate_index: gate.unwrap_or(0),
             annotated: meta.annotations.as_ref().is_some_and(|notes| !notes.is_empty()),
             terminating,
-            ended: phase_over || (terminating && all_terminated),
-            running: states().any(|status| status.state.running.is_some()),
+            // The garbage collector calls pods of a lost node Failed; what its kubelet saw running may run on.
+            ended: (phase_over && !running) || (terminating && all_terminated),
+            running,
             grace: pod.spec.termination_grace_period_seconds.unwrap_or(30).max(0),
             ready: pod.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
             scheduled: scheduled(&pod.status.conditions),
@@ -228,9 +233,15 @@ impl PodRecord {
     /// read them.
     fn bill(&self, note: GrantNote) -> Connections {
         let (pool, overflow) = (u64::from(note.pool_size), u64::from(note.max_overflow));
-        let size = Connections::new(pool).plus(Connections::new(overflow));
         let own = if self.app.late_bound { Connections::ZERO } else { self.app.own };
-        size.per_pod(self.instances()).max(Connections::new(note.connections)).max(own)
+        self.bill_of(pool, overflow).max(Connections::new(note.connections)).max(own)
+    }
+
+    /// What it may hold with these sizes.
+    #[must_use]
+    pub fn bill_of(&self, pool_size: u64, max_overflow: u64) -> Connections {
+        let size = Connections::new(pool_size).plus(Connections::new(max_overflow));
+        self.app.pools.map_or(Connections::MAX, |pools| size.per_pod(pools))
     }
 
     /// Why this pod can be given no size, whatever is free.
@@ -369,6 +380,37 @@ mod tests {
             serde_json::json!({"status": {"containerStatuses": [{"state": {"terminated": {"exitCode": 0}}}]}}),
         );
         assert!(granted(ended).ended);
+    }
+
+    #[test]
+    fn a_pod_whose_env_reads_a_spoiled_grant_holds_what_the_app_opens() {
+        let sizes = |pool: &str, overflow: &str| {
+            let notes = serde_json::json!({"metadata": {"annotations": {
+                "poolbudget.dev/pool-size": pool, "poolbudget.dev/max-overflow": overflow}}});
+            pod(notes).hold()
+        };
+        assert_eq!(sizes("40", "2"), Hold::Escaped(Connections::new(42)));
+        for (pool, overflow) in [("0", "2"), ("5", "-1"), ("99999999999999999999", "0"), ("3.0", "0")] {
+            let Hold::Escaped(bill) = sizes(pool, overflow) else { panic!("{pool}, {overflow}") };
+            assert!(bill.get() >= u64::MAX / 2, "{pool}, {overflow}: {bill}");
+        }
+    }
+
+    #[test]
+    fn a_deleted_pod_is_not_over_before_each_of_its_containers_is_reported() {
+        let record = granted(serde_json::json!({
+            "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"containers": [{"name": "app"}, {"name": "web"}]},
+            "status": {"containerStatuses": [{"state": {"terminated": {"exitCode": 0}}}]},
+        }));
+        assert!(!record.ended);
+    }
+
+    #[test]
+    fn a_pod_that_was_called_failed_while_it_ran_is_not_over() {
+        let lost = granted(serde_json::json!({"status": {
+            "phase": "Failed", "containerStatuses": [{"state": {"running": {}}}]}}));
+        assert!(!lost.ended && lost.running);
     }
 
     #[test]

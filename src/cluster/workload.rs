@@ -7,8 +7,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::Resource;
 use serde::Deserialize;
 
+use super::env::Container;
 use super::pod::{controller, version};
-use super::template::{AppFacts, Container};
+use super::template::AppFacts;
 use crate::api::names;
 use crate::budget::rollout::{IntOrPercent, Strategy};
 

@@ -5,6 +5,8 @@
 
 pub mod autoscaler;
 pub mod env;
+pub mod guarded;
+pub mod meta;
 pub mod pod;
 pub mod scene;
 pub mod spec;

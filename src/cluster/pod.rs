@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::env::Container;
+use super::guarded::Odd;
+use super::meta;
 use super::template::AppFacts;
 use crate::api::names;
 use crate::budget::amount::{Connections, Instances};
@@ -17,7 +19,8 @@ use crate::budget::ledger::Hold;
 #[derive(Resource, Deserialize, Clone, Debug)]
 #[resource(inherit = "k8s_openapi::api::core::v1::Pod")]
 pub struct PodView {
-    /// Standard metadata.
+    /// Standard metadata, as far as it is used.
+    #[serde(deserialize_with = "meta::read")]
     pub metadata: ObjectMeta,
     /// The part of the spec that is used.
     #[serde(default)]
@@ -80,7 +83,7 @@ pub struct ConditionView {
     /// True, False, Unknown.
     pub status: String,
     /// Since when.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "meta::read_time")]
     pub last_transition_time: Option<Time>,
 }
 
@@ -204,6 +207,33 @@ impl PodRecord {
                 .cloned(),
             grant: grant_note(meta),
             app,
+        })
+    }
+
+    /// The record of a pod that cannot be read: it runs and may hold any number of connections. None when it does not even
+    /// say who it is.
+    #[must_use]
+    pub fn unreadable(odd: &Odd) -> Option<Self> {
+        let meta = &odd.metadata;
+        Some(Self {
+            namespace: meta.namespace.clone()?,
+            name: meta.name.clone()?,
+            uid: meta.uid.clone()?,
+            version: version(meta),
+            created: 0,
+            owner: None,
+            gated: false,
+            gate_index: 0,
+            annotated: true,
+            terminating: false,
+            ended: false,
+            running: true,
+            grace: 0,
+            ready: false,
+            scheduled: None,
+            taken_over_by: None,
+            grant: None,
+            app: AppFacts::unreadable(meta.labels.as_ref()?.get(names::BUDGET)?, &odd.why),
         })
     }
 
@@ -411,6 +441,20 @@ mod tests {
         let lost = granted(serde_json::json!({"status": {
             "phase": "Failed", "containerStatuses": [{"state": {"running": {}}}]}}));
         assert!(!lost.ended && lost.running);
+    }
+
+    #[test]
+    fn a_pod_that_cannot_be_read_may_hold_any_number() {
+        let odd = serde_json::json!({"metadata": {"name": "p", "namespace": "n", "uid": "u", "resourceVersion": "7",
+            "labels": {"poolbudget.dev/budget": "main"}}, "spec": {"containers": 5}});
+        let guarded: crate::cluster::guarded::Guarded<PodView> =
+            serde_json::from_value(odd).expect("anything");
+        let crate::cluster::guarded::Guarded::Odd(odd) = guarded else { panic!("it was read") };
+        let record = PodRecord::unreadable(&odd).expect("it says who it is");
+        assert_eq!((record.budget(), record.version), ("main", 7));
+        assert_eq!(record.hold(), Hold::Escaped(Connections::MAX));
+        let why = record.app.instances.expect_err("a fault");
+        assert_eq!(why, "it cannot be read: spec.containers: invalid type: integer `5`, expected a sequence");
     }
 
     #[test]

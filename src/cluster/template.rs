@@ -73,6 +73,20 @@ impl AppFacts {
             engines: stated.1,
         }
     }
+
+    /// What can be said of a pod that cannot be read.
+    #[must_use]
+    pub fn unreadable(budget: &str, why: &str) -> Self {
+        Self {
+            budget: Some(budget.to_owned()),
+            instances: Err(format!("it cannot be read: {why}")),
+            processes: 1,
+            engines: 1,
+            pools: None,
+            own: Connections::MAX,
+            late_bound: false,
+        }
+    }
 }
 
 /// A count that an annotation states; 1 when it states none.

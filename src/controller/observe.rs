@@ -17,6 +17,7 @@ use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::dispatch::{self, Requests};
 use crate::api::{DbConnectionBudget, names};
@@ -29,6 +30,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// Objects per page of a first list: bounds the memory that a list takes.
 const PAGE: u32 = 100;
+/// After so long without an error the next one is taken for a first one.
+const CALM: Duration = Duration::from_secs(60);
 /// The watches that must have listed once before anything is decided.
 const KINDS: usize = 5;
 
@@ -278,12 +281,17 @@ fn key_of<K: Resource>(object: &K) -> BudgetKey {
     BudgetKey::new(&object.namespace().unwrap_or_default(), &object.name_any())
 }
 
-/// Like the client's own, but never longer than 5 s: an API server that is back should be seen soon.
-struct Patience(backon::ExponentialBackoff);
+/// Like the client's own, but never longer than 5 s: an API server that is back should be seen soon. It begins anew
+/// after a minute without errors, and not when it is told to: a watcher says "listing" before each list, also before
+/// one that fails, which is taken for a success.
+struct Patience {
+    delays: backon::ExponentialBackoff,
+    last: Option<Instant>,
+}
 
 impl Patience {
     fn new() -> Self {
-        Self(dispatch::backoff(Duration::from_millis(200), Duration::from_secs(5)))
+        Self { delays: dispatch::backoff(Duration::from_millis(200), Duration::from_secs(5)), last: None }
     }
 }
 
@@ -291,14 +299,16 @@ impl Iterator for Patience {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        self.0.next()
+        if self.last.is_some_and(|last| last.elapsed() > CALM) {
+            *self = Self::new();
+        }
+        self.last = Some(Instant::now());
+        self.delays.next()
     }
 }
 
 impl Backoff for Patience {
-    fn reset(&mut self) {
-        *self = Self::new();
-    }
+    fn reset(&mut self) {}
 }
 
 impl Feed {

@@ -28,6 +28,8 @@ mod http;
 #[cfg(test)]
 mod lease;
 #[cfg(test)]
+mod process;
+#[cfg(test)]
 mod rivals;
 #[cfg(test)]
 mod room;
@@ -35,5 +37,7 @@ mod room;
 mod schedules;
 #[cfg(test)]
 mod status;
+#[cfg(test)]
+mod watch;
 #[cfg(test)]
 mod words;

@@ -67,8 +67,13 @@ pub fn scene(
     let (workloads, labelled): (Vec<Workload>, Vec<Labelled>) = gathered.into_iter().unzip();
     let place: HashMap<&str, usize> =
         labelled.iter().enumerate().map(|(i, w)| (w.name.as_str(), i)).collect();
-    let in_flight: HashMap<&str, &GrantInFlight> =
-        status.grants.iter().map(|grant| (grant.uid.as_str(), grant)).collect();
+    // An entry without bounds is nothing that this controller wrote: its pod is decided on afresh.
+    let in_flight: HashMap<&str, &GrantInFlight> = status
+        .grants
+        .iter()
+        .filter(|grant| grant.is_bounded())
+        .map(|grant| (grant.uid.as_str(), grant))
+        .collect();
     let newest = newest_revisions(world, key, &labelled);
     let situation = Situation {
         available,

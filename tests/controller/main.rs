@@ -36,6 +36,8 @@ mod room;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]
+mod spoiled;
+#[cfg(test)]
 mod status;
 #[cfg(test)]
 mod watch;

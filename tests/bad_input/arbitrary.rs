@@ -138,7 +138,7 @@ pub(crate) fn spoiled(object: Value, most: usize) -> impl Strategy<Value = Value
         let mut object = object.clone();
         for (place, edit) in edits {
             let mut places = Vec::new();
-            pointers(&object, String::new(), &mut places);
+            pointers(&object, "", &mut places);
             if !places.is_empty() {
                 apply(&mut object, place.get::<String>(&places), edit);
             }
@@ -148,10 +148,10 @@ pub(crate) fn spoiled(object: Value, most: usize) -> impl Strategy<Value = Value
 }
 
 /// All places under the root, as JSON pointers.
-fn pointers(value: &Value, here: String, places: &mut Vec<String>) {
+fn pointers(value: &Value, here: &str, places: &mut Vec<String>) {
     let mut under = |key: String, value: &Value| {
         let there = format!("{here}/{}", key.replace('~', "~0").replace('/', "~1"));
-        pointers(value, there.clone(), places);
+        pointers(value, &there, places);
         places.push(there);
     };
     match value {
@@ -310,4 +310,26 @@ pub(crate) fn workload(object: Value) -> impl Strategy<Value = Value> {
         },
     );
     prop_oneof![1 => Just(object.clone()), 1 => other, 2 => spoiled(object, 3)]
+}
+
+/// A budget with a spoiled spec, a spoiled status, or grants in flight and pods in quarantine that make no sense.
+pub(crate) fn budget() -> impl Strategy<Value = Value> {
+    let entry = || {
+        (number(), number(), number(), select(vec!["a", "b", "c", "z"])).prop_map(
+        |(pool_size, max_overflow, connections, pod)| {
+            json!({"uid": format!("uid-of-{pod}"), "pod": pod, "workload": "Deployment/api", "poolSize": pool_size,
+                "maxOverflow": max_overflow, "connections": connections, "until": "9999-01-01T00:00:00Z"})
+        },
+    )
+    };
+    let entries = (vec(entry(), 0..3), vec(entry(), 0..2), number(), number());
+    let odd_status = entries.prop_map(|(grants, quarantine, epoch, settled)| {
+        let mut budget = objects::budget();
+        budget["status"]["grants"] = grants.into();
+        budget["status"]["quarantine"] = quarantine.into();
+        budget["status"]["epoch"] = epoch;
+        budget["status"]["workloads"][0]["settled"] = settled;
+        budget
+    });
+    prop_oneof![1 => odd_status, 1 => spoiled(objects::budget(), 4)]
 }

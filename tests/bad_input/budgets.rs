@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::arbitrary::{anything, spoiled};
+use crate::arbitrary::{anything, budget};
 use crate::checks::{Given, a_look_is_sound};
 use crate::objects;
 
@@ -21,7 +21,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_spoiled_budget_grants_what_fits_or_nothing(budget in spoiled(objects::budget(), 4)) {
+    fn a_spoiled_budget_grants_what_fits_or_nothing(budget in budget()) {
         a_look_is_sound(&given(budget));
     }
 

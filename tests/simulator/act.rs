@@ -13,6 +13,7 @@ use super::kubelet::Step;
 use super::plan::{Action, Entry, Terms};
 use super::process::Process;
 use super::sim::{Happening, NODES, Sim};
+use super::weather::Weather;
 
 /// The end of something that lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,8 +67,7 @@ impl Sim {
         }
         self.after(0, Happening::Elect(0));
         self.after(1, Happening::Elect(1));
-        // Half of them have some time to settle first.
-        let mut at = if self.plan.seed.is_multiple_of(2) { 30_000 } else { 500 };
+        let mut at = i64::from(self.plan.calm);
         for index in 0..self.plan.actions.len() {
             at += i64::from(self.plan.actions[index].0) * 1000;
             self.after(at, Happening::Act(index));
@@ -125,6 +125,10 @@ impl Sim {
             Action::Outage(seconds) => self.weather.outage = until(seconds),
             Action::Lag(seconds, most) => self.weather.lag = (until(seconds), most),
             Action::Slow(seconds) => self.weather.slow = until(seconds),
+            Action::Delay(call, seconds, delay) => {
+                self.weather.delays[call as usize] = (until(seconds), delay.into());
+            }
+            Action::KillAtWrite(number, moment) => self.weather.fatal.push_back((number, moment)),
             Action::DeletePod(_) | Action::ForcePod(..) | Action::CrashPod(_) | Action::LoseNode(..) => {
                 self.harm(&action);
             }
@@ -286,7 +290,7 @@ impl Sim {
     /// From here on nothing changes from outside.
     fn heal(&mut self) {
         self.tell(|_| "== from here on nothing changes".into());
-        self.weather = super::sim::Weather::default();
+        self.weather = Weather::default();
         self.reverse(Reversal::GateOn);
         for node in 0..NODES {
             if self.nodes_down[node] {
@@ -309,8 +313,9 @@ impl Sim {
                 .pods
                 .values()
                 .any(|pod| pod.app == app && !pod.late_bound && pod.facts.budget.is_some());
-            if !facts.good || escaped {
-                self.roll_out(app, Facts { good: true, ..facts });
+            let good = facts.good || !self.plan.stays_bad;
+            if facts.good != good || escaped {
+                self.roll_out(app, Facts { good, ..facts });
             }
         }
         if self.plan.ends_feasible {
@@ -341,8 +346,11 @@ impl Sim {
                 && pods.clone().count() == deployment.replicas as usize
                 && pods.all(|pod| finished(pod) && (pod.facts.budget.is_none() || pod.is_granted()))
         };
-        // A flaw of the Deployment controller's own that is not the operator's to mend.
-        let stuck = |app: &usize| self.cluster.apps[*app].deployment.is_stuck();
+        // A flaw of the Deployment controller's own, or an image, that is not the operator's to mend.
+        let stuck = |app: &usize| {
+            let deployment = &self.cluster.apps[*app].deployment;
+            deployment.is_stuck() || !deployment.template.good
+        };
         let (stuck, others): (Vec<usize>, Vec<usize>) = (0..self.cluster.apps.len()).partition(stuck);
         let settled = |object: &DbConnectionBudget| {
             let Some(status) = &object.status else { return false };

@@ -30,8 +30,8 @@ struct Mailbox {
     callers: HashMap<u64, Waker>,
     /// Whether the process believes that it leads.
     leads: bool,
-    /// A list of pods that was read too early.
-    early: Option<Vec<PodView>>,
+    /// Lists of each budget's pods that were read too early.
+    early: [Option<Vec<PodView>>; BUDGETS.len()],
     /// Events that were published.
     said: Vec<String>,
 }
@@ -120,7 +120,7 @@ impl Gateway for Door {
     async fn budget(&self, key: &BudgetKey) -> Result<Option<DbConnectionBudget>, GatewayError> {
         if self.mutation == Mutation::ListBeforeEpoch {
             let pods = self.list(key).await?;
-            self.mailbox().early = Some(pods);
+            self.mailbox().early[index(key)] = Some(pods);
         }
         match self.call(Request::Budget(index(key))).await? {
             Answer::Budget(budget) => Ok(budget.map(|budget| *budget)),
@@ -131,7 +131,10 @@ impl Gateway for Door {
     async fn replace_status(&self, budget: &DbConnectionBudget) -> Result<DbConnectionBudget, GatewayError> {
         let mut budget = budget.clone();
         if self.mutation == Mutation::GrantsNotPersisted {
-            budget.status.get_or_insert_default().grants.clear();
+            let status = budget.status.get_or_insert_default();
+            let in_flight: i64 = status.grants.drain(..).map(|grant| grant.connections).sum();
+            // Else the sum would tell a successor that there is something which no pod accounts for.
+            status.committed -= in_flight;
         }
         let name = budget.metadata.name.clone().unwrap_or_default();
         let which = index(&BudgetKey::new("", &name));
@@ -142,7 +145,7 @@ impl Gateway for Door {
     }
 
     async fn pods(&self, key: &BudgetKey) -> Result<Vec<PodView>, GatewayError> {
-        let early = self.mailbox().early.take();
+        let early = self.mailbox().early[index(key)].take();
         match early {
             Some(pods) => Ok(pods),
             None => self.list(key).await,

@@ -111,9 +111,16 @@ impl Judge {
         self.compare(budget, held, status);
     }
 
+    /// Whether the status can tell the truth. Of mutations by which it cannot, the sum alone is judged.
+    fn is_honest(&self) -> bool {
+        use Mutation::{GrantsNotPersisted, ListBeforeEpoch, TerminatingForgotten};
+        !matches!(self.mutation, GrantsNotPersisted | ListBeforeEpoch | TerminatingForgotten)
+    }
+
     fn compare(&mut self, budget: usize, held: u64, status: &DbConnectionBudgetStatus) {
         // Before its first full status a budget says nothing.
-        if status.observed_generation.is_some() && status.committed.unsigned_abs() < held {
+        if self.is_honest() && status.observed_generation.is_some() && status.committed.unsigned_abs() < held
+        {
             let what =
                 format!("the status of {} says {}, {held} are held", BUDGETS[budget], status.committed);
             self.complain(Fault::Understated, what);
@@ -128,7 +135,7 @@ impl Judge {
         let same = |recorded: &&Recorded| recorded.connections.unsigned_abs() == bill;
         let recorded = self.recorded.get(&pod.uid()).into_iter().flatten().rfind(same);
         let horizon = recorded.map_or_else(clock::now, |recorded| recorded.horizon);
-        if recorded.is_none() && self.mutation != Mutation::GrantsNotPersisted {
+        if recorded.is_none() && self.is_honest() {
             self.complain(
                 Fault::Unrecorded,
                 format!("{} got {bill} that no status had recorded", pod.name()),
@@ -141,7 +148,6 @@ impl Judge {
         }
         if let Some(object) = &cluster.budgets[budget]
             && let Some(status) = &object.status
-            && self.mutation != Mutation::GrantsNotPersisted
         {
             self.compare(budget, held, status);
         }

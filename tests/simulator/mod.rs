@@ -15,6 +15,7 @@ pub(crate) mod act;
 pub(crate) mod api;
 pub(crate) mod clock;
 pub(crate) mod cluster;
+pub(crate) mod contested;
 pub(crate) mod controllers;
 pub(crate) mod door;
 pub(crate) mod judge;
@@ -28,9 +29,11 @@ pub(crate) mod report;
 pub(crate) mod shrink;
 pub(crate) mod sim;
 pub(crate) mod tally;
+pub(crate) mod weather;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use cluster::Cluster;
 use judge::{Fault, Violation};
 use mutation::Mutation;
 use plan::Plan;
@@ -42,6 +45,8 @@ pub(crate) struct Outcome {
     pub(crate) tally: Tally,
     pub(crate) violation: Option<Violation>,
     pub(crate) trace: Vec<String>,
+    /// What was left in the end, with every change on the way.
+    pub(crate) cluster: Cluster,
 }
 
 /// Runs a schedule to its end. A panic of the operator is a violation like others.
@@ -52,5 +57,6 @@ pub(crate) fn run(plan: &Plan, mutation: Mutation, traced: bool) -> Outcome {
         let words = words.or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).to_owned()));
         sim.judge.complain(Fault::Panic, words.unwrap_or_default());
     }
-    Outcome { tally: sim.tally.clone(), violation: sim.judge.violation.clone(), trace: sim.trace() }
+    let Sim { tally, judge, trace, cluster, .. } = sim;
+    Outcome { tally, violation: judge.violation, trace: trace.unwrap_or_default(), cluster }
 }

@@ -28,6 +28,8 @@ pub(crate) enum Mutation {
     WithoutR3,
     /// Neither that, nor the last resort that makes up for it.
     WithoutR3AndLastResort,
+    /// Too few ready pods keep an oversize pod for ever, even when they can never become more.
+    WithoutLastResort,
     /// The status does not say which grants are in flight.
     GrantsNotPersisted,
     /// A new leader lists the pods before it has raised the epoch.
@@ -49,6 +51,7 @@ impl Mutation {
             Self::WithoutR3AndLastResort => {
                 |situation| decide_without(Self::WithoutR3AndLastResort, situation)
             }
+            Self::WithoutLastResort => |situation| decide_without(Self::WithoutLastResort, situation),
             Self::TerminatingForgotten => |situation| {
                 let mut situation = situation.clone();
                 for pod in situation.pods.iter_mut().filter(|pod| pod.terminating) {
@@ -97,7 +100,7 @@ fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
         eviction: situation.eviction,
     };
     let mut room = room(&scene, &grants);
-    if rule == Mutation::WithoutR3AndLastResort {
+    if matches!(rule, Mutation::WithoutLastResort | Mutation::WithoutR3AndLastResort) {
         room.candidates.retain(|candidate| {
             let w = situation.pods[candidate.pod].workload.expect("a known workload");
             let at_once = plan.shares[w].unavailable.max(Pods::ONE);

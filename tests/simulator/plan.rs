@@ -9,6 +9,7 @@ use poolbudget::budget::rollout::{IntOrPercent, Strategy};
 
 use super::cluster::{BUDGETS, Disruption, Facts};
 use super::model::random::Random;
+use super::weather::{Call, Moment};
 
 /// What a budget says.
 #[derive(Clone, Debug)]
@@ -43,10 +44,14 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) budgets: Vec<Terms>,
     pub(crate) workloads: Vec<Workload>,
+    /// Milliseconds before the first action.
+    pub(crate) calm: u32,
     /// Seconds after the one before, and what happens then.
     pub(crate) actions: Vec<(u32, Action)>,
     /// Whether in the end the limits are such that everything wanted fits.
     pub(crate) ends_feasible: bool,
+    /// Whether images that never become ready stay as they are; all other workloads have to settle nevertheless.
+    pub(crate) stays_bad: bool,
     /// Whether faults of the control plane and of the operator's processes occur.
     pub(crate) faults: bool,
 }
@@ -86,8 +91,13 @@ pub(crate) enum Action {
     Lag(u32, u32),
     /// One watch of a process, in the order of `Kind::ALL`, is cut, and lists anew after so many seconds.
     CutWatch(usize, usize, u32),
+    /// For so many seconds each request of a sort takes so many milliseconds until it arrives.
+    Delay(Call, u32, u32),
     /// A process dies.
     Crash(usize),
+    /// The process that sends the operator's n-th write from now on dies of it. Several of these take turns: the next one
+    /// counts from the death before.
+    KillAtWrite(u32, Moment),
     /// The leader gives up in good order.
     Resign,
     /// For so many seconds both processes lead.
@@ -168,8 +178,11 @@ impl Plan {
             seed,
             budgets,
             workloads,
+            // Half of them have some time to settle first.
+            calm: if seed.is_multiple_of(2) { 30_000 } else { 500 },
             actions: Vec::new(),
             ends_feasible: !random.percent(10),
+            stays_bad: false,
             faults,
         };
         for _ in 0..random.between(1, 8) {

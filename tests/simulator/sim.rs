@@ -16,6 +16,7 @@ use super::mutation::Mutation;
 use super::plan::Plan;
 use super::process::{Process, Term};
 use super::tally::Tally;
+use super::weather::{Moment, Weather};
 
 /// Nodes of the cluster.
 pub(crate) const NODES: usize = 3;
@@ -61,15 +62,6 @@ struct Flight {
     dies: bool,
 }
 
-/// Until when which fault lasts.
-#[derive(Default)]
-pub(crate) struct Weather {
-    pub(crate) storm: (i64, u32),
-    pub(crate) outage: i64,
-    pub(crate) lag: (i64, u32),
-    pub(crate) slow: i64,
-}
-
 pub(crate) struct Sim {
     pub(crate) plan: Plan,
     pub(crate) mutation: Mutation,
@@ -96,7 +88,7 @@ pub(crate) struct Sim {
     pub(crate) still: Option<i64>,
     pub(crate) judge: Judge,
     pub(crate) tally: Tally,
-    trace: Option<Vec<String>>,
+    pub(crate) trace: Option<Vec<String>>,
     over: bool,
 }
 
@@ -143,10 +135,6 @@ impl Sim {
             let at = clock::now() - clock::START;
             trace.push(format!("{:>6}.{:03} s  {}", at / 1000, at % 1000, line(&self.cluster)));
         }
-    }
-
-    pub(crate) fn trace(self) -> Vec<String> {
-        self.trace.unwrap_or_default()
     }
 
     /// Puts something on the queue, so many milliseconds from now.
@@ -422,7 +410,12 @@ impl Sim {
             let code = if self.network.percent(50) { None } else { Some(500) };
             return self.fail(id, flight, code);
         }
-        let mut delay: i64 = arrives;
+        let fate = self.weather.fate(&flight.request);
+        if fate == Some(Moment::Before) {
+            return self.crash(process);
+        }
+        flight.dies = fate == Some(Moment::After);
+        let mut delay: i64 = self.weather.delay(&flight.request).unwrap_or(arrives);
         match if stormy { self.network.below(8) } else { 8 } {
             0 | 1 => {
                 let code = self.network.pick(&[409, 410, 422, 429, 500, 503]);

@@ -77,8 +77,9 @@ image: release ## Check that the program can stand alone in an image, and build 
 
 .PHONY: test
 test: cluster-tools release ## Run all tests, those on a real control plane included
-	$(CARGO) test --lib --bins --example demo --example demo-postgres --example soak --test properties --test controller --test chart
+	$(CARGO) test --lib --bins --example demo --example demo-postgres --example soak --test properties --test controller --test bad_input --test chart
 	tests/image/check $(TARGET_DIR)/release/poolbudget
+	$(CARGO) test --profile simulation --test simulation
 	$(MAKE) simulate
 	$(MAKE) e2e postgres
 	$(MAKE) soak MINUTES=2

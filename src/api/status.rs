@@ -149,11 +149,22 @@ pub struct GrantInFlight {
     /// The pod's workload, as Kind/name.
     pub workload: String,
     /// pool_size of one process.
+    #[schemars(range(min = 1))]
     pub pool_size: i32,
     /// max_overflow of one process.
+    #[schemars(range(min = 0))]
     pub max_overflow: i32,
     /// The whole pod's bill.
+    #[schemars(range(min = 1))]
     pub connections: i64,
+}
+
+impl GrantInFlight {
+    /// Whether an app could be told these sizes: a pool of 0, and anything negative, would have no bound.
+    #[must_use]
+    pub const fn is_bounded(&self) -> bool {
+        self.pool_size >= 1 && self.max_overflow >= 0 && self.connections >= 1
+    }
 }
 
 /// A pod that vanished without showing that its containers ended.
@@ -165,6 +176,7 @@ pub struct Quarantined {
     /// The pod's name.
     pub pod: String,
     /// What it may still hold.
+    #[schemars(range(min = 0))]
     pub connections: i64,
     /// For how many seconds it counts. Each new leader counts them anew, because clocks may differ.
     #[serde(default)]

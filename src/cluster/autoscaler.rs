@@ -4,13 +4,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
 
+use super::meta;
 use super::pod::version;
 
 /// A HorizontalPodAutoscaler, as far as it is parsed.
 #[derive(Resource, Deserialize, Clone, Debug)]
 #[resource(inherit = "k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler")]
 pub struct AutoscalerView {
-    /// Standard metadata.
+    /// Standard metadata, as far as it is used.
+    #[serde(deserialize_with = "meta::read")]
     pub metadata: ObjectMeta,
     /// The part of the spec that is used.
     #[serde(default)]

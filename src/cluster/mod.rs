@@ -4,6 +4,9 @@
 //! ([`world::World`]), and the core's values for one budget ([`scene`]). It decides nothing.
 
 pub mod autoscaler;
+pub mod env;
+pub mod guarded;
+pub mod meta;
 pub mod pod;
 pub mod scene;
 pub mod spec;

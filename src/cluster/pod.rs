@@ -7,7 +7,10 @@ use kube::Resource;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::template::{AppFacts, Container};
+use super::env::Container;
+use super::guarded::Odd;
+use super::meta;
+use super::template::AppFacts;
 use crate::api::names;
 use crate::budget::amount::{Connections, Instances};
 use crate::budget::ledger::Hold;
@@ -19,7 +22,8 @@ pub const DEFAULT_GRACE: i64 = 30;
 #[derive(Resource, Deserialize, Clone, Debug)]
 #[resource(inherit = "k8s_openapi::api::core::v1::Pod")]
 pub struct PodView {
-    /// Standard metadata.
+    /// Standard metadata, as far as it is used.
+    #[serde(deserialize_with = "meta::read")]
     pub metadata: ObjectMeta,
     /// The part of the spec that is used.
     #[serde(default)]
@@ -82,7 +86,7 @@ pub struct ConditionView {
     /// True, False, Unknown.
     pub status: String,
     /// Since when.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "meta::read_time")]
     pub last_transition_time: Option<Time>,
 }
 
@@ -170,11 +174,12 @@ impl PodRecord {
         let meta = &pod.metadata;
         let app = AppFacts::read(&meta.labels, &meta.annotations, &pod.spec.containers);
         app.budget.as_ref()?;
-        let mut states = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
+        let states = || pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
         let gate = pod.spec.scheduling_gates.iter().position(|gate| gate.name == names::GATE);
         let terminating = meta.deletion_timestamp.is_some();
-        let all_terminated = !pod.status.container_statuses.is_empty()
-            && states.all(|status| status.state.terminated.is_some());
+        let reported = pod.status.container_statuses.len();
+        let all_terminated = states().all(|status| status.state.terminated.is_some());
+        let complete = reported > 0 && reported >= pod.spec.containers.len();
         let phase_over = matches!(pod.status.phase.as_deref(), Some("Succeeded" | "Failed"));
         Some(Self {
             namespace: meta.namespace.clone()?,
@@ -187,7 +192,8 @@ impl PodRecord {
             gate_index: gate.unwrap_or(0),
             annotated: meta.annotations.as_ref().is_some_and(|notes| !notes.is_empty()),
             terminating,
-            ended: phase_over || (terminating && all_terminated),
+            // The garbage collector calls pods of a lost node Failed; what its kubelet has started may run on.
+            ended: all_terminated && (phase_over || (terminating && complete)),
             bound: pod.spec.node_name.is_some(),
             grace: pod.spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE).max(0),
             ready: pod.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
@@ -199,6 +205,33 @@ impl PodRecord {
                 .cloned(),
             grant: grant_note(meta),
             app,
+        })
+    }
+
+    /// The record of a pod that cannot be read: it runs and may hold any number of connections. None when it does not even
+    /// say who it is.
+    #[must_use]
+    pub fn unreadable(odd: &Odd) -> Option<Self> {
+        let meta = &odd.metadata;
+        Some(Self {
+            namespace: meta.namespace.clone()?,
+            name: meta.name.clone()?,
+            uid: meta.uid.clone()?,
+            version: version(meta),
+            created: 0,
+            owner: None,
+            gated: false,
+            gate_index: 0,
+            annotated: true,
+            terminating: false,
+            ended: false,
+            bound: true,
+            grace: 0,
+            ready: false,
+            scheduled: None,
+            taken_over_by: None,
+            grant: None,
+            app: AppFacts::unreadable(meta.labels.as_ref()?.get(names::BUDGET)?, &odd.why),
         })
     }
 
@@ -228,9 +261,15 @@ impl PodRecord {
     /// read them.
     fn bill(&self, note: GrantNote) -> Connections {
         let (pool, overflow) = (u64::from(note.pool_size), u64::from(note.max_overflow));
-        let size = Connections::new(pool).plus(Connections::new(overflow));
         let own = if self.app.late_bound { Connections::ZERO } else { self.app.own };
-        size.per_pod(self.instances()).max(Connections::new(note.connections)).max(own)
+        self.bill_of(pool, overflow).max(Connections::new(note.connections)).max(own)
+    }
+
+    /// What it may hold with these sizes.
+    #[must_use]
+    pub fn bill_of(&self, pool_size: u64, max_overflow: u64) -> Connections {
+        let size = Connections::new(pool_size).plus(Connections::new(max_overflow));
+        self.app.pools.map_or(Connections::MAX, |pools| size.per_pod(pools))
     }
 
     /// Why this pod can be given no size, whatever is free.
@@ -369,6 +408,51 @@ mod tests {
             serde_json::json!({"status": {"containerStatuses": [{"state": {"terminated": {"exitCode": 0}}}]}}),
         );
         assert!(granted(ended).ended);
+    }
+
+    #[test]
+    fn a_pod_whose_env_reads_a_spoiled_grant_holds_what_the_app_opens() {
+        let sizes = |pool: &str, overflow: &str| {
+            let notes = serde_json::json!({"metadata": {"annotations": {
+                "poolbudget.dev/pool-size": pool, "poolbudget.dev/max-overflow": overflow}}});
+            pod(notes).hold()
+        };
+        assert_eq!(sizes("40", "2"), Hold::Escaped(Connections::new(42)));
+        for (pool, overflow) in [("0", "2"), ("5", "-1"), ("99999999999999999999", "0"), ("3.0", "0")] {
+            let Hold::Escaped(bill) = sizes(pool, overflow) else { panic!("{pool}, {overflow}") };
+            assert!(bill.get() >= u64::MAX / 2, "{pool}, {overflow}: {bill}");
+        }
+    }
+
+    #[test]
+    fn a_deleted_pod_is_not_over_before_each_of_its_containers_is_reported() {
+        let record = granted(serde_json::json!({
+            "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"containers": [{"name": "app"}, {"name": "web"}]},
+            "status": {"containerStatuses": [{"state": {"terminated": {"exitCode": 0}}}]},
+        }));
+        assert!(!record.ended);
+    }
+
+    #[test]
+    fn a_pod_that_was_called_failed_while_it_ran_is_not_over() {
+        let lost = granted(serde_json::json!({"status": {
+            "phase": "Failed", "containerStatuses": [{"state": {"running": {}}}]}}));
+        assert!(!lost.ended);
+    }
+
+    #[test]
+    fn a_pod_that_cannot_be_read_may_hold_any_number() {
+        let odd = serde_json::json!({"metadata": {"name": "p", "namespace": "n", "uid": "u", "resourceVersion": "7",
+            "labels": {"poolbudget.dev/budget": "main"}}, "spec": {"containers": 5}});
+        let guarded: crate::cluster::guarded::Guarded<PodView> =
+            serde_json::from_value(odd).expect("anything");
+        let crate::cluster::guarded::Guarded::Odd(odd) = guarded else { panic!("it was read") };
+        let record = PodRecord::unreadable(&odd).expect("it says who it is");
+        assert_eq!((record.budget(), record.version), ("main", 7));
+        assert_eq!(record.hold(), Hold::Escaped(Connections::MAX));
+        let why = record.app.instances.expect_err("a fault");
+        assert_eq!(why, "it cannot be read: spec.containers: invalid type: integer `5`, expected a sequence");
     }
 
     #[test]

@@ -12,7 +12,9 @@ use super::pod::PodRecord;
 use super::spec;
 use super::workload::{DeploymentRecord, ReplicaSetRecord};
 use super::world::{BudgetKey, World};
-use crate::api::{DbConnectionBudgetSpec, DbConnectionBudgetStatus, EvictionPolicy, WorkloadStatus};
+use crate::api::{
+    DbConnectionBudgetSpec, DbConnectionBudgetStatus, EvictionPolicy, GrantInFlight, WorkloadStatus,
+};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::basis::Rung;
 use crate::budget::decide::{Situation, Workload};
@@ -65,10 +67,12 @@ pub fn scene(
     let (workloads, labelled): (Vec<Workload>, Vec<Labelled>) = gathered.into_iter().unzip();
     let place: HashMap<&str, usize> =
         labelled.iter().enumerate().map(|(i, w)| (w.name.as_str(), i)).collect();
-    let in_flight: HashMap<&str, u64> = status
+    // An entry without bounds is nothing that this controller wrote: its pod is decided on afresh.
+    let in_flight: HashMap<&str, &GrantInFlight> = status
         .grants
         .iter()
-        .map(|grant| (grant.uid.as_str(), u64::try_from(grant.connections).unwrap_or(u64::MAX)))
+        .filter(|grant| grant.is_bounded())
+        .map(|grant| (grant.uid.as_str(), grant))
         .collect();
     let newest = newest_revisions(world, key, &labelled);
     let situation = Situation {
@@ -192,12 +196,20 @@ fn newest_revisions(world: &World, key: &BudgetKey, workloads: &[Labelled]) -> V
     workloads.iter().map(newest).collect()
 }
 
+/// The bill that a grant in flight states, but never less than its sizes come to.
+fn in_flight_bill(pod: &PodRecord, grant: &GrantInFlight) -> Connections {
+    let [pool_size, max_overflow] =
+        [grant.pool_size, grant.max_overflow].map(|size| u64::try_from(size).unwrap_or(u64::MAX));
+    let stated = Connections::new(u64::try_from(grant.connections).unwrap_or(u64::MAX));
+    pod.bill_of(pool_size, max_overflow).max(stated)
+}
+
 fn core_pod(
     world: &World,
     pod: &PodRecord,
     place: &HashMap<&str, usize>,
     newest: &[u64],
-    in_flight: &HashMap<&str, u64>,
+    in_flight: &HashMap<&str, &GrantInFlight>,
     now: Timestamp,
 ) -> Pod {
     let set = world.deployment_of(pod);
@@ -206,7 +218,7 @@ fn core_pod(
     let hold = match pod.hold() {
         Hold::Waiting => in_flight
             .get(pod.uid.as_str())
-            .map_or(Hold::Waiting, |bill| Hold::InFlight(Connections::new(*bill))),
+            .map_or(Hold::Waiting, |grant| Hold::InFlight(in_flight_bill(pod, grant))),
         hold => hold,
     };
     Pod {

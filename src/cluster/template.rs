@@ -5,8 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
+use super::env::{Container, Environment, Setting, number};
 use crate::api::names;
 use crate::budget::amount::{Connections, Instances};
 
@@ -14,48 +13,6 @@ use crate::budget::amount::{Connections, Instances};
 pub const DEFAULT_POOL_SIZE: u64 = 5;
 /// max_overflow that SQLAlchemy takes when nothing is said.
 pub const DEFAULT_MAX_OVERFLOW: u64 = 10;
-
-/// A container, as far as it is used.
-#[derive(Deserialize, Clone, Debug, Default)]
-pub struct Container {
-    /// Its name.
-    pub name: String,
-    /// Its literal environment.
-    #[serde(default)]
-    pub env: Vec<EnvVar>,
-}
-
-/// An environment variable, as far as it is used.
-#[derive(Deserialize, Clone, Debug, Default)]
-#[serde(rename_all = "camelCase")]
-pub struct EnvVar {
-    /// Its name.
-    pub name: String,
-    /// Its literal value, when it has one.
-    #[serde(default)]
-    pub value: Option<String>,
-    /// Where else its value comes from.
-    #[serde(default)]
-    pub value_from: Option<ValueFrom>,
-}
-
-/// Where the value of a variable comes from.
-#[derive(Deserialize, Clone, Debug, Default)]
-#[serde(rename_all = "camelCase")]
-pub struct ValueFrom {
-    /// A field of the pod itself.
-    #[serde(default)]
-    pub field_ref: Option<FieldRef>,
-}
-
-/// A field of the pod itself.
-#[derive(Deserialize, Clone, Debug, Default)]
-#[serde(rename_all = "camelCase")]
-pub struct FieldRef {
-    /// Such as `metadata.annotations['poolbudget.dev/pool-size']`.
-    #[serde(default)]
-    pub field_path: String,
-}
 
 /// What an app says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +25,8 @@ pub struct AppFacts {
     pub processes: u32,
     /// Engines, as stated (for messages).
     pub engines: u32,
+    /// Pools in one pod, as its bill is made: also where the count is refused. None where there can be any number.
+    pub pools: Option<Instances>,
     /// What one pod may hold by its own env, without a grant.
     pub own: Connections,
     /// Whether its container reads its sizes from the grant.
@@ -81,29 +40,51 @@ impl AppFacts {
     #[must_use]
     pub fn read(labels: &Map, annotations: &Map, containers: &[Container]) -> Self {
         let empty = BTreeMap::new();
-        let notes = annotations.as_ref().unwrap_or(&empty);
+        let (labels, notes) = (labels.as_ref().unwrap_or(&empty), annotations.as_ref().unwrap_or(&empty));
         let processes = count(notes, names::PROCESSES);
         let engines = count(notes, names::ENGINES);
-        let profile = notes.get(names::PROFILE).map_or(names::DEFAULT_PROFILE, String::as_str);
         let stated = (processes.clone().unwrap_or(1), engines.clone().unwrap_or(1));
+        let foreign = notes.get(names::PROFILE).filter(|profile| *profile != names::DEFAULT_PROFILE);
         let instances = match (processes, engines) {
-            _ if profile != names::DEFAULT_PROFILE => Err(format!(
-                "{}={profile} is not supported by this version; leave it out (SQLAlchemy) or name the variables with {} and {}",
+            _ if foreign.is_some() => Err(format!(
+                "{}={} is not supported by this version; leave it out (SQLAlchemy) or name the variables with {} and {}",
                 names::PROFILE,
+                foreign.map_or_else(String::new, |profile| short(profile)),
                 names::POOL_SIZE_ENV,
                 names::MAX_OVERFLOW_ENV
             )),
             (Err(why), _) | (_, Err(why)) => Err(why),
             (Ok(processes), Ok(engines)) => Ok(Instances::of(processes, engines)),
         };
-        let app = App { notes, containers };
+        let pools = pools(notes);
+        let app = App { labels, notes, containers };
+        let own = match pools {
+            Some(pools) if foreign.is_none() => app.own_bill().per_pod(pools),
+            // Nobody knows which variables another profile reads.
+            _ => Connections::MAX,
+        };
         Self {
-            budget: labels.as_ref().and_then(|labels| labels.get(names::BUDGET)).cloned(),
-            own: app.own_bill().per_pod(Instances::of(stated.0, stated.1)),
+            budget: labels.get(names::BUDGET).cloned(),
+            own,
             late_bound: app.late_bound(),
             instances,
+            pools,
             processes: stated.0,
             engines: stated.1,
+        }
+    }
+
+    /// What can be said of a pod that cannot be read.
+    #[must_use]
+    pub fn unreadable(budget: &str, why: &str) -> Self {
+        Self {
+            budget: Some(budget.to_owned()),
+            instances: Err(format!("it cannot be read: {why}")),
+            processes: 1,
+            engines: 1,
+            pools: None,
+            own: Connections::MAX,
+            late_bound: false,
         }
     }
 }
@@ -113,63 +94,94 @@ fn count(notes: &BTreeMap<String, String>, key: &str) -> Result<u32, String> {
     let Some(text) = notes.get(key) else { return Ok(1) };
     match text.parse::<u32>() {
         Ok(n) if (1..=names::MAX_PROCESSES).contains(&n) && !text.starts_with('+') => Ok(n),
-        _ => Err(format!("{key}={text:?} must be a whole number from 1 to {}", names::MAX_PROCESSES)),
+        _ => Err(format!("{key}={} must be a whole number from 1 to {}", short(text), names::MAX_PROCESSES)),
     }
 }
 
-/// The app of a pod: its annotations and containers.
+/// Processes × engines as they are meant: what is refused as a count still runs in a pod that passed the gate.
+fn pools(notes: &BTreeMap<String, String>) -> Option<Instances> {
+    let meant = |key: &str| match notes.get(key).map(|text| number(text)) {
+        None => Some(1),
+        Some(Setting::Number(n)) if n >= 1 => u32::try_from(n).ok(),
+        Some(_) => None,
+    };
+    Some(Instances::of(meant(names::PROCESSES)?.checked_mul(meant(names::ENGINES)?)?, 1))
+}
+
+/// A text of somebody else, quoted so that a message stays a sentence.
+fn short(text: &str) -> String {
+    const MOST: usize = 40;
+    let beginning: String = text.chars().take(MOST).collect();
+    let more = if text.chars().nth(MOST).is_some() { "…" } else { "" };
+    format!("{beginning:?}{more}")
+}
+
+/// The app of a pod: its labels, annotations and containers.
 struct App<'a> {
+    labels: &'a BTreeMap<String, String>,
     notes: &'a BTreeMap<String, String>,
     containers: &'a [Container],
 }
 
-impl App<'_> {
-    /// The entry that takes effect for one of the two variables: the last of its name in the app's container.
-    fn entry(&self, key: &str, default_name: &str) -> Option<&EnvVar> {
-        let name = self.notes.get(key).map_or(default_name, String::as_str);
-        let container = match self.notes.get(names::CONTAINER) {
-            Some(name) => self.containers.iter().find(|container| &container.name == name),
-            None => self.containers.first(),
+impl<'a> App<'a> {
+    /// The environments of the containers that may be the app's: the named one, the first, or any when the named one is
+    /// not there.
+    fn environments(&self) -> impl Iterator<Item = Environment<'a>> {
+        let named = self.notes.get(names::CONTAINER);
+        let place = |name: &String| self.containers.iter().position(|container| &container.name == name);
+        let chosen = match named.map(place) {
+            None => self.containers.get(..1),
+            Some(Some(place)) => self.containers.get(place..=place),
+            Some(None) => Some(self.containers),
         };
-        container?.env.iter().rfind(|entry| entry.name == name)
+        let (labels, annotations) = (self.labels, self.notes);
+        let environment = move |container| Environment { container, labels, annotations };
+        chosen.unwrap_or_default().iter().map(environment)
     }
 
-    fn pool_size(&self) -> Option<&EnvVar> {
-        self.entry(names::POOL_SIZE_ENV, names::DEFAULT_POOL_SIZE_ENV)
+    fn pool_size(&self) -> &str {
+        self.notes.get(names::POOL_SIZE_ENV).map_or(names::DEFAULT_POOL_SIZE_ENV, String::as_str)
     }
 
-    fn max_overflow(&self) -> Option<&EnvVar> {
-        self.entry(names::MAX_OVERFLOW_ENV, names::DEFAULT_MAX_OVERFLOW_ENV)
+    fn max_overflow(&self) -> &str {
+        self.notes.get(names::MAX_OVERFLOW_ENV).map_or(names::DEFAULT_MAX_OVERFLOW_ENV, String::as_str)
     }
 
-    /// What one pool may open by the literal env of the app's container.
+    /// What one pool may open by the env of the app's container.
     ///
-    /// Zero and negative numbers mean unlimited to SQLAlchemy; what is no number stops the app, or leaves
-    /// it at its default, so the default is counted.
+    /// Zero and negative numbers mean unlimited to SQLAlchemy, and what cannot be known may be unlimited; what is no number
+    /// stops the app, or leaves it at its default, so the default is counted.
     fn own_bill(&self) -> Connections {
-        let literal = |entry: Option<&EnvVar>| entry?.value.as_deref()?.trim().parse::<i64>().ok();
-        let (pool, overflow) = (literal(self.pool_size()), literal(self.max_overflow()));
-        if pool.is_some_and(|n| n <= 0) || overflow.is_some_and(|n| n < 0) {
-            return Connections::MAX;
-        }
-        let or = |value: Option<i64>, default: u64| {
-            Connections::new(value.and_then(|n| u64::try_from(n).ok()).unwrap_or(default))
+        let opens = |setting: Setting, least: i64, default: u64| match setting {
+            Setting::Default => Connections::new(default),
+            Setting::Number(n) if n >= least => u64::try_from(n).map_or(Connections::MAX, Connections::new),
+            Setting::Number(_) | Setting::Unknown => Connections::MAX,
         };
-        or(pool, DEFAULT_POOL_SIZE).plus(or(overflow, DEFAULT_MAX_OVERFLOW))
+        let pool = |environment: Environment<'_>| {
+            opens(environment.setting(self.pool_size()), 1, DEFAULT_POOL_SIZE).plus(opens(
+                environment.setting(self.max_overflow()),
+                0,
+                DEFAULT_MAX_OVERFLOW,
+            ))
+        };
+        let default = Connections::new(DEFAULT_POOL_SIZE + DEFAULT_MAX_OVERFLOW);
+        self.environments().map(pool).max().unwrap_or(default)
     }
 
     fn late_bound(&self) -> bool {
-        let reads = |entry: Option<&EnvVar>, annotation: &str| {
-            let source = entry.and_then(|entry| entry.value_from.as_ref()?.field_ref.as_ref());
-            source.is_some_and(|field| field.field_path == format!("metadata.annotations['{annotation}']"))
+        let mut environments = self.environments();
+        let reads = |environment: Environment<'_>| {
+            environment.reads(self.pool_size(), names::POOL_SIZE)
+                && environment.reads(self.max_overflow(), names::MAX_OVERFLOW)
         };
-        reads(self.pool_size(), names::POOL_SIZE) && reads(self.max_overflow(), names::MAX_OVERFLOW)
+        environments.next().is_some_and(reads) && environments.next().is_none()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::env::{EnvVar, FieldRef, ValueFrom};
 
     fn map(pairs: &[(&str, &str)]) -> Map {
         Some(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
@@ -184,7 +196,7 @@ mod tests {
                 value_from: None,
             })
             .collect();
-        vec![Container { name: "app".into(), env }]
+        vec![Container { name: "app".into(), env, ..Container::default() }]
     }
 
     fn own(env: &[(&str, Option<&str>)]) -> u64 {
@@ -240,6 +252,7 @@ mod tests {
                 EnvVar { name: "POOL".into(), value: Some("3".into()), value_from: None },
                 EnvVar { name: "EXTRA".into(), value: Some("4".into()), value_from: None },
             ],
+            ..Container::default()
         });
         let notes = map(&[
             (names::CONTAINER, "web"),
@@ -270,8 +283,34 @@ mod tests {
     }
 
     #[test]
+    fn a_count_that_is_refused_multiplies_the_bill_all_the_same() {
+        let own =
+            |count: &str| AppFacts::read(&None, &map(&[(names::PROCESSES, count)]), &app(&[])).own.get();
+        assert_eq!([own("2000"), own(" 4 "), own("+2")], [30_000, 60, 30]);
+        for unreadable in ["", "0", "-1", "four", "4.0", "1e3", "99999999999"] {
+            assert_eq!(own(unreadable), u64::MAX, "{unreadable:?}");
+        }
+    }
+
+    #[test]
+    fn where_the_named_container_is_missing_any_may_be_the_app() {
+        let mut containers = app(&[("DB_POOL_SIZE", Some("1")), ("DB_MAX_OVERFLOW", Some("0"))]);
+        containers.extend(app(&[("DB_POOL_SIZE", Some("40"))]));
+        let facts = AppFacts::read(&None, &map(&[(names::CONTAINER, "web")]), &containers);
+        assert_eq!((facts.own.get(), facts.late_bound), (50, false));
+    }
+
+    #[test]
+    fn a_long_text_is_quoted_in_part() {
+        let facts = AppFacts::read(&None, &map(&[(names::PROCESSES, &"9\u{1}".repeat(100_000))]), &app(&[]));
+        let why = facts.instances.expect_err("no count");
+        assert!(why.len() < 400 && why.contains('…'), "{why}");
+    }
+
+    #[test]
     fn another_profile_is_refused_not_ignored() {
         let facts = AppFacts::read(&None, &map(&[(names::PROFILE, "HikariCP")]), &app(&[]));
+        assert_eq!(facts.own, Connections::MAX);
         assert!(facts.instances.expect_err("refused").contains("not supported"));
     }
 }

@@ -2,13 +2,17 @@
 //!
 //! In: objects of apps/v1. Out: [`DeploymentRecord`], [`ReplicaSetRecord`].
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::Resource;
 use serde::Deserialize;
 
+use super::env::Container;
+use super::meta;
 use super::pod::{controller, version};
-use super::template::{AppFacts, Container};
+use super::template::AppFacts;
 use crate::api::names;
 use crate::budget::rollout::{IntOrPercent, Strategy};
 
@@ -21,7 +25,8 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 #[derive(Resource, Deserialize, Clone, Debug)]
 #[resource(inherit = "k8s_openapi::api::apps::v1::Deployment")]
 pub struct DeploymentView {
-    /// Standard metadata.
+    /// Standard metadata, as far as it is used.
+    #[serde(deserialize_with = "meta::read")]
     pub metadata: ObjectMeta,
     /// The part of the spec that is used.
     #[serde(default)]
@@ -51,10 +56,21 @@ pub struct DeploymentSpecView {
 pub struct TemplateView {
     /// Labels and annotations.
     #[serde(default)]
-    pub metadata: ObjectMeta,
+    pub metadata: TemplateMetaView,
     /// The pods' spec.
     #[serde(default)]
     pub spec: TemplateSpecView,
+}
+
+/// A pod template's metadata, as far as it is used. Its author may write anything into the rest.
+#[derive(Deserialize, Clone, Debug, Default)]
+pub struct TemplateMetaView {
+    /// Labels.
+    #[serde(default)]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Annotations.
+    #[serde(default)]
+    pub annotations: Option<BTreeMap<String, String>>,
 }
 
 /// A pod template's spec, as far as it is used.
@@ -102,7 +118,8 @@ pub struct DeploymentStatusView {
 #[derive(Resource, Deserialize, Clone, Debug)]
 #[resource(inherit = "k8s_openapi::api::apps::v1::ReplicaSet")]
 pub struct ReplicaSetView {
-    /// Standard metadata.
+    /// Standard metadata, as far as it is used.
+    #[serde(deserialize_with = "meta::read")]
     pub metadata: ObjectMeta,
     /// The part of the spec that is used.
     #[serde(default)]

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::autoscaler::AutoscalerRecord;
+use super::guarded::Odd;
 use super::pod::PodRecord;
 use super::workload::{DeploymentRecord, ReplicaSetRecord};
 use crate::api::DbConnectionBudget;
@@ -45,7 +46,7 @@ pub trait Record {
     fn place(&self) -> (&str, &str);
     /// By what the records of a namespace are asked for.
     fn group(&self) -> &str;
-    /// The version of the object that it was read from.
+    /// The version of the object that it was read from; 0 when that is no number.
     fn version(&self) -> u64;
 }
 
@@ -62,6 +63,8 @@ pub struct Index<T> {
     held: HashMap<Name, Held<T>>,
     groups: HashMap<Name, BTreeSet<String>>,
     tombstones: HashMap<Name, (u64, u64)>,
+    /// Objects that cannot be read, and when that was last seen, in steps of this index.
+    odd: HashMap<Name, (Odd, u64)>,
     step: u64,
     relist: Option<u64>,
 }
@@ -72,6 +75,7 @@ impl<T> Default for Index<T> {
             held: HashMap::new(),
             groups: HashMap::new(),
             tombstones: HashMap::new(),
+            odd: HashMap::new(),
             step: 0,
             relist: None,
         }
@@ -84,16 +88,19 @@ impl<T: Record + PartialEq> Index<T> {
     pub fn apply(&mut self, record: T) -> Vec<Arc<T>> {
         self.step += 1;
         let name = owned(record.place());
-        if self.tombstones.get(&name).is_some_and(|(version, _)| record.version() <= *version) {
+        // A version that is no number says nothing: what comes later is then taken for newer.
+        let unknown = record.version() == 0;
+        if !unknown && self.tombstones.get(&name).is_some_and(|(version, _)| record.version() <= *version) {
             return Vec::new();
         }
         if let Some(held) = self.held.get_mut(&name) {
             held.confirmed = self.step;
-            if held.record.version() >= record.version() {
+            if !unknown && held.record.version() >= record.version() {
                 return Vec::new();
             }
         }
         self.tombstones.remove(&name);
+        self.odd.remove(&name);
         let record = Arc::new(record);
         let old = self.held.insert(name.clone(), Held { record: Arc::clone(&record), confirmed: self.step });
         let old = old.map(|held| held.record);
@@ -109,12 +116,29 @@ impl<T: Record + PartialEq> Index<T> {
     /// Forgets a record. `version` is that of the deletion.
     pub fn delete(&mut self, namespace: &str, name: &str, version: u64, now: u64) -> Option<Arc<T>> {
         let key = owned((namespace, name));
-        if self.held.get(&key).is_some_and(|held| held.record.version() > version) {
+        if version > 0 && self.held.get(&key).is_some_and(|held| held.record.version() > version) {
             return None;
         }
+        self.odd.remove(&key);
         self.tombstones.retain(|_, (_, at)| now.saturating_sub(*at) < TOMBSTONE_SECONDS);
         self.tombstones.insert(key.clone(), (version, now));
         self.remove(&key)
+    }
+
+    /// The object of this name was seen and cannot be read. Its last record stays until there is another one.
+    pub fn mark_odd(&mut self, key: &BudgetKey, odd: &Odd) {
+        self.step += 1;
+        let name = owned((&key.namespace, &key.name));
+        if let Some(held) = self.held.get_mut(&name) {
+            held.confirmed = self.step;
+        }
+        self.odd.insert(name, (odd.clone(), self.step));
+    }
+
+    /// Why the object of this name cannot be read, when it cannot.
+    #[must_use]
+    pub fn odd(&self, namespace: &str, name: &str) -> Option<&Odd> {
+        self.odd.get(&owned((namespace, name))).map(|(odd, _)| odd)
     }
 
     /// A watch begins to list anew.
@@ -125,6 +149,7 @@ impl<T: Record + PartialEq> Index<T> {
     /// A watch has listed anew: what was not confirmed meanwhile is gone.
     pub fn end_relist(&mut self) -> Vec<Arc<T>> {
         let Some(began) = self.relist.take() else { return Vec::new() };
+        self.odd.retain(|_, (_, seen)| *seen > began);
         let gone: Vec<Name> = self
             .held
             .iter()
@@ -309,6 +334,7 @@ impl World {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
     #[derive(Debug, PartialEq)]
     struct Thing {
@@ -369,6 +395,47 @@ mod tests {
         let gone: Vec<_> = index.end_relist().iter().map(|t| t.name).collect();
         assert_eq!(gone, ["gone"]);
         assert_eq!(index.group("n", "g").iter().map(|t| t.name).collect::<Vec<_>>(), ["new", "stays"]);
+    }
+
+    #[test]
+    fn where_the_version_is_no_number_the_later_one_is_the_newer() {
+        let mut index = Index::default();
+        index.apply(thing("a", 0));
+        index.apply(Thing { name: "a", group: "h", version: 0 });
+        assert_eq!(index.find("n", "a").map(|t| t.group), Some("h"));
+        assert!(index.delete("n", "a", 0, 0).is_some());
+        assert_eq!(index.apply(thing("a", 0)).len(), 1);
+    }
+
+    fn odd() -> Odd {
+        Odd { metadata: ObjectMeta::default(), why: "spec: odd".into() }
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_any_more_keeps_its_last_record() {
+        let mut index = Index::default();
+        index.apply(thing("odd", 1));
+        index.apply(thing("gone", 1));
+        index.begin_relist();
+        index.mark_odd(&BudgetKey::new("n", "odd"), &odd());
+        assert_eq!(index.end_relist().iter().map(|t| t.name).collect::<Vec<_>>(), ["gone"]);
+        assert_eq!(index.odd("n", "odd"), Some(&odd()));
+    }
+
+    #[test]
+    fn an_object_is_odd_until_it_is_read_or_gone() {
+        let mut index = Index::default();
+        let odd_one = BudgetKey::new("n", "a");
+        index.mark_odd(&odd_one, &odd());
+        index.apply(thing("a", 2));
+        assert_eq!(index.odd("n", "a"), None);
+        index.mark_odd(&odd_one, &odd());
+        index.delete("n", "a", 3, 0);
+        assert_eq!(index.odd("n", "a"), None);
+        index.mark_odd(&odd_one, &odd());
+        index.begin_relist();
+        index.end_relist();
+        assert_eq!(index.odd("n", "a"), None);
     }
 
     #[test]

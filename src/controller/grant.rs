@@ -45,7 +45,7 @@ fn entry(view: &View, pod: usize, size: Connections, bill: Connections, ratio: u
 pub fn unseen(view: &View, grants: &[GrantInFlight]) -> Vec<GrantInFlight> {
     let gated: HashSet<&str> =
         view.scene.pods.iter().filter(|pod| pod.gated).map(|pod| pod.uid.as_str()).collect();
-    grants.iter().filter(|grant| gated.contains(grant.uid.as_str())).cloned().collect()
+    grants.iter().filter(|grant| grant.is_bounded() && gated.contains(grant.uid.as_str())).cloned().collect()
 }
 
 /// Patches the pods of `grants`. Ok when each is granted or gone; the first error otherwise.

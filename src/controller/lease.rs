@@ -76,7 +76,7 @@ impl Elector {
     }
 
     /// Strives until `stop`, then gives the Lease up. `state` says whether this process leads; `reached` whether the API
-    /// server has answered the last attempt.
+    /// server has shown the Lease yet.
     pub async fn run(
         mut self,
         leadership: Leadership,

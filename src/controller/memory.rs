@@ -27,6 +27,8 @@ pub struct Memory {
     pub quarantine: Quarantine,
     /// What was said about each waiting pod, by uid.
     pub told: HashMap<String, &'static str>,
+    /// What was said of the budget itself when it could not be read.
+    pub complaint: Option<String>,
     /// The eviction that was refused last: by what, and until when none is tried.
     pub refused: Option<Refused>,
 }

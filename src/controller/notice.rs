@@ -16,19 +16,27 @@ use super::memory::Memory;
 use super::reconcile::{Leader, View};
 use crate::api::{DbConnectionBudget, conditions, names};
 use crate::budget::grant::Refusal;
+use crate::cluster::guarded::Odd;
 use crate::cluster::pod::PodRecord;
 use crate::cluster::world::BudgetKey;
 
 /// A pod that is granted sooner than this, in seconds, need not be told why it waits.
 const SOON: u64 = 2;
+/// The reason where a budget cannot be read.
+const UNREADABLE: &str = "BudgetUnreadable";
 /// Pods told in one look: words must not keep grants waiting.
 const AT_ONCE: usize = 64;
 
-/// An event. The API server takes at most 1 kB of note.
+/// An event. The API server takes at most 1 kB of note, in bytes.
 #[must_use]
 pub fn event(type_: EventType, reason: &str, action: &str, note: &str) -> Event {
-    let note: String = note.chars().take(1000).collect();
-    Event { type_, reason: reason.into(), note: Some(note), action: action.into(), secondary: None }
+    const MOST: usize = 1000;
+    let mut end = note.len().min(MOST);
+    while !note.is_char_boundary(end) {
+        end -= 1;
+    }
+    let note = note.get(..end).map(ToOwned::to_owned);
+    Event { type_, reason: reason.into(), note, action: action.into(), secondary: None }
 }
 
 /// A reference to a pod.
@@ -139,30 +147,74 @@ pub struct Stranded {
     pub untold: bool,
 }
 
-/// Tells each pod that waits for a budget that does not exist.
-pub async fn tell_stranded<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, memory: &mut Memory) -> Stranded {
-    const REASON: &str = "BudgetNotFound";
+/// Tells a budget that cannot be read what is wrong with it, when that is new.
+pub async fn tell_odd_budget<G: Gateway>(
+    leader: &Leader<G>,
+    key: &BudgetKey,
+    odd: Option<&Odd>,
+    memory: &mut Memory,
+) {
+    let complaint = odd.map(|odd| odd.why.clone());
+    if memory.complaint == complaint {
+        return;
+    }
+    memory.complaint = complaint;
+    let Some(odd) = odd else { return };
+    let about = ObjectReference {
+        api_version: Some(DbConnectionBudget::api_version(&()).into()),
+        kind: Some(DbConnectionBudget::kind(&()).into()),
+        name: Some(key.name.clone()),
+        namespace: Some(key.namespace.clone()),
+        uid: odd.metadata.uid.clone(),
+        ..ObjectReference::default()
+    };
+    let note = format!("this budget cannot be read and grants nothing until it is mended: {}", odd.why);
+    leader.gateway.publish(event(EventType::Warning, UNREADABLE, "Report", &note), about).await;
+}
+
+/// Tells each pod that waits for a budget that does not exist, or cannot be read.
+pub async fn tell_stranded<G: Gateway>(
+    leader: &Leader<G>,
+    key: &BudgetKey,
+    odd: Option<&Odd>,
+    memory: &mut Memory,
+) -> Stranded {
     let pods = leader.observed.world().pods.group(&key.namespace, &key.name);
     let waiting: Vec<_> = pods.iter().filter(|pod| pod.gated && !pod.terminating).collect();
     let uids: HashSet<&str> = waiting.iter().map(|pod| pod.uid.as_str()).collect();
-    memory.told.retain(|uid, reason| uids.contains(uid.as_str()) && *reason == REASON);
-    let note = format!(
-        "its label {} names the DbConnectionBudget {}, which does not exist in namespace {}; it waits until it does",
-        names::BUDGET,
-        key.name,
-        key.namespace
-    );
+    let (reason, note) = why_it_is_stranded(key, odd);
+    memory.told.retain(|uid, told| uids.contains(uid.as_str()) && *told == reason);
     let untold: Vec<_> = waiting.iter().filter(|pod| !memory.told.contains_key(&pod.uid)).collect();
     let mut news = Vec::new();
     for pod in untold.iter().take(AT_ONCE) {
-        tracing::info!(budget = %key, pod = pod.name, "pod waits for a budget that does not exist");
-        news.push((event(EventType::Warning, REASON, "Wait", &note), about_pod(pod)));
+        tracing::info!(budget = %key, pod = pod.name, reason, "pod waits for a budget that is not there");
+        news.push((event(EventType::Warning, reason, "Wait", &note), about_pod(pod)));
     }
     for pod in untold.iter().take(AT_ONCE) {
-        memory.told.insert(pod.uid.clone(), REASON);
+        memory.told.insert(pod.uid.clone(), reason);
     }
     publish(leader, news).await;
     Stranded { waiting: waiting.len(), untold: untold.len() > AT_ONCE }
+}
+
+fn why_it_is_stranded(key: &BudgetKey, odd: Option<&Odd>) -> (&'static str, String) {
+    let BudgetKey { namespace, name } = key;
+    match odd {
+        Some(odd) => (
+            UNREADABLE,
+            format!(
+                "the DbConnectionBudget {name} cannot be read; the pod waits until it is mended: {}",
+                odd.why
+            ),
+        ),
+        None => (
+            "BudgetNotFound",
+            format!(
+                "its label {} names the DbConnectionBudget {name}, which does not exist in namespace {namespace}; it waits until it does",
+                names::BUDGET,
+            ),
+        ),
+    }
 }
 
 /// Publishes what changed between two sets of conditions.
@@ -191,4 +243,17 @@ fn is_good(condition: &Condition) -> bool {
         _ => "True",
     };
     condition.status == wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_has_at_most_a_thousand_bytes_whatever_its_script() {
+        for note in ["x".repeat(2_000), "×".repeat(999), "👍".repeat(400)] {
+            let told = event(EventType::Normal, "Reason", "Action", &note).note.expect("a note");
+            assert!((990..=1_000).contains(&told.len()) && note.starts_with(&told));
+        }
+    }
 }

@@ -17,10 +17,12 @@ use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::dispatch::{self, Requests};
 use crate::api::{DbConnectionBudget, names};
 use crate::cluster::autoscaler::{AutoscalerRecord, AutoscalerView};
+use crate::cluster::guarded::{Guarded, Odd};
 use crate::cluster::pod::{PodRecord, PodView, version};
 use crate::cluster::workload::{DeploymentRecord, DeploymentView, ReplicaSetRecord, ReplicaSetView};
 use crate::cluster::world::{BudgetKey, Index, Record, World};
@@ -28,6 +30,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// Objects per page of a first list: bounds the memory that a list takes.
 const PAGE: u32 = 100;
+/// After so long without an error the next one is taken for a first one.
+const CALM: Duration = Duration::from_secs(60);
 /// The watches that must have listed once before anything is decided.
 const KINDS: usize = 5;
 
@@ -46,20 +50,26 @@ impl Observed {
     /// Takes one event of a watch in. Gives back the budgets that it concerns. `now` is in seconds.
     pub fn take<K: Watched>(&self, event: Event<K>, now: u64) -> BTreeSet<BudgetKey> {
         let mut world = self.world();
+        let mut odd_ones = Vec::new();
         let touched = match event {
-            Event::Apply(object) | Event::InitApply(object) => match object.read() {
-                Some(record) => K::index(&mut world).apply(record),
-                None => Vec::new(),
-            },
+            Event::Apply(object) | Event::InitApply(object) => {
+                if let Some(odd) = object.odd() {
+                    let key = key_of(&object);
+                    K::index(&mut world).mark_odd(&key, odd);
+                    odd_ones.extend(K::concerned_when_odd(key));
+                }
+                match object.read() {
+                    Some(record) => K::index(&mut world).apply(record),
+                    None => Vec::new(),
+                }
+            }
             Event::Delete(object) => {
                 let last = object.read();
                 if let Some(last) = &last {
                     K::gone(&mut world, last);
                 }
-                let meta = object.meta();
-                let (namespace, name) =
-                    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
-                K::index(&mut world).delete(&namespace, &name, version(meta), now).into_iter().collect()
+                let (key, version) = (key_of(&object), version(object.meta()));
+                K::index(&mut world).delete(&key.namespace, &key.name, version, now).into_iter().collect()
             }
             Event::Init => {
                 K::index(&mut world).begin_relist();
@@ -71,7 +81,7 @@ impl Observed {
                 gone
             }
         };
-        touched.iter().flat_map(|record| K::concerns(&world, record)).collect()
+        touched.iter().flat_map(|record| K::concerns(&world, record)).chain(odd_ones).collect()
     }
 
     /// A PodDisruptionBudget of the namespace changed: it may let an eviction pass that it refused before. Gives back
@@ -93,6 +103,47 @@ pub trait Watched: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug
     fn concerns(world: &World, record: &Self::Record) -> BTreeSet<BudgetKey>;
     /// What else is to be noted when a record's object is gone, in the state in which it was last seen.
     fn gone(_: &mut World, _: &Self::Record) {}
+    /// What is wrong with it, when it cannot be read.
+    fn odd(&self) -> Option<&Odd> {
+        None
+    }
+    /// The record of an object that cannot be read; without one its last record stays.
+    fn unreadable(_: &Odd) -> Option<Self::Record> {
+        None
+    }
+    /// The budget that has to know that the object of this name cannot be read.
+    fn concerned_when_odd(_: BudgetKey) -> Option<BudgetKey> {
+        None
+    }
+}
+
+impl<K: Watched> Watched for Guarded<K> {
+    type Record = K::Record;
+
+    fn read(&self) -> Option<K::Record> {
+        match self {
+            Self::Read(object) => object.read(),
+            Self::Odd(odd) => K::unreadable(odd),
+        }
+    }
+    fn index(world: &mut World) -> &mut Index<K::Record> {
+        K::index(world)
+    }
+    fn concerns(world: &World, record: &K::Record) -> BTreeSet<BudgetKey> {
+        K::concerns(world, record)
+    }
+    fn gone(world: &mut World, last: &K::Record) {
+        K::gone(world, last);
+    }
+    fn odd(&self) -> Option<&Odd> {
+        match self {
+            Self::Read(_) => None,
+            Self::Odd(odd) => Some(odd),
+        }
+    }
+    fn concerned_when_odd(key: BudgetKey) -> Option<BudgetKey> {
+        K::concerned_when_odd(key)
+    }
 }
 
 impl Watched for DbConnectionBudget {
@@ -105,7 +156,10 @@ impl Watched for DbConnectionBudget {
         &mut world.budgets
     }
     fn concerns(_: &World, budget: &Self) -> BTreeSet<BudgetKey> {
-        BTreeSet::from([BudgetKey::new(&budget.namespace().unwrap_or_default(), &budget.name_any())])
+        BTreeSet::from([key_of(budget)])
+    }
+    fn concerned_when_odd(key: BudgetKey) -> Option<BudgetKey> {
+        Some(key)
     }
 }
 
@@ -123,6 +177,9 @@ impl Watched for PodView {
     }
     fn gone(world: &mut World, last: &PodRecord) {
         world.note_vanished(last);
+    }
+    fn unreadable(odd: &Odd) -> Option<PodRecord> {
+        PodRecord::unreadable(odd)
     }
 }
 
@@ -219,12 +276,22 @@ pub fn watch_all(client: &Client, observed: &Observed, requests: &Requests, metr
     Watches { tasks, synced: receiver }
 }
 
-/// Like the client's own, but never longer than 5 s: an API server that is back should be seen soon.
-struct Patience(backon::ExponentialBackoff);
+/// Namespace and name of an object.
+fn key_of<K: Resource>(object: &K) -> BudgetKey {
+    BudgetKey::new(&object.namespace().unwrap_or_default(), &object.name_any())
+}
+
+/// Like the client's own, but never longer than 5 s: an API server that is back should be seen soon. It begins anew
+/// after a minute without errors, and not when it is told to: a watcher says "listing" before each list, also before
+/// one that fails, which is taken for a success.
+struct Patience {
+    delays: backon::ExponentialBackoff,
+    last: Option<Instant>,
+}
 
 impl Patience {
     fn new() -> Self {
-        Self(dispatch::backoff(Duration::from_millis(200), Duration::from_secs(5)))
+        Self { delays: dispatch::backoff(Duration::from_millis(200), Duration::from_secs(5)), last: None }
     }
 }
 
@@ -232,24 +299,28 @@ impl Iterator for Patience {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        self.0.next()
+        if self.last.is_some_and(|last| last.elapsed() > CALM) {
+            *self = Self::new();
+        }
+        self.last = Some(Instant::now());
+        self.delays.next()
     }
 }
 
 impl Backoff for Patience {
-    fn reset(&mut self) {
-        *self = Self::new();
-    }
+    fn reset(&mut self) {}
 }
 
 impl Feed {
     async fn follow<K: Watched>(self, config: watcher::Config) {
-        let mut events = watcher(Api::<K>::all(self.client.clone()), config).backoff(Patience::new()).boxed();
+        let api = Api::<Guarded<K>>::all(self.client.clone());
+        let mut events = watcher(api, config).backoff(Patience::new()).boxed();
         let mut listed = false;
         loop {
             match events.try_next().await {
                 Ok(Some(event)) => {
                     let done = matches!(event, Event::InitDone);
+                    self.complain(&event);
                     let keys = self.observed.take(event, now());
                     keys.into_iter().for_each(|key| self.requests.request(key));
                     if done && !listed {
@@ -266,8 +337,17 @@ impl Feed {
         }
     }
 
+    /// An object that cannot be read is told of and passed over: the others are followed.
+    fn complain<K: Watched>(&self, event: &Event<Guarded<K>>) {
+        let (Event::Apply(object) | Event::InitApply(object)) = event else { return };
+        if let Some(odd) = object.odd() {
+            self.metrics.api_error("unreadable");
+            tracing::warn!(kind = %K::kind(&()), object = %key_of(object), why = odd.why, "object cannot be read");
+        }
+    }
+
     async fn follow_disruption(self) {
-        let api: Api<PartialObjectMeta<PodDisruptionBudget>> = Api::all(self.client.clone());
+        let api: Api<Guarded<PartialObjectMeta<PodDisruptionBudget>>> = Api::all(self.client.clone());
         let config = watcher::Config::default().page_size(PAGE);
         let mut events = watcher(api, config).backoff(Patience::new()).boxed();
         loop {

@@ -20,6 +20,7 @@ use crate::budget::amount::Connections;
 use crate::budget::decide::{Decision, Situation, decide};
 use crate::budget::limit::Limit;
 use crate::budget::room::Room;
+use crate::cluster::guarded::Odd;
 use crate::cluster::pod::{PodRecord, PodView};
 use crate::cluster::scene::{Scene, scene};
 use crate::cluster::spec::{self, Unsupported};
@@ -123,10 +124,16 @@ impl<G: Gateway> Leader<G> {
     async fn reconcile(&self, key: &BudgetKey) -> Result<Next, GatewayError> {
         let memory = self.memory(key);
         let mut memory = memory.lock().await;
-        let seen = self.observed.world().budgets.find(&key.namespace, &key.name);
-        let Some(seen) = seen else { return Ok(self.absent(key, &mut memory).await) };
+        let (seen, odd) = {
+            let world = self.observed.world();
+            let (namespace, name) = (&key.namespace, &key.name);
+            (world.budgets.find(namespace, name), world.budgets.odd(namespace, name).cloned())
+        };
+        let Some(seen) = seen.filter(|_| odd.is_none()) else {
+            return Ok(self.absent(key, odd.as_ref(), &mut memory).await);
+        };
         if !takeover::take_over(self, key, &seen, &mut memory).await? {
-            return Ok(self.absent(key, &mut memory).await);
+            return Ok(self.absent(key, None, &mut memory).await);
         }
         let now = (self.clock)();
         let Some(held) = memory.held.clone() else { return Ok(Next::Backoff) };
@@ -218,8 +225,8 @@ impl<G: Gateway> Leader<G> {
         Ok(None)
     }
 
-    /// What is to be said of a key without a budget.
-    async fn absent(&self, key: &BudgetKey, memory: &mut Memory) -> Next {
+    /// What is to be said of a key without a budget, or with one that cannot be read. What is granted stays as it is.
+    async fn absent(&self, key: &BudgetKey, odd: Option<&Odd>, memory: &mut Memory) -> Next {
         let vanished = {
             let mut world = self.observed.world();
             world.blocked.remove(key);
@@ -228,11 +235,12 @@ impl<G: Gateway> Leader<G> {
         memory.keep(&vanished, self.moment());
         memory.let_go();
         self.metrics.forget(key);
-        let stranded = notice::tell_stranded(self, key, memory).await;
+        notice::tell_odd_budget(self, key, odd, memory).await;
+        let stranded = notice::tell_stranded(self, key, odd, memory).await;
         if stranded.untold {
             return Next::After(TICK);
         }
-        if stranded.waiting == 0 && memory.quarantine.is_empty() {
+        if odd.is_none() && stranded.waiting == 0 && memory.quarantine.is_empty() {
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         }
         Next::OnRequest

@@ -41,7 +41,8 @@ pub async fn take_over<G: Gateway>(
     if status.epoch == 0 {
         fence(leader, key, &uid).await?;
     }
-    status.epoch = status.epoch.saturating_add(1);
+    // Another one in any case, also after the largest, which somebody may have written.
+    status.epoch = status.epoch.wrapping_add(1);
     let epoch = status.epoch;
     let written = leader.gateway.replace_status(&budget).await?;
     let pods = leader.gateway.pods(key).await?;

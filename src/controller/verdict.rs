@@ -14,6 +14,9 @@ use crate::budget::plan::Feasibility;
 /// A pod of the newest revision that is not ready this many seconds after it could start is taken for a bad one.
 const BAD_AFTER: u64 = 60;
 
+/// Faults that a message lists; they may be as many as there are workloads.
+const NAMED: usize = 10;
+
 /// All conditions, in a fixed order.
 #[must_use]
 pub fn findings(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) -> Vec<Finding> {
@@ -54,10 +57,24 @@ fn accepted(view: &View) -> Finding {
         )
     }));
     faults.extend(unsupported_owners(view));
+    faults.extend(unknown_pods(view));
     if faults.is_empty() {
         return finding(true, "Accepted", "all of the spec and all workloads are served".into());
     }
+    let others = faults.len().saturating_sub(NAMED);
+    faults.truncate(NAMED);
+    if others > 0 {
+        faults.push(format!("and {others} more"));
+    }
     finding(false, "Unsupported", faults.join("; "))
+}
+
+/// Pods that run and say nothing that could be counted: they take all that is usable.
+fn unknown_pods(view: &View) -> impl Iterator<Item = String> {
+    let running = view.scene.pods.iter().filter(|pod| !pod.gated);
+    running.filter_map(|pod| {
+        pod.app.instances.as_ref().err().map(|why| format!("Pod/{} runs, but {why}", pod.name))
+    })
 }
 
 /// Labelled pods whose owner is of a kind that is not governed.

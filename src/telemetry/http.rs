@@ -39,7 +39,9 @@ impl Readiness {
         }
     }
 
-    fn missing(&self) -> Vec<&'static str> {
+    /// What is not there.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::client::Body;
+use kube::runtime::events::{Event, EventType};
 use poolbudget::api::DbConnectionBudget;
 use poolbudget::cluster::pod::{PodRecord, PodView};
 use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, KubeGateway, Sizes};
 use poolbudget::controller::lease::Leadership;
+use poolbudget::controller::notice::{about_pod, event};
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use tower_test::mock::{Handle, pair};
@@ -253,6 +256,75 @@ async fn who_does_not_lead_writes_nothing() {
     for outcome in outcomes {
         assert_eq!(outcome.expect_err("refused").class(), "not_leader");
     }
+    drop(gateway);
+    assert!(server.next_request().await.is_none(), "no request went out");
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_and_a_connection_that_breaks_are_errors_that_say_of_what() {
+    let (gateway, mut server) = leading();
+    let pod = pod();
+    let nonsense = json!({"metadata": {"name": 5}});
+    let (outcome, _) = tokio::join!(gateway.grant(&pod, SIZES), answer(&mut server, 200, nonsense.clone()));
+    let error = outcome.expect_err("no pod");
+    assert_eq!(error.class(), "api");
+    assert!(error.to_string().starts_with("grant 5 connections to pod shop/p: "), "{error}");
+    let key = BudgetKey::new("shop", "main");
+    let (outcome, _) = tokio::join!(gateway.budget(&key), answer(&mut server, 200, nonsense));
+    assert!(outcome.expect_err("no budget").to_string().starts_with("read budget shop/main: "));
+    let breaks = async {
+        let (_, send) = server.next_request().await.expect("a request");
+        send.send_error(std::io::Error::other("connection reset by peer"));
+    };
+    let (outcome, ()) = tokio::join!(gateway.pods(&key), breaks);
+    assert!(outcome.expect_err("broken").to_string().starts_with("list pods of budget shop/main: "));
+}
+
+fn news() -> (Event, ObjectReference) {
+    (event(EventType::Normal, "NoRoom", "Wait", "a note"), about_pod(&pod()))
+}
+
+#[tokio::test]
+async fn an_event_that_is_lost_is_counted_and_holds_nothing_up() {
+    for code in [403, 409, 422, 429, 500] {
+        let (service, mut server) = pair::<Request<Body>, Response<Body>>();
+        let metrics = Metrics::default();
+        let client = Client::new(service, "default");
+        let gateway = KubeGateway::new(client, Leadership::unconditional(), "one", metrics.clone());
+        let (event, about) = news();
+        let ((), sent) =
+            tokio::join!(gateway.publish(event, about), answer(&mut server, code, failure(code, "no")));
+        assert!(sent.line.contains("/events"), "{}", sent.line);
+        let counted = metrics.render();
+        let errors = counted
+            .lines()
+            .filter(|line| line.starts_with("poolbudget_api_errors_total") && !line.ends_with(" 0"));
+        assert_eq!(errors.count(), 1, "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_not_answered_is_given_up_after_twenty_seconds() {
+    let (gateway, mut server) = leading();
+    let (event, about) = news();
+    let started = tokio::time::Instant::now();
+    let silence = async {
+        let taken = server.next_request().await.expect("a request");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        drop(taken);
+    };
+    tokio::select! {
+        () = gateway.publish(event, about) => {}
+        () = silence => panic!("waited for a minute"),
+    }
+    assert_eq!(started.elapsed().as_secs(), 20);
+}
+
+#[tokio::test]
+async fn who_does_not_lead_says_nothing() {
+    let (gateway, mut server) = gateway(Leadership::default());
+    let (event, about) = news();
+    gateway.publish(event, about).await;
     drop(gateway);
     assert!(server.next_request().await.is_none(), "no request went out");
 }

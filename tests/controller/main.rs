@@ -3,7 +3,8 @@
 //!
 //! [`server`] stores objects and judges after every write whether the pods hold more than the budget allows;
 //! [`cluster`] plays the controllers and kubelets around it; [`door`] is a leader's way to it, where answers get lost and
-//! requests arrive late; [`term`] is one leader with a watch that may lag behind.
+//! requests arrive late; [`term`] is one leader with a watch that may lag behind. What speaks HTTP by itself, the watches
+//! and the election, meets its faults on a mocked connection ([`wire`]).
 
 #[cfg(test)]
 mod cluster;
@@ -13,6 +14,8 @@ mod door;
 mod server;
 #[cfg(test)]
 mod term;
+#[cfg(test)]
+mod wire;
 
 #[cfg(test)]
 mod answers;
@@ -21,7 +24,13 @@ mod crashes;
 #[cfg(test)]
 mod delays;
 #[cfg(test)]
+mod endpoints;
+#[cfg(test)]
 mod http;
+#[cfg(test)]
+mod lease;
+#[cfg(test)]
+mod process;
 #[cfg(test)]
 mod rivals;
 #[cfg(test)]
@@ -29,6 +38,10 @@ mod room;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]
+mod spoiled;
+#[cfg(test)]
 mod status;
+#[cfg(test)]
+mod watch;
 #[cfg(test)]
 mod words;

@@ -114,6 +114,17 @@ impl Server {
         budget
     }
 
+    /// The budget as after a write that changed nothing else.
+    pub(crate) fn stamp_budget(&mut self, budget: &mut DbConnectionBudget) {
+        *budget = self.store_budget(budget.clone());
+    }
+
+    /// Somebody writes a status.
+    pub(crate) fn write_status(&mut self, status: DbConnectionBudgetStatus) {
+        let budget = self.budget.clone().expect("a budget");
+        self.store_budget(DbConnectionBudget { status: Some(status), ..budget });
+    }
+
     /// A user's edit.
     pub(crate) fn edit_budget(&mut self, edit: impl FnOnce(&mut DbConnectionBudgetSpec)) {
         let mut budget = self.budget.clone().expect("a budget");

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use poolbudget::cluster::guarded::Odd;
 use poolbudget::cluster::pod::{PodRecord, version};
 use poolbudget::cluster::workload::{DeploymentRecord, ReplicaSetRecord};
 use poolbudget::cluster::world::{BudgetKey, World};
@@ -116,6 +117,21 @@ impl Term {
         let mut fate = Some(fate);
         self.door.follow(move |_, _| fate.take());
         self.look()
+    }
+
+    /// The watch brings the budget as one that cannot be read, or as one that can be read again.
+    pub(crate) fn mark_odd(&mut self, why: Option<&str>) {
+        let mut budget = self.door.server().budget.clone().expect("a budget");
+        match why {
+            Some(why) => {
+                let odd = Odd { metadata: budget.metadata, why: why.into() };
+                self.leader.observed.world().budgets.mark_odd(&BudgetKey::new(NAMESPACE, BUDGET), &odd);
+            }
+            None => {
+                self.door.server().stamp_budget(&mut budget);
+                drop(self.leader.observed.world().budgets.apply(budget));
+            }
+        }
     }
 
     /// From now on every request is carried out.

@@ -106,3 +106,49 @@ async fn a_disruption_budget_is_never_bypassed_and_named_until_it_goes() {
     shop.settles(&[("api", 5)]).await;
     shop.awaits("Blocked", "False", "NotBlocked").await;
 }
+
+/// The latest time that the API server takes, and later than the operator can count.
+const FAR: &str = "9999-12-31T23:59:59Z";
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_holds_up_nothing_else_and_says_so() {
+    let mut shop = Installed::start().await;
+    shop.nano_budget().await;
+    shop.apply(&governed("api", 2).to_string()).await;
+    shop.settles(&[("api", 2)]).await;
+    // Whoever may create a Deployment anywhere may write any time into its template.
+    let container = serde_json::json!({"name": "app", "image": "app:1"});
+    let odd = serde_json::json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "odd", "namespace": "default"},
+        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "odd"}},
+            "template": {"metadata": {"labels": {"app": "odd"}, "creationTimestamp": FAR}, "spec": {"containers": [container]}}},
+    });
+    shop.apply(&odd.to_string()).await;
+    let stored = "jsonpath={.spec.template.metadata.creationTimestamp}";
+    assert_eq!(shop.kubectl(&["get", "deployment", "odd", "-n", "default", "-o", stored]).await, FAR);
+    shop.apply(&budget(SHOP, "odd", &nano_session(2))).await;
+    let status = serde_json::json!({"status": {"quarantine": [{"uid": "u", "pod": "p", "connections": 1, "until": FAR}]}});
+    shop.kubectl(&[
+        "patch",
+        "dbcb",
+        "odd",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &status.to_string(),
+    ])
+    .await;
+    awaits_event(&shop, "BudgetUnreadable", "status.quarantine[0].until").await;
+    shop.scale("api", 4).await;
+    shop.settles(&[("api", 4)]).await;
+    // In its first list everything is there from the start.
+    let operator = shop.operators.first_mut().expect("an operator");
+    operator.kill().unwrap();
+    operator.start_again().unwrap();
+    shop.scale("api", 3).await;
+    shop.settles(&[("api", 3)]).await;
+    let mended = r#"{"status":{"quarantine":null}}"#;
+    shop.kubectl(&["patch", "dbcb", "odd", "--subresource=status", "--type=merge", "-p", mended]).await;
+    shop.apply(&governed("web", 1).label("poolbudget.dev/budget", "odd").to_string()).await;
+    shop.complete("web", 1).await;
+}

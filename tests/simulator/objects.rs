@@ -6,13 +6,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference,
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use poolbudget::budget::rollout::{IntOrPercent, Strategy};
 use poolbudget::cluster::autoscaler::{AutoscalerSpecView, AutoscalerView, TargetView};
+use poolbudget::cluster::env::{Container, EnvVar, FieldRef, ValueFrom};
 use poolbudget::cluster::pod::{
     ConditionView, ContainerStateView, ContainerStatusView, Gate, PodSpecView, PodStatusView, PodView,
 };
-use poolbudget::cluster::template::{Container, EnvVar, FieldRef, ValueFrom};
 use poolbudget::cluster::workload::{
     DeploymentSpecView, DeploymentStatusView, DeploymentView, ReplicaSetSpecView, ReplicaSetStatusView,
-    ReplicaSetView, RollingUpdateView, StrategyView, TemplateSpecView, TemplateView,
+    ReplicaSetView, RollingUpdateView, StrategyView, TemplateMetaView, TemplateSpecView, TemplateView,
 };
 use serde::de::IgnoredAny;
 
@@ -72,7 +72,11 @@ pub(crate) fn pod(pod: &Pod) -> PodView {
         metadata,
         spec: PodSpecView {
             node_name: pod.node.map(|(node, _)| format!("node-{node}")),
-            containers: vec![Container { name: "app".into(), env: env(pod.late_bound) }],
+            containers: vec![Container {
+                name: "app".into(),
+                env: env(pod.late_bound),
+                env_from: Vec::new(),
+            }],
             scheduling_gates: pod.gated.then(|| Gate { name: GATE.into() }).into_iter().collect(),
             termination_grace_period_seconds: Some(pod.grace),
         },
@@ -104,12 +108,12 @@ fn env(late_bound: bool) -> Vec<EnvVar> {
 }
 
 fn template(facts: Facts) -> TemplateView {
-    let mut metadata = ObjectMeta { labels: labels(facts), ..ObjectMeta::default() };
+    let mut metadata = TemplateMetaView { labels: labels(facts), annotations: None };
     if facts.processes != 1 {
         let note = ("poolbudget.dev/processes".to_owned(), facts.processes.to_string());
         metadata.annotations = Some(BTreeMap::from([note]));
     }
-    let containers = vec![Container { name: "app".into(), env: Vec::new() }];
+    let containers = vec![Container { name: "app".into(), env: Vec::new(), env_from: Vec::new() }];
     TemplateView { metadata, spec: TemplateSpecView { containers } }
 }
 

@@ -137,7 +137,8 @@ impl Term {
     /// Up to which time it has seen what happened to pods.
     pub(crate) fn horizon(&self, cluster: &Cluster) -> i64 {
         let Some(read) = self.read[Kind::Pods as usize] else { return clock::START };
-        cluster.log.pods.get(read).map_or_else(clock::now, |(at, _)| *at)
+        // Just before the first thing that it has not seen.
+        cluster.log.pods.get(read).map_or_else(clock::now, |(at, _)| at - 1)
     }
 
     fn request(&mut self, keys: &[BudgetKey]) {

@@ -54,6 +54,8 @@ struct Flight {
     term: u32,
     number: u64,
     request: Request,
+    /// What its process knew when it was sent: since when it watches pods, and up to when it had seen them.
+    known: (i64, i64),
     outcome: Option<Result<Answer, GatewayError>>,
     /// When it is answered after its arrival; none when the answer is lost.
     answered: Option<i64>,
@@ -396,8 +398,12 @@ impl Sim {
         let now = clock::now();
         let stormy = self.weather.storm.0 > now && self.network.between(0, 999) < self.weather.storm.1;
         let (arrives, answers) = (self.network.between(1, 8).into(), self.network.between(1, 8).into());
-        let mut flight =
-            Flight { process, term, number, request, outcome: None, answered: Some(answers), dies: false };
+        let known = match &self.processes[process] {
+            Process::Leading(term) => (term.since, term.horizon(&self.cluster)),
+            _ => (now, now),
+        };
+        let (outcome, answered) = (None, Some(answers));
+        let mut flight = Flight { process, term, number, request, known, outcome, answered, dies: false };
         self.flown += 1;
         let id = self.flown;
         if self.weather.outage > now {
@@ -439,7 +445,8 @@ impl Sim {
             let flight = &self.flights[&id];
             let request = flight.request.clone();
             let outcome = Some(Err(GatewayError::Timeout { what: request.words() }));
-            let timeout = Flight { process, term, number, request, outcome, answered: None, dies: false };
+            let timeout =
+                Flight { process, term, number, request, known, outcome, answered: None, dies: false };
             self.flown += 1;
             self.flights.insert(self.flown, timeout);
             self.after(TIMEOUT, Happening::Answer(self.flown));
@@ -493,15 +500,9 @@ impl Sim {
         self.judge.watch(&self.cluster);
         match &flight.request {
             Request::Status(budget, object) => {
-                let (since, horizon) = match &self.processes[flight.process] {
-                    Process::Leading(term) if term.number == flight.term => {
-                        (term.since, term.horizon(&self.cluster))
-                    }
-                    // It is gone: what it knew is not known any more.
-                    _ => (clock::START, clock::START),
-                };
+                let (since, horizon) = flight.known;
                 if let Some(status) = &object.status {
-                    if status.epoch == 1 && status.observed_generation.is_none() {
+                    if status.observed_generation.is_none() {
                         // Its predecessor's status went with it: of what vanished before this process looked nobody knows.
                         let known = |ghost: &Ghost| ghost.budget != *budget || ghost.since >= since;
                         self.cluster.ghosts.retain(known);

@@ -1,0 +1,144 @@
+//! An object that may turn out to be unreadable. One odd object must not stop the watch of its kind.
+//!
+//! In: the JSON of an object. Out: the object, or who it is and which of its fields cannot be read. The API server
+//! returns what was stored, also under an earlier or later schema of the resource.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// An object, if it can be read.
+#[derive(Clone, Debug)]
+pub enum Guarded<K> {
+    /// It can.
+    Read(K),
+    /// It cannot.
+    Odd(Box<Odd>),
+}
+
+/// An object that cannot be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Odd {
+    /// Name, namespace, uid, version and labels, as far as they are texts.
+    pub metadata: ObjectMeta,
+    /// Which field cannot be read, and why.
+    pub why: String,
+}
+
+impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Ok(match serde_path_to_error::deserialize(&value) {
+            Ok(object) => Self::Read(object),
+            Err(error) => {
+                let why = shorten(format!("{}: {}", error.path(), error.inner()));
+                Self::Odd(Box::new(Odd { metadata: identity(&value), why }))
+            }
+        })
+    }
+}
+
+fn identity(value: &Value) -> ObjectMeta {
+    let metadata = value.get("metadata");
+    let text = |key: &str| metadata?.get(key)?.as_str().map(ToOwned::to_owned);
+    let labels = metadata.and_then(|metadata| metadata.get("labels")?.as_object());
+    let labels = labels.into_iter().flatten();
+    ObjectMeta {
+        name: text("name"),
+        namespace: text("namespace"),
+        uid: text("uid"),
+        resource_version: text("resourceVersion"),
+        labels: Some(
+            labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
+        ),
+        ..ObjectMeta::default()
+    }
+}
+
+/// A message quotes what was found, which may be long.
+fn shorten(mut why: String) -> String {
+    const MOST: usize = 400;
+    if let Some((end, _)) = why.char_indices().nth(MOST) {
+        why.truncate(end);
+        why.push('…');
+    }
+    why
+}
+
+impl<K: Resource> Resource for Guarded<K> {
+    type DynamicType = K::DynamicType;
+    type Scope = K::Scope;
+
+    fn kind(of: &Self::DynamicType) -> Cow<'_, str> {
+        K::kind(of)
+    }
+    fn group(of: &Self::DynamicType) -> Cow<'_, str> {
+        K::group(of)
+    }
+    fn version(of: &Self::DynamicType) -> Cow<'_, str> {
+        K::version(of)
+    }
+    fn api_version(of: &Self::DynamicType) -> Cow<'_, str> {
+        K::api_version(of)
+    }
+    fn plural(of: &Self::DynamicType) -> Cow<'_, str> {
+        K::plural(of)
+    }
+    fn metadata_api() -> bool {
+        K::metadata_api()
+    }
+    fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::Read(object) => object.meta(),
+            Self::Odd(odd) => &odd.metadata,
+        }
+    }
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        match self {
+            Self::Read(object) => object.meta_mut(),
+            Self::Odd(odd) => &mut odd.metadata,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::DbConnectionBudget;
+    use kube::core::ObjectList;
+    use serde_json::json;
+
+    fn budget(name: &str, mode: &str) -> Value {
+        json!({"metadata": {"name": name, "namespace": "shop", "uid": "u", "resourceVersion": "7"},
+            "spec": {"limit": {"connections": 15}, "mode": mode}})
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_leaves_the_rest_of_its_list_readable() {
+        let list = json!({"apiVersion": "poolbudget.dev/v1alpha1", "kind": "DbConnectionBudgetList", "metadata": {},
+            "items": [budget("sound", "Gate"), budget("odd", "Auction")]});
+        let list: ObjectList<Guarded<DbConnectionBudget>> = serde_json::from_value(list).expect("a list");
+        let [Guarded::Read(sound), Guarded::Odd(odd)] = &list.items[..] else { panic!("{list:?}") };
+        assert_eq!(sound.metadata.name.as_deref(), Some("sound"));
+        assert_eq!((odd.metadata.name.as_deref(), odd.metadata.uid.as_deref()), (Some("odd"), Some("u")));
+        assert_eq!(
+            odd.why,
+            "spec.mode: unknown variant `Auction`, expected one of `Observe`, `Rollout`, `Gate`"
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_at_all_is_odd_too() {
+        for value in
+            [json!(null), json!(5), json!([]), json!({"metadata": 5, "spec": "\u{0}".repeat(10_000)})]
+        {
+            let read: Guarded<DbConnectionBudget> = serde_json::from_value(value).expect("anything");
+            let Guarded::Odd(odd) = read else { panic!("{read:?}") };
+            assert!(odd.why.len() < 2_000);
+        }
+    }
+}

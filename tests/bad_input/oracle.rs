@@ -1,0 +1,185 @@
+//! What one pod may hold at most, from its JSON alone and by arithmetic of its own.
+//!
+//! In: a pod as the API server stores it. Out: a number of connections; [`UNLIMITED`] where none can be given.
+//! Forbidden here: the operator's code. What is not known counts as the most that it could be.
+
+use serde_json::Value;
+
+/// No number bounds it.
+pub(crate) const UNLIMITED: u64 = u64::MAX;
+
+/// What a variable comes to for an app that reads it with Python's `int`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    /// The app opens what it does without the variable, or does not start.
+    Default,
+    Number(i128),
+    /// Decided elsewhere.
+    Anything,
+}
+
+/// What `pod` may hold now.
+pub(crate) fn may_hold(pod: &Value) -> u64 {
+    if waits(pod) || ended(pod) {
+        return 0;
+    }
+    let pools = stated(pod, "processes").saturating_mul(stated(pod, "engines"));
+    let known = pod.pointer("/metadata/annotations/poolbudget.dev~1profile");
+    if known.is_some_and(|profile| profile != "SQLAlchemy") {
+        return UNLIMITED;
+    }
+    let each = app_containers(pod).into_iter().map(|container| one_pool(pod, container)).max();
+    each.unwrap_or(15).saturating_mul(pools)
+}
+
+/// Whether it stands behind the gate, where nothing runs.
+pub(crate) fn waits(pod: &Value) -> bool {
+    let gates = pod.pointer("/spec/schedulingGates").and_then(Value::as_array);
+    gates.is_some_and(|gates| gates.iter().any(|gate| gate["name"] == "poolbudget.dev/connections"))
+}
+
+/// Whether nothing of it runs any more: no container is reported to run, and either the pod is over or it is being
+/// deleted and every container of it is reported to have ended.
+fn ended(pod: &Value) -> bool {
+    let reports = |key: &str| pod["status"][key].as_array().cloned().unwrap_or_default();
+    let all: Vec<Value> =
+        ["initContainerStatuses", "containerStatuses"].iter().flat_map(|key| reports(key)).collect();
+    if all.iter().any(|report| !report["state"]["running"].is_null()) {
+        return false;
+    }
+    let over = pod["status"]["phase"] == "Succeeded" || pod["status"]["phase"] == "Failed";
+    let deleted = !pod["metadata"]["deletionTimestamp"].is_null();
+    let containers = pod["spec"]["containers"].as_array().map_or(0, Vec::len);
+    let reported = reports("containerStatuses").len();
+    let terminated = all.iter().all(|report| !report["state"]["terminated"].is_null());
+    over || (deleted && reported > 0 && reported >= containers && terminated)
+}
+
+/// A count that an annotation states; any number where nobody can tell.
+fn stated(pod: &Value, key: &str) -> u64 {
+    match &pod["metadata"]["annotations"][format!("poolbudget.dev/{key}")] {
+        Value::Null => 1,
+        Value::String(text) => match python_int(text) {
+            Some(count) if count >= 1 => u64::try_from(count).unwrap_or(UNLIMITED),
+            _ => UNLIMITED,
+        },
+        _ => UNLIMITED,
+    }
+}
+
+/// The containers that may be the app: the named one, the first, or any where the named one is not there.
+fn app_containers(pod: &Value) -> Vec<&Value> {
+    let all: Vec<&Value> = pod["spec"]["containers"].as_array().into_iter().flatten().collect();
+    match pod["metadata"]["annotations"]["poolbudget.dev/container"].as_str() {
+        None => all.into_iter().take(1).collect(),
+        Some(name) => match all.iter().find(|container| container["name"] == name) {
+            Some(named) => vec![named],
+            None => all,
+        },
+    }
+}
+
+/// What SQLAlchemy 2 opens for one engine: pool_size 0, max_overflow −1 and all that is negative have no bound.
+fn one_pool(pod: &Value, container: &Value) -> u64 {
+    let name = |key: &str, default: &str| {
+        let own = pod["metadata"]["annotations"][format!("poolbudget.dev/{key}")].as_str();
+        own.unwrap_or(default).to_owned()
+    };
+    let opens = |name: String, least: i128, default: u64| match variable(pod, container, &name) {
+        Reads::Default => default,
+        Reads::Number(number) if number >= least => u64::try_from(number).unwrap_or(UNLIMITED),
+        Reads::Number(_) | Reads::Anything => UNLIMITED,
+    };
+    let pool_size = opens(name("pool-size-env", "DB_POOL_SIZE"), 1, 5);
+    pool_size.saturating_add(opens(name("max-overflow-env", "DB_MAX_OVERFLOW"), 0, 10))
+}
+
+/// As the kubelet resolves it: the last entry of the name, its value before its source, else what envFrom brings.
+fn variable(pod: &Value, container: &Value, name: &str) -> Reads {
+    let entries = container["env"].as_array().into_iter().flatten();
+    let Some(entry) = entries.rev().find(|entry| entry["name"] == name) else {
+        let mut sources = container["envFrom"].as_array().into_iter().flatten();
+        let may_bring = |source: &Value| name.starts_with(source["prefix"].as_str().unwrap_or_default());
+        return if sources.any(may_bring) { Reads::Anything } else { Reads::Default };
+    };
+    let value = entry["value"].as_str().unwrap_or_default();
+    if !value.is_empty() || entry["valueFrom"].is_null() {
+        // Another variable may stand in for a part of it.
+        return if value.contains("$(") { Reads::Anything } else { reads(value) };
+    }
+    let path = entry["valueFrom"]["fieldRef"]["fieldPath"].as_str().unwrap_or_default();
+    for map in ["annotations", "labels"] {
+        let key = path.strip_prefix(&format!("metadata.{map}['")).and_then(|rest| rest.strip_suffix("']"));
+        if let Some(key) = key {
+            return reads(pod["metadata"][map][key].as_str().unwrap_or_default());
+        }
+    }
+    Reads::Anything
+}
+
+fn reads(text: &str) -> Reads {
+    python_int(text).map_or(Reads::Default, Reads::Number)
+}
+
+/// `int(text)`: white space around it, a sign, digits of any script, single underscores between them.
+fn python_int(text: &str) -> Option<i128> {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c));
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let groups: Vec<&str> = digits.split('_').collect();
+    if groups.iter().any(|group| group.is_empty()) {
+        return None;
+    }
+    let mut number = 0_i128;
+    for digit in groups.concat().chars() {
+        number = number.saturating_mul(10).saturating_add(i128::from(decimal(digit)?));
+    }
+    Some(if negative { -number } else { number })
+}
+
+/// The decimal digits of the scripts that the generators write in.
+fn decimal(digit: char) -> Option<u32> {
+    let zeros = ['0', '\u{660}', '\u{966}', '\u{ff10}'];
+    zeros.iter().find_map(|zero| u32::from(digit).checked_sub(u32::from(*zero)).filter(|value| *value < 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn numbers_are_read_as_python_reads_them() {
+        let good = [(" 4 ", 4), ("+5", 5), ("007", 7), ("1_000", 1000), ("-1", -1), ("٥", 5), ("９９", 99)];
+        for (text, number) in good {
+            assert_eq!(python_int(text), Some(number), "{text:?}");
+        }
+        for bad in ["", "abc", "3.0", "0x10", "1e3", "1__0", "_1", "1_", "+", "--1", "+ 1"] {
+            assert_eq!(python_int(bad), None, "{bad:?}");
+        }
+    }
+
+    fn pod(env: &Value, annotations: &Value) -> Value {
+        json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "app", "env": env}]}})
+    }
+
+    #[test]
+    fn a_pod_may_hold_what_sqlalchemy_opens_for_its_env() {
+        let env = |pool: &str, overflow: &str| json!([{"name": "DB_POOL_SIZE", "value": pool}, {"name": "DB_MAX_OVERFLOW", "value": overflow}]);
+        let cases = [
+            (env("3", "4"), 7),
+            (env("", "abc"), 15),
+            (env("0", "4"), UNLIMITED),
+            (env("5", "-1"), UNLIMITED),
+            (env("$(SIZE)", "0"), UNLIMITED),
+            (json!([]), 15),
+        ];
+        for (env, most) in cases {
+            assert_eq!(may_hold(&pod(&env, &json!({}))), most, "{env}");
+        }
+        let late = json!([{"name": "DB_POOL_SIZE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['x']"}}}]);
+        assert_eq!(may_hold(&pod(&late, &json!({"x": "40", "poolbudget.dev/processes": "2"}))), 100);
+    }
+}

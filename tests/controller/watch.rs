@@ -1,0 +1,261 @@
+//! The watches: lists that fail, streams that break, events that report errors, objects that cannot be read.
+
+use std::time::Duration;
+
+use poolbudget::cluster::world::BudgetKey;
+use poolbudget::controller::dispatch::Requests;
+use poolbudget::controller::observe::{Observed, Watches, watch_all};
+use poolbudget::telemetry::metrics::Metrics;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::wire::{Trouble, Wire, until};
+
+/// The kinds without whose list nothing is decided, as they stand in a path.
+const KINDS: [&str; 5] =
+    ["dbconnectionbudgets", "pods", "deployments", "replicasets", "horizontalpodautoscalers"];
+
+const TROUBLES: [Trouble; 8] = [
+    Trouble::Refused(403),
+    // The resource is not installed.
+    Trouble::Refused(404),
+    Trouble::Refused(410),
+    Trouble::Refused(429),
+    Trouble::Refused(500),
+    Trouble::Refused(503),
+    Trouble::Broken,
+    Trouble::Nonsense,
+];
+
+/// All watches, and what they have seen.
+struct Watching {
+    wire: Wire,
+    observed: Observed,
+    metrics: Metrics,
+    requested: UnboundedReceiver<BudgetKey>,
+    watches: Watches,
+}
+
+impl Watching {
+    fn start(prepare: impl FnOnce(&Wire)) -> Self {
+        let (wire, client) = Wire::start();
+        prepare(&wire);
+        let (observed, metrics) = (Observed::default(), Metrics::default());
+        let (requests, requested) = Requests::channel();
+        let watches = watch_all(&client, &observed, &requests, &metrics);
+        Self { wire, observed, metrics, requested, watches }
+    }
+
+    async fn synced(prepare: impl FnOnce(&Wire)) -> Self {
+        let mut watching = Self::start(prepare);
+        watching.sync().await;
+        watching
+    }
+
+    async fn sync(&mut self) {
+        tokio::time::timeout(Duration::from_secs(60), self.watches.synced())
+            .await
+            .expect("all kinds are listed");
+    }
+
+    async fn sync_within(&mut self, seconds: u64) -> bool {
+        tokio::time::timeout(Duration::from_secs(seconds), self.watches.synced()).await.is_ok()
+    }
+
+    fn sees(&self, pod: &str) -> bool {
+        self.observed.world().pods.find("shop", pod).is_some()
+    }
+
+    fn counted(&self, class: &str) -> bool {
+        let line = format!("poolbudget_api_errors_total{{class=\"{class}\"}} ");
+        let rendered = self.metrics.render();
+        let count = rendered.lines().find_map(|text| text.strip_prefix(&line));
+        count.is_some_and(|count| count != "0")
+    }
+
+    /// Forgets what was requested before.
+    fn drain(&mut self) {
+        while self.requested.try_recv().is_ok() {}
+    }
+
+    async fn requests(&mut self, name: &str) {
+        let requested = tokio::time::timeout(Duration::from_secs(60), self.requested.recv()).await;
+        assert_eq!(requested.expect("a request"), Some(BudgetKey::new("shop", name)));
+    }
+}
+
+fn object(name: &str, version: u64, more: &Value) -> Value {
+    let mut object = json!({"metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}"),
+        "resourceVersion": version.to_string(), "labels": {"poolbudget.dev/budget": "main"}}});
+    for (key, value) in more.as_object().expect("an object") {
+        object[key] = value.clone();
+    }
+    object
+}
+
+fn pod(name: &str, version: u64) -> Value {
+    object(
+        name,
+        version,
+        &json!({"spec": {"containers": [{"name": "app"}]},
+        "status": {"containerStatuses": [{"state": {"running": {}}}]}}),
+    )
+}
+
+fn granted(name: &str, version: u64) -> Value {
+    let mut pod = pod(name, version);
+    pod["metadata"]["annotations"] = json!({"poolbudget.dev/pool-size": "1", "poolbudget.dev/max-overflow": "2",
+        "poolbudget.dev/connections": "15"});
+    pod
+}
+
+fn budget(name: &str, mode: &str) -> Value {
+    object(name, 5, &json!({"spec": {"limit": {"connections": 15}, "mode": mode}}))
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_decided_before_every_kind_was_listed_and_a_list_that_fails_is_tried_again() {
+    for kind in KINDS {
+        for trouble in TROUBLES {
+            let mut watching = Watching::start(|wire| wire.fail(kind, trouble));
+            assert!(!watching.sync_within(30).await, "{kind} {trouble:?}");
+            assert!(watching.counted("watch"), "{kind} {trouble:?}");
+            let tries = watching.wire.asked(kind);
+            assert!((5..=15).contains(&tries), "{kind} {trouble:?}: {tries} tries in 30 s");
+            watching.wire.heal();
+            watching.sync().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_without_an_answer_keeps_the_others_from_nothing() {
+    let mut watching = Watching::start(|wire| {
+        wire.state().lists.insert("pods".into(), vec![pod("a", 3)]);
+        wire.fail("replicasets", Trouble::Silence);
+    });
+    assert!(!watching.sync_within(30).await);
+    assert!(watching.sees("a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_cannot_be_started_is_tried_again_and_misses_nothing() {
+    for trouble in TROUBLES {
+        let watching = Watching::synced(|wire| wire.fail("watch=true", trouble)).await;
+        until("errors are counted", || watching.counted("watch")).await;
+        watching.wire.state().lists.insert("pods".into(), vec![pod("late", 60)]);
+        watching.wire.heal();
+        let watched = watching.wire.asked("pods?&watch=true");
+        until("the watch begins", || watching.wire.asked("pods?&watch=true") > watched).await;
+        // With the version of its list it goes on where that was; the server sends what has come since.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        watching.wire.tell("pods", "ADDED", &pod("late", 60));
+        until("the pod is seen", || watching.sees("late")).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_breaks_is_taken_up_again() {
+    let watching = Watching::synced(|_| {}).await;
+    until("the watch begins", || watching.wire.asked("pods?&watch=true") == 1).await;
+    watching.wire.break_off("pods");
+    until("the watch begins again", || watching.wire.asked("pods?&watch=true") >= 2).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    watching.wire.tell("pods", "ADDED", &pod("a", 60));
+    until("the pod is seen", || watching.sees("a")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_past_is_compacted_everything_is_listed_anew_and_what_vanished_is_noted() {
+    let mut watching = Watching::synced(|wire| {
+        wire.state().lists.insert("pods".into(), vec![granted("gone", 3), pod("stays", 4)]);
+    })
+    .await;
+    until("the watch begins", || watching.wire.asked("pods?&watch=true") == 1).await;
+    watching.drain();
+    watching.wire.state().lists.insert("pods".into(), vec![pod("stays", 4), pod("new", 70)]);
+    let expired = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired",
+        "message": "too old resource version"});
+    watching.wire.tell("pods", "ERROR", &expired);
+    until("the new pod is seen", || watching.sees("new")).await;
+    until("the old one is not", || !watching.sees("gone")).await;
+    assert!(watching.sees("stays"));
+    watching.requests("main").await;
+    let vanished = watching.observed.world().take_vanished(&BudgetKey::new("shop", "main"));
+    assert_eq!(vanished.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>(), ["gone"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_that_cannot_be_read_stops_neither_its_list_nor_its_watch() {
+    let mut watching = Watching::synced(|wire| {
+        let list = vec![budget("odd", "Auction"), budget("main", "Gate")];
+        wire.state().lists.insert("dbconnectionbudgets".into(), list);
+    })
+    .await;
+    {
+        let world = watching.observed.world();
+        assert!(world.budgets.find("shop", "main").is_some() && world.budgets.find("shop", "odd").is_none());
+        let why = world.budgets.odd("shop", "odd").expect("a complaint").why.clone();
+        assert!(why.starts_with("spec.mode: unknown variant `Auction`"), "{why}");
+    }
+    assert!(watching.counted("unreadable"));
+    watching.requests("odd").await;
+    watching.requests("main").await;
+    watching.wire.tell("dbconnectionbudgets", "MODIFIED", &budget("odd", "Gate"));
+    watching.requests("odd").await;
+    assert!(watching.observed.world().budgets.find("shop", "odd").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_that_no_calendar_has_stop_nothing() {
+    let far = "9999-12-31T23:59:59Z";
+    let template = json!({"metadata": {"labels": {"poolbudget.dev/budget": "main"}, "creationTimestamp": far},
+        "spec": {"containers": [{"name": "app"}]}});
+    let mut odd = object("api", 5, &json!({"spec": {"template": template}}));
+    odd["metadata"]["managedFields"] = json!([{"manager": "m", "time": far}]);
+    let mut odd_pod = pod("a", 6);
+    odd_pod["status"]["conditions"] =
+        json!([{"type": "PodScheduled", "status": "True", "lastTransitionTime": far}]);
+    let watching = Watching::synced(|wire| {
+        wire.state().lists.insert("deployments".into(), vec![odd]);
+        wire.state().lists.insert("pods".into(), vec![odd_pod]);
+    })
+    .await;
+    assert!(watching.sees("a"));
+    assert!(watching.observed.world().deployments.find("shop", "api").is_some());
+    assert!(!watching.counted("unreadable") && !watching.counted("watch"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_cannot_be_read_takes_all_that_is_usable_until_it_is_gone() {
+    let mut odd = pod("odd", 6);
+    odd["spec"] = json!({"containers": "none"});
+    let watching = Watching::synced(|wire| {
+        wire.state().lists.insert("pods".into(), vec![odd.clone()]);
+    })
+    .await;
+    let held = || watching.observed.world().pods.find("shop", "odd").map(|pod| pod.hold().bill().get());
+    assert_eq!(held(), Some(u64::MAX));
+    until("the watch begins", || watching.wire.asked("pods?&watch=true") == 1).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    odd["metadata"]["resourceVersion"] = json!("90");
+    watching.wire.tell("pods", "DELETED", &odd);
+    until("it is gone", || held().is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn disruption_budgets_that_cannot_be_watched_keep_nothing_waiting() {
+    for trouble in TROUBLES {
+        let mut watching = Watching::synced(|wire| wire.fail("poddisruptionbudgets", trouble)).await;
+        until("errors are counted", || watching.counted("watch")).await;
+        watching.wire.heal();
+        watching.observed.world().blocked.insert(BudgetKey::new("shop", "main"));
+        let watched = "poddisruptionbudgets?&watch=true";
+        until("the watch begins", || watching.wire.asked(watched) >= 1).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let calm = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+            "metadata": {"name": "calm", "namespace": "shop", "resourceVersion": "80"}});
+        watching.wire.tell("poddisruptionbudgets", "MODIFIED", &calm);
+        watching.requests("main").await;
+    }
+}

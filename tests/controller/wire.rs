@@ -1,0 +1,192 @@
+//! An API server behind a mocked connection: Leases, lists and watches, where a script decides the fate of each request.
+//!
+//! In: HTTP requests of a real client. Out: answers, refusals, silence, broken connections and nonsense.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures::channel::mpsc::{UnboundedSender, unbounded};
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Bytes, Frame};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tower_test::mock::{SendResponse, pair};
+
+/// What becomes of a request that is not simply answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It is refused with this code and not carried out.
+    Refused(u16),
+    /// It is never answered.
+    Silence,
+    /// The connection breaks.
+    Broken,
+    /// The answer is no JSON.
+    Nonsense,
+}
+
+/// Decides about a request by its line, such as `GET /api/v1/pods?...`.
+type Script = Box<dyn FnMut(&str) -> Option<Trouble> + Send>;
+type Reply = Response<UnsyncBoxBody<Bytes, std::io::Error>>;
+type Stream = UnboundedSender<Result<Frame<Bytes>, std::io::Error>>;
+
+pub(crate) struct State {
+    script: Script,
+    pub(crate) lease: Option<Value>,
+    version: u64,
+    /// Objects by the plural of their kind.
+    pub(crate) lists: HashMap<String, Vec<Value>>,
+    watchers: HashMap<String, Vec<Stream>>,
+    /// The lines of all requests.
+    pub(crate) asked: Vec<String>,
+    unanswered: Vec<SendResponse<Reply>>,
+}
+
+/// The server.
+#[derive(Clone)]
+pub(crate) struct Wire(Arc<Mutex<State>>);
+
+impl Wire {
+    /// A server, and a client that speaks to it.
+    pub(crate) fn start() -> (Self, Client) {
+        let (service, mut handle) = pair::<Request<Body>, Reply>();
+        let state = State {
+            script: Box::new(|_| None),
+            lease: None,
+            version: 100,
+            lists: HashMap::new(),
+            watchers: HashMap::new(),
+            asked: Vec::new(),
+            unanswered: Vec::new(),
+        };
+        let wire = Self(Arc::new(Mutex::new(state)));
+        let server = wire.clone();
+        tokio::spawn(async move {
+            while let Some((request, send)) = handle.next_request().await {
+                server.serve(request, send).await;
+            }
+        });
+        (wire, Client::new(service, "default"))
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("the server")
+    }
+
+    /// From now on the requests whose line has `part` in it meet this trouble.
+    pub(crate) fn fail(&self, part: &'static str, trouble: Trouble) {
+        self.state().script = Box::new(move |line| line.contains(part).then_some(trouble));
+    }
+
+    /// From now on every request is answered.
+    pub(crate) fn heal(&self) {
+        self.state().script = Box::new(|_| None);
+    }
+
+    pub(crate) fn asked(&self, part: &str) -> usize {
+        self.state().asked.iter().filter(|line| line.contains(part)).count()
+    }
+
+    async fn serve(&self, request: Request<Body>, send: SendResponse<Reply>) {
+        let (parts, body) = request.into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        let line = format!("{} {}", parts.method, parts.uri);
+        let mut state = self.state();
+        state.asked.push(line.clone());
+        match (state.script)(&line) {
+            None => send.send_response(state.answer(&line, serde_json::from_slice(&bytes).ok())),
+            Some(Trouble::Refused(code)) => send.send_response(refusal(code)),
+            Some(Trouble::Silence) => state.unanswered.push(send),
+            Some(Trouble::Broken) => send.send_error(std::io::Error::other("connection reset by peer")),
+            Some(Trouble::Nonsense) => send.send_response(answer(200, "<html>".into())),
+        }
+    }
+
+    /// Sends an event to those who watch this kind.
+    pub(crate) fn tell(&self, plural: &str, kind: &str, object: &Value) {
+        self.send(plural, || Ok(format!("{}\n", json!({"type": kind, "object": object}))));
+    }
+
+    /// Breaks the streams of those who watch this kind.
+    pub(crate) fn break_off(&self, plural: &str) {
+        self.send(plural, || Err(std::io::Error::other("connection reset by peer")));
+        self.state().watchers.remove(plural);
+    }
+
+    fn send(&self, plural: &str, made: impl Fn() -> Result<String, std::io::Error>) {
+        for watcher in self.state().watchers.entry(plural.to_owned()).or_default() {
+            // One who has stopped watching hears nothing.
+            let _ = watcher.unbounded_send(made().map(|text| Frame::data(Bytes::from(text))));
+        }
+    }
+}
+
+impl State {
+    fn answer(&mut self, line: &str, body: Option<Value>) -> Reply {
+        let (method, uri) = line.split_once(' ').expect("a line");
+        let path = uri.split('?').next().expect("a path");
+        let plural = path.rsplit('/').next().expect("a plural").to_owned();
+        if path.contains("/leases") {
+            return self.lease(method, body);
+        }
+        if uri.contains("watch=true") {
+            let (sender, receiver) = unbounded();
+            self.watchers.entry(plural).or_default().push(sender);
+            return Response::new(UnsyncBoxBody::new(StreamBody::new(receiver)));
+        }
+        let items = self.lists.get(&plural).cloned().unwrap_or_default();
+        let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "50"}, "items": items});
+        answer(200, list.to_string())
+    }
+
+    fn lease(&mut self, method: &str, body: Option<Value>) -> Reply {
+        let stored = self.lease.as_ref().map(|lease| lease["metadata"]["resourceVersion"].clone());
+        let body = body.filter(|body| !body.is_null());
+        match (method, stored, body) {
+            ("GET", None, _) => refusal(404),
+            ("POST", Some(_), _) => refusal(409),
+            ("PUT", stored, Some(new)) if stored != Some(new["metadata"]["resourceVersion"].clone()) => {
+                refusal(409)
+            }
+            ("POST" | "PUT", _, Some(mut new)) => {
+                self.version += 1;
+                new["metadata"]["resourceVersion"] = json!(self.version.to_string());
+                self.lease = Some(new.clone());
+                answer(200, new.to_string())
+            }
+            _ => answer(200, self.lease.clone().unwrap_or_default().to_string()),
+        }
+    }
+}
+
+fn refusal(code: u16) -> Reply {
+    let reason = match code {
+        404 => "NotFound",
+        409 => "Conflict",
+        410 => "Expired",
+        _ => "",
+    };
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
+        "message": format!("refused with {code}")});
+    answer(code, status.to_string())
+}
+
+fn answer(code: u16, body: String) -> Reply {
+    let body = Full::new(Bytes::from(body)).map_err(|never| match never {});
+    Response::builder().status(code).body(UnsyncBoxBody::new(body)).expect("an answer")
+}
+
+/// Awaits a condition for at most a minute of the paused clock.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..6_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within a minute: {what}");
+}

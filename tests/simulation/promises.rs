@@ -16,6 +16,15 @@ fn five_hundred_schedules_keep_every_promise() {
 }
 
 #[test]
+fn an_image_that_never_becomes_ready_holds_up_only_its_own() {
+    for plan in (0..).map(Plan::of).filter(|plan| plan.stays_bad && plan.ends_feasible).take(200) {
+        let Outcome { violation, tally, .. } = run(&plan, Mutation::None, false);
+        assert!(violation.is_none(), "seed {}: {violation:?}", plan.seed);
+        assert!(tally.settled.is_some());
+    }
+}
+
+#[test]
 fn a_seed_is_the_same_schedule_every_time() {
     for seed in 0..50 {
         let [first, second] = [(); 2].map(|()| run(&Plan::of(seed), Mutation::None, true));

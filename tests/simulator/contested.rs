@@ -13,6 +13,7 @@ impl Plan {
         let mut plan = Self::of(seed);
         let mut random = Random::new(seed ^ 0xC0DE);
         (plan.faults, plan.ends_feasible, plan.calm) = (true, true, 30_000);
+        plan.stays_bad = false;
         for workload in &mut plan.workloads {
             workload.replicas = random.pick(&[0, 0, 0, 1, 2]);
             workload.facts = Facts { budget: Some(0), processes: 1, ..workload.facts };

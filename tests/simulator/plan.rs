@@ -190,6 +190,13 @@ impl Plan {
             let action = plan.action(random);
             plan.actions.push((wait, action));
         }
+        plan.stays_bad = random.percent(10);
+        if plan.stays_bad {
+            let app = random.below(count);
+            let facts = plan.workloads[app].facts;
+            let facts = Facts { good: false, budget: facts.budget.or(Some(0)), ..facts };
+            plan.actions.push((random.pick(&[0, 10, 45]), Action::RollOut(app, facts)));
+        }
         plan
     }
 

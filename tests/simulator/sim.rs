@@ -289,6 +289,7 @@ impl Sim {
             return;
         }
         self.tell(|_| format!("process {process} dies"));
+        self.tally.deaths += 1;
         self.processes[process] = Process::Down;
         self.release(process, LEASE);
         let delay = self.network.between(500, 12_000);

@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     pub(crate) steps: u64,
     pub(crate) looks: u64,
     pub(crate) grants: u64,
+    /// How often a process of the operator died.
+    pub(crate) deaths: u64,
     pub(crate) scale_events: u64,
     pub(crate) restarts: u64,
     /// Milliseconds from each request for more replicas until all of them were ready.

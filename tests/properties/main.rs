@@ -17,8 +17,6 @@ mod plan;
 #[cfg(test)]
 mod rollout;
 #[cfg(test)]
-mod rollout_model;
-#[cfg(test)]
 mod situations;
 #[cfg(test)]
 mod values;

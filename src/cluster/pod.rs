@@ -195,7 +195,7 @@ impl PodRecord {
             annotated: meta.annotations.as_ref().is_some_and(|notes| !notes.is_empty()),
             terminating,
             // The garbage collector calls pods of a lost node Failed; what its kubelet saw running may run on.
-            ended: (phase_over && !running) || (terminating && all_terminated),
+            ended: !running && (phase_over || (terminating && all_terminated)),
             running,
             grace: pod.spec.termination_grace_period_seconds.unwrap_or(30).max(0),
             ready: pod.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),

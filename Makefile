@@ -21,6 +21,14 @@ demo: cluster-tools ## Show the main job on a real control plane; a terminal has
 	$(CARGO) build --quiet --bin poolbudget --example demo && echo "built in $$((SECONDS - started)) s"
 	@exec $(DEV)/examples/demo
 
+# What the picture is called; `make demo-postgres PICTURE=docs/images/real-connections.svg` renews that of the README.
+PICTURE ?= $(TARGET_DIR)/demo-postgres.svg
+.PHONY: demo-postgres
+demo-postgres: export POOLBUDGET_BINARY ?= $(DEV)/poolbudget
+demo-postgres: cluster-tools postgres-tools ## Show the main job with real connections, without and with poolbudget
+	$(CARGO) build --quiet --bin poolbudget --example demo-postgres
+	@exec $(DEV)/examples/demo-postgres $(PICTURE)
+
 .PHONY: generate
 generate: ## Write the CRD and the chart's copies from their source
 	@$(CARGO) build --quiet
@@ -51,6 +59,10 @@ lint: ## rustfmt, clippy with warnings denied, licences, bans, sources, and advi
 cluster-tools: ## Build the programs of the test cluster (skipped when current)
 	@tests/cluster/build
 
+.PHONY: postgres-tools
+postgres-tools: ## Provide PostgreSQL, PgBouncer and Python packages for real connections (skipped when there)
+	@tests/postgres/set-up $(TARGET_DIR)/postgres/venv
+
 .PHONY: release
 release: ## Build the operator as it is shipped: one static program
 	@echo 'building poolbudget (release)'
@@ -65,9 +77,12 @@ image: release ## Check that the program can stand alone in an image, and build 
 
 .PHONY: test
 test: cluster-tools release ## Run all tests, those on a real control plane included
-	$(CARGO) test --lib --bins --example demo --test properties --test bad_input --test controller --test chart
+	$(CARGO) test --lib --bins --example demo --example demo-postgres --example soak --test properties --test controller --test bad_input --test chart
 	tests/image/check $(TARGET_DIR)/release/poolbudget
-	$(MAKE) e2e
+	$(CARGO) test --profile simulation --test simulation
+	$(MAKE) simulate
+	$(MAKE) e2e postgres
+	$(MAKE) soak MINUTES=2
 
 # A cluster takes a core and a half while it starts: more tests at once than cores only slow each other.
 .PHONY: e2e
@@ -85,6 +100,28 @@ fuzz: ## Feed objects of anything to the way that every object takes, SECONDS=60
 	@set -e; for target in $(FUZZ_TARGETS); do mkdir -p fuzz/corpus/$$target; \
 		$(CARGO) +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 			-max_total_time=$(SECONDS) -timeout=10 -max_len=16384 -dict=fuzz/words.dict -print_final_stats=1; done
+
+# Optimised, with all checks of the test builds. One SEED is told step by step; SEEDS and FROM say which ones else.
+SEEDS ?= 20000
+FROM ?= 0
+.PHONY: simulate
+simulate: ## Run random schedules around the shipping controller: SEEDS=20000 FROM=0, or one SEED in detail
+	@echo 'building the simulation'
+	@$(CARGO) build --quiet --profile simulation --example simulate
+	@$(TARGET_DIR)/simulation/examples/simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --from $(FROM)) \
+		$(if $(WITHOUT),--without $(WITHOUT))
+
+# With the operator as it is shipped, unless POOLBUDGET_BINARY names another; SEED=... repeats the plan of a run.
+MINUTES ?= 10
+.PHONY: soak
+soak: cluster-tools release ## Chaos on a real control plane for MINUTES (10), judged by an independent recorder
+	$(CARGO) build --quiet --example soak
+	$(DEV)/examples/soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+# One at a time: each is a load test, and a machine that is too busy shows less of it.
+.PHONY: postgres
+postgres: cluster-tools postgres-tools release ## Run the tests with real connections to a real PostgreSQL
+	RUST_TEST_THREADS=1 $(CARGO) test --test postgres
 
 .PHONY: bench
 bench: cluster-tools release ## Measure the core, and the operator on a real control plane

@@ -178,6 +178,9 @@ pub struct Quarantined {
     /// What it may still hold.
     #[schemars(range(min = 0))]
     pub connections: i64,
-    /// Until when it counts.
+    /// For how many seconds it counts. Each new leader counts them anew, because clocks may differ.
+    #[serde(default)]
+    pub seconds: i64,
+    /// When they are over by the clock of the leader that took note of it.
     pub until: Time,
 }

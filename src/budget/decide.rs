@@ -80,12 +80,8 @@ pub fn decide(situation: &Situation) -> Decision {
         .map(|(w, settled)| Demand { settled: *settled, ..w.demand.clone() })
         .collect();
     let plan = Plan::of(Terms { usable, surge: situation.surge, basis: situation.basis }, &demands);
-    let allotments: Vec<Allotment> = plan
-        .shares
-        .iter()
-        .zip(&settled)
-        .map(|(share, settled)| Allotment { share: *share, settled: *settled })
-        .collect();
+    let allotments: Vec<Allotment> =
+        plan.shares.iter().zip(&settled).map(|(share, settled)| Allotment::new(*share, *settled)).collect();
     let grants = grants(usable, &ledger, &allotments, &situation.pods);
     let scene = Scene {
         usable,

@@ -16,8 +16,17 @@ pub const PATIENCE: u64 = 30;
 pub struct Allotment {
     /// Size, bill, slots.
     pub share: Share,
-    /// The settled count (`b`).
+    /// The settled count (`b`), as far as there are slots for it.
     pub settled: Pods,
+}
+
+impl Allotment {
+    /// A share, and the settled count as far as the share carries it: where not even what stands settled fits, a pod
+    /// beyond the slots would be granted only to be ended again.
+    #[must_use]
+    pub fn new(share: Share, settled: Pods) -> Self {
+        Self { share, settled: settled.min(share.slots) }
+    }
 }
 
 /// A size for one waiting pod.
@@ -112,7 +121,7 @@ impl Kept {
         Self {
             least: room(*settled, share.min.per_pod(share.instances)),
             lost: room(*settled, share.bill),
-            owed: room(settled.plus(share.rho), share.bill),
+            owed: room(settled.plus(share.rho).min(share.slots), share.bill),
         }
     }
 

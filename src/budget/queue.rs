@@ -22,14 +22,14 @@ pub enum Class {
 /// The class of the next pod of a workload with `admitted` pods standing.
 #[must_use]
 pub fn class(admitted: Pods, settled: Pods, surge_reserve: Pods, slots: Pods) -> Class {
-    if admitted < settled {
+    if admitted >= slots {
+        Class::Beyond
+    } else if admitted < settled {
         Class::Lost
     } else if admitted < settled.plus(surge_reserve) {
         Class::Surge
-    } else if admitted < slots {
-        Class::Rest
     } else {
-        Class::Beyond
+        Class::Rest
     }
 }
 
@@ -52,6 +52,12 @@ mod tests {
             [of(1), of(2), of(3), of(4), of(5)],
             [Class::Lost, Class::Surge, Class::Rest, Class::Rest, Class::Beyond]
         );
+    }
+
+    #[test]
+    fn no_class_goes_beyond_the_slots() {
+        let of = |admitted| class(Pods::new(admitted), Pods::new(4), Pods::ONE, Pods::new(2));
+        assert_eq!([of(1), of(2), of(4)], [Class::Lost, Class::Beyond, Class::Beyond]);
     }
 
     #[test]

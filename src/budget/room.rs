@@ -74,7 +74,8 @@ pub fn room(scene: &Scene<'_>, grants: &Grants) -> Room {
     let missing = grants.shortfall().or((over > Connections::ZERO).then_some(over));
     let mut unhurried = if scene.eviction { escaped(scene, may_lose_one) } else { Vec::new() };
     let Some(missing) = missing else {
-        return Room { candidates: unhurried, ..Room::default() };
+        let candidates = if scene.feasible { unhurried } else { slots(scene, grants, unhurried) };
+        return Room { candidates, ..Room::default() };
     };
     if scene.ledger.draining >= missing {
         return Room { candidates: unhurried, draining: true, missing: Some(missing) };
@@ -88,6 +89,22 @@ pub fn room(scene: &Scene<'_>, grants: &Grants) -> Room {
         }
     }
     Room { candidates, draining: false, missing: Some(missing) }
+}
+
+/// Where not all that is wanted has a slot, pods wait without being refused by the sum. Nobody goes for them but a pod that
+/// has a slot without use, and one that escaped: what that holds is missing from the slots.
+fn slots(scene: &Scene<'_>, grants: &Grants, unhurried: Vec<Candidate>) -> Vec<Candidate> {
+    if grants.refused.is_empty() {
+        return unhurried;
+    }
+    let mut candidates = superseded(scene, grants);
+    let at_last = || stuck(scene, grants).into_iter().filter(|candidate| candidate.cause == Cause::Escaped);
+    if !unhurried.is_empty() {
+        candidates.extend(unhurried);
+    } else if scene.eviction {
+        candidates.extend(at_last());
+    }
+    candidates
 }
 
 /// (a) Unready granted pods of superseded revisions whose workload has a waiting pod of the newest.

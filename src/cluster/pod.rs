@@ -15,6 +15,9 @@ use crate::api::names;
 use crate::budget::amount::{Connections, Instances};
 use crate::budget::ledger::Hold;
 
+/// Seconds that the containers of a pod get to end when it says nothing.
+pub const DEFAULT_GRACE: i64 = 30;
+
 /// A pod, as far as it is parsed.
 #[derive(Resource, Deserialize, Clone, Debug)]
 #[resource(inherit = "k8s_openapi::api::core::v1::Pod")]
@@ -98,9 +101,6 @@ pub struct ContainerStatusView {
 /// Which state a container is in.
 #[derive(Deserialize, Clone, Debug, Default)]
 pub struct ContainerStateView {
-    /// It runs.
-    #[serde(default)]
-    pub running: Option<IgnoredAny>,
     /// It ended.
     #[serde(default)]
     pub terminated: Option<IgnoredAny>,
@@ -151,8 +151,8 @@ pub struct PodRecord {
     pub terminating: bool,
     /// Whether it is over: nothing of it runs, and nothing will run again.
     pub ended: bool,
-    /// Whether a container of it was last seen running.
-    pub running: bool,
+    /// Whether it is bound to a node, so that containers of it may run whatever its status says by now.
+    pub bound: bool,
     /// Seconds that its containers get to end.
     pub grace: i64,
     /// Whether it is Ready.
@@ -178,11 +178,9 @@ impl PodRecord {
         let gate = pod.spec.scheduling_gates.iter().position(|gate| gate.name == names::GATE);
         let terminating = meta.deletion_timestamp.is_some();
         let reported = pod.status.container_statuses.len();
-        let all_terminated = reported > 0
-            && reported >= pod.spec.containers.len()
-            && states().all(|status| status.state.terminated.is_some());
+        let all_terminated = states().all(|status| status.state.terminated.is_some());
+        let complete = reported > 0 && reported >= pod.spec.containers.len();
         let phase_over = matches!(pod.status.phase.as_deref(), Some("Succeeded" | "Failed"));
-        let running = states().any(|status| status.state.running.is_some());
         Some(Self {
             namespace: meta.namespace.clone()?,
             name: meta.name.clone()?,
@@ -194,10 +192,10 @@ impl PodRecord {
             gate_index: gate.unwrap_or(0),
             annotated: meta.annotations.as_ref().is_some_and(|notes| !notes.is_empty()),
             terminating,
-            // The garbage collector calls pods of a lost node Failed; what its kubelet saw running may run on.
-            ended: !running && (phase_over || (terminating && all_terminated)),
-            running,
-            grace: pod.spec.termination_grace_period_seconds.unwrap_or(30).max(0),
+            // The garbage collector calls pods of a lost node Failed; what its kubelet has started may run on.
+            ended: all_terminated && (phase_over || (terminating && complete)),
+            bound: pod.spec.node_name.is_some(),
+            grace: pod.spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE).max(0),
             ready: pod.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
             scheduled: scheduled(&pod.status.conditions),
             taken_over_by: meta
@@ -227,7 +225,7 @@ impl PodRecord {
             annotated: true,
             terminating: false,
             ended: false,
-            running: true,
+            bound: true,
             grace: 0,
             ready: false,
             scheduled: None,
@@ -440,7 +438,7 @@ mod tests {
     fn a_pod_that_was_called_failed_while_it_ran_is_not_over() {
         let lost = granted(serde_json::json!({"status": {
             "phase": "Failed", "containerStatuses": [{"state": {"running": {}}}]}}));
-        assert!(!lost.ended && lost.running);
+        assert!(!lost.ended);
     }
 
     #[test]

@@ -84,7 +84,6 @@ pub fn scene(
         quarantine: status
             .quarantine
             .iter()
-            .filter(|entry| entry.until.0 > now)
             .map(|entry| Connections::new(u64::try_from(entry.connections).unwrap_or(u64::MAX)))
             .collect(),
         workloads,

@@ -301,10 +301,10 @@ impl World {
         own.chain(sets).flatten().map(|budget| BudgetKey::new(namespace, &budget)).collect()
     }
 
-    /// Notes a pod that is gone while containers of it were last seen running: force-deleted, or on a lost
-    /// node. What it held may still be open.
+    /// Notes a pod that is gone and did not show that its containers had ended: force-deleted, or on a lost node. What
+    /// it held may still be open. What its status said of containers does not count: a kubelet tells late.
     pub fn note_vanished(&mut self, last: &PodRecord) {
-        if last.running && !last.ended && last.hold().is_grant() {
+        if last.bound && !last.ended && last.hold().is_grant() {
             let key = BudgetKey::new(&last.namespace, last.budget());
             self.vanished.entry(key).or_default().push(Arc::new(last.clone()));
         }

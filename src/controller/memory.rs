@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -18,12 +19,12 @@ const QUARANTINE_MARGIN: i64 = 10;
 #[derive(Debug, Default)]
 pub struct Memory {
     /// The budget as this process last wrote or read it, once its epoch was taken over.
-    pub held: Option<DbConnectionBudget>,
+    pub held: Option<Arc<DbConnectionBudget>>,
     /// When its status was last written.
     pub written: Option<Timestamp>,
     /// Pods that vanished while they ran and still count. Kept here as well as in the status, because a status that
     /// names them may fail to be written, and because a budget that is made anew starts without a status.
-    pub quarantine: Vec<Quarantined>,
+    pub quarantine: Quarantine,
     /// What was said about each waiting pod, by uid.
     pub told: HashMap<String, &'static str>,
     /// What was said of the budget itself when it could not be read.
@@ -42,10 +43,10 @@ pub struct Refused {
 }
 
 impl Memory {
-    /// The status that is in force; empty before it was taken over.
+    /// The status that is in force; none before it was taken over.
     #[must_use]
-    pub fn status(&self) -> DbConnectionBudgetStatus {
-        self.held.as_ref().and_then(|budget| budget.status.clone()).unwrap_or_default()
+    pub fn status(&self) -> Option<&DbConnectionBudgetStatus> {
+        self.held.as_ref().and_then(|budget| budget.status.as_ref())
     }
 
     /// Whether the epoch of this very object was taken over.
@@ -56,12 +57,20 @@ impl Memory {
 
     /// Puts pods that vanished while they ran into quarantine, together with those that the status names, and drops
     /// those whose time is over.
-    pub fn keep(&mut self, vanished: &[Arc<PodRecord>], now: Timestamp) {
-        for entry in self.status().quarantine {
-            self.count(entry);
+    pub fn keep(&mut self, vanished: &[Arc<PodRecord>], now: Moment) {
+        let written = self.status().map_or_else(Vec::new, |status| status.quarantine.clone());
+        for entry in written {
+            self.quarantine.count(entry, now.steady);
         }
         for pod in vanished {
-            if self.count(quarantined(pod, now)) {
+            let bill = i64::try_from(pod.hold().bill().get()).unwrap_or(i64::MAX);
+            let entry = Quarantined {
+                uid: pod.uid.clone(),
+                pod: pod.name.clone(),
+                connections: bill,
+                ..waits_out(pod.grace, now.wall)
+            };
+            if self.quarantine.count(entry, now.steady) {
                 tracing::warn!(
                     pod = pod.name,
                     namespace = pod.namespace,
@@ -69,16 +78,7 @@ impl Memory {
                 );
             }
         }
-        self.quarantine.retain(|entry| entry.until.0 > now);
-    }
-
-    /// True when the entry is new.
-    fn count(&mut self, entry: Quarantined) -> bool {
-        let new = self.quarantine.iter().all(|known| known.uid != entry.uid);
-        if new {
-            self.quarantine.push(entry);
-        }
-        new
+        self.quarantine.expire(now.steady);
     }
 
     /// Gives up what is known of the budget.
@@ -89,12 +89,52 @@ impl Memory {
     }
 }
 
-fn quarantined(pod: &PodRecord, now: Timestamp) -> Quarantined {
-    let time = SignedDuration::from_secs(pod.grace.saturating_add(QUARANTINE_MARGIN));
-    Quarantined {
-        uid: pod.uid.clone(),
-        pod: pod.name.clone(),
-        connections: i64::try_from(pod.hold().bill().get()).unwrap_or(i64::MAX),
-        until: Time(now.saturating_add(time).unwrap_or(now)),
+/// An instant, by both clocks of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The date. It may jump, and differ from that of other processes.
+    pub wall: Timestamp,
+    /// The time since some fixed instant of this process. It never jumps.
+    pub steady: Duration,
+}
+
+/// What vanished and still counts, each with the time from which on it does not, by the steady clock: a date that jumps
+/// must not free what may be in use.
+#[derive(Debug, Default)]
+pub struct Quarantine(Vec<(Quarantined, Duration)>);
+
+impl Quarantine {
+    /// Counts an entry for its whole time from now on. True when it was not known.
+    pub fn count(&mut self, entry: Quarantined, now: Duration) -> bool {
+        let new = self.0.iter().all(|(known, _)| known.uid != entry.uid);
+        if new {
+            let time = Duration::from_secs(u64::try_from(entry.seconds).unwrap_or(0));
+            self.0.push((entry, now.saturating_add(time)));
+        }
+        new
     }
+
+    fn expire(&mut self, now: Duration) {
+        self.0.retain(|(_, end)| *end > now);
+    }
+
+    /// Whether nothing is in quarantine.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is in quarantine.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Quarantined> {
+        self.0.iter().map(|(entry, _)| entry.clone()).collect()
+    }
+}
+
+/// The times of an entry for a pod with this grace period, in seconds, that vanished now.
+#[must_use]
+pub fn waits_out(grace: i64, now: Timestamp) -> Quarantined {
+    let seconds = grace.saturating_add(QUARANTINE_MARGIN);
+    let until = now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
+    Quarantined { uid: String::new(), pod: String::new(), connections: 0, seconds, until: Time(until) }
 }

@@ -4,7 +4,7 @@
 //! The arithmetic is in `budget`, the reading of objects in `cluster`; here is the order of the steps.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::dispatch::Next;
 use super::gateway::{Gateway, GatewayError};
-use super::memory::Memory;
+use super::memory::{Memory, Moment};
 use super::observe::Observed;
 use super::{evict, grant, notice, report, takeover};
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus};
@@ -46,6 +46,8 @@ pub struct Leader<G> {
     pub arrivals: Arrivals,
     /// The clock.
     pub clock: fn() -> Timestamp,
+    /// The time since some fixed instant, by a clock that never jumps.
+    pub steady: fn() -> Duration,
     /// What decides: [`decide`], unless a simulation leaves a rule out of it.
     pub decide: fn(&Situation) -> Decision,
     memories: Mutex<HashMap<BudgetKey, Arc<AsyncMutex<Memory>>>>,
@@ -74,6 +76,11 @@ impl Arrivals {
     }
 }
 
+fn steady() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed()
+}
+
 /// What was seen and decided in one look.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -96,7 +103,7 @@ impl<G: Gateway> Leader<G> {
     #[must_use]
     pub fn new(gateway: G, observed: Observed, metrics: Metrics, clock: fn() -> Timestamp) -> Self {
         let (arrivals, memories) = (Arrivals::default(), Mutex::default());
-        Self { gateway, observed, metrics, arrivals, clock, decide, memories }
+        Self { gateway, observed, metrics, arrivals, clock, steady, decide, memories }
     }
 
     /// Looks at a budget, and turns failures into a later look.
@@ -159,8 +166,9 @@ impl<G: Gateway> Leader<G> {
         now: Timestamp,
     ) -> (View, DbConnectionBudgetStatus) {
         let mut world = self.observed.world();
-        memory.keep(&world.take_vanished(key), now);
-        let status = DbConnectionBudgetStatus { quarantine: memory.quarantine.clone(), ..memory.status() };
+        memory.keep(&world.take_vanished(key), self.moment());
+        let status = memory.status().cloned().unwrap_or_default();
+        let status = DbConnectionBudgetStatus { quarantine: memory.quarantine.entries(), ..status };
         let limit = spec::limit(&held.spec);
         let unsupported = spec::unsupported(&held.spec);
         let refusal = unsupported.mode.clone().or_else(|| limit.as_ref().err().map(ToString::to_string));
@@ -195,7 +203,11 @@ impl<G: Gateway> Leader<G> {
         if may_wait && since < GATHER && since >= SignedDuration::ZERO {
             return Ok(Some((GATHER - since).unsigned_abs()));
         }
-        let budget = DbConnectionBudget { status: Some(status), ..held.clone() };
+        let budget = DbConnectionBudget {
+            metadata: held.metadata.clone(),
+            spec: held.spec.clone(),
+            status: Some(status),
+        };
         let written = match self.gateway.replace_status(&budget).await {
             Ok(written) => written,
             Err(error) => {
@@ -206,9 +218,10 @@ impl<G: Gateway> Leader<G> {
         self.metrics.status_written();
         self.observed.world().budgets.apply(written.clone());
         memory.written = Some(now);
-        let old = memory.held.replace(written.clone());
-        let old = old.and_then(|budget| budget.status).unwrap_or_default();
-        notice::tell_budget(self, &written, &old.conditions).await;
+        let written = Arc::new(written);
+        memory.held = Some(Arc::clone(&written));
+        let old = held.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        notice::tell_budget(self, &written, old).await;
         Ok(None)
     }
 
@@ -219,7 +232,7 @@ impl<G: Gateway> Leader<G> {
             world.blocked.remove(key);
             world.take_vanished(key)
         };
-        memory.keep(&vanished, (self.clock)());
+        memory.keep(&vanished, self.moment());
         memory.let_go();
         self.metrics.forget(key);
         notice::tell_odd_budget(self, key, odd, memory).await;
@@ -231,6 +244,10 @@ impl<G: Gateway> Leader<G> {
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         }
         Next::OnRequest
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { wall: (self.clock)(), steady: (self.steady)() }
     }
 
     fn memory(&self, key: &BudgetKey) -> Arc<AsyncMutex<Memory>> {

@@ -6,14 +6,18 @@
 //! may have had a predecessor of the same name, whose record of grants in flight went with it: before its first epoch the
 //! pods that wait are fenced against those.
 
+use std::sync::Arc;
+
 use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::jiff::Timestamp;
 
 use super::gateway::{Gateway, GatewayError};
 use super::grant::PARALLEL;
-use super::memory::Memory;
+use super::memory::{self, Memory};
 use super::reconcile::Leader;
-use crate::api::DbConnectionBudget;
-use crate::cluster::pod::{PodRecord, version};
+use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined};
+use crate::budget::ledger::Hold;
+use crate::cluster::pod::{DEFAULT_GRACE, PodRecord, version};
 use crate::cluster::world::BudgetKey;
 
 /// Makes sure that this process holds the newest version of the budget under its own epoch. False when the budget does
@@ -24,7 +28,7 @@ use crate::cluster::world::BudgetKey;
 pub async fn take_over<G: Gateway>(
     leader: &Leader<G>,
     key: &BudgetKey,
-    seen: &DbConnectionBudget,
+    seen: &Arc<DbConnectionBudget>,
     memory: &mut Memory,
 ) -> Result<bool, GatewayError> {
     if memory.holds(seen) {
@@ -42,15 +46,42 @@ pub async fn take_over<G: Gateway>(
     let epoch = status.epoch;
     let written = leader.gateway.replace_status(&budget).await?;
     let pods = leader.gateway.pods(key).await?;
+    let pods: Vec<PodRecord> = pods.iter().filter_map(PodRecord::read).collect();
+    let status = written.status.clone().unwrap_or_default();
+    if let Some(entry) = unaccounted(&status, &pods, (leader.clock)()) {
+        tracing::warn!(budget = %key, connections = entry.connections, "gone while nobody led; it still counts");
+        memory.quarantine.count(entry, (leader.steady)());
+    }
     let mut world = leader.observed.world();
-    for record in pods.iter().filter_map(PodRecord::read) {
+    for record in pods {
         world.pods.apply(record);
     }
     world.budgets.apply(written.clone());
     drop(world);
-    memory.held = Some(written);
+    memory.held = Some(Arc::new(written));
     tracing::info!(budget = %key, epoch, "budget taken over");
     Ok(true)
+}
+
+/// What the last status counts and no pod accounts for: pods that were gone while nobody led. Whether their containers had
+/// ended nobody saw, so they count for as long as a pod may take to end.
+fn unaccounted(status: &DbConnectionBudgetStatus, pods: &[PodRecord], now: Timestamp) -> Option<Quarantined> {
+    let in_flight = |pod: &PodRecord| status.grants.iter().find(|grant| grant.uid == pod.uid);
+    let bill = |pod: &PodRecord| match pod.hold() {
+        Hold::Granted(bill) if !pod.ended => i64::try_from(bill.get()).unwrap_or(i64::MAX),
+        Hold::Waiting => in_flight(pod).map_or(0, |grant| grant.connections),
+        _ => 0,
+    };
+    let waiting_out = status.quarantine.iter().map(|entry| entry.connections);
+    let known = pods.iter().map(bill).chain(waiting_out).fold(0, i64::saturating_add);
+    let connections = status.committed.saturating_sub(known);
+    let grace = pods.iter().map(|pod| pod.grace).max().unwrap_or(0).max(DEFAULT_GRACE);
+    (connections > 0).then(|| Quarantined {
+        uid: format!("before-epoch-{}", status.epoch),
+        pod: "gone while nobody led".into(),
+        connections,
+        ..memory::waits_out(grace, now)
+    })
 }
 
 /// Marks all pods that wait. The marks stay: a take-over that fails half-way goes on where it was.
@@ -69,15 +100,16 @@ async fn fence<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, uid: &str) -> Re
 async fn follow<G: Gateway>(
     leader: &Leader<G>,
     key: &BudgetKey,
-    seen: &DbConnectionBudget,
+    seen: &Arc<DbConnectionBudget>,
     memory: &mut Memory,
 ) -> Result<bool, GatewayError> {
-    let (Some(held), epoch) = (&memory.held, memory.status().epoch) else { return Ok(false) };
+    let epoch = memory.status().map_or(0, |status| status.epoch);
+    let Some(held) = &memory.held else { return Ok(false) };
     if version(&seen.metadata) <= version(&held.metadata) {
         return Ok(true);
     }
     if seen.status.as_ref().map_or(0, |status| status.epoch) == epoch {
-        memory.held = Some(seen.clone());
+        memory.held = Some(Arc::clone(seen));
         return Ok(true);
     }
     tracing::warn!(budget = %key, "another process wrote this budget; taking it over again");

@@ -130,6 +130,7 @@ impl Cluster {
         } else if pod["status"]["phase"] == json!("Running") {
             return;
         } else {
+            pod["spec"]["nodeName"] = json!("node");
             pod["status"] = json!({
                 "phase": "Running",
                 "conditions": [{"type": "Ready", "status": if self.sick { "False" } else { "True" }}],

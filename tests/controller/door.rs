@@ -96,13 +96,14 @@ impl Door {
         self.state().writes
     }
 
-    /// The next list answers with the pods of now: a take-over in the wrong order.
+    /// The next list answers with the pods of now: a take-over in the wrong order. The sum in the status, which would make
+    /// up for it, is left out, too.
     pub(crate) fn list_ahead(&self) {
         let pods = self.server().pods.values().map(view).collect();
         self.state().pods = Some(pods);
     }
 
-    /// Grants are not recorded any more: a transaction with a step left out.
+    /// Grants are not recorded any more, nor counted in the sum of the status: a transaction with a step left out.
     pub(crate) fn forget_grants(&self) {
         self.state().forgets_grants = true;
     }
@@ -177,13 +178,21 @@ fn pod_of(answer: Answer) -> PodView {
 
 impl Gateway for Door {
     async fn budget(&self, _: &BudgetKey) -> Result<Option<DbConnectionBudget>, GatewayError> {
-        self.read("read budget", |server| server.budget.clone()).await
+        let mut budget = self.read("read budget", |server| server.budget.clone()).await?;
+        if self.state().pods.is_some()
+            && let Some(status) = budget.as_mut().and_then(|budget| budget.status.as_mut())
+        {
+            status.committed = 0;
+        }
+        Ok(budget)
     }
 
     async fn replace_status(&self, budget: &DbConnectionBudget) -> Result<DbConnectionBudget, GatewayError> {
         let mut budget = budget.clone();
         if self.state().forgets_grants {
-            budget.status.get_or_insert_default().grants.clear();
+            let status = budget.status.get_or_insert_default();
+            let grants = std::mem::take(&mut status.grants);
+            status.committed -= grants.iter().map(|grant| grant.connections).sum::<i64>();
         }
         let Answer::Budget(new) = self.write("write status", Request::Status(Box::new(budget))).await? else {
             panic!("a status write answers with the budget")

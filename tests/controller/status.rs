@@ -4,7 +4,7 @@ use super::cluster::Cluster;
 use super::crashes::settled;
 use super::door::Fate;
 use super::server::{Request, gated};
-use super::term::{Term, now, pass};
+use super::term::{Term, jump, now, pass};
 
 fn led(basis: &str, workloads: &[(&str, u32)]) -> (Cluster, Term) {
     let mut cluster = settled(basis, workloads);
@@ -176,6 +176,48 @@ fn a_vanished_pod_counts_under_a_budget_that_is_made_anew() {
     cluster.server().make_budget(spec);
     cluster.turns(&mut term, 20);
     assert_eq!(cluster.server().status().quarantine.len(), 1);
+    cluster.server().acquit();
+}
+
+#[test]
+fn a_date_that_jumps_does_not_shorten_the_time_that_a_vanished_pod_counts() {
+    let (mut cluster, mut term) = led("Current", &[("api", 2)]);
+    let pod = names(&cluster, "api").remove(0);
+    cluster.server().vanish(&pod);
+    cluster.turn(&mut term);
+    jump(3600);
+    cluster.turns(&mut term, 35);
+    assert_eq!(cluster.server().status().quarantine.len(), 1);
+    cluster.turns(&mut term, 6);
+    assert!(cluster.server().status().quarantine.is_empty());
+    // Neither does another leader's date.
+    let pod = names(&cluster, "api").remove(0);
+    cluster.server().vanish(&pod);
+    cluster.turn(&mut term);
+    jump(3600);
+    let mut next = Term::begin(&cluster);
+    cluster.turns(&mut next, 35);
+    assert_eq!(cluster.server().status().quarantine.len(), 1);
+    cluster.turns(&mut next, 6);
+    assert!(cluster.server().status().quarantine.is_empty());
+}
+
+#[test]
+fn a_pod_that_vanishes_while_nobody_leads_still_counts() {
+    let (mut cluster, term) = led("Current", &[("api", 2)]);
+    drop(term);
+    let pod = names(&cluster, "api").remove(0);
+    let bill = cluster.server().vanish(&pod);
+    let mut next = Term::begin(&cluster);
+    cluster.turns(&mut next, 38);
+    let quarantine = cluster.server().status().quarantine;
+    assert_eq!(quarantine.len(), 1);
+    assert_eq!(quarantine[0].connections, i64::try_from(bill).expect("small"));
+    cluster.server().acquit();
+    cluster.server().ghosts = 0;
+    cluster.turns(&mut next, 5);
+    assert!(cluster.run(&mut next));
+    assert!(cluster.server().status().quarantine.is_empty());
     cluster.server().acquit();
 }
 

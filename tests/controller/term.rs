@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use poolbudget::cluster::guarded::Odd;
@@ -23,6 +24,7 @@ use super::server::{BUDGET, Change, NAMESPACE};
 
 thread_local! {
     static NOW: Cell<i64> = const { Cell::new(1_800_000_000) };
+    static STEADY: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The clock of everything in a test.
@@ -32,6 +34,12 @@ pub(crate) fn now() -> Timestamp {
 
 /// Time passes.
 pub(crate) fn pass(seconds: i64) {
+    NOW.set(NOW.get() + seconds);
+    STEADY.set(STEADY.get() + seconds.unsigned_abs());
+}
+
+/// The date is set to another one.
+pub(crate) fn jump(seconds: i64) {
     NOW.set(NOW.get() + seconds);
 }
 
@@ -47,7 +55,8 @@ impl Term {
     /// A term that begins with a list of everything as it is now.
     pub(crate) fn begin(cluster: &Cluster) -> Self {
         let door = Door::new(Arc::clone(&cluster.server));
-        let leader = Leader::new(door.clone(), Observed::default(), Metrics::default(), now);
+        let mut leader = Leader::new(door.clone(), Observed::default(), Metrics::default(), now);
+        leader.steady = || Duration::from_secs(STEADY.get());
         let server = cluster.server();
         let mut world = leader.observed.world();
         let listed = [

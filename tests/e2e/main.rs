@@ -8,9 +8,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(test)]
+#[path = "../model/mod.rs"]
+mod model;
+
 // Every integration test is built with cfg(test); saying so tells clippy that these modules may unwrap.
 #[cfg(test)]
 mod admission;
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod control_plane;
 #[cfg(test)]

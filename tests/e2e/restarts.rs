@@ -1,14 +1,23 @@
 //! Clusters are started, ended, and lose their parts.
 
+use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::timeout;
+
 use crate::support::folder::Folder;
 use crate::support::objects::{self, deployment};
 use crate::support::process::{Process, Spec};
+use crate::support::store::{self, STORE_JSON};
 use crate::support::{Cluster, Options, Recorder, eventually};
 use crate::world::{SOON, until_pod_ready, until_pods, until_ready};
+
+/// Where pods are in the store.
+const PODS: (&str, &str) = ("/registry/pods/", "/registry/pods0");
 
 #[tokio::test]
 async fn a_cluster_goes_on_after_its_api_server_and_its_store_were_killed() {
@@ -43,6 +52,43 @@ async fn a_cluster_goes_on_after_its_api_server_and_its_store_were_killed() {
     until_pods(&client, "shop", 3).await;
     recorder.caught_up().await;
     assert_eq!(0, recorder.totals("shop", "main").connections);
+}
+
+#[tokio::test]
+async fn the_store_gives_every_write_once_and_in_order_whatever_is_killed() {
+    let flags = vec![STORE_JSON.to_owned()];
+    let cluster = Cluster::start(Options { nodes: 1, apiserver_flags: flags }).await.unwrap();
+    let client = cluster.client().await.unwrap();
+    let (send, mut changes) = unbounded_channel();
+    let store = cluster.store_address();
+    let following =
+        tokio::spawn(async move { store::follow(&store, PODS, |change| send.send(change).unwrap()).await });
+    cluster.create_namespace("shop").await.unwrap();
+    cluster.apply(&deployment("shop", "api").replicas(2).to_string()).await.unwrap();
+    until_ready(&client, "shop", "api", 2).await;
+    cluster.kill_apiserver().unwrap();
+    cluster.start_apiserver().await.unwrap();
+    cluster.kubectl(&["scale", "deployment", "api", "-n", "shop", "--replicas=3"]).await.unwrap();
+    cluster.kill_etcd().unwrap();
+    cluster.start_etcd().await.unwrap();
+    until_ready(&client, "shop", "api", 3).await;
+    cluster.kubectl(&["delete", "deployment", "api", "-n", "shop", "--cascade=foreground"]).await.unwrap();
+    assert_eq!(0, store::revisions(&cluster.store_address(), PODS).await.unwrap().len());
+
+    let mut last = 0;
+    let mut alive: BTreeMap<String, Value> = BTreeMap::new();
+    let (mut born, mut gone) = (0, 0);
+    while gone < 3 {
+        let change = timeout(SOON, changes.recv()).await.expect("three pods go").unwrap();
+        assert!(change.revision > last, "{} after {last}", change.revision);
+        last = change.revision;
+        match change.value {
+            Some(pod) => born += u32::from(alive.insert(change.key, pod).is_none()),
+            None => gone += u32::from(alive.remove(&change.key).is_some_and(|pod| pod["kind"] == "Pod")),
+        }
+    }
+    assert_eq!((3, 0), (born, alive.len()));
+    following.abort();
 }
 
 #[tokio::test]

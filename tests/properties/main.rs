@@ -1,6 +1,12 @@
 //! Rules that hold for every input of the arithmetic core, tried on random ones.
 
 #[cfg(test)]
+#[path = "../model/mod.rs"]
+mod model;
+
+#[cfg(test)]
+mod controllers;
+#[cfg(test)]
 mod decide;
 #[cfg(test)]
 mod fair;

@@ -6,11 +6,10 @@
 
 mod cluster;
 mod counterexamples;
-mod deployment;
 mod operator;
-mod random;
 mod schedule;
 
+use crate::model::{deployment, random};
 use operator::Rules;
 use schedule::{End, Failure, story};
 

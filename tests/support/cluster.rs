@@ -138,6 +138,11 @@ impl Cluster {
         server(self.ports)
     }
 
+    /// Where etcd serves, for [`super::store`].
+    pub fn store_address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.etcd)
+    }
+
     /// The file with the authority of its certificate.
     pub fn authority(&self) -> &Path {
         &self.pki.authority

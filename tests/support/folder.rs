@@ -3,18 +3,22 @@
 //! A killed test runner removes nothing: what it left behind is swept away by the next one.
 
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 use std::{env, fs, process};
 
 use anyhow::{Context, Result};
 
 const PREFIX: &str = "poolbudget-cluster-";
 
+/// Nobody sweeps these away.
+const ASIDE: &str = "poolbudget-failed-";
+
 /// A temporary folder that knows its owner by its name.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
     keep: bool,
+    put_aside: OnceLock<PathBuf>,
 }
 
 impl Folder {
@@ -26,12 +30,21 @@ impl Folder {
             .prefix(&format!("{PREFIX}{}-", process::id()))
             .tempdir()
             .context("make a folder for the cluster")?;
-        Ok(Self { path: dir.keep(), keep: env::var_os("POOLBUDGET_KEEP").is_some() })
+        let keep = env::var_os("POOLBUDGET_KEEP").is_some();
+        Ok(Self { path: dir.keep(), keep, put_aside: OnceLock::new() })
+    }
+
+    /// Has it put aside instead of removed, for reading what led to a failure, and says where it will be.
+    pub fn put_aside(&self) -> &Path {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        self.put_aside.get_or_init(|| self.path.with_file_name(name.replace(PREFIX, ASIDE)))
     }
 
     /// Removes it with all that is in it.
     pub(super) fn remove(&self) {
-        if !self.keep {
+        if let Some(aside) = self.put_aside.get() {
+            let _ = fs::rename(&self.path, aside);
+        } else if !self.keep {
             // A folder that cannot be removed now is swept by the next run.
             let _ = fs::remove_dir_all(&self.path);
         }

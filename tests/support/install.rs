@@ -47,6 +47,11 @@ impl Cluster {
     pub async fn install_chart(&self, chart: &Path) -> Result<()> {
         let chart = chart.display().to_string();
         self.helm(&["install", RELEASE, &chart, "-n", SYSTEM, "--create-namespace"]).await?;
+        self.until_gated().await
+    }
+
+    /// Waits until pods are born with a gate.
+    pub async fn until_gated(&self) -> Result<()> {
         let probe = self.folder().write("probe.json", PROBE)?.display().to_string();
         self.until("pods are born with a gate", || self.gates(&probe)).await
     }

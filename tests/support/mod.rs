@@ -17,6 +17,7 @@
 //! | [`account`] | kubeconfigs with a ServiceAccount's token |
 //! | [`operator`], [`launch`] | the program under test as a process, from the chart's Deployment |
 //! | [`recorder`], [`ledger`], [`bill`] | the independent count of connections |
+//! | [`store`] | every write to the store, in order, whatever is killed meanwhile |
 //! | [`audit`] | who wrote what, from the API server's audit log |
 //! | [`objects`] | budgets and workloads as text to apply |
 //! | [`mod@eventually`] | await a condition with a deadline |
@@ -45,6 +46,7 @@ pub mod ports;
 pub mod process;
 pub mod recorder;
 pub mod shared;
+pub mod store;
 pub mod tools;
 
 pub use bill::Account;

@@ -39,6 +39,7 @@ pub struct Workload {
     container: String,
     env: Vec<Value>,
     replicas: u32,
+    grace: u32,
     strategy: Option<Value>,
 }
 
@@ -85,6 +86,7 @@ impl Workload {
             container: "app".to_owned(),
             env: Vec::new(),
             replicas: 1,
+            grace: 60,
             strategy: None,
         }
     }
@@ -92,6 +94,12 @@ impl Workload {
     /// `spec.replicas`.
     pub fn replicas(mut self, replicas: u32) -> Self {
         self.replicas = replicas;
+        self
+    }
+
+    /// `terminationGracePeriodSeconds`. The fake kubelets take no notice of it.
+    pub fn grace_seconds(mut self, seconds: u32) -> Self {
+        self.grace = seconds;
         self
     }
 
@@ -175,7 +183,7 @@ impl Workload {
 
     fn pod_spec(&self) -> Value {
         json!({
-            "terminationGracePeriodSeconds": 60,
+            "terminationGracePeriodSeconds": self.grace,
             "schedulingGates": self.gates,
             "containers": [{"name": self.container, "image": self.image, "env": self.env}],
         })

@@ -103,6 +103,11 @@ impl Operator {
         Ok(())
     }
 
+    /// The pod that it stands for.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
     /// Its process id, for looking at its memory.
     pub fn pid(&self) -> u32 {
         self.process.pid()

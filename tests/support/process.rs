@@ -74,16 +74,38 @@ impl Process {
         }
     }
 
-    /// SIGKILL; it is gone when this returns.
+    /// SIGKILL, for its own children too; it is gone when this returns.
     pub fn kill(&mut self) -> Result<()> {
-        self.child.kill().and_then(|()| self.child.wait()).with_context(|| format!("kill {}", self.name))?;
+        let what = || format!("kill {}", self.name);
+        // Once it has been waited for, its number may be somebody else's.
+        if self.child.try_wait().with_context(what)?.is_none() {
+            send(&self.child, Whom::Group, libc::SIGKILL).with_context(what)?;
+            self.child.wait().with_context(what)?;
+        }
         Ok(())
     }
 
     /// SIGTERM; [`Process::wait`] tells how it ended.
     pub fn terminate(&mut self) -> Result<()> {
         if self.ended()?.is_none() {
-            send_sigterm(&self.child).with_context(|| format!("terminate {}", self.name))?;
+            send(&self.child, Whom::Itself, libc::SIGTERM)
+                .with_context(|| format!("terminate {}", self.name))?;
+        }
+        Ok(())
+    }
+
+    /// SIGQUIT, and the thread waits until it has ended, but not longer than `deadline`.
+    pub fn quit(&mut self, deadline: Duration) -> Result<()> {
+        let end = Instant::now() + deadline;
+        if self.ended()?.is_none() {
+            send(&self.child, Whom::Itself, libc::SIGQUIT)
+                .with_context(|| format!("tell {} to quit", self.name))?;
+        }
+        while self.ended()?.is_none() {
+            if Instant::now() >= end {
+                bail!("{} still runs after {deadline:?}", self.name);
+            }
+            thread::sleep(Duration::from_millis(5));
         }
         Ok(())
     }
@@ -110,8 +132,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.kill();
     }
 }
 
@@ -129,7 +150,8 @@ fn command(spec: &Spec, log: File) -> Result<Command> {
     let mut command = Command::new(&spec.program);
     command.args(&spec.args).env_clear().envs(&spec.env).stdin(Stdio::null());
     command.stdout(log.try_clone().context("share the log")?).stderr(log);
-    // A group of its own: Ctrl-C on the terminal reaches this process only, which then ends its children.
+    // A group of its own: Ctrl-C on the terminal reaches this process only, which then ends its children. And a
+    // child that makes processes can be ended with all of them.
     command.process_group(0);
     Ok(command)
 }
@@ -173,11 +195,21 @@ fn bind_to_this_process(command: &mut Command) -> &mut Command {
     }
 }
 
+/// Who is to get a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whom {
+    /// The child alone.
+    Itself,
+    /// The child and all processes that it has made.
+    Group,
+}
+
 #[expect(unsafe_code, reason = "the standard library sends no signal but SIGKILL")]
-fn send_sigterm(child: &Child) -> io::Result<()> {
+fn send(child: &Child, whom: Whom, signal: libc::c_int) -> io::Result<()> {
     let pid = libc::pid_t::try_from(child.id()).map_err(io::Error::other)?;
+    let target = if whom == Whom::Group { -pid } else { pid };
     // SAFETY: kill has no memory to get wrong, and the pid is ours until the child is waited for.
-    match unsafe { libc::kill(pid, libc::SIGTERM) } {
+    match unsafe { libc::kill(target, signal) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

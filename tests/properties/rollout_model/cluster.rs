@@ -203,7 +203,7 @@ impl Cluster {
     }
 
     /// Whether all is as wanted: of every Deployment with a good image all pods are of the newest template, ready and
-    /// governed, and there is no other.
+    /// governed, and there is no other. Deployments that their controller has stuck by itself are not waited for.
     pub(crate) fn settled(&self) -> bool {
         let whole = |app: usize| {
             let deployment = &self.apps[app].deployment;
@@ -218,7 +218,10 @@ impl Cluster {
                         && matches!(pod.hold, Hold::Granted(_))
                 })
         };
-        let good = |app: &usize| self.apps[*app].deployment.template.good;
-        (0..self.apps.len()).filter(good).all(whole) && self.held() <= self.available
+        let moves = |app: &usize| {
+            let deployment = &self.apps[*app].deployment;
+            deployment.template.good && !deployment.is_stuck()
+        };
+        (0..self.apps.len()).filter(moves).all(whole) && self.held() <= self.available
     }
 }

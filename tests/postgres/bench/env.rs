@@ -1,0 +1,56 @@
+//! The environment and the command line of a container, as a kubelet makes them.
+//!
+//! In: a pod as the API server shows it. Out: variables and words. What is not stood for is an error, never left out.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
+
+/// The variables of a container.
+pub type Variables = BTreeMap<String, String>;
+
+/// What `env` comes to: in its order, so that a later entry of a name wins.
+pub fn variables(pod: &Pod, container: &Container) -> Result<Variables> {
+    if container.env_from.as_ref().is_some_and(|sources| !sources.is_empty()) {
+        bail!("container {} reads envFrom, which is not stood for", container.name);
+    }
+    let mut variables = Variables::new();
+    for entry in container.env.iter().flatten() {
+        let value = value(pod, entry, &variables).with_context(|| format!("variable {}", entry.name))?;
+        variables.insert(entry.name.clone(), value);
+    }
+    Ok(variables)
+}
+
+/// `command` and `args`, with `$(NAME)` replaced.
+pub fn words(container: &Container, variables: &Variables) -> Vec<String> {
+    let words = container.command.iter().flatten().chain(container.args.iter().flatten());
+    words.map(|word| expand(word, variables)).collect()
+}
+
+fn value(pod: &Pod, entry: &EnvVar, known: &Variables) -> Result<String> {
+    let Some(source) = &entry.value_from else {
+        return Ok(expand(entry.value.as_deref().unwrap_or_default(), known));
+    };
+    let Some(field) = &source.field_ref else { bail!("only fieldRef is stood for") };
+    let path = field.field_path.as_str();
+    if let Some(key) = path.strip_prefix("metadata.annotations['").and_then(|rest| rest.strip_suffix("']")) {
+        // One that the pod does not have is empty, for a kubelet too.
+        let annotations = pod.metadata.annotations.as_ref();
+        return Ok(annotations.and_then(|all| all.get(key)).cloned().unwrap_or_default());
+    }
+    let status = pod.status.as_ref();
+    let found = match path {
+        "metadata.name" => pod.metadata.name.clone(),
+        "metadata.namespace" => pod.metadata.namespace.clone(),
+        "metadata.uid" => pod.metadata.uid.clone(),
+        "status.podIP" => status.and_then(|status| status.pod_ip.clone()),
+        _ => bail!("fieldRef {path} is not stood for"),
+    };
+    found.with_context(|| format!("the pod has no {path}"))
+}
+
+fn expand(text: &str, variables: &Variables) -> String {
+    variables.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("$({name})"), value))
+}

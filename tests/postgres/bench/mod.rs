@@ -1,0 +1,37 @@
+//! Applications with real connections: pods of the test cluster as Python processes on a real PostgreSQL.
+//!
+//! In:   the programs that `set-up` provides, and the harness of `tests/support` beside it as `support`.
+//! Out:  [`Story`], told on two [`Side`]s at once, one without and one with poolbudget: what each server held over
+//!       time, by its own word, and what it refused.
+//! Forbidden here: anything of the crate `poolbudget`. What judges the operator shares no code with it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`kubelet`], [`pod`], [`env`] | runs the containers of pods as processes, as a kubelet would |
+//! | [`lines`], [`tally`] | what the applications tell, and what it adds up to |
+//! | [`server`], [`pooler`], [`user`] | PostgreSQL and PgBouncer on loopback |
+//! | [`count`] | the server's own count of backends over time |
+//! | [`until`], [`clock`], [`place`] | waiting, the time, and where programs are |
+//! | [`apps`] | the Deployments and the budget |
+//! | [`way`] | what is limited, and what is done |
+//! | [`side`], [`story`], [`told`] | the same load with and without poolbudget, and what came of it |
+#![allow(dead_code, reason = "the test and the demo use different parts of it")]
+#![allow(unreachable_pub, reason = "the items are public to the target that takes the bench in")]
+
+pub mod apps;
+pub mod clock;
+pub mod count;
+pub mod env;
+pub mod kubelet;
+pub mod lines;
+pub mod place;
+pub mod pod;
+pub mod pooler;
+pub mod server;
+pub mod side;
+pub mod story;
+pub mod tally;
+pub mod told;
+pub mod until;
+pub mod user;
+pub mod way;

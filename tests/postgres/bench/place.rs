@@ -1,0 +1,45 @@
+//! Where things are: the applications' sources, their Python, and the programs of the servers.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+/// The folder of the applications: what an image would hold.
+pub fn apps() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres/apps")
+}
+
+/// The folder with `python3` and `gunicorn`, as `set-up` makes it.
+pub fn python() -> Result<PathBuf> {
+    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
+    let folder = target.join("postgres/venv/bin");
+    let python = folder.join("python3");
+    ensure!(python.exists(), "run `make postgres-tools`: there is no {}", python.display());
+    Ok(folder)
+}
+
+/// A program of PostgreSQL, of the newest version that is installed.
+pub fn of_postgres(name: &str) -> Result<PathBuf> {
+    let versions = Path::new("/usr/lib/postgresql");
+    let found = versions.read_dir().into_iter().flatten().flatten().filter_map(|entry| {
+        let version: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let program = entry.path().join("bin").join(name);
+        program.exists().then_some((version, program))
+    });
+    let newest = found.max_by_key(|(version, _)| *version).map(|(_, program)| program);
+    newest.or_else(|| on_path(name)).with_context(|| format!("run `make postgres-tools`: there is no {name}"))
+}
+
+/// PgBouncer.
+pub fn pgbouncer() -> Result<PathBuf> {
+    on_path("pgbouncer").context("run `make postgres-tools`: there is no pgbouncer")
+}
+
+/// A program where shells look for it, and where Debian keeps those of the administrator.
+pub fn on_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/bin")]);
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
+}

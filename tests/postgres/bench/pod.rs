@@ -1,0 +1,299 @@
+//! The life of one pod: start, Ready, told to end, ended, gone.
+//!
+//! In: a pod that is bound to a node, and the signal that it is to end. Out: its processes, its status, its lines.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::Client;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::clock;
+use super::env::{variables, words};
+use super::lines::{Did, Follower, Line};
+use super::tally::{Life, Tally};
+use super::until::until;
+use crate::support::process::{Process, Spec};
+
+/// Between two looks at the processes of a pod.
+const TICK: Duration = Duration::from_millis(20);
+
+/// How long the API server may be away, or too busy to answer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What all pods of a kubelet share.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// What stands for the image: the working folder of the containers.
+    pub apps: PathBuf,
+    /// Where their programs are.
+    pub path: PathBuf,
+    /// Where their output goes.
+    pub logs: PathBuf,
+    /// The second and third byte of the pods' addresses.
+    pub network: [u8; 2],
+    /// What they tell.
+    pub tally: Arc<Mutex<Tally>>,
+}
+
+impl Host {
+    /// Writes down that something went wrong.
+    pub fn fault(&self, fault: String) {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).faults.push(fault);
+    }
+}
+
+/// Runs one pod.
+#[derive(Debug)]
+pub struct Runner {
+    api: Api<Pod>,
+    host: Host,
+    pod: Pod,
+    name: String,
+    uid: String,
+    end: CancellationToken,
+    running: Vec<Running>,
+}
+
+/// A container that was started.
+#[derive(Debug)]
+struct Running {
+    name: String,
+    process: Process,
+    lines: Follower<Line>,
+    ready: bool,
+}
+
+impl Runner {
+    /// Nothing is started yet. `number` is the last byte of its address.
+    pub fn new(client: Client, host: Host, number: usize, mut pod: Pod, end: CancellationToken) -> Self {
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        let api = Api::namespaced(client, pod.metadata.namespace.as_deref().unwrap_or_default());
+        let [second, third] = host.network;
+        let address = format!("127.{second}.{third}.{number}");
+        pod.status.get_or_insert_default().pod_ip = Some(address);
+        Self { api, host, pod, name, uid, end, running: Vec::new() }
+    }
+
+    /// From its start until its object is gone.
+    pub async fn run(mut self) {
+        if let Err(error) = self.live().await {
+            self.host.fault(format!("pod {}: {error:#}", self.name));
+        }
+    }
+
+    async fn live(&mut self) -> Result<()> {
+        if !self.end.is_cancelled() {
+            self.start().context("start")?;
+            self.tell("Running").await?;
+            self.serve().await?;
+            self.linger().await?;
+            self.stop().await?;
+            self.tell("Succeeded").await?;
+        }
+        self.remove().await
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let containers = self.pod.spec.as_ref().map(|spec| spec.containers.clone()).unwrap_or_default();
+        for (place, container) in containers.iter().enumerate() {
+            let env = variables(&self.pod, container)?;
+            if place == 0 {
+                self.enter(&env);
+            }
+            self.running.push(self.start_container(container, env)?);
+        }
+        Ok(())
+    }
+
+    /// Opens its page in the tally.
+    fn enter(&self, env: &BTreeMap<String, String>) {
+        let of = |name: &str| env.get(name).cloned().unwrap_or_default();
+        let life = Life {
+            namespace: self.pod.metadata.namespace.clone().unwrap_or_default(),
+            name: self.name.clone(),
+            size: (of("DB_POOL_SIZE"), of("DB_MAX_OVERFLOW")),
+            ..Life::default()
+        };
+        self.tally(|tally| tally.lives.insert(self.uid.clone(), life));
+    }
+
+    fn start_container(&self, container: &Container, env: BTreeMap<String, String>) -> Result<Running> {
+        let command = words(container, &env);
+        let (program, args) = command.split_first().context("the container has no command")?;
+        let log = self.host.logs.join(format!("pod-{}-{}.log", self.name, container.name));
+        let mut all: BTreeMap<String, OsString> =
+            env.into_iter().map(|(name, value)| (name, value.into())).collect();
+        all.insert("PATH".to_owned(), self.host.path.clone().into());
+        all.insert("PYTHONDONTWRITEBYTECODE".to_owned(), "1".into());
+        // An image has a working folder of its own; here it is the way to the sources.
+        all.insert("PYTHONPATH".to_owned(), self.host.apps.clone().into());
+        let spec = Spec {
+            name: format!("{} of pod {}", container.name, self.name),
+            program: self.host.path.join(program),
+            args: args.iter().map(OsString::from).collect(),
+            env: all,
+            log: log.clone(),
+        };
+        let process = Process::start(&spec)?;
+        Ok(Running { name: container.name.clone(), process, lines: Follower::new(&log), ready: false })
+    }
+
+    /// Until it is told to end.
+    async fn serve(&mut self) -> Result<()> {
+        let mut ready = false;
+        while !self.end.is_cancelled() {
+            self.listen()?;
+            for container in &mut self.running {
+                // A kubelet would start it again; none of these applications ends by itself.
+                container.process.expect_running()?;
+            }
+            if !ready && self.running.iter().all(|container| container.ready) {
+                ready = true;
+                self.life(|life| life.ready = Some(clock::now()));
+                self.tell("Running").await?;
+            }
+            sleep(TICK).await;
+        }
+        Ok(())
+    }
+
+    /// The time that `lifecycle.preStop.sleep` asks for: it goes on as before.
+    async fn linger(&mut self) -> Result<()> {
+        let until = Instant::now() + self.pre_stop();
+        while Instant::now() < until {
+            self.listen()?;
+            sleep(TICK).await;
+        }
+        Ok(())
+    }
+
+    /// SIGTERM, and SIGKILL when the grace period is over.
+    async fn stop(&mut self) -> Result<()> {
+        let grace = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
+        let until = Instant::now() + Duration::from_secs(grace.unwrap_or(30).unsigned_abs());
+        for container in &mut self.running {
+            container.process.terminate()?;
+        }
+        while self.any_runs()? && Instant::now() < until {
+            self.listen()?;
+            sleep(TICK).await;
+        }
+        if self.any_runs()? {
+            self.host.fault(format!("pod {} did not end within its grace period", self.name));
+        }
+        for container in &mut self.running {
+            container.process.kill()?;
+        }
+        self.listen()?;
+        self.life(|life| life.ended = Some(clock::now()));
+        Ok(())
+    }
+
+    /// Takes in what the containers have told meanwhile.
+    fn listen(&mut self) -> Result<()> {
+        let mut news = Vec::new();
+        for container in &mut self.running {
+            let lines = container.lines.news()?;
+            container.ready |= lines.iter().any(|line| line.did == Did::Ready);
+            news.extend(lines);
+        }
+        self.life(|life| news.into_iter().for_each(|line| life.take(line)));
+        Ok(())
+    }
+
+    fn any_runs(&mut self) -> Result<bool> {
+        for container in &mut self.running {
+            if container.process.ended()?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn pre_stop(&self) -> Duration {
+        let containers = self.pod.spec.iter().flat_map(|spec| &spec.containers);
+        let seconds = containers.filter_map(|container| {
+            Some(container.lifecycle.as_ref()?.pre_stop.as_ref()?.sleep.as_ref()?.seconds)
+        });
+        Duration::from_secs(seconds.max().unwrap_or(0).unsigned_abs())
+    }
+
+    /// Writes the pod's status.
+    async fn tell(&self, phase: &str) -> Result<()> {
+        let patch = Patch::Merge(json!({"metadata": {"uid": self.uid}, "status": self.status(phase)?}));
+        until(PATIENCE, &format!("its status is {phase}"), async || {
+            done(self.api.patch_status(&self.name, &PatchParams::default(), &patch).await)
+        })
+        .await
+    }
+
+    fn status(&self, phase: &str) -> Result<Value> {
+        let now = OffsetDateTime::now_utc().replace_nanosecond(0)?.format(&Rfc3339)?;
+        let runs = phase == "Running";
+        let all_ready = runs && self.running.iter().all(|container| container.ready);
+        let state = if runs {
+            json!({"running": {"startedAt": now}})
+        } else {
+            json!({"running": null, "terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": now}})
+        };
+        let containers = self.running.iter().map(|container| {
+            let ready = runs && container.ready;
+            json!({"name": container.name, "image": "app", "imageID": "", "restartCount": 0,
+                   "ready": ready, "started": runs, "state": state})
+        });
+        let condition = |kind: &str, holds: bool| {
+            let status = if holds { "True" } else { "False" };
+            json!({"type": kind, "status": status, "lastTransitionTime": now})
+        };
+        Ok(json!({
+            "phase": phase,
+            "podIP": self.pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()),
+            "conditions": [
+                condition("PodScheduled", true),
+                condition("Initialized", true),
+                condition("ContainersReady", all_ready),
+                condition("Ready", all_ready),
+            ],
+            "containerStatuses": containers.collect::<Vec<Value>>(),
+        }))
+    }
+
+    /// Lets the object go: nothing of the pod runs any more.
+    async fn remove(&self) -> Result<()> {
+        let preconditions = Preconditions { uid: Some(self.uid.clone()), resource_version: None };
+        let params = DeleteParams {
+            grace_period_seconds: Some(0),
+            preconditions: Some(preconditions),
+            ..DeleteParams::default()
+        };
+        until(PATIENCE, "its object is gone", async || done(self.api.delete(&self.name, &params).await)).await
+    }
+
+    fn life(&self, change: impl FnOnce(&mut Life)) {
+        self.tally(|tally| tally.lives.get_mut(&self.uid).map(change));
+    }
+
+    fn tally<T>(&self, change: impl FnOnce(&mut Tally) -> T) -> T {
+        change(&mut self.host.tally.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A pod that was deleted by force needs nothing more from its kubelet.
+fn done<T>(answer: kube::Result<T>) -> Result<()> {
+    match answer {
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        answer => answer.map(|_| ()).context("write to the API server"),
+    }
+}

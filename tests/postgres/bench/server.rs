@@ -1,0 +1,134 @@
+//! A PostgreSQL of its own on loopback, with a hard limit.
+//!
+//! In: how many connections it has. Out: where it is, and what it refused, by its own log. The role `app` enters by
+//! TCP; the superuser only by a socket in a private folder, in slots that are kept for superusers.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+
+use super::until::until;
+use super::{place, user};
+use crate::support::folder::Folder;
+use crate::support::ports::free_port;
+use crate::support::process::{Process, Spec};
+
+/// How long it may take to serve.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long it may take to end.
+const END_DEADLINE: Duration = Duration::from_secs(10);
+
+/// SQLSTATE of a server that has no connection to give, as its log begins such a line.
+const REFUSED: &str = "53300 FATAL:";
+
+/// A running server. Dropping it ends it and removes its data.
+#[derive(Debug)]
+pub struct Server {
+    process: Process,
+    port: u16,
+    data: PathBuf,
+    log: PathBuf,
+    folder: Folder,
+}
+
+impl Server {
+    /// Starts one that has `connections` in all, three of them for superusers, and one more for who counts: even a
+    /// superuser's connection takes from what is left for others, since what is kept for superusers is kept free.
+    pub async fn start(connections: u32) -> Result<Self> {
+        let folder = Folder::create()?;
+        let data = user::folder(folder.path(), "data")?;
+        let settings = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"];
+        let mut args: Vec<OsString> = settings.iter().map(OsString::from).collect();
+        args.push(data.clone().into());
+        let initdb = user::command(&place::of_postgres("initdb")?, args)?;
+        run(&initdb, folder.path()).await.context("make the data of a server")?;
+        // Who comes by TCP is the application; the socket is in the folder of the data, which is private.
+        fs::write(data.join("pg_hba.conf"), "local all all trust\nhost app app 127.0.0.1/32 trust\n")?;
+        let port = free_port()?;
+        let log = folder.file("postgres.log");
+        let (program, args) =
+            user::command(&place::of_postgres("postgres")?, flags(&data, port, connections))?;
+        let env = BTreeMap::from([("LC_ALL".to_owned(), "C".into())]);
+        let process =
+            Process::start(&Spec { name: "postgres".to_owned(), program, args, env, log: log.clone() })?;
+        let mut server = Self { process, port, data, log, folder };
+        server.until_it_serves().await?;
+        server.sql("create role app login").await?;
+        server.sql("create database app owner app").await?;
+        Ok(server)
+    }
+
+    /// Its port on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The folder of its socket.
+    pub fn socket(&self) -> &Path {
+        &self.data
+    }
+
+    /// The folder of its log.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// How many connections it refused for want of a slot, by its own log.
+    pub fn refused(&self) -> Result<usize> {
+        let log = fs::read(&self.log).context("read the server's log")?;
+        Ok(String::from_utf8_lossy(&log).lines().filter(|line| line.starts_with(REFUSED)).count())
+    }
+
+    async fn until_it_serves(&mut self) -> Result<()> {
+        let served = until(START_DEADLINE, "PostgreSQL serves", async || self.sql("select 1").await).await;
+        // The end of its log says more than the last answer.
+        served.or_else(|error| self.process.expect_running().and(Err(error)))
+    }
+
+    /// Runs a statement as the superuser.
+    async fn sql(&self, statement: &str) -> Result<()> {
+        let mut args: Vec<OsString> = vec!["-X".into(), "-q".into(), "-h".into(), self.data.clone().into()];
+        let port = self.port.to_string();
+        args.extend(["-p", &port, "-U", "postgres", "-d", "postgres", "-c", statement].map(OsString::from));
+        run(&(place::of_postgres("psql")?, args), self.folder.path()).await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Its own end takes its shared memory with it; if that takes too long, the process is killed.
+        let _ = self.process.quit(END_DEADLINE);
+    }
+}
+
+fn flags(data: &Path, port: u16, connections: u32) -> Vec<OsString> {
+    let mut args: Vec<OsString> = vec!["-D".into(), data.into(), "-k".into(), data.into(), "-p".into()];
+    args.push(port.to_string().into());
+    let settings = [
+        format!("max_connections={}", connections + 1),
+        "superuser_reserved_connections=3".to_owned(),
+        "listen_addresses=127.0.0.1".to_owned(),
+        // SQLSTATE first: what it refuses can be told from its log, in every version.
+        "log_line_prefix=%e ".to_owned(),
+        "fsync=off".to_owned(),
+    ];
+    args.extend(settings.into_iter().flat_map(|setting| ["-c".into(), setting.into()]));
+    args
+}
+
+async fn run((program, args): &(PathBuf, Vec<OsString>), folder: &Path) -> Result<()> {
+    let mut command = Command::new(program);
+    command.args(args).env("LC_ALL", "C").current_dir(folder).kill_on_drop(true);
+    let output = command.output().await.with_context(|| format!("start {}", program.display()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{} {args:?}: {}\n{}", program.display(), output.status, said.trim());
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! Waits for a condition of the world, with a deadline, and with the reason why it did not come as an error.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::{Instant, sleep};
+
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Asks again and again until `condition` holds.
+pub async fn until<C>(deadline: Duration, what: &str, mut condition: C) -> Result<()>
+where
+    C: AsyncFnMut() -> Result<()>,
+{
+    let end = Instant::now() + deadline;
+    while let Err(reason) = condition().await {
+        if Instant::now() >= end {
+            return Err(reason.context(format!("not within {deadline:?}: {what}")));
+        }
+        sleep(PAUSE).await;
+    }
+    Ok(())
+}

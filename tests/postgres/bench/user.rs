@@ -1,0 +1,65 @@
+//! Who runs the servers: they refuse to run as root.
+//!
+//! In: a program that root would start. Out: the same, started as an ordinary user, with files of its own.
+
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::place;
+
+/// Whom the servers run as, when this process is root's.
+#[derive(Debug, Clone, Copy)]
+struct Ordinary {
+    user: u32,
+    group: u32,
+}
+
+/// A program and its arguments, run by somebody who may run servers, and ended when its parent ends.
+pub fn command(program: &Path, args: Vec<OsString>) -> Result<(PathBuf, Vec<OsString>)> {
+    let setpriv = place::on_path("setpriv").context("there is no setpriv (Debian: util-linux)")?;
+    // A change of user forgets that the child is to end with its parent, so this asks the kernel anew. SIGQUIT is
+    // PostgreSQL's end without ado, and anybody else's.
+    let mut words: Vec<OsString> = vec!["--pdeathsig=QUIT".into()];
+    if let Some(Ordinary { user, group }) = ordinary()? {
+        words.extend([format!("--reuid={user}").into(), format!("--regid={group}").into()]);
+        words.push("--clear-groups".into());
+    }
+    words.extend(["--".into(), program.into()]);
+    words.extend(args);
+    Ok((setpriv, words))
+}
+
+/// Makes a folder that belongs to the servers' user, in one that he may enter.
+pub fn folder(parent: &Path, name: &str) -> Result<PathBuf> {
+    let path = parent.join(name);
+    fs::create_dir(&path).with_context(|| format!("make {}", path.display()))?;
+    fs::set_permissions(&path, Permissions::from_mode(0o700))?;
+    if let Some(Ordinary { user, group }) = ordinary()? {
+        // Others may pass through it, and see nothing.
+        fs::set_permissions(parent, Permissions::from_mode(0o711))?;
+        chown(&path, Some(user), Some(group)).with_context(|| format!("give {} away", path.display()))?;
+    }
+    Ok(path)
+}
+
+fn ordinary() -> Result<Option<Ordinary>> {
+    let me = fs::metadata("/proc/self").context("ask who this process belongs to")?.uid();
+    if me != 0 {
+        return Ok(None);
+    }
+    let users = fs::read_to_string("/etc/passwd").context("read the users")?;
+    let found = ["postgres", "nobody"].iter().find_map(|name| entry(&users, name));
+    found.map(Some).context("root may not run servers, and there is neither postgres nor nobody")
+}
+
+fn entry(users: &str, name: &str) -> Option<Ordinary> {
+    let fields: Vec<&str> = users
+        .lines()
+        .map(|line| line.split(':').collect())
+        .find(|fields: &Vec<&str>| fields.first() == Some(&name))?;
+    Some(Ordinary { user: fields.get(2)?.parse().ok()?, group: fields.get(3)?.parse().ok()? })
+}

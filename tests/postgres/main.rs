@@ -1,0 +1,13 @@
+//! What needs real connections: pods as Python processes on a real PostgreSQL, without and with poolbudget.
+//!
+//! `make postgres` provides the programs. With `POOLBUDGET_KEEP=1` the folders stay, with everybody's logs.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bench;
+
+#[cfg(test)]
+mod readings;
+#[cfg(test)]
+mod refusals;

@@ -1,0 +1,68 @@
+//! Leaders that die, and leaders that do not know yet that there is another one.
+
+use poolbudget::budget::rollout::Strategy;
+
+use crate::simulator::cluster::Kind;
+use crate::simulator::judge::Fault;
+use crate::simulator::mutation::Mutation;
+use crate::simulator::plan::Action::{Crash, CutWatch, Delay, Eviction, KillAtWrite, RollOut, Scale, Split};
+use crate::simulator::weather::{Call, Moment};
+use crate::story::{GOOD, Story, rolling};
+
+/// A rollout and a scale-up at a full limit: several batches of grants, and pods that make room.
+fn busy() -> Story {
+    Story::new(12).deployment(2, rolling(1, 0)).deployment(1, Strategy::default())
+}
+
+#[test]
+fn a_leader_may_die_between_any_two_writes() {
+    for write in 1..=12 {
+        for moment in [Moment::Before, Moment::After] {
+            let story = busy().then(0, KillAtWrite(write, moment));
+            story.then(0, RollOut(0, GOOD)).then(0, Scale(1, 4)).holds();
+        }
+    }
+}
+
+#[test]
+fn its_successor_may_die_between_any_two_writes_of_the_take_over() {
+    for (first, second) in (1..=6).flat_map(|first| (1..=4).map(move |second| (first, second))) {
+        for moment in [Moment::Before, Moment::After] {
+            let story =
+                busy().then(0, KillAtWrite(first, Moment::After)).then(0, KillAtWrite(second, moment));
+            story.then(0, RollOut(0, GOOD)).then(0, Scale(1, 4)).holds();
+        }
+    }
+}
+
+/// A pod is granted everything, and the patch is slow. Its leader dies; its successor finds five more pods that want a
+/// part.
+#[test]
+fn a_slow_patch_that_crosses_a_fail_over_is_on_the_bill_of_the_next_leader() {
+    let story = Story::new(10)
+        .deployment(0, rolling(0, 1))
+        .deployment(0, rolling(0, 1))
+        .then(0, Delay(Call::PatchPod, 30, 22_000))
+        .then(0, Scale(0, 1))
+        .then(1, Crash(0))
+        .then(12, Scale(1, 5));
+    story.holds();
+    story.breaks_without(Mutation::GrantsNotPersisted, Fault::Over, 10);
+}
+
+/// The old leader does not know that it leads no more. While its successor reads, it opens a gate and forgets that the
+/// grant was in flight. The successor's watch stands still for longer than what no pod accounts for is kept on the bill.
+#[test]
+fn a_grant_of_an_older_leader_during_the_take_over_is_seen_by_the_newer_one() {
+    let story = Story::new(10)
+        .deployment(0, rolling(0, 1))
+        .then(0, Eviction(0, false))
+        .then(1, Delay(Call::PatchPod, 1, 4_000))
+        .then(0, Scale(0, 1))
+        .then(1, Scale(0, 5))
+        .then(1, Delay(Call::ReadBudget, 2, 6_000))
+        .then(0, Split(5))
+        .then(1, CutWatch(1, Kind::Pods as usize, 120));
+    story.holds();
+    story.breaks_without(Mutation::ListBeforeEpoch, Fault::Over, 45);
+}

@@ -1,0 +1,20 @@
+//! The operator's shipping code in a simulated cluster: the stories that other protocols fail on, random schedules, and
+//! the protocol with one rule left out.
+//!
+//! Run it optimised: `cargo test --profile simulation --test simulation`. `make simulate` runs as many random schedules
+//! as one likes.
+
+#[cfg(test)]
+#[path = "../simulator/mod.rs"]
+mod simulator;
+
+#[cfg(test)]
+mod counterexamples;
+#[cfg(test)]
+mod leaders;
+#[cfg(test)]
+mod mutations;
+#[cfg(test)]
+mod promises;
+#[cfg(test)]
+mod story;

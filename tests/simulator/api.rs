@@ -1,0 +1,192 @@
+//! The API server as the operator's requests meet it: compare-and-swap, preconditions, patches, disruption budgets.
+//!
+//! In: a request that has arrived. Out: the answer that the real server gives, as the client would read it.
+
+use kube::core::Status;
+use poolbudget::api::DbConnectionBudget;
+use poolbudget::cluster::pod::PodView;
+use serde_json::{Value, json};
+
+use super::cluster::{BUDGETS, Cluster, Disruption, Notes, Pod};
+use super::objects;
+
+/// A request on its way.
+#[derive(Clone, Debug)]
+pub(crate) enum Request {
+    Budget(usize),
+    Pods(usize),
+    Pod(String),
+    Status(usize, Box<DbConnectionBudget>),
+    Grant { pod: String, patch: Value },
+    Fence { pod: String, patch: Value },
+    Evict { pod: String, uid: String },
+    Delete { pod: String, uid: String },
+}
+
+/// What it brings back.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    Budget(Option<Box<DbConnectionBudget>>),
+    Pods(Vec<PodView>),
+    Pod(Option<Box<PodView>>),
+    Done,
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Box<Status>>;
+
+pub(crate) fn refusal(code: u16, message: &str) -> Box<Status> {
+    Status::failure(message, "").with_code(code).boxed()
+}
+
+impl Request {
+    pub(crate) fn writes(&self) -> bool {
+        !matches!(self, Self::Budget(_) | Self::Pods(_) | Self::Pod(_))
+    }
+
+    /// A few words for a trace.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Budget(budget) => format!("get {}", BUDGETS[*budget]),
+            Self::Pods(budget) => format!("list pods of {}", BUDGETS[*budget]),
+            Self::Pod(pod) => format!("get {pod}"),
+            Self::Status(budget, object) => {
+                let status = object.status.clone().unwrap_or_default();
+                let grants: Vec<String> = status
+                    .grants
+                    .iter()
+                    .map(|grant| format!("{}={}", grant.pod, grant.connections))
+                    .collect();
+                format!(
+                    "status of {}: epoch {}, {} of {} committed, {} wait, grants [{}]",
+                    BUDGETS[*budget],
+                    status.epoch,
+                    status.committed,
+                    status.usable,
+                    status.waiting,
+                    grants.join(" ")
+                )
+            }
+            Self::Grant { pod, .. } => format!("grant {pod}"),
+            Self::Fence { pod, .. } => format!("fence {pod}"),
+            Self::Evict { pod, .. } => format!("evict {pod}"),
+            Self::Delete { pod, .. } => format!("delete {pod}"),
+        }
+    }
+}
+
+impl Cluster {
+    /// Carries a request out.
+    pub(crate) fn apply(&mut self, request: &Request) -> Result<Answer> {
+        match request {
+            Request::Budget(budget) => Ok(Answer::Budget(self.budgets[*budget].clone().map(Box::new))),
+            Request::Pods(budget) => {
+                let own = self.pods.values().filter(|pod| pod.facts.budget == Some(*budget));
+                Ok(Answer::Pods(own.map(objects::pod).collect()))
+            }
+            Request::Pod(name) => Ok(Answer::Pod(self.pod(name).map(|pod| Box::new(objects::pod(pod))))),
+            Request::Status(budget, object) => self.replace_status(*budget, object),
+            Request::Grant { pod, patch } | Request::Fence { pod, patch } => self.patch_pod(pod, patch),
+            Request::Evict { pod, uid } => {
+                let id = self.same_pod(pod, uid)?;
+                self.may_evict(&self.pods[&id])?;
+                self.restarts += 1;
+                self.begin_deletion(id);
+                Ok(Answer::Done)
+            }
+            Request::Delete { pod, uid } => {
+                let id = self.same_pod(pod, uid)?;
+                self.restarts += 1;
+                self.begin_deletion(id);
+                Ok(Answer::Done)
+            }
+        }
+    }
+
+    pub(crate) fn pod(&self, name: &str) -> Option<&Pod> {
+        let id = name.rsplit('-').next()?.parse().ok()?;
+        self.pods.get(&id)
+    }
+
+    fn same_pod(&self, name: &str, uid: &str) -> Result<u32> {
+        match self.pod(name) {
+            None => Err(refusal(404, "no such pod")),
+            Some(pod) if pod.uid() != uid => Err(refusal(409, "another uid")),
+            Some(pod) => Ok(pod.id),
+        }
+    }
+
+    fn replace_status(&mut self, budget: usize, new: &DbConnectionBudget) -> Result<Answer> {
+        let Some(old) = &self.budgets[budget] else { return Err(refusal(404, "no such budget")) };
+        let pinned = (&new.metadata.uid, &new.metadata.resource_version);
+        if pinned != (&old.metadata.uid, &old.metadata.resource_version) {
+            return Err(refusal(409, "the object has been modified"));
+        }
+        let object = DbConnectionBudget { status: new.status.clone(), ..old.clone() };
+        self.store_budget(budget, object);
+        Ok(Answer::Budget(self.budgets[budget].clone().map(Box::new)))
+    }
+
+    /// Applies a JSON patch to the part of a pod that the operator may patch.
+    fn patch_pod(&mut self, name: &str, patch: &Value) -> Result<Answer> {
+        let Some(pod) = self.pod(name) else { return Err(refusal(404, "no such pod")) };
+        let id = pod.id;
+        let mut document = json!({"metadata": {"uid": pod.uid()}, "spec": {}});
+        if let Some(notes) = &pod.notes {
+            document["metadata"]["annotations"] = json!(notes);
+        }
+        if pod.gated {
+            document["spec"]["schedulingGates"] = json!([{"name": "poolbudget.dev/connections"}]);
+        }
+        let mut patch: json_patch::Patch = serde_json::from_value(patch.clone()).expect("a JSON patch");
+        // The API server takes a test for null as passed by what is not there; this library does not.
+        patch.0.retain(|operation| !tests_absence(operation, &document));
+        json_patch::patch(&mut document, &patch).map_err(|error| refusal(422, &error.to_string()))?;
+        let gates = document["spec"]["schedulingGates"].as_array().map_or(0, Vec::len);
+        let notes: Option<Notes> =
+            serde_json::from_value(document["metadata"]["annotations"].clone()).expect("notes");
+        let pod = self.pods.get_mut(&id).expect("it is there");
+        let opened = pod.gated && gates == 0;
+        (pod.gated, pod.notes) = (gates > 0, notes);
+        self.touch_pod(id);
+        if opened {
+            self.work.push(super::cluster::Work::Scheduler(id));
+        }
+        Ok(Answer::Pod(self.pods.get(&id).map(|pod| Box::new(objects::pod(pod)))))
+    }
+
+    /// The Eviction API: a pod that has not started may always go; the others as the disruption budget allows.
+    fn may_evict(&self, pod: &Pod) -> Result<()> {
+        let app = &self.apps[pod.app];
+        let Some(disruption) = app.disruption else { return Ok(()) };
+        if pod.deleting || pod.reported == super::cluster::Reported::Waiting {
+            return Ok(());
+        }
+        let own = self.pods.values().filter(|other| other.app == pod.app && other.ready && !other.deleting);
+        let healthy = u32::try_from(own.count()).expect("few pods");
+        let needed = match disruption {
+            Disruption::MinAvailable(least) => least,
+            Disruption::MaxUnavailable(most) => app.deployment.replicas.saturating_sub(most),
+        };
+        // A pod that is not ready harms nobody as long as the others are enough.
+        let allowed = if pod.ready { healthy > needed } else { healthy >= needed };
+        if allowed {
+            return Ok(());
+        }
+        let message = format!(
+            "The disruption budget w{} needs {needed} healthy pods and has {healthy} currently",
+            pod.app
+        );
+        let details = json!({"causes": [{"reason": "DisruptionBudget", "message": message}]});
+        let details = serde_json::from_value(details).expect("details");
+        let status = Status::failure(
+            "Cannot evict pod as it would violate the pod's disruption budget.",
+            "TooManyRequests",
+        );
+        Err(status.with_code(429).with_details(details).boxed())
+    }
+}
+
+fn tests_absence(operation: &json_patch::PatchOperation, document: &Value) -> bool {
+    let json_patch::PatchOperation::Test(test) = operation else { return false };
+    test.value.is_null() && document.pointer(&test.path.to_string()).is_none()
+}

@@ -1,0 +1,182 @@
+//! A process's way to the API server: requests are put into a mailbox, and their callers wait for what comes back.
+//!
+//! What becomes of a request is decided by the simulation, not here. A mutated process may leave a step of the protocol
+//! out here; the code that ships stays as it is.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn, ready};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Poll, Waker};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::Event;
+use poolbudget::api::DbConnectionBudget;
+use poolbudget::cluster::pod::{PodRecord, PodView};
+use poolbudget::cluster::world::BudgetKey;
+use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
+
+use super::api::{Answer, Request};
+use super::cluster::BUDGETS;
+use super::mutation::Mutation;
+
+/// What a caller gets in the end.
+pub(crate) type Outcome = Result<Answer, GatewayError>;
+
+#[derive(Default)]
+struct Mailbox {
+    numbers: u64,
+    sent: Vec<(u64, Request)>,
+    answers: HashMap<u64, Outcome>,
+    callers: HashMap<u64, Waker>,
+    /// Whether the process believes that it leads.
+    leads: bool,
+    /// Lists of each budget's pods that were read too early.
+    early: [Option<Vec<PodView>>; BUDGETS.len()],
+    /// Events that were published.
+    said: Vec<String>,
+}
+
+/// A process's way to the API server.
+#[derive(Clone)]
+pub(crate) struct Door {
+    mailbox: Arc<Mutex<Mailbox>>,
+    mutation: Mutation,
+}
+
+impl Door {
+    pub(crate) fn new(mutation: Mutation) -> Self {
+        let mailbox = Mailbox { leads: true, ..Mailbox::default() };
+        Self { mailbox: Arc::new(Mutex::new(mailbox)), mutation }
+    }
+
+    fn mailbox(&self) -> MutexGuard<'_, Mailbox> {
+        self.mailbox.lock().expect("the mailbox")
+    }
+
+    /// Requests that were sent since the last call, each with a number within this door.
+    pub(crate) fn sent(&self) -> Vec<(u64, Request)> {
+        std::mem::take(&mut self.mailbox().sent)
+    }
+
+    pub(crate) fn answer(&self, number: u64, outcome: Outcome) {
+        let mut mailbox = self.mailbox();
+        mailbox.answers.insert(number, outcome);
+        if let Some(caller) = mailbox.callers.remove(&number) {
+            caller.wake();
+        }
+    }
+
+    pub(crate) fn resign(&self) {
+        self.mailbox().leads = false;
+    }
+
+    pub(crate) fn said(&self) -> Vec<String> {
+        std::mem::take(&mut self.mailbox().said)
+    }
+
+    async fn call(&self, request: Request) -> Outcome {
+        let number = {
+            let mut mailbox = self.mailbox();
+            if request.writes() && !mailbox.leads {
+                return Err(GatewayError::NotLeader { what: request.words() });
+            }
+            mailbox.numbers += 1;
+            let number = mailbox.numbers;
+            mailbox.sent.push((number, request));
+            number
+        };
+        poll_fn(|context| {
+            let mut mailbox = self.mailbox();
+            match mailbox.answers.remove(&number) {
+                Some(outcome) => Poll::Ready(outcome),
+                None => {
+                    mailbox.callers.insert(number, context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    async fn list(&self, key: &BudgetKey) -> Result<Vec<PodView>, GatewayError> {
+        match self.call(Request::Pods(index(key))).await? {
+            Answer::Pods(pods) => Ok(pods),
+            _ => unreachable!("a list answers with pods"),
+        }
+    }
+}
+
+/// The budget that a key names.
+pub(crate) fn index(key: &BudgetKey) -> usize {
+    BUDGETS.iter().position(|name| *name == key.name).expect("a known name")
+}
+
+fn pod_of(answer: Answer) -> Option<PodView> {
+    let Answer::Pod(pod) = answer else { unreachable!("it answers with a pod") };
+    pod.map(|pod| *pod)
+}
+
+impl Gateway for Door {
+    async fn budget(&self, key: &BudgetKey) -> Result<Option<DbConnectionBudget>, GatewayError> {
+        if self.mutation == Mutation::ListBeforeEpoch {
+            let pods = self.list(key).await?;
+            self.mailbox().early[index(key)] = Some(pods);
+        }
+        match self.call(Request::Budget(index(key))).await? {
+            Answer::Budget(budget) => Ok(budget.map(|budget| *budget)),
+            _ => unreachable!("it answers with a budget"),
+        }
+    }
+
+    async fn replace_status(&self, budget: &DbConnectionBudget) -> Result<DbConnectionBudget, GatewayError> {
+        let mut budget = budget.clone();
+        if self.mutation == Mutation::GrantsNotPersisted {
+            let status = budget.status.get_or_insert_default();
+            let in_flight: i64 = status.grants.drain(..).map(|grant| grant.connections).sum();
+            // Else the sum would tell a successor that there is something which no pod accounts for.
+            status.committed -= in_flight;
+        }
+        let name = budget.metadata.name.clone().unwrap_or_default();
+        let which = index(&BudgetKey::new("", &name));
+        match self.call(Request::Status(which, Box::new(budget))).await? {
+            Answer::Budget(Some(budget)) => Ok(*budget),
+            _ => unreachable!("it answers with the budget"),
+        }
+    }
+
+    async fn pods(&self, key: &BudgetKey) -> Result<Vec<PodView>, GatewayError> {
+        let early = self.mailbox().early[index(key)].take();
+        match early {
+            Some(pods) => Ok(pods),
+            None => self.list(key).await,
+        }
+    }
+
+    async fn pod(&self, _: &str, name: &str) -> Result<Option<PodView>, GatewayError> {
+        self.call(Request::Pod(name.into())).await.map(pod_of)
+    }
+
+    async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {
+        let request = Request::Fence { pod: pod.name.clone(), patch: fence_patch(pod, budget_uid) };
+        self.call(request).await.map(|answer| pod_of(answer).expect("a patch answers with the pod"))
+    }
+
+    async fn grant(&self, pod: &PodRecord, sizes: Sizes) -> Result<PodView, GatewayError> {
+        let request = Request::Grant { pod: pod.name.clone(), patch: grant_patch(pod, sizes) };
+        self.call(request).await.map(|answer| pod_of(answer).expect("a patch answers with the pod"))
+    }
+
+    async fn evict(&self, pod: &PodRecord) -> Result<(), GatewayError> {
+        self.call(Request::Evict { pod: pod.name.clone(), uid: pod.uid.clone() }).await.map(drop)
+    }
+
+    async fn delete(&self, pod: &PodRecord) -> Result<(), GatewayError> {
+        self.call(Request::Delete { pod: pod.name.clone(), uid: pod.uid.clone() }).await.map(drop)
+    }
+
+    fn publish(&self, event: Event, about: ObjectReference) -> impl Future<Output = ()> + Send {
+        let about = about.name.unwrap_or_default();
+        self.mailbox().said.push(format!("{about}: {}: {}", event.reason, event.note.unwrap_or_default()));
+        ready(())
+    }
+}

@@ -1,0 +1,155 @@
+//! What must be true after every step, judged by what pods really hold.
+//!
+//! The sum is judged when it can grow: when a grant reaches its pod, and already when it is recorded. U may fall under
+//! the sum, by an edit or by a pod that passes the gate; a grant that was decided before that may still arrive. So each
+//! grant is judged by the largest U since the moment that its leader's watch of pods had reached when it was decided.
+
+use std::collections::HashMap;
+
+use poolbudget::api::DbConnectionBudgetStatus;
+
+use super::clock;
+use super::cluster::{BUDGETS, Cluster};
+use super::mutation::Mutation;
+
+/// Which promise was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    /// More is held, or recorded on top of what is held, than may be.
+    Over,
+    /// A pod got what no status had recorded.
+    Unrecorded,
+    /// A status says less than what is held.
+    Understated,
+    /// Something waits for ever.
+    Stuck,
+    /// The operator panicked.
+    Panic,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    pub(crate) fault: Fault,
+    pub(crate) what: String,
+}
+
+struct Recorded {
+    connections: i64,
+    /// What its leader knew was at least as new as this.
+    horizon: i64,
+}
+
+pub(crate) struct Judge {
+    /// By uid; a pod can be recorded more than once when its budget is made anew.
+    recorded: HashMap<String, Vec<Recorded>>,
+    /// When U changed, and to what.
+    usable: [Vec<(i64, u64)>; BUDGETS.len()],
+    pub(crate) violation: Option<Violation>,
+    mutation: Mutation,
+    /// The largest sum, in thousandths of what was usable.
+    pub(crate) peak: u64,
+}
+
+impl Judge {
+    pub(crate) fn new(mutation: Mutation) -> Self {
+        Self { recorded: HashMap::new(), usable: Default::default(), violation: None, mutation, peak: 0 }
+    }
+
+    pub(crate) fn complain(&mut self, fault: Fault, what: String) {
+        self.violation.get_or_insert(Violation { fault, what });
+    }
+
+    /// Keeps the history of U.
+    pub(crate) fn watch(&mut self, cluster: &Cluster) {
+        for (budget, history) in self.usable.iter_mut().enumerate() {
+            if let Some(usable) = cluster.usable(budget)
+                && history.last().is_none_or(|(_, last)| *last != usable)
+            {
+                history.push((clock::now(), usable));
+            }
+        }
+    }
+
+    /// The largest U since `since`.
+    fn most(&self, budget: usize, since: i64) -> u64 {
+        let history = &self.usable[budget];
+        let before = history.iter().rposition(|(at, _)| *at <= since).unwrap_or(0);
+        history[before..].iter().map(|(_, usable)| *usable).max().unwrap_or(0)
+    }
+
+    /// A status was written by a leader whose watch of pods had come to `horizon`.
+    pub(crate) fn status_written(
+        &mut self,
+        cluster: &Cluster,
+        budget: usize,
+        status: &DbConnectionBudgetStatus,
+        horizon: i64,
+    ) {
+        let mut fresh = false;
+        for grant in &status.grants {
+            let recorded = self.recorded.entry(grant.uid.clone()).or_default();
+            if recorded.iter().all(|known| known.connections != grant.connections) {
+                fresh = true;
+                recorded.push(Recorded { connections: grant.connections, horizon });
+            }
+        }
+        let held = cluster.held(budget);
+        if fresh {
+            let waits = |uid: &str| {
+                uid.parse().ok().and_then(|id: u32| cluster.pods.get(&id)).is_some_and(|pod| pod.gated)
+            };
+            let on_their_way = status.grants.iter().filter(|grant| waits(&grant.uid));
+            let promised: u64 = on_their_way.map(|grant| grant.connections.unsigned_abs()).sum();
+            let most = self.most(budget, horizon);
+            if held + promised > most {
+                self.complain(
+                    Fault::Over,
+                    format!("{held} held and {promised} on their way in {}, {most} at most", BUDGETS[budget]),
+                );
+            }
+        }
+        self.compare(budget, held, status);
+    }
+
+    /// Whether the status can tell the truth. Of mutations by which it cannot, the sum alone is judged.
+    fn is_honest(&self) -> bool {
+        use Mutation::{GrantsNotPersisted, ListBeforeEpoch, TerminatingForgotten};
+        !matches!(self.mutation, GrantsNotPersisted | ListBeforeEpoch | TerminatingForgotten)
+    }
+
+    fn compare(&mut self, budget: usize, held: u64, status: &DbConnectionBudgetStatus) {
+        // Before its first full status a budget says nothing.
+        if self.is_honest() && status.observed_generation.is_some() && status.committed.unsigned_abs() < held
+        {
+            let what =
+                format!("the status of {} says {}, {held} are held", BUDGETS[budget], status.committed);
+            self.complain(Fault::Understated, what);
+        }
+    }
+
+    /// A pod's gate was opened.
+    pub(crate) fn granted(&mut self, cluster: &Cluster, id: u32) {
+        let pod = &cluster.pods[&id];
+        let budget = pod.facts.budget.expect("only governed pods have a gate");
+        let bill = pod.bill();
+        let same = |recorded: &&Recorded| recorded.connections.unsigned_abs() == bill;
+        let recorded = self.recorded.get(&pod.uid()).into_iter().flatten().rfind(same);
+        let horizon = recorded.map_or_else(clock::now, |recorded| recorded.horizon);
+        if recorded.is_none() && self.is_honest() {
+            self.complain(
+                Fault::Unrecorded,
+                format!("{} got {bill} that no status had recorded", pod.name()),
+            );
+        }
+        let (held, most) = (cluster.held(budget), self.most(budget, horizon));
+        self.peak = self.peak.max(held * 1000 / most.max(1));
+        if held > most {
+            self.complain(Fault::Over, format!("{held} held in {}, {most} at most", BUDGETS[budget]));
+        }
+        if let Some(object) = &cluster.budgets[budget]
+            && let Some(status) = &object.status
+        {
+            self.compare(budget, held, status);
+        }
+    }
+}

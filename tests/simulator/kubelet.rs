@@ -1,0 +1,89 @@
+//! The lives of pods: bound, started, ready, crashed, drained, gone; and nodes that are lost.
+//!
+//! Each step is one call. A kubelet reports late what has happened, and a lost node reports nothing.
+
+use super::clock;
+use super::cluster::{Cluster, Reported};
+
+/// A step in a pod's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The scheduler has found a node.
+    Bind,
+    /// Its container runs, and opens connections.
+    Start,
+    /// The kubelet tells so.
+    TellRunning,
+    /// It is ready.
+    Ready,
+    /// Its container ended and will be started again.
+    Crash,
+    /// It runs again.
+    Restart,
+    /// All its processes have ended.
+    Stop,
+    /// The kubelet tells so.
+    TellEnded,
+    /// Its object goes.
+    Remove,
+}
+
+impl Cluster {
+    /// Takes a step, if the pod is still there and its node lives. False when a node that is lost has to come back first.
+    pub(crate) fn live(&mut self, id: u32, step: Step, nodes_down: &[bool]) -> bool {
+        let Some(pod) = self.pods.get_mut(&id) else { return true };
+        if step != Step::Bind && pod.node.is_some_and(|(node, _)| nodes_down[node]) {
+            return false;
+        }
+        let was = (pod.node, pod.reported, pod.ready);
+        match step {
+            Step::Bind => {
+                // The first node that lives.
+                let first = id as usize % nodes_down.len();
+                let order = (0..nodes_down.len()).map(|offset| (first + offset) % nodes_down.len());
+                let Some(node) = order.into_iter().find(|node| !nodes_down[*node]) else { return false };
+                pod.node = pod.node.or(Some((node, clock::now())));
+            }
+            Step::Start | Step::Restart => {}
+            Step::TellRunning if !pod.over => pod.reported = Reported::Running,
+            Step::Ready if pod.facts.good && !pod.deleting && pod.reported == Reported::Running => {
+                pod.ready = true;
+            }
+            Step::Crash if !pod.over && pod.reported == Reported::Running => {
+                (pod.reported, pod.ready) = (Reported::Waiting, false);
+                pod.restarts += 1;
+            }
+            Step::Stop => pod.over = true,
+            Step::TellEnded => (pod.reported, pod.ready) = (Reported::Ended, false),
+            Step::Remove => {
+                self.remove_pod(id);
+                return true;
+            }
+            _ => {}
+        }
+        if pod.ready != was.2 {
+            pod.ready_since = clock::now();
+        }
+        if (pod.node, pod.reported, pod.ready) != was {
+            self.touch_pod(id);
+        }
+        true
+    }
+
+    /// The node's pods are not ready any more, as far as anybody knows.
+    pub(crate) fn mark_unknown(&mut self, node: usize) {
+        for id in self.pods_on(node) {
+            if let Some(pod) = self.pods.get_mut(&id)
+                && pod.ready
+            {
+                (pod.ready, pod.ready_since) = (false, clock::now());
+                self.touch_pod(id);
+            }
+        }
+    }
+
+    pub(crate) fn pods_on(&self, node: usize) -> Vec<u32> {
+        let on = |pod: &&super::cluster::Pod| pod.node.is_some_and(|(at, _)| at == node);
+        self.pods.values().filter(on).map(|pod| pod.id).collect()
+    }
+}

@@ -1,0 +1,162 @@
+//! The protocol with one rule left out, to see that the simulation misses it.
+//!
+//! What concerns the decision is left out of the decision here, built from the core's own parts; what concerns the
+//! transaction is left out at the [door](super::door).
+
+use clap::ValueEnum;
+use poolbudget::budget::amount::{Connections, Pods};
+use poolbudget::budget::basis::Basis;
+use poolbudget::budget::decide::{Decision, Situation, decide};
+use poolbudget::budget::grant::{Allotment, Grants, Refusal, grants};
+use poolbudget::budget::ledger::{Hold, Ledger, Unadopted};
+use poolbudget::budget::plan::{Demand, Feasibility, Plan, Terms};
+use poolbudget::budget::rollout::Strategy;
+use poolbudget::budget::room::{Cause, Scene, room};
+use poolbudget::budget::settle::settled;
+
+/// What is left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mutation {
+    /// Nothing: the code as it ships.
+    #[default]
+    None,
+    /// No slot for the surge pod without which a rollout cannot move.
+    WithoutR1,
+    /// Shares are counted in connections instead of pods.
+    WithoutR2,
+    /// No room is kept for the replacement of a lost pod.
+    WithoutR3,
+    /// Neither that, nor the last resort that makes up for it.
+    WithoutR3AndLastResort,
+    /// Too few ready pods keep an oversize pod for ever, even when they can never become more.
+    WithoutLastResort,
+    /// The status does not say which grants are in flight.
+    GrantsNotPersisted,
+    /// A new leader lists the pods before it has raised the epoch.
+    ListBeforeEpoch,
+    /// Terminating pods are taken for gone.
+    TerminatingForgotten,
+    /// Pods from before the label are on the bill.
+    AdoptedOnTheBill,
+}
+
+impl Mutation {
+    /// The decision without what is left out.
+    pub(crate) fn decision(self) -> fn(&Situation) -> Decision {
+        match self {
+            Self::None | Self::GrantsNotPersisted | Self::ListBeforeEpoch => decide,
+            Self::WithoutR1 => |situation| decide_without(Self::WithoutR1, situation),
+            Self::WithoutR2 => |situation| decide_without(Self::WithoutR2, situation),
+            Self::WithoutR3 => |situation| decide_without(Self::WithoutR3, situation),
+            Self::WithoutR3AndLastResort => {
+                |situation| decide_without(Self::WithoutR3AndLastResort, situation)
+            }
+            Self::WithoutLastResort => |situation| decide_without(Self::WithoutLastResort, situation),
+            Self::TerminatingForgotten => |situation| {
+                let mut situation = situation.clone();
+                for pod in situation.pods.iter_mut().filter(|pod| pod.terminating) {
+                    pod.hold = Hold::Granted(Connections::ZERO);
+                }
+                decide(&situation)
+            },
+            Self::AdoptedOnTheBill => |situation| {
+                let mut situation = situation.clone();
+                let before: Vec<Connections> =
+                    situation.workloads.iter().map(|workload| workload.unadopted.connections).collect();
+                situation.quarantine.extend(before);
+                decide(&situation)
+            },
+        }
+    }
+}
+
+/// As the core's `decide`, without one of its rules.
+fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
+    let unadopted: Vec<Unadopted> = situation.workloads.iter().map(|w| w.unadopted).collect();
+    let ledger = Ledger::of(&situation.pods, &unadopted, &situation.quarantine);
+    let usable = situation.available.minus(ledger.escaped);
+    let settled: Vec<Pods> = situation
+        .workloads
+        .iter()
+        .zip(&ledger.workloads)
+        .map(|(w, standing)| settled(w.carried, w.demand.replicas, standing, w.observed))
+        .collect();
+    let plan = plan_without(rule, situation, usable, &settled);
+    let allot = |w: usize, settled: Pods| Allotment::new(plan.shares[w], settled);
+    let r3 = !matches!(rule, Mutation::WithoutR3 | Mutation::WithoutR3AndLastResort);
+    let kept = |b: &Pods| if r3 { *b } else { Pods::ZERO };
+    let for_grants: Vec<Allotment> = settled.iter().enumerate().map(|(w, b)| allot(w, kept(b))).collect();
+    let for_room: Vec<Allotment> = settled.iter().enumerate().map(|(w, b)| allot(w, *b)).collect();
+    let mut grants = grants(usable, &ledger, &for_grants, &situation.pods);
+    if rule == Mutation::WithoutR2 {
+        grants = within_shares_in_connections(grants, situation, &ledger, &plan);
+    }
+    let scene = Scene {
+        usable,
+        ledger: &ledger,
+        allotments: &for_room,
+        pods: &situation.pods,
+        feasible: matches!(plan.feasibility, Feasibility::Feasible { .. }),
+        eviction: situation.eviction,
+    };
+    let mut room = room(&scene, &grants);
+    if matches!(rule, Mutation::WithoutLastResort | Mutation::WithoutR3AndLastResort) {
+        room.candidates.retain(|candidate| {
+            let w = situation.pods[candidate.pod].workload.expect("a known workload");
+            let at_once = plan.shares[w].unavailable.max(Pods::ONE);
+            candidate.cause != Cause::Oversize || ledger.workloads[w].ready.plus(at_once) > settled[w]
+        });
+    }
+    Decision { usable, ledger, plan, settled, grants, room }
+}
+
+/// Refuses every pod with which its workload would hold more than slots × bill, however many pods that is.
+fn within_shares_in_connections(
+    grants: Grants,
+    situation: &Situation,
+    ledger: &Ledger,
+    plan: &Plan,
+) -> Grants {
+    let mut held: Vec<Connections> = ledger.workloads.iter().map(|w| w.committed).collect();
+    let mut fits = |pod: usize, bill: Option<Connections>| {
+        let Some(w) = situation.pods[pod].workload else { return true };
+        let share = plan.shares[w];
+        let with = held[w].plus(bill.unwrap_or(share.bill));
+        let fits = with <= share.bill.times(share.slots);
+        if fits && bill.is_some() {
+            held[w] = with;
+        }
+        fits
+    };
+    let mut kept = Grants::default();
+    for grant in grants.granted {
+        if fits(grant.pod, Some(grant.bill)) {
+            kept.granted.push(grant);
+        } else {
+            kept.refused.push((grant.pod, Refusal::NoSlot));
+        }
+    }
+    for (pod, why) in grants.refused {
+        kept.refused.push((pod, if fits(pod, None) { why } else { Refusal::NoSlot }));
+    }
+    kept
+}
+
+fn plan_without(rule: Mutation, situation: &Situation, usable: Connections, settled: &[Pods]) -> Plan {
+    let mut demands: Vec<Demand> = Vec::new();
+    for (w, settled) in situation.workloads.iter().zip(settled) {
+        demands.push(Demand { settled: *settled, ..w.demand.clone() });
+    }
+    if rule != Mutation::WithoutR1 {
+        return Plan::of(Terms { usable, surge: situation.surge, basis: situation.basis }, &demands);
+    }
+    for demand in &mut demands {
+        // A strategy without surge: no slot and no reserve for it.
+        demand.strategy = Strategy::Recreate;
+    }
+    let mut plan = Plan::of(Terms { usable, surge: situation.surge, basis: Basis::Ceiling }, &demands);
+    for (share, w) in plan.shares.iter_mut().zip(&situation.workloads) {
+        share.unavailable = w.demand.strategy.unavailable(w.demand.replicas);
+    }
+    plan
+}

@@ -1,0 +1,281 @@
+//! A schedule before it runs: what the cluster begins with, and what users and faults do to it when.
+//!
+//! In: a seed. Out: plain values, so that a failing schedule can be made smaller and told. What is not said here (how
+//! long a pod takes to start, which answer is slow) is drawn while it runs.
+
+use std::fmt;
+
+use poolbudget::budget::rollout::{IntOrPercent, Strategy};
+
+use super::cluster::{BUDGETS, Disruption, Facts};
+use super::model::random::Random;
+use super::weather::{Call, Moment};
+
+/// What a budget says.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) limit: u32,
+    pub(crate) reserved: u32,
+    pub(crate) basis: &'static str,
+    pub(crate) surge: &'static str,
+    pub(crate) eviction: bool,
+    /// Weight, min, max and maxReplicas of each workload.
+    pub(crate) entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) weight: u32,
+    pub(crate) min: u32,
+    pub(crate) max: Option<u32>,
+    pub(crate) most: Option<u32>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Workload {
+    pub(crate) replicas: u32,
+    pub(crate) strategy: Strategy,
+    pub(crate) facts: Facts,
+}
+
+/// A schedule.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) budgets: Vec<Terms>,
+    pub(crate) workloads: Vec<Workload>,
+    /// Milliseconds before the first action.
+    pub(crate) calm: u32,
+    /// Seconds after the one before, and what happens then.
+    pub(crate) actions: Vec<(u32, Action)>,
+    /// Whether in the end the limits are such that everything wanted fits.
+    pub(crate) ends_feasible: bool,
+    /// Whether images that never become ready stay as they are; all other workloads have to settle nevertheless.
+    pub(crate) stays_bad: bool,
+    /// Whether faults of the control plane and of the operator's processes occur.
+    pub(crate) faults: bool,
+}
+
+/// What somebody does, or what goes wrong. Numbers of pods and sets are taken modulo what is there.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    Scale(usize, u32),
+    /// An autoscaler goes to so many replicas, one by one every so many seconds.
+    Ramp(usize, u32, u32),
+    RollOut(usize, Facts),
+    /// Back to an earlier template.
+    Undo(usize, usize),
+    Restrategize(usize, Strategy),
+    Autoscaler(usize, Option<u32>),
+    Disruption(usize, Option<Disruption>),
+    Limit(usize, u32),
+    Sizing(usize, &'static str, &'static str),
+    Entry(usize, usize, Entry),
+    Eviction(usize, bool),
+    DeleteBudget(usize),
+    /// Deleted and made anew after so many seconds.
+    RenewBudget(usize, u32),
+    DeletePod(usize),
+    /// Its processes live on for so many milliseconds of each thousand of its grace period.
+    ForcePod(usize, u32),
+    CrashPod(usize),
+    /// A node is lost, and comes back after so many seconds.
+    LoseNode(usize, u32),
+    /// The policies are out of force for so many seconds.
+    GateOff(u32),
+    /// For so many seconds, so many of a thousand requests fail, each in its own way.
+    Storm(u32, u32),
+    /// For so many seconds no request of the operator is answered.
+    Outage(u32),
+    /// For so many seconds watches lag by up to so many milliseconds.
+    Lag(u32, u32),
+    /// One watch of a process, in the order of `Kind::ALL`, is cut, and lists anew after so many seconds.
+    CutWatch(usize, usize, u32),
+    /// For so many seconds each request of a sort takes so many milliseconds until it arrives.
+    Delay(Call, u32, u32),
+    /// A process dies.
+    Crash(usize),
+    /// The process that sends the operator's n-th write from now on dies of it. Several of these take turns: the next one
+    /// counts from the death before.
+    KillAtWrite(u32, Moment),
+    /// The leader gives up in good order.
+    Resign,
+    /// For so many seconds both processes lead.
+    Split(u32),
+    /// A process's clock jumps by so many seconds.
+    ClockJump(usize, i32),
+    /// For so many seconds the cluster's controllers are slow.
+    Slow(u32),
+}
+
+fn strategy(random: &mut Random) -> Strategy {
+    use IntOrPercent::{Int, Percent};
+    let rolling = |max_surge, max_unavailable| Strategy::RollingUpdate { max_surge, max_unavailable };
+    match random.below(9) {
+        0..=2 => Strategy::default(),
+        3 => rolling(Int(1), Int(0)),
+        4 => rolling(Int(0), Int(1)),
+        5 => rolling(Int(2), Int(1)),
+        6 => rolling(Percent(50), Percent(0)),
+        7 => rolling(Percent(100), Percent(50)),
+        _ => Strategy::Recreate,
+    }
+}
+
+fn entry(random: &mut Random) -> Entry {
+    let min = random.pick(&[1, 1, 1, 2, 3]);
+    Entry {
+        weight: random.between(1, 3),
+        min,
+        max: random.percent(25).then(|| min + random.between(0, 4)),
+        most: random.percent(40).then(|| random.between(1, 6)),
+    }
+}
+
+fn terms(random: &mut Random, workloads: &[Workload], budget: usize) -> Terms {
+    let entries: Vec<Entry> = workloads.iter().map(|_| entry(random)).collect();
+    let least: u32 = workloads
+        .iter()
+        .zip(&entries)
+        .filter(|(w, _)| w.facts.budget.unwrap_or(budget) == budget)
+        .map(|(w, entry)| (w.replicas.max(entry.most.unwrap_or(0)) + 1) * entry.min * w.facts.processes)
+        .sum();
+    // From tight to roomy.
+    let usable = least.max(3) * random.pick(&[100, 100, 110, 130, 170, 250]) / 100;
+    let reserved = random.between(0, 2);
+    Terms {
+        limit: usable + reserved,
+        reserved,
+        basis: random.pick(&["Ceiling", "Ceiling", "Ladder", "Current"]),
+        surge: random.pick(&["Minimal", "Minimal", "Full"]),
+        eviction: !random.percent(5),
+        entries,
+    }
+}
+
+impl Plan {
+    pub(crate) fn of(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let random = &mut random;
+        let two = random.percent(15);
+        let count = random.pick(&[1, 1, 2, 2, 2, 3, 3, 4, 5, 6]);
+        let workloads: Vec<Workload> = (0..count)
+            .map(|_| {
+                let budget = if two { random.below(2) } else { 0 };
+                let facts = Facts {
+                    good: true,
+                    processes: random.pick(&[1, 1, 1, 2, 4]),
+                    // Some are there already when they are adopted.
+                    budget: random.percent(80).then_some(budget),
+                };
+                Workload { replicas: random.between(0, 5), strategy: strategy(random), facts }
+            })
+            .collect();
+        let budgets =
+            (0..if two { BUDGETS.len() } else { 1 }).map(|b| terms(random, &workloads, b)).collect();
+        let faults = random.percent(75);
+        let mut plan = Self {
+            seed,
+            budgets,
+            workloads,
+            // Half of them have some time to settle first.
+            calm: if seed.is_multiple_of(2) { 30_000 } else { 500 },
+            actions: Vec::new(),
+            ends_feasible: !random.percent(10),
+            stays_bad: false,
+            faults,
+        };
+        for _ in 0..random.between(1, 8) {
+            let wait = random.pick(&[0, 0, 1, 3, 10, 20, 45]);
+            let action = plan.action(random);
+            plan.actions.push((wait, action));
+        }
+        plan
+    }
+
+    fn action(&self, random: &mut Random) -> Action {
+        let app = random.below(self.workloads.len());
+        let budget = random.below(self.budgets.len());
+        let facts = self.workloads[app].facts;
+        let own = facts.budget.unwrap_or(budget);
+        let labelled = Facts { budget: Some(own), ..facts };
+        if self.faults && random.percent(40) {
+            return self.fault(random);
+        }
+        match random.below(28) {
+            0..=5 => Action::Scale(app, random.between(0, 7)),
+            6 | 7 => Action::Ramp(app, random.between(1, 7), random.pick(&[5, 15])),
+            8..=10 => Action::RollOut(app, labelled),
+            11 => Action::RollOut(app, Facts { good: false, ..labelled }),
+            12 | 13 => Action::Undo(app, random.below(4)),
+            14 => Action::RollOut(app, Facts { processes: random.pick(&[1, 2, 4]), ..labelled }),
+            // Adopts it, releases it, or moves it to another budget.
+            15 | 16 => Action::RollOut(app, Facts { budget: Some(budget), ..facts }),
+            17 => Action::RollOut(app, Facts { budget: None, ..facts }),
+            18 => Action::Restrategize(app, strategy(random)),
+            19 => Action::Autoscaler(app, random.percent(70).then(|| random.between(1, 8))),
+            20 => {
+                let disruption = match random.below(3) {
+                    0 => None,
+                    1 => Some(Disruption::MinAvailable(random.between(1, 4))),
+                    _ => Some(Disruption::MaxUnavailable(random.between(0, 1))),
+                };
+                Action::Disruption(app, disruption)
+            }
+            21 | 22 => Action::Limit(budget, random.between(3, 40)),
+            23 => Action::Sizing(
+                budget,
+                random.pick(&["Ceiling", "Ladder", "Current"]),
+                random.pick(&["Minimal", "Full"]),
+            ),
+            24 | 25 => Action::Entry(budget, app, entry(random)),
+            26 => Action::Eviction(budget, random.percent(50)),
+            _ if random.percent(30) => Action::DeleteBudget(budget),
+            _ => Action::RenewBudget(budget, random.pick(&[0, 1, 30])),
+        }
+    }
+
+    fn fault(&self, random: &mut Random) -> Action {
+        let process = random.below(2);
+        let pod = random.below(40);
+        match random.below(24) {
+            0..=2 => Action::DeletePod(pod),
+            3 | 4 => Action::ForcePod(pod, random.between(0, 1000)),
+            5 | 6 => Action::CrashPod(pod),
+            7 => Action::LoseNode(random.below(3), random.pick(&[5, 60, 400])),
+            8 => Action::GateOff(random.pick(&[1, 10, 40])),
+            9 | 10 => Action::Storm(random.pick(&[5, 30, 90]), random.pick(&[50, 200, 500])),
+            11 => Action::Outage(random.pick(&[2, 25, 90])),
+            12 | 13 => Action::Lag(random.pick(&[10, 60]), random.pick(&[500, 5_000, 20_000])),
+            14 => Action::CutWatch(process, random.below(5), random.pick(&[1, 10, 60])),
+            15..=17 => Action::Crash(process),
+            18 => Action::Resign,
+            19 | 20 => Action::Split(random.pick(&[5, 40])),
+            21 => Action::ClockJump(process, random.pick(&[-600, -60, -5, 5, 60, 600])),
+            _ => Action::Slow(random.pick(&[10, 60])),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (budget, terms) in self.budgets.iter().enumerate() {
+            let Terms { limit, reserved, basis, surge, eviction, entries } = terms;
+            writeln!(f, "{}: {limit} - {reserved}, {basis}, {surge}, eviction {eviction}", BUDGETS[budget])?;
+            for (app, entry) in entries.iter().enumerate() {
+                writeln!(f, "  w{app}: {entry:?}")?;
+            }
+        }
+        for (app, workload) in self.workloads.iter().enumerate() {
+            writeln!(
+                f,
+                "w{app}: {} replicas, {:?}, {:?}",
+                workload.replicas, workload.strategy, workload.facts
+            )?;
+        }
+        for (wait, action) in &self.actions {
+            writeln!(f, "after {wait} s: {action:?}")?;
+        }
+        write!(f, "ends feasible: {}", self.ends_feasible)
+    }
+}

@@ -1,0 +1,226 @@
+//! One process of the operator: its terms as leader, its watches, and the looks that it takes at each budget.
+//!
+//! The leader, its world and its transaction are the code that ships. Here is what surrounds them in a process: lists
+//! and watches that bring events with a delay, each kind by its own, and a queue in which each budget is at most once.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use kube::runtime::watcher::Event;
+use poolbudget::cluster::world::BudgetKey;
+use poolbudget::controller::dispatch::Next;
+use poolbudget::controller::observe::{Observed, Watched};
+use poolbudget::controller::reconcile::Leader;
+use poolbudget::telemetry::metrics::Metrics;
+
+use super::clock;
+use super::cluster::{BUDGETS, Cluster, Kind, NAMESPACE};
+use super::door::{Door, index};
+use super::mutation::Mutation;
+use super::objects;
+
+/// Delay after a first failure, and the longest one, in milliseconds.
+const BACKOFF: (i64, i64) = (100, 15_000);
+
+/// What a process does at the moment.
+pub(crate) enum Process {
+    /// It is not there.
+    Down,
+    /// It waits for the Lease.
+    Standby,
+    /// It leads, or believes so.
+    Leading(Box<Term>),
+}
+
+/// One budget's place in the queue.
+#[derive(Default)]
+pub(crate) struct Place {
+    /// When it is due.
+    pub(crate) due: Option<i64>,
+    /// When the simulation will come back to it.
+    woken: Option<i64>,
+    look: Option<Pin<Box<dyn Future<Output = Next>>>>,
+    /// It was requested while a look ran.
+    again: bool,
+    failures: u32,
+}
+
+/// One term as leader.
+pub(crate) struct Term {
+    /// Which term of its process.
+    pub(crate) number: u32,
+    pub(crate) door: Door,
+    leader: Arc<Leader<Door>>,
+    /// How far each watch has read; none before its first list, and while it is cut.
+    pub(crate) read: [Option<usize>; Kind::ALL.len()],
+    /// Whether everything was listed once.
+    synced: bool,
+    /// When its watch of pods listed for the first time.
+    pub(crate) since: i64,
+    /// It gives up as soon as no look runs.
+    pub(crate) resigns: bool,
+    pub(crate) places: [Place; BUDGETS.len()],
+}
+
+impl Term {
+    pub(crate) fn begin(number: u32, mutation: Mutation) -> Self {
+        let door = Door::new(mutation);
+        let mut leader = Leader::new(door.clone(), Observed::default(), Metrics::default(), clock::operator);
+        leader.steady = clock::steady;
+        leader.decide = mutation.decision();
+        Self {
+            number,
+            door,
+            leader: Arc::new(leader),
+            read: [None; Kind::ALL.len()],
+            synced: false,
+            since: i64::MAX,
+            resigns: false,
+            places: Default::default(),
+        }
+    }
+
+    /// A watch lists everything as it is now, and follows from here.
+    pub(crate) fn list(&mut self, kind: Kind, cluster: &Cluster) {
+        let observed = self.leader.observed.clone();
+        let keys = match kind {
+            Kind::Budgets => relist(&observed, cluster.budgets.iter().flatten().cloned()),
+            Kind::Pods => {
+                let labelled = cluster.pods.values().filter(|pod| pod.facts.budget.is_some());
+                relist(&observed, labelled.map(objects::pod))
+            }
+            Kind::Deployments => {
+                relist(&observed, (0..cluster.apps.len()).map(|app| objects::deployment(cluster, app)))
+            }
+            Kind::ReplicaSets => {
+                let sets = |app: usize| (0..cluster.apps[app].sets.len()).map(move |set| (app, set));
+                let all = (0..cluster.apps.len()).flat_map(sets);
+                relist(&observed, all.map(|(app, set)| objects::replica_set(cluster, app, set)))
+            }
+            Kind::Autoscalers => {
+                let all = cluster.apps.iter().enumerate();
+                let all = all.filter_map(|(app, state)| Some((app, state.autoscaler?)));
+                relist(&observed, all.map(|(app, (most, version))| objects::autoscaler(app, most, version)))
+            }
+            Kind::Disruptions => Vec::new(),
+        };
+        self.read[kind as usize] = Some(cluster.log.len(kind));
+        if kind == Kind::Pods {
+            self.since = self.since.min(clock::now());
+        }
+        self.request(&keys);
+        let synced = self.read.iter().all(Option::is_some);
+        if synced && !self.synced {
+            self.synced = true;
+        }
+    }
+
+    /// A watch brings what has happened up to `end`.
+    pub(crate) fn follow(&mut self, kind: Kind, cluster: &Cluster, end: usize) {
+        let Some(from) = self.read[kind as usize].filter(|from| *from < end) else { return };
+        let observed = self.leader.observed.clone();
+        let log = &cluster.log;
+        let keys = match kind {
+            Kind::Budgets => bring(&observed, &log.budgets[from..end]),
+            Kind::Pods => bring(&observed, &log.pods[from..end]),
+            Kind::Deployments => bring(&observed, &log.deployments[from..end]),
+            Kind::ReplicaSets => bring(&observed, &log.sets[from..end]),
+            Kind::Autoscalers => bring(&observed, &log.autoscalers[from..end]),
+            Kind::Disruptions => observed.disruption_changed(NAMESPACE).into_iter().collect(),
+        };
+        self.read[kind as usize] = Some(end);
+        self.request(&keys);
+    }
+
+    /// Up to which time it has seen what happened to pods.
+    pub(crate) fn horizon(&self, cluster: &Cluster) -> i64 {
+        let Some(read) = self.read[Kind::Pods as usize] else { return clock::START };
+        // Just before the first thing that it has not seen.
+        cluster.log.pods.get(read).map_or_else(clock::now, |(at, _)| at - 1)
+    }
+
+    fn request(&mut self, keys: &[BudgetKey]) {
+        for key in keys {
+            let place = &mut self.places[index(key)];
+            if place.look.is_some() {
+                place.again = true;
+            } else {
+                place.appoint(clock::now());
+            }
+        }
+    }
+
+    /// Whether a look at this budget may begin or go on now.
+    pub(crate) fn is_due(&mut self, budget: usize) -> bool {
+        let place = &mut self.places[budget];
+        place.woken = place.woken.filter(|at| *at > clock::now());
+        let due = place.due.is_some_and(|due| due <= clock::now());
+        place.look.is_some() || (self.synced && !self.resigns && due)
+    }
+
+    pub(crate) fn runs(&self, budget: usize) -> bool {
+        self.places[budget].look.is_some()
+    }
+
+    /// True when the simulation has to come back to a budget earlier than it would.
+    pub(crate) fn wake(&mut self, budget: usize, at: i64) -> bool {
+        let place = &mut self.places[budget];
+        let earlier = self.synced && place.look.is_none() && place.woken.is_none_or(|woken| woken > at);
+        if earlier {
+            place.woken = Some(at);
+        }
+        earlier
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.places.iter().any(|place| place.look.is_some())
+    }
+
+    /// Goes on with the look that runs, or begins one.
+    pub(crate) fn look(&mut self, budget: usize) {
+        let place = &mut self.places[budget];
+        let look = place.look.get_or_insert_with(|| {
+            place.due = None;
+            let leader = Arc::clone(&self.leader);
+            Box::pin(async move { leader.look(BudgetKey::new(NAMESPACE, BUDGETS[budget])).await })
+        });
+        let Poll::Ready(next) = look.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { return };
+        place.look = None;
+        place.failures = if next == Next::Backoff { place.failures + 1 } else { 0 };
+        match next {
+            Next::OnRequest => {}
+            Next::After(delay) => {
+                place.appoint(clock::now() + i64::try_from(delay.as_millis()).expect("soon"));
+            }
+            Next::Backoff => {
+                let delay = BACKOFF.0 << place.failures.min(10);
+                place.appoint(clock::now() + delay.min(BACKOFF.1));
+            }
+        }
+        if std::mem::take(&mut place.again) {
+            place.appoint(clock::now());
+        }
+    }
+}
+
+impl Place {
+    /// The earlier of two appointments stays.
+    fn appoint(&mut self, at: i64) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+}
+
+fn seconds() -> u64 {
+    clock::operator().as_second().unsigned_abs()
+}
+
+fn bring<K: Watched>(observed: &Observed, events: &[(i64, Event<K>)]) -> Vec<BudgetKey> {
+    events.iter().flat_map(|(_, event)| observed.take(event.clone(), seconds())).collect()
+}
+
+fn relist<K: Watched>(observed: &Observed, objects: impl Iterator<Item = K>) -> Vec<BudgetKey> {
+    let events = std::iter::once(Event::Init).chain(objects.map(Event::InitApply)).chain([Event::InitDone]);
+    events.flat_map(|event| observed.take(event, seconds())).collect()
+}

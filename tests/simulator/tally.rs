@@ -1,0 +1,63 @@
+//! What one schedule came to, in numbers.
+
+use super::clock;
+use super::cluster::Cluster;
+use super::plan::Plan;
+
+/// What one schedule came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// Basis and surge that its first budget begins with.
+    pub(crate) group: (&'static str, &'static str),
+    /// Whether faults occurred.
+    pub(crate) faults: bool,
+    pub(crate) steps: u64,
+    pub(crate) looks: u64,
+    pub(crate) grants: u64,
+    pub(crate) scale_events: u64,
+    pub(crate) restarts: u64,
+    /// Milliseconds from each request for more replicas until all of them were ready.
+    pub(crate) waits: Vec<u32>,
+    /// Thousandths of what is usable that are held when everything has settled.
+    pub(crate) utilisation: Vec<u32>,
+    /// Milliseconds from the last action until everything had settled.
+    pub(crate) settled: Option<i64>,
+    /// The largest sum, in thousandths of what was usable.
+    pub(crate) peak: u64,
+    /// The replicas that were asked for last, and when.
+    wanted: Vec<Option<(u32, i64)>>,
+}
+
+impl Tally {
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let group = plan.budgets.first().map_or(("", ""), |terms| (terms.basis, terms.surge));
+        Self { group, faults: plan.faults, wanted: vec![None; plan.workloads.len()], ..Self::default() }
+    }
+
+    /// Somebody asks for so many replicas.
+    pub(crate) fn scaled(&mut self, app: usize, from: u32, to: u32) {
+        self.scale_events += u64::from(from != to);
+        self.wanted[app] = (to > from).then(|| (to, clock::now()));
+    }
+
+    pub(crate) fn pods_changed(&mut self, cluster: &Cluster, app: usize) {
+        let Some((wanted, since)) = self.wanted[app] else { return };
+        let ready = cluster.pods.values().filter(|pod| pod.app == app && pod.ready && !pod.deleting).count();
+        if ready >= wanted as usize {
+            self.wanted[app] = None;
+            self.waits.push(u32::try_from(clock::now() - since).unwrap_or(u32::MAX));
+        }
+    }
+
+    pub(crate) fn settle(&mut self, cluster: &Cluster, waited: i64) {
+        self.settled = Some(waited);
+        self.restarts = cluster.restarts;
+        for budget in 0..cluster.budgets.len() {
+            let held = cluster.held(budget);
+            if let Some(available) = cluster.available(budget).filter(|available| *available > 0 && held > 0)
+            {
+                self.utilisation.push(u32::try_from(held * 1000 / available).unwrap_or(u32::MAX));
+            }
+        }
+    }
+}

@@ -90,6 +90,17 @@ e2e: cluster-tools release ## Run the tests on a real control plane
 	$(CARGO) build --quiet --example demo
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-2} $(CARGO) test --test e2e
 
+# By hand, not in CI: the same checks run there as property tests. Without a sanitizer, since nothing here is unsafe.
+FUZZ_TARGETS ?= pod budget workload
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz: ## Feed objects of anything to the way that every object takes, SECONDS=60 for each kind
+	@$(CARGO) +nightly fuzz --version > /dev/null 2>&1 || { \
+		echo 'fuzz: needs a nightly compiler and cargo-fuzz: rustup toolchain install nightly && cargo +nightly install --locked cargo-fuzz'; exit 1; }
+	@set -e; for target in $(FUZZ_TARGETS); do mkdir -p fuzz/corpus/$$target; \
+		$(CARGO) +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(SECONDS) -timeout=10 -max_len=16384 -dict=fuzz/words.dict -print_final_stats=1; done
+
 # Optimised, with all checks of the test builds. One SEED is told step by step; SEEDS and FROM say which ones else.
 SEEDS ?= 20000
 FROM ?= 0

@@ -30,12 +30,7 @@ const AT_ONCE: usize = 64;
 /// An event. The API server takes at most 1 kB of note, in bytes.
 #[must_use]
 pub fn event(type_: EventType, reason: &str, action: &str, note: &str) -> Event {
-    const MOST: usize = 1000;
-    let mut end = note.len().min(MOST);
-    while !note.is_char_boundary(end) {
-        end -= 1;
-    }
-    let note = note.get(..end).map(ToOwned::to_owned);
+    let note = note.get(..note.floor_char_boundary(1000)).map(ToOwned::to_owned);
     Event { type_, reason: reason.into(), note, action: action.into(), secondary: None }
 }
 

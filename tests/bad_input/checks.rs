@@ -59,8 +59,18 @@ fn seconds() -> u64 {
     NOW.unsigned_abs()
 }
 
-/// Whether the API server could store it as a pod of the budget: it has a name, a uid and the label.
+/// Whether an API server could send it as a pod of the budget: it has a name, a uid and the label. The parts that say that
+/// nothing runs are objects, as it writes them; serde would also read them from lists of their fields.
 fn is_stored(pod: &Value) -> bool {
+    let items = |path: &str| pod.pointer(path).and_then(Value::as_array).into_iter().flatten();
+    let states = items("/status/initContainerStatuses").chain(items("/status/containerStatuses"));
+    let mut parts =
+        states.flat_map(|report| [report, &report["state"]]).chain(items("/spec/schedulingGates"));
+    if parts.any(Value::is_array)
+        || ["/metadata", "/spec", "/status"].iter().any(|path| pod.pointer(path).is_some_and(Value::is_array))
+    {
+        return false;
+    }
     let meta = &pod["metadata"];
     let texts = ["name", "uid", "namespace"].iter().all(|key| meta[key].is_string());
     texts && meta["namespace"] == NAMESPACE && meta["labels"]["poolbudget.dev/budget"] == BUDGET

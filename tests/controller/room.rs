@@ -6,6 +6,7 @@ use super::door::Fate;
 use super::server::{Request, gated, terminating};
 use super::term::{Term, pass};
 use poolbudget::api::EvictionPolicy;
+use poolbudget::controller::dispatch::Next;
 
 /// Two pods hold 6 each of 13, and four more want to come.
 fn crowded() -> (Cluster, Term) {
@@ -125,4 +126,27 @@ fn where_eviction_is_forbidden_nobody_is_evicted_and_the_budget_says_so() {
     let blocked = cluster.server().condition("Blocked");
     assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "EvictionForbidden"));
     cluster.server().acquit();
+}
+
+#[test]
+fn a_candidate_that_is_not_as_it_was_seen_is_looked_at_before_another_one_goes() {
+    let (mut cluster, mut term) = crowded();
+    cluster.step();
+    term.catch_up();
+    // Somebody else has just deleted whichever candidate is asked for first.
+    let (asked, candidate) = std::sync::mpsc::channel();
+    term.door.follow(move |server, call| match call.write {
+        Some(Request::Evict { pod, .. }) => {
+            server.begin_deletion(pod);
+            asked.send(pod.clone()).expect("a listener");
+            Some(Fate::Refused(409))
+        }
+        _ => Some(Fate::Done),
+    });
+    let next = term.look();
+    let asked: Vec<String> = candidate.try_iter().collect();
+    let [pod] = &asked[..] else { panic!("{asked:?}") };
+    let seen = term.leader.observed.world().pods.find("shop", pod).expect("a record");
+    assert!(seen.terminating, "without the watch");
+    assert_eq!(next, Some(Next::After(std::time::Duration::from_millis(500))));
 }

@@ -46,6 +46,21 @@ fn an_edit_that_was_not_seen_yet_stops_the_write_and_is_adopted() {
 }
 
 #[test]
+fn after_a_status_that_could_not_be_written_the_budget_is_read_without_waiting_for_the_watch() {
+    let (mut cluster, mut term) = led("Current", &[("api", 2)]);
+    cluster.scale("api", 3);
+    cluster.step();
+    term.catch_up();
+    cluster.server().edit_budget(|spec| spec.limit.connections = Some(8));
+    for _ in 0..3 {
+        term.look();
+        pass(1);
+    }
+    let status = cluster.server().status();
+    assert_eq!((status.observed_generation, status.usable), (Some(2), 7));
+}
+
+#[test]
 fn the_epoch_of_another_is_taken_over_again() {
     let (mut cluster, mut term) = led("Current", &[("api", 2)]);
     let epoch = cluster.server().status().epoch;

@@ -97,7 +97,7 @@ fn pod(name: &str, version: u64) -> Value {
     object(
         name,
         version,
-        &json!({"spec": {"containers": [{"name": "app"}]},
+        &json!({"spec": {"nodeName": "node-0", "containers": [{"name": "app"}]},
         "status": {"containerStatuses": [{"state": {"running": {}}}]}}),
     )
 }

@@ -1,0 +1,83 @@
+//! From the bytes of the fuzzer to objects, and to the checks of `tests/bad_input`.
+//!
+//! In: bytes. A text that is a JSON object or a YAML mapping is taken as the object itself; all other bytes are the seed
+//! of the generators of the property tests. Out: nothing, or a panic that names the broken rule.
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::Value;
+
+#[path = "../../tests/bad_input/arbitrary.rs"]
+mod arbitrary;
+#[path = "../../tests/bad_input/checks.rs"]
+mod checks;
+#[path = "../../tests/bad_input/gateway.rs"]
+mod gateway;
+#[path = "../../tests/bad_input/objects.rs"]
+mod objects;
+#[path = "../../tests/bad_input/oracle.rs"]
+mod oracle;
+
+use checks::Given;
+
+/// One pod, by itself and among others.
+pub fn pod(bytes: &[u8]) {
+    let Some(pod) = object(bytes, arbitrary::pod("b")) else { return };
+    checks::a_pod_counts_in_full(&pod);
+    checks::a_look_is_sound(&Given { pods: vec![pod, objects::pod("a"), objects::pod("c")], ..around() });
+}
+
+/// One budget, with its status.
+pub fn budget(bytes: &[u8]) {
+    let Some(budget) = object(bytes, arbitrary::budget()) else { return };
+    checks::a_look_is_sound(&Given { budget, ..around() });
+}
+
+/// A Deployment, a ReplicaSet or an autoscaler, by its kind.
+pub fn workload(bytes: &[u8]) {
+    let any = proptest::prop_oneof![
+        arbitrary::workload(objects::deployment()),
+        arbitrary::workload(objects::replica_set()),
+        arbitrary::spoiled(objects::autoscaler(), 3),
+    ];
+    let Some(object) = object(bytes, any) else { return };
+    let mut given = around();
+    match object["kind"].as_str() {
+        Some("ReplicaSet") => given.sets.push(object),
+        Some("HorizontalPodAutoscaler") => given.scalers.push(object),
+        _ => given.deployments.push(object),
+    }
+    checks::a_look_is_sound(&given);
+}
+
+fn around() -> Given {
+    Given {
+        budget: objects::budget(),
+        pods: ["a", "b", "c"].map(objects::pod).into(),
+        deployments: vec![objects::deployment()],
+        sets: vec![objects::replica_set()],
+        scalers: vec![objects::autoscaler()],
+    }
+}
+
+fn object(bytes: &[u8], made: impl Strategy<Value = Value>) -> Option<Value> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let read = serde_json::from_str(text).ok().or_else(|| serde_yaml::from_str(text).ok());
+        if let Some(object @ Value::Object(_)) = read {
+            return Some(object);
+        }
+    }
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed(bytes));
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    made.new_tree(&mut runner).ok().map(|tree| tree.current())
+}
+
+/// The generators branch too often to be fed with the bytes themselves; these choose the run.
+fn seed(bytes: &[u8]) -> [u8; 32] {
+    let mut seed = [0; 32];
+    for (place, byte) in bytes.iter().enumerate() {
+        let slot: &mut u8 = &mut seed[place % 32];
+        *slot = slot.rotate_left(3) ^ byte;
+    }
+    seed
+}

@@ -8,7 +8,7 @@ use poolbudget::budget::grant::Refusal;
 use poolbudget::budget::ledger::{Hold, Ledger, Pod, Unadopted};
 use poolbudget::budget::plan::Feasibility;
 use poolbudget::budget::queue::{Class, class};
-use poolbudget::budget::room::{Cause, DEADLINE, PATIENCE};
+use poolbudget::budget::room::{Candidate, Cause, DEADLINE, PATIENCE};
 use proptest::prelude::*;
 
 use crate::situations::{EXTREME, USUAL, situation};
@@ -36,6 +36,11 @@ fn added(situation: &Situation, decision: &Decision) -> u128 {
     decision.grants.granted.iter().map(real).sum()
 }
 
+/// The settled count of workload `w`, as far as there are slots for it.
+fn settled(decision: &Decision, w: usize) -> Pods {
+    decision.settled[w].min(decision.plan.shares[w].slots)
+}
+
 /// Room for `pods` pods of workload `w` at its bill.
 fn room_for(decision: &Decision, w: usize, pods: Pods) -> u128 {
     u128::from(pods.get()) * u128::from(decision.plan.shares[w].bill.get())
@@ -51,7 +56,7 @@ fn may_lose_one(situation: &Situation, decision: &Decision, pod: usize) -> bool 
     let ready = situation.pods.iter().filter(of).filter(ready).count() as u64
         + u64::from(situation.workloads[w].unadopted.ready.get());
     let at_once = u64::from(decision.plan.shares[w].unavailable.get()).max(1);
-    draining < at_once && ready + at_once > u64::from(decision.settled[w].get())
+    draining < at_once && ready + at_once > u64::from(settled(decision, w).get())
 }
 
 fn uid(situation: &Situation, pod: usize) -> String {
@@ -106,13 +111,14 @@ proptest! {
         let shares = &decision.plan.shares;
         for grant in &decision.grants.granted {
             let w = situation.pods[grant.pod].workload.unwrap();
-            let class = class(admitted[w], decision.settled[w], shares[w].rho, shares[w].slots);
+            let class = class(admitted[w], settled(&decision, w), shares[w].rho, shares[w].slots);
             sum += u128::from(grant.bill.get());
             admitted[w] = admitted[w].plus(Pods::ONE);
             let kept = |surge: bool| -> u128 {
                 let owed = |w: usize| {
                     let rho = if surge { shares[w].rho } else { Pods::ZERO };
-                    room_for(&decision, w, decision.settled[w].plus(rho).minus(admitted[w]))
+                    let owed = settled(&decision, w).plus(rho).min(shares[w].slots);
+                    room_for(&decision, w, owed.minus(admitted[w]))
                 };
                 (0..shares.len()).map(owed).sum()
             };
@@ -223,7 +229,13 @@ proptest! {
         let returning = returning + situation.quarantine.iter().map(|bill| bill.get()).sum::<u64>();
         let only_escaped = decision.room.candidates.iter().all(|c| c.cause == Cause::Escaped);
         match decision.room.missing {
-            None => prop_assert!(only_escaped && !decision.room.draining),
+            None => {
+                // Where not all have a slot, one that is of no use goes as well.
+                let infeasible = matches!(decision.plan.feasibility, Feasibility::Infeasible(_));
+                let useless = |c: &Candidate| matches!(c.cause, Cause::Escaped | Cause::Superseded);
+                let useless = infeasible && decision.room.candidates.iter().all(useless);
+                prop_assert!((only_escaped || useless) && !decision.room.draining);
+            }
             Some(missing) => {
                 prop_assert_eq!(decision.room.draining, missing.get() <= returning);
                 prop_assert!(!decision.room.draining || only_escaped);

@@ -29,12 +29,19 @@ struct Known {
     standing: u64,
 }
 
+impl Known {
+    /// The pods that room is kept for, the surge pod included.
+    fn owed(&self) -> u64 {
+        (self.settled + self.rho).min(self.slots)
+    }
+}
+
 fn known(situation: &Situation, decision: &Decision, w: usize) -> Known {
     let share = decision.plan.shares[w];
     let stands = |pod: &&Pod| pod.workload == Some(w) && !pod.terminating && pod.hold != Hold::Waiting;
     let standing = situation.pods.iter().filter(stands).count() as u64;
     Known {
-        settled: decision.settled[w].get().into(),
+        settled: decision.settled[w].min(share.slots).get().into(),
         rho: share.rho.get().into(),
         slots: share.slots.get().into(),
         size: share.size.get(),
@@ -61,7 +68,7 @@ impl Oracle<'_> {
     /// 0, 1 or 2 for the classes 0a, 0b and 1; none for a pod without a slot.
     fn class(&self, w: usize) -> Option<usize> {
         let (known, admitted) = (self.known[w], self.admitted(w));
-        let ends = [known.settled, known.settled + known.rho, known.slots];
+        let ends = [known.settled, known.owed(), known.slots];
         ends.iter().position(|end| admitted < *end)
     }
 
@@ -74,7 +81,7 @@ impl Oracle<'_> {
         let quarantined = total(self.situation.quarantine.iter().map(|bill| bill.get()));
         let granted = total(self.granted.iter().map(|(pod, size)| self.bill(*pod, *size)));
         let kept = total(self.known.iter().enumerate().map(|(w, known)| {
-            let owed = [0, known.settled, known.settled + known.rho][class];
+            let owed = [0, known.settled, known.owed()][class];
             owed.saturating_sub(self.admitted(w)) * known.bill
         }));
         let usable = (total([self.situation.available.get()].into_iter()) - escaped).max(0);

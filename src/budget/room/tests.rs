@@ -50,11 +50,13 @@ struct Case {
     feasible: bool,
     eviction: bool,
     granted: Vec<Grant>,
+    refusal: Option<Refusal>,
 }
 
 fn case(pods: Vec<Pod>) -> Case {
     let allotments = vec![four(), four()];
-    Case { pods, allotments, missing: 2, usable: 100, feasible: true, eviction: true, granted: Vec::new() }
+    let (granted, refusal) = (Vec::new(), None);
+    Case { pods, allotments, missing: 2, usable: 100, feasible: true, eviction: true, granted, refusal }
 }
 
 impl Case {
@@ -63,7 +65,8 @@ impl Case {
         let ledger = Ledger::of(&self.pods, &unadopted, &[]);
         let missing = Connections::new(self.missing);
         let waits = self.pods.iter().enumerate().filter(|(_, pod)| pod.waits());
-        let refused = waits.map(|(i, _)| (i, Refusal::NoRoom { missing })).collect();
+        let refusal = self.refusal.unwrap_or(Refusal::NoRoom { missing });
+        let refused = waits.map(|(i, _)| (i, refusal)).collect();
         let scene = Scene {
             usable: Connections::new(self.usable),
             ledger: &ledger,
@@ -205,6 +208,30 @@ fn pods_beyond_the_slots_go_newest_first_when_not_everything_fits() {
     let mut within = case(vec![of("a", 1), of("b", 5), of("c", 3), of("d", 4), waiting("f")]);
     within.feasible = false;
     assert_eq!(within.candidates(), []);
+}
+
+/// One that escaped and one that is not ready have the only two slots, and another one waits for a slot.
+fn without_a_slot(unready: Pod) -> Case {
+    let two = Allotment::new(Share { slots: Pods::new(2), ..four().share }, Pods::new(4));
+    let escaped = Pod { hold: Hold::Escaped(Connections::new(15)), ..pod("escaped", 0) };
+    let waits = Pod { created: 1, ..waiting("waits") };
+    let (allotments, refusal) = (vec![two, two], Some(Refusal::NoSlot));
+    Case { allotments, refusal, feasible: false, ..case(vec![escaped, unready, waits]) }
+}
+
+#[test]
+fn a_superseded_pod_makes_way_for_one_that_waits_for_its_slot() {
+    let superseded = without_a_slot(Pod { ready: false, current: false, ..pod("superseded", 2) });
+    assert_eq!(superseded.candidates(), [("superseded", Cause::Superseded)]);
+    assert_eq!(Case { feasible: true, ..superseded }.candidates(), []);
+}
+
+#[test]
+fn an_escaped_pod_that_takes_the_slots_of_others_goes_when_nothing_else_can_change() {
+    let sick = |age| without_a_slot(Pod { ready: false, age, ..pod("sick", 2) });
+    assert_eq!(sick(DEADLINE - 1).candidates(), [], "it may still become ready");
+    assert_eq!(sick(DEADLINE).candidates(), [("escaped", Cause::Escaped)]);
+    assert_eq!(Case { eviction: false, ..sick(DEADLINE) }.candidates(), []);
 }
 
 #[test]

@@ -140,14 +140,12 @@ impl<'a> Plant<'a> {
             Fault::ApiServerDies => {
                 self.cluster.kill_apiserver()?;
                 sleep(lasts).await;
-                self.cluster.start_apiserver().await?;
-                self.wake_kubelets()
+                self.cluster.start_apiserver().await
             }
             Fault::StoreDies => {
                 self.cluster.kill_etcd()?;
                 sleep(lasts).await;
-                self.cluster.start_etcd().await?;
-                self.wake_kubelets()
+                self.cluster.start_etcd().await
             }
             Fault::ControllerManagerDies => {
                 self.cluster.kill_controller_manager()?;
@@ -201,13 +199,6 @@ impl<'a> Plant<'a> {
             replica.start_again()?;
         }
         Ok(())
-    }
-
-    /// A kubelet tries again what it could not write. The fake ones give it up, and a pod that was to end then would
-    /// never be gone; when they are started anew they look at every pod.
-    fn wake_kubelets(&self) -> Result<()> {
-        self.cluster.kill_kwok()?;
-        self.cluster.start_kwok()
     }
 
     /// What `poolbudget release` or a hasty administrator does: pods are born without a gate until the chart is

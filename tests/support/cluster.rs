@@ -176,7 +176,8 @@ impl Cluster {
     /// Starts the killed API server again, on the same port, and waits until it is ready.
     pub async fn start_apiserver(&self) -> Result<()> {
         self.apiserver.start()?;
-        self.until("the API server is ready again", || self.apiserver_is_ready()).await
+        self.until("the API server is ready again", || self.apiserver_is_ready()).await?;
+        self.wake_kubelets()
     }
 
     /// SIGKILL for etcd.
@@ -187,7 +188,8 @@ impl Cluster {
     /// Starts the killed etcd again, with the same data, and waits until the API server is ready.
     pub async fn start_etcd(&self) -> Result<()> {
         self.etcd.start()?;
-        self.until("the API server is ready again", || self.apiserver_is_ready()).await
+        self.until("the API server is ready again", || self.apiserver_is_ready()).await?;
+        self.wake_kubelets()
     }
 
     /// SIGKILL for the controller manager: nothing acts on Deployments until it is started again.
@@ -207,6 +209,13 @@ impl Cluster {
 
     /// Starts the killed fake kubelets again.
     pub fn start_kwok(&self) -> Result<()> {
+        self.kwok.start()
+    }
+
+    /// A kubelet tries again what it could not write. The fake ones give it up, and a pod that was to end then would
+    /// never be gone; when they are started anew they look at every pod.
+    fn wake_kubelets(&self) -> Result<()> {
+        self.kwok.kill()?;
         self.kwok.start()
     }
 

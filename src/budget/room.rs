@@ -138,7 +138,8 @@ fn escaped(scene: &Scene<'_>, may: impl Fn(&Scene<'_>, usize) -> bool) -> Vec<Ca
     }
     let mut found = pods_where(scene, |pod, workload| {
         matches!(pod.hold, Hold::Escaped(_))
-            && youngest.get(workload).is_some_and(|created| *created > pod.created)
+            // Times are whole seconds: one of the same second may be the younger one.
+            && youngest.get(workload).is_some_and(|created| *created >= pod.created)
             && may(scene, workload)
     });
     found.sort_by_key(|&(_, pod)| (pod.ready, Reverse(pod.hold.bill()), pod.uid.as_str()));

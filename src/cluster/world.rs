@@ -302,9 +302,10 @@ impl World {
     }
 
     /// Notes a pod that is gone and did not show that its containers had ended: force-deleted, or on a lost node. What
-    /// it held may still be open. What its status said of containers does not count: a kubelet tells late.
-    pub fn note_vanished(&mut self, last: &PodRecord) {
-        if last.bound && !last.ended && last.hold().is_grant() {
+    /// it held may still be open. What its status said of containers does not count: a kubelet tells late. Nor does it
+    /// count that it was on no node, when `last` is older than its end.
+    pub fn note_vanished(&mut self, last: &PodRecord, is_final: bool) {
+        if (last.bound || !is_final) && !last.ended && last.hold().is_grant() {
             let key = BudgetKey::new(&last.namespace, last.budget());
             self.vanished.entry(key).or_default().push(Arc::new(last.clone()));
         }

@@ -66,7 +66,7 @@ impl Observed {
             Event::Delete(object) => {
                 let last = object.read();
                 if let Some(last) = &last {
-                    K::gone(&mut world, last);
+                    K::gone(&mut world, last, true);
                 }
                 let (key, version) = (key_of(&object), version(object.meta()));
                 K::index(&mut world).delete(&key.namespace, &key.name, version, now).into_iter().collect()
@@ -77,7 +77,7 @@ impl Observed {
             }
             Event::InitDone => {
                 let gone = K::index(&mut world).end_relist();
-                gone.iter().for_each(|last| K::gone(&mut world, last));
+                gone.iter().for_each(|last| K::gone(&mut world, last, false));
                 gone
             }
         };
@@ -101,8 +101,9 @@ pub trait Watched: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug
     fn index(world: &mut World) -> &mut Index<Self::Record>;
     /// The budgets that a record is about.
     fn concerns(world: &World, record: &Self::Record) -> BTreeSet<BudgetKey>;
-    /// What else is to be noted when a record's object is gone, in the state in which it was last seen.
-    fn gone(_: &mut World, _: &Self::Record) {}
+    /// What else is to be noted when a record's object is gone, in the state in which it was last seen; whether that was
+    /// its last state is said as well.
+    fn gone(_: &mut World, _: &Self::Record, _is_final: bool) {}
     /// What is wrong with it, when it cannot be read.
     fn odd(&self) -> Option<&Odd> {
         None
@@ -132,8 +133,8 @@ impl<K: Watched> Watched for Guarded<K> {
     fn concerns(world: &World, record: &K::Record) -> BTreeSet<BudgetKey> {
         K::concerns(world, record)
     }
-    fn gone(world: &mut World, last: &K::Record) {
-        K::gone(world, last);
+    fn gone(world: &mut World, last: &K::Record, is_final: bool) {
+        K::gone(world, last, is_final);
     }
     fn odd(&self) -> Option<&Odd> {
         match self {
@@ -175,8 +176,8 @@ impl Watched for PodView {
     fn concerns(_: &World, pod: &PodRecord) -> BTreeSet<BudgetKey> {
         BTreeSet::from([BudgetKey::new(&pod.namespace, pod.budget())])
     }
-    fn gone(world: &mut World, last: &PodRecord) {
-        world.note_vanished(last);
+    fn gone(world: &mut World, last: &PodRecord, is_final: bool) {
+        world.note_vanished(last, is_final);
     }
     fn unreadable(odd: &Odd) -> Option<PodRecord> {
         PodRecord::unreadable(odd)

@@ -150,7 +150,7 @@ fn see(world: &mut World, change: &Change) {
         Change::Pod(pod) => drop(world.pods.apply(record(pod))),
         Change::PodGone(pod) => {
             let last = record(pod);
-            world.note_vanished(&last);
+            world.note_vanished(&last, true);
             drop(world.pods.delete(NAMESPACE, &last.name, last.version, seconds));
         }
         Change::Deployment(deployment) => {

@@ -42,8 +42,8 @@ struct Recorded {
 pub(crate) struct Judge {
     /// By uid; a pod can be recorded more than once when its budget is made anew.
     recorded: HashMap<String, Vec<Recorded>>,
-    /// When U changed, and to what.
-    usable: [Vec<(i64, u64)>; BUDGETS.len()],
+    /// When U changed, and to what: limit − reserved, and what escaped the gate.
+    usable: [Vec<(i64, u64, u64)>; BUDGETS.len()],
     pub(crate) violation: Option<Violation>,
     mutation: Mutation,
     /// The largest sum, in thousandths of what was usable.
@@ -62,19 +62,22 @@ impl Judge {
     /// Keeps the history of U.
     pub(crate) fn watch(&mut self, cluster: &Cluster) {
         for (budget, history) in self.usable.iter_mut().enumerate() {
-            if let Some(usable) = cluster.usable(budget)
-                && history.last().is_none_or(|(_, last)| *last != usable)
-            {
-                history.push((clock::now(), usable));
+            let Some(available) = cluster.available(budget) else { continue };
+            let escaped = cluster.escaped(budget);
+            if history.last().is_none_or(|(_, a, e)| (*a, *e) != (available, escaped)) {
+                history.push((clock::now(), available, escaped));
             }
         }
     }
 
-    /// The largest U since `since`.
+    /// The largest U that a leader may have had in mind who has seen what was so since `since`: an edit and a pod that
+    /// escaped are seen by different watches.
     fn most(&self, budget: usize, since: i64) -> u64 {
         let history = &self.usable[budget];
-        let before = history.iter().rposition(|(at, _)| *at <= since).unwrap_or(0);
-        history[before..].iter().map(|(_, usable)| *usable).max().unwrap_or(0)
+        let before = history.iter().rposition(|(at, ..)| *at <= since).unwrap_or(0);
+        let available = history[before..].iter().map(|(_, available, _)| *available).max().unwrap_or(0);
+        let escaped = history[before..].iter().map(|(_, _, escaped)| *escaped).min().unwrap_or(0);
+        available.saturating_sub(escaped)
     }
 
     /// A status was written by a leader whose watch of pods had come to `horizon`.

@@ -190,11 +190,15 @@ fn an_unready_superseded_pod_is_deleted_for_a_newer_one_of_its_workload() {
 #[test]
 fn an_escaped_pod_goes_once_a_younger_one_came_through_the_gate() {
     let escaped = Pod { hold: Hold::Escaped(Connections::new(15)), ..pod("escaped", 0) };
-    let younger = Pod { created: 1, ..pod("younger", 2) };
-    let pods = vec![escaped, pod("b", 2), pod("c", 2), pod("d", 2)];
+    let of = |uid: &str, created| Pod { created, ..pod(uid, 2) };
+    let pods = vec![Pod { created: 2, ..escaped }, of("b", 1), of("c", 1), of("d", 1)];
     assert_eq!(case(pods.clone()).candidates(), [], "its successor might escape too");
-    let pods: Vec<Pod> = pods.into_iter().chain([younger]).collect();
-    assert_eq!(case(pods.clone()).candidates(), [("escaped", Cause::Escaped)]);
+    for created in [2, 3] {
+        let younger = of("of the same second, or younger", created);
+        let pods = pods.clone().into_iter().chain([younger]).collect();
+        assert_eq!(case(pods).candidates(), [("escaped", Cause::Escaped)]);
+    }
+    let pods: Vec<Pod> = pods.into_iter().chain([of("younger", 3)]).collect();
     assert_eq!(Case { eviction: false, ..case(pods) }.candidates(), []);
 }
 

@@ -98,11 +98,11 @@ fn slots(scene: &Scene<'_>, grants: &Grants, unhurried: Vec<Candidate>) -> Vec<C
         return unhurried;
     }
     let mut candidates = superseded(scene, grants);
-    let at_last = || stuck(scene, grants).into_iter().filter(|candidate| candidate.cause == Cause::Escaped);
-    if !unhurried.is_empty() {
+    if unhurried.is_empty() && scene.eviction {
+        let at_last = stuck(scene, grants).into_iter();
+        candidates.extend(at_last.filter(|candidate| candidate.cause == Cause::Escaped));
+    } else {
         candidates.extend(unhurried);
-    } else if scene.eviction {
-        candidates.extend(at_last());
     }
     candidates
 }

@@ -11,7 +11,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined};
 use crate::cluster::pod::PodRecord;
 
-/// How long a pod counts that vanished while containers of it were last seen running, on top of the time that its
+/// How long a pod counts that vanished without showing that its containers had ended, on top of the time that its
 /// kubelet gives them to end.
 const QUARANTINE_MARGIN: i64 = 10;
 
@@ -63,13 +63,8 @@ impl Memory {
             self.quarantine.count(entry, now.steady);
         }
         for pod in vanished {
-            let bill = i64::try_from(pod.hold().bill().get()).unwrap_or(i64::MAX);
-            let entry = Quarantined {
-                uid: pod.uid.clone(),
-                pod: pod.name.clone(),
-                connections: bill,
-                ..waits_out(pod.grace, now.wall)
-            };
+            let connections = i64::try_from(pod.hold().bill().get()).unwrap_or(i64::MAX);
+            let entry = quarantined(pod.uid.clone(), pod.name.clone(), connections, pod.grace, now.wall);
             if self.quarantine.count(entry, now.steady) {
                 tracing::warn!(
                     pod = pod.name,
@@ -131,10 +126,10 @@ impl Quarantine {
     }
 }
 
-/// The times of an entry for a pod with this grace period, in seconds, that vanished now.
+/// The entry for a pod with this grace period, in seconds, that vanished now.
 #[must_use]
-pub fn waits_out(grace: i64, now: Timestamp) -> Quarantined {
+pub fn quarantined(uid: String, pod: String, connections: i64, grace: i64, now: Timestamp) -> Quarantined {
     let seconds = grace.saturating_add(QUARANTINE_MARGIN);
-    let until = now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
-    Quarantined { uid: String::new(), pod: String::new(), connections: 0, seconds, until: Time(until) }
+    let until = Time(now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(now));
+    Quarantined { uid, pod, connections, seconds, until }
 }

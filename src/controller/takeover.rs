@@ -76,12 +76,9 @@ fn unaccounted(status: &DbConnectionBudgetStatus, pods: &[PodRecord], now: Times
     let known = pods.iter().map(bill).chain(waiting_out).fold(0, i64::saturating_add);
     let connections = status.committed.saturating_sub(known);
     let grace = pods.iter().map(|pod| pod.grace).max().unwrap_or(0).max(DEFAULT_GRACE);
-    (connections > 0).then(|| Quarantined {
-        uid: format!("before-epoch-{}", status.epoch),
-        pod: "gone while nobody led".into(),
-        connections,
-        ..memory::waits_out(grace, now)
-    })
+    let uid = format!("before-epoch-{}", status.epoch);
+    (connections > 0)
+        .then(|| memory::quarantined(uid, "gone while nobody led".into(), connections, grace, now))
 }
 
 /// Marks all pods that wait. The marks stay: a take-over that fails half-way goes on where it was.

@@ -8,11 +8,10 @@ use poolbudget::budget::amount::{Connections, Pods};
 use poolbudget::budget::basis::Basis;
 use poolbudget::budget::decide::{Decision, Situation, decide};
 use poolbudget::budget::grant::{Allotment, Grants, Refusal, grants};
-use poolbudget::budget::ledger::{Hold, Ledger, Unadopted};
+use poolbudget::budget::ledger::{Hold, Ledger};
 use poolbudget::budget::plan::{Demand, Feasibility, Plan, Terms};
 use poolbudget::budget::rollout::Strategy;
 use poolbudget::budget::room::{Cause, Scene, room};
-use poolbudget::budget::settle::settled;
 
 /// What is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -70,18 +69,10 @@ impl Mutation {
     }
 }
 
-/// As the core's `decide`, without one of its rules.
+/// As the core's `decide`, without one of its rules: what the rule does not concern is taken from there.
 fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
-    let unadopted: Vec<Unadopted> = situation.workloads.iter().map(|w| w.unadopted).collect();
-    let ledger = Ledger::of(&situation.pods, &unadopted, &situation.quarantine);
-    let usable = situation.available.minus(ledger.escaped);
-    let settled: Vec<Pods> = situation
-        .workloads
-        .iter()
-        .zip(&ledger.workloads)
-        .map(|(w, standing)| settled(w.carried, w.demand.replicas, standing, w.observed))
-        .collect();
-    let plan = plan_without(rule, situation, usable, &settled);
+    let Decision { usable, ledger, plan, settled, .. } = decide(situation);
+    let plan = if rule == Mutation::WithoutR1 { plan_without_r1(situation, usable, &settled) } else { plan };
     let allot = |w: usize, settled: Pods| Allotment::new(plan.shares[w], settled);
     let r3 = !matches!(rule, Mutation::WithoutR3 | Mutation::WithoutR3AndLastResort);
     let kept = |b: &Pods| if r3 { *b } else { Pods::ZERO };
@@ -142,17 +133,11 @@ fn within_shares_in_connections(
     kept
 }
 
-fn plan_without(rule: Mutation, situation: &Situation, usable: Connections, settled: &[Pods]) -> Plan {
+fn plan_without_r1(situation: &Situation, usable: Connections, settled: &[Pods]) -> Plan {
     let mut demands: Vec<Demand> = Vec::new();
     for (w, settled) in situation.workloads.iter().zip(settled) {
-        demands.push(Demand { settled: *settled, ..w.demand.clone() });
-    }
-    if rule != Mutation::WithoutR1 {
-        return Plan::of(Terms { usable, surge: situation.surge, basis: situation.basis }, &demands);
-    }
-    for demand in &mut demands {
         // A strategy without surge: no slot and no reserve for it.
-        demand.strategy = Strategy::Recreate;
+        demands.push(Demand { settled: *settled, strategy: Strategy::Recreate, ..w.demand.clone() });
     }
     let mut plan = Plan::of(Terms { usable, surge: situation.surge, basis: Basis::Ceiling }, &demands);
     for (share, w) in plan.shares.iter_mut().zip(&situation.workloads) {

@@ -179,7 +179,7 @@ impl Sim {
                 let grace = self.cluster.pods[&id].grace;
                 self.cluster.force_deletion(id, grace * i64::from(share));
             }
-            _ => self.after(0, Happening::Pod(id, Step::Crash as u8)),
+            _ => self.after(0, Happening::Pod(id, Step::Crash)),
         }
     }
 
@@ -207,7 +207,7 @@ impl Sim {
     pub(super) fn node_back(&mut self, node: usize) {
         self.nodes_down[node] = false;
         for id in self.cluster.pods_on(node) {
-            self.after(500, Happening::Pod(id, Step::Ready as u8));
+            self.after(500, Happening::Pod(id, Step::Ready));
         }
     }
 

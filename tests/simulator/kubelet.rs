@@ -6,7 +6,7 @@ use super::clock;
 use super::cluster::{Cluster, Reported};
 
 /// A step in a pod's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     /// The scheduler has found a node.
     Bind,

@@ -111,10 +111,7 @@ impl Term {
             self.since = self.since.min(clock::now());
         }
         self.request(&keys);
-        let synced = self.read.iter().all(Option::is_some);
-        if synced && !self.synced {
-            self.synced = true;
-        }
+        self.synced |= self.read.iter().all(Option::is_some);
     }
 
     /// A watch brings what has happened up to `end`.

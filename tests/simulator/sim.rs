@@ -29,7 +29,7 @@ pub(crate) enum Happening {
     Ramp(usize, u32, u32),
     SyncDeployment(usize),
     SyncSet(usize, u32),
-    Pod(u32, u8),
+    Pod(u32, Step),
     Node(usize, u32, u8),
     List(usize, u32, usize),
     Deliver(usize, u32, usize),
@@ -156,7 +156,7 @@ impl Sim {
                 self.cluster.sync_set(app, template, &mut self.controllers);
                 self.tally.pods_changed(&self.cluster, app);
             }
-            Happening::Pod(id, step) => self.live(id, step_of(step)),
+            Happening::Pod(id, step) => self.live(id, step),
             Happening::Node(node, loss, stage) => self.node_is_away(node, loss, stage),
             Happening::List(process, term, kind) => self.list(process, term, Kind::ALL[kind]),
             Happening::Deliver(process, term, kind) => self.deliver(process, term, Kind::ALL[kind]),
@@ -218,12 +218,12 @@ impl Sim {
 
     fn step_after(&mut self, id: u32, step: Step, (low, high): (u32, u32)) {
         let delay = self.nodes.between(low, high);
-        self.after(delay.into(), Happening::Pod(id, step as u8));
+        self.after(delay.into(), Happening::Pod(id, step));
     }
 
     fn live(&mut self, id: u32, step: Step) {
         if !self.cluster.live(id, step, &self.nodes_down) {
-            self.after(1_000, Happening::Pod(id, step as u8));
+            self.after(1_000, Happening::Pod(id, step));
             return;
         }
         let Some(pod) = self.cluster.pods.get(&id) else { return };
@@ -374,19 +374,4 @@ impl Sim {
         }
         self.schedule_looks(process);
     }
-}
-
-fn step_of(number: u8) -> Step {
-    const ALL: [Step; 9] = [
-        Step::Bind,
-        Step::Start,
-        Step::TellRunning,
-        Step::Ready,
-        Step::Crash,
-        Step::Restart,
-        Step::Stop,
-        Step::TellEnded,
-        Step::Remove,
-    ];
-    ALL[usize::from(number)]
 }

@@ -14,8 +14,8 @@ use super::dispatch::Next;
 use super::gateway::{Gateway, GatewayError};
 use super::memory::{Memory, Moment};
 use super::observe::Observed;
-use super::{evict, grant, notice, report, takeover};
-use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus};
+use super::{evict, grant, notice, open, report, takeover};
+use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Mode};
 use crate::budget::amount::Connections;
 use crate::budget::decide::{Decision, Situation, decide};
 use crate::budget::limit::Limit;
@@ -86,6 +86,8 @@ fn steady() -> Duration {
 pub struct View {
     /// The budget's key.
     pub key: BudgetKey,
+    /// The mode that is in force.
+    pub mode: Mode,
     /// Its limit.
     pub limit: Option<Limit>,
     /// Why it gives no sizes at all.
@@ -183,7 +185,12 @@ impl<G: Gateway> Leader<G> {
             // Nothing is known to be too much: nobody is sent away either.
             decision.room = Room::default();
         }
-        (View { key: key.clone(), limit: limit.ok(), refusal, unsupported, scene, decision }, status)
+        let mode = held.spec.mode;
+        if mode != Mode::Gate && unsupported.mode.is_none() {
+            decision.room = Room::default();
+            decision.grants = open::all(&scene);
+        }
+        (View { key: key.clone(), mode, limit: limit.ok(), refusal, unsupported, scene, decision }, status)
     }
 
     /// Writes the status when it changed. One that records nothing for a successor may wait, so that several changes make

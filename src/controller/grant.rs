@@ -9,7 +9,8 @@ use futures::{StreamExt, stream};
 
 use super::gateway::{Gateway, GatewayError, Sizes};
 use super::open;
-use super::reconcile::{Leader, View};
+use super::reconcile::Leader;
+use super::view::View;
 use crate::api::{GrantInFlight, Mode};
 use crate::budget::amount::Connections;
 use crate::budget::split::Split;

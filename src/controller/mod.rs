@@ -14,8 +14,10 @@ pub mod observe;
 pub mod open;
 pub mod reconcile;
 pub mod report;
+pub mod snapshot;
 pub mod takeover;
 pub mod verdict;
+pub mod view;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -22,7 +22,7 @@ pub fn all(scene: &Scene) -> Grants {
             Grant { pod: index, size, bill: Connections::new(own.connections) }
         })
         .collect();
-    Grants { granted, refused: Vec::new() }
+    Grants { granted, ..Grants::default() }
 }
 
 /// The entry in flight of such a grant.

@@ -4,7 +4,7 @@
 
 use super::memory::Refused;
 use super::notice;
-use super::reconcile::View;
+use super::view::View;
 use crate::api::conditions::{ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED};
 use crate::api::{DbConnectionBudget, EvictionPolicy};
 use crate::budget::amount::{Connections, Pods};

@@ -1,0 +1,272 @@
+//! What mode Rollout writes into a workload, and how it is taken back.
+//!
+//! In: a workload as it is stored, whole; the values that its app should read. Out: one [`Write`], made for exactly the
+//! version that was read. Forbidden here: deciding whether to write.
+//!
+//! What stood there before is kept in an annotation of the workload, in the same write: it is all the memory there is, so
+//! any leader, and `poolbudget release`, can put it back. The annotation is not in the template, so that it makes no rollout.
+//! Values go in by server-side apply, except where an entry reads another source: the API server merges both into an
+//! entry with a value *and* a source and refuses it, so that entry is replaced as a whole. They are put back by a JSON
+//! patch, because giving an applied field up would leave an empty value behind.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::api::names::{ORIGINAL_ENV, ROLLOUT_MANAGER};
+
+const TEMPLATE: &str = "/spec/template/spec/containers";
+
+/// The annotation: what was written, and what stood there.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Note {
+    /// The budget that wrote.
+    pub budget: String,
+    /// The container that was written to.
+    pub container: String,
+    /// When it was written last.
+    pub at: Time,
+    /// How often somebody else has taken the values back, within an hour of each write.
+    #[serde(default)]
+    pub taken_back: u32,
+    /// Who did it last, as far as the API server knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The variables, by name.
+    pub env: BTreeMap<String, Entry>,
+}
+
+/// One variable of a [`Note`].
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What was written.
+    pub written: String,
+    /// The entry that stood there, without its name; none where there was none.
+    pub original: Option<Map<String, Value>>,
+}
+
+/// The values that an app is to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Values {
+    /// The container.
+    pub container: String,
+    /// Names and values, in the order in which they are added.
+    pub env: Vec<(String, String)>,
+}
+
+/// Who writes, and what is to be remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// The budget.
+    pub budget: String,
+    /// The time.
+    pub now: Timestamp,
+    /// How often the values were taken back by now.
+    pub taken_back: u32,
+}
+
+/// A write that is good for one version of one object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// Server-side apply.
+    Apply(Value),
+    /// A JSON patch.
+    Patch(Value),
+}
+
+impl Note {
+    /// The note that an object bears; none where there is none that can be read.
+    #[must_use]
+    pub fn read(annotations: Option<&BTreeMap<String, String>>) -> Option<Self> {
+        serde_json::from_str(annotations?.get(ORIGINAL_ENV)?).ok()
+    }
+
+    /// Whether it is about these variables of this container.
+    #[must_use]
+    pub fn is_about(&self, values: &Values) -> bool {
+        self.container == values.container
+            && self.env.len() == values.env.len()
+            && values.env.iter().all(|(name, _)| self.env.contains_key(name))
+    }
+}
+
+/// What may be written to `object`, a workload as it is stored. None where its container is not there.
+#[must_use]
+pub fn write(object: &Value, values: &Values, author: &Author) -> Option<Write> {
+    let place = container(object, &values.container)?;
+    let env = object.pointer(&format!("{TEMPLATE}/{place}/env")).and_then(Value::as_array);
+    let env = env.map_or(&[][..], Vec::as_slice);
+    let note = note(object, env, values, author);
+    let text = serde_json::to_string(&note).ok()?;
+    let simple = |name: &String| {
+        let mut same = env.iter().filter(|entry| entry["name"] == *name);
+        same.next().is_none_or(|entry| entry.get("valueFrom").is_none()) && same.next().is_none()
+    };
+    // Of other groups it is not known whether their containers are merged by name.
+    let merges = object["apiVersion"] == "apps/v1" && values.env.iter().all(|(name, _)| simple(name));
+    Some(if merges { apply(object, values, &text) } else { replace(object, place, env, values, &text) })
+}
+
+/// What is remembered: of a value that is still ours, what stood there before it; else what stands there now.
+fn note(object: &Value, env: &[Value], values: &Values, author: &Author) -> Note {
+    let before = noted(object).filter(|note| note.is_about(values));
+    let entry = |(name, value): &(String, String)| {
+        let now = effective(env, name).map(|(_, entry)| entry);
+        let old = before.as_ref().and_then(|note| note.env.get(name));
+        let original = match old {
+            Some(old) if now.is_some_and(|now| is_literal(now, &old.written)) => old.original.clone(),
+            _ => now.and_then(Value::as_object).cloned().map(|mut entry| {
+                entry.remove("name");
+                entry
+            }),
+        };
+        (name.clone(), Entry { written: value.clone(), original })
+    };
+    let by = (author.taken_back > 0).then(|| {
+        let named = values.env.iter().filter_map(|(name, _)| owner(object, &values.container, name)).next();
+        named.or_else(|| before.as_ref().and_then(|note| note.by.clone()))
+    });
+    Note {
+        budget: author.budget.clone(),
+        container: values.container.clone(),
+        at: Time(author.now),
+        taken_back: author.taken_back,
+        by: by.flatten(),
+        env: values.env.iter().map(entry).collect(),
+    }
+}
+
+fn apply(object: &Value, values: &Values, note: &str) -> Write {
+    let env: Vec<Value> =
+        values.env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let meta = &object["metadata"];
+    Write::Apply(json!({
+        "apiVersion": object["apiVersion"], "kind": object["kind"],
+        "metadata": {
+            "name": meta["name"], "namespace": meta["namespace"],
+            // Nobody may have written since it was read.
+            "uid": meta["uid"], "resourceVersion": meta["resourceVersion"],
+            "annotations": {ORIGINAL_ENV: note},
+        },
+        "spec": {"template": {"spec": {"containers": [{"name": values.container, "env": env}]}}},
+    }))
+}
+
+fn replace(object: &Value, place: usize, env: &[Value], values: &Values, note: &str) -> Write {
+    let mut patch = vec![as_read(object)];
+    let list = format!("{TEMPLATE}/{place}/env");
+    if object.pointer(&list).is_none() {
+        patch.push(json!({"op": "add", "path": list, "value": []}));
+    }
+    for (name, value) in &values.env {
+        let entry = json!({"name": name, "value": value});
+        patch.push(match effective(env, name) {
+            Some((index, _)) => json!({"op": "replace", "path": format!("{list}/{index}"), "value": entry}),
+            None => json!({"op": "add", "path": format!("{list}/-"), "value": entry}),
+        });
+    }
+    if object["metadata"].get("annotations").is_none() {
+        patch.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+    }
+    patch.push(json!({"op": "add", "path": annotation(), "value": note}));
+    Write::Patch(Value::Array(patch))
+}
+
+/// The next step of putting back what stood in `object` before; none when nothing is left to do. First the values; a value
+/// that somebody else has written since stays. Then the note and the ownership of fields go, which makes no rollout: a
+/// patch owns what it sets, so that this takes a second one.
+#[must_use]
+pub fn restore(object: &Value) -> Option<Write> {
+    object.pointer(&annotation())?;
+    let mut patch = noted(object).map_or_else(Vec::new, |note| originals(object, &note));
+    if patch.is_empty() {
+        patch.push(json!({"op": "remove", "path": annotation()}));
+        let fields = object["metadata"]["managedFields"].as_array().map_or(&[][..], Vec::as_slice);
+        let ours = fields.iter().enumerate().rev().filter(|(_, entry)| entry["manager"] == ROLLOUT_MANAGER);
+        // From the end, so that a removal moves none that is still to come.
+        patch.extend(
+            ours.map(
+                |(index, _)| json!({"op": "remove", "path": format!("/metadata/managedFields/{index}")}),
+            ),
+        );
+    }
+    patch.insert(0, as_read(object));
+    Some(Write::Patch(Value::Array(patch)))
+}
+
+fn originals(object: &Value, note: &Note) -> Vec<Value> {
+    let Some(place) = container(object, &note.container) else { return Vec::new() };
+    let list = format!("{TEMPLATE}/{place}/env");
+    let env = object.pointer(&list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let mut ours: Vec<(usize, &String, &Entry)> = note
+        .env
+        .iter()
+        .filter_map(|(name, entry)| Some((effective(env, name)?, name, entry)))
+        .filter(|((_, now), _, entry)| is_literal(now, &entry.written))
+        .map(|((index, _), name, entry)| (index, name, entry))
+        .collect();
+    // From the end, so that a removal moves none that is still to come.
+    ours.sort_by_key(|(index, ..)| std::cmp::Reverse(*index));
+    let step = |(index, name, entry): (usize, &String, &Entry)| {
+        let path = format!("{list}/{index}");
+        let Some(original) = &entry.original else { return Some(json!({"op": "remove", "path": path})) };
+        let mut original = original.clone();
+        original.insert("name".into(), json!(name));
+        let same = env.get(index).and_then(Value::as_object) == Some(&original);
+        (!same).then(|| json!({"op": "replace", "path": path, "value": original}))
+    };
+    ours.into_iter().filter_map(step).collect()
+}
+
+/// Who else says that he owns the value of a variable.
+fn owner(object: &Value, container: &str, name: &str) -> Option<String> {
+    let (container, name) = (json!({"name": container}), json!({"name": name}));
+    let path = [
+        "f:spec".into(),
+        "f:template".into(),
+        "f:spec".into(),
+        "f:containers".into(),
+        format!("k:{container}"),
+        "f:env".into(),
+        format!("k:{name}"),
+    ];
+    let owns = |entry: &&Value| {
+        let found = path.iter().try_fold(&entry["fieldsV1"], |fields, key| fields.get(key));
+        found.is_some() && entry["manager"] != ROLLOUT_MANAGER
+    };
+    let entries = object["metadata"]["managedFields"].as_array()?;
+    Some(entries.iter().rfind(owns)?["manager"].as_str()?.to_owned())
+}
+
+fn noted(object: &Value) -> Option<Note> {
+    serde_json::from_str(object.pointer(&annotation())?.as_str()?).ok()
+}
+
+/// The place of a container.
+fn container(object: &Value, name: &str) -> Option<usize> {
+    object.pointer(TEMPLATE)?.as_array()?.iter().position(|container| container["name"] == *name)
+}
+
+/// The entry that takes effect, the last of its name, and its place.
+fn effective<'a>(env: &'a [Value], name: &str) -> Option<(usize, &'a Value)> {
+    env.iter().enumerate().rfind(|(_, entry)| entry["name"] == *name)
+}
+
+fn is_literal(entry: &Value, value: &str) -> bool {
+    entry["value"] == *value && entry.get("valueFrom").is_none()
+}
+
+fn as_read(object: &Value) -> Value {
+    json!({"op": "test", "path": "/metadata/resourceVersion", "value": object["metadata"]["resourceVersion"]})
+}
+
+fn annotation() -> String {
+    format!("/metadata/annotations/{}", ORIGINAL_ENV.replace('/', "~1"))
+}
+
+#[cfg(test)]
+mod tests;

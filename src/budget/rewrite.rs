@@ -4,7 +4,7 @@
 //! workload to write, and why the others wait. Forbidden here: what a template or a manager of its fields is.
 //!
 //! A template that is written is a rollout, and while it runs N pods of one size stand beside S of the other. A workload
-//! grows only when every other one stands still at what was counted for it: then (N + S) × the larger size fits, and so
+//! grows only when every other one stands still at what was counted for it: then (N + S) × the larger bill fits, and so
 //! does the transition. A workload that has to shrink is too large already; it is written at once.
 
 use super::amount::{Connections, Instances, Pods};
@@ -32,9 +32,9 @@ pub struct Template {
     pub slots: Pods,
     /// Instances in one pod.
     pub instances: Instances,
-    /// What the template gives an instance; none when that has no bound, or cannot be known.
+    /// What one pod may open by the template; none when that has no bound, or cannot be known.
     pub stated: Option<Connections>,
-    /// What the plan gives an instance.
+    /// What one pod would open by the plan.
     pub planned: Connections,
     /// Whether it stands complete, all of it of its newest template, and nothing drains.
     pub rolled_out: bool,
@@ -78,17 +78,16 @@ impl Template {
 
     /// It holds so much less than planned that it is worth a rollout.
     fn grows(&self, min_change: Connections) -> bool {
-        let change = min_change.max(Connections::ONE);
+        let change = min_change.max(Connections::ONE).per_pod(self.instances);
         !self.hands_off && self.stated.is_some_and(|stated| stated.plus(change) <= self.planned)
     }
 
-    /// What all its pods come to at this size.
-    fn sum(&self, size: Connections) -> Connections {
-        size.per_pod(self.instances).times(self.slots)
+    fn planned_sum(&self) -> Connections {
+        self.planned.times(self.slots)
     }
 
     fn stated_sum(&self) -> Connections {
-        self.stated.map_or(Connections::MAX, |stated| self.sum(stated))
+        self.stated.map_or(Connections::MAX, |stated| stated.times(self.slots))
     }
 
     /// Seconds that are left until it may be written again.
@@ -103,9 +102,8 @@ pub fn rewrites(terms: &Terms, templates: &[Template]) -> Rewrites {
     let all = || templates.iter().enumerate();
     let mut shrinks: Vec<usize> = all().filter(|(_, t)| t.shrinks()).map(|(i, _)| i).collect();
     // Who frees the most goes first.
-    shrinks.sort_by_key(|i| {
-        templates.get(*i).map(|t| std::cmp::Reverse(t.stated_sum().minus(t.sum(t.planned))))
-    });
+    shrinks
+        .sort_by_key(|i| templates.get(*i).map(|t| std::cmp::Reverse(t.stated_sum().minus(t.planned_sum()))));
     let mut grows: Vec<usize> = all().filter(|(_, t)| t.grows(terms.min_change)).map(|(i, _)| i).collect();
     grows.sort_by_key(|i| templates.get(*i).and_then(|t| t.stated));
 
@@ -144,7 +142,7 @@ fn may_not_grow(
         return Some(Wait::Moves(other));
     }
     let sums =
-        templates.iter().enumerate().map(|(i, t)| if i == index { t.sum(t.planned) } else { t.stated_sum() });
+        templates.iter().enumerate().map(|(i, t)| if i == index { t.planned_sum() } else { t.stated_sum() });
     let sum = sums.sum::<Connections>().plus(terms.others);
     let missing = sum.minus(terms.usable);
     (missing > Connections::ZERO).then_some(Wait::NoRoom(missing))
@@ -221,6 +219,15 @@ mod tests {
         assert_eq!(rewrites(&terms, &[template(1, 2), template(1, 2)]), Rewrites::default());
         assert_eq!(rewrites(&terms, &[template(3, 2)]).write, Some(0));
         assert_eq!(rewrites(&terms, &[template(2, 4)]).write, Some(0));
+    }
+
+    #[test]
+    fn the_smallest_change_is_that_of_an_instance() {
+        let terms = Terms { min_change: Connections::new(2), ..TERMS };
+        let pod =
+            |planned| Template { slots: Pods::ONE, instances: Instances::of(4, 1), ..template(4, planned) };
+        assert_eq!(rewrites(&terms, &[pod(8)]), Rewrites::default());
+        assert_eq!(rewrites(&terms, &[pod(12)]).write, Some(0));
     }
 
     #[test]

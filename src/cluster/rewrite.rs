@@ -18,7 +18,10 @@ use serde_json::{Map, Value, json};
 
 use crate::api::names::{ORIGINAL_ENV, ROLLOUT_MANAGER};
 
-const TEMPLATE: &str = "/spec/template/spec/containers";
+/// Where a workload keeps what its pods are made of.
+const POD: &str = "/spec/template/spec";
+/// The lists of containers in it.
+const LISTS: [&str; 2] = ["containers", "initContainers"];
 
 /// The annotation: what was written, and what stood there.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -26,8 +29,6 @@ const TEMPLATE: &str = "/spec/template/spec/containers";
 pub struct Note {
     /// The budget that wrote.
     pub budget: String,
-    /// The container that was written to.
-    pub container: String,
     /// When it was written last.
     pub at: Time,
     /// How often somebody else has taken the values back, within an hour of each write.
@@ -36,8 +37,8 @@ pub struct Note {
     /// Who did it last, as far as the API server knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// The variables, by name.
-    pub env: BTreeMap<String, Entry>,
+    /// What was written, by container and variable.
+    pub env: BTreeMap<String, BTreeMap<String, Entry>>,
 }
 
 /// One variable of a [`Note`].
@@ -52,9 +53,9 @@ pub struct Entry {
 /// The values that an app is to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Values {
-    /// The container.
-    pub container: String,
-    /// Names and values, in the order in which they are added.
+    /// Its containers.
+    pub containers: Vec<String>,
+    /// Names and values, the same in each, in the order in which they are added.
     pub env: Vec<(String, String)>,
 }
 
@@ -85,38 +86,34 @@ impl Note {
         serde_json::from_str(annotations?.get(ORIGINAL_ENV)?).ok()
     }
 
-    /// Whether it is about these variables of this container.
+    /// Whether it is about the variables that these values are for.
     #[must_use]
     pub fn is_about(&self, values: &Values) -> bool {
-        self.container == values.container
-            && self.env.len() == values.env.len()
-            && values.env.iter().all(|(name, _)| self.env.contains_key(name))
+        let names = |env: &BTreeMap<String, Entry>| {
+            env.len() == values.env.len() && values.env.iter().all(|(name, _)| env.contains_key(name))
+        };
+        self.env.len() == values.containers.len()
+            && values.containers.iter().all(|container| self.env.get(container).is_some_and(names))
     }
 }
 
-/// What may be written to `object`, a workload as it is stored. None where its container is not there.
+/// What may be written to `object`, a workload as it is stored. None where one of the containers is not there.
 #[must_use]
 pub fn write(object: &Value, values: &Values, author: &Author) -> Option<Write> {
-    let place = container(object, &values.container)?;
-    let env = object.pointer(&format!("{TEMPLATE}/{place}/env")).and_then(Value::as_array);
-    let env = env.map_or(&[][..], Vec::as_slice);
-    let note = note(object, env, values, author);
-    let text = serde_json::to_string(&note).ok()?;
-    let simple = |name: &String| {
-        let mut same = env.iter().filter(|entry| entry["name"] == *name);
-        same.next().is_none_or(|entry| entry.get("valueFrom").is_none()) && same.next().is_none()
-    };
+    let places: Vec<Place<'_>> =
+        values.containers.iter().map(|name| place(object, name)).collect::<Option<_>>()?;
+    let text = serde_json::to_string(&note(object, &places, values, author)).ok()?;
     // Of other groups it is not known whether their containers are merged by name.
-    let merges = object["apiVersion"] == "apps/v1" && values.env.iter().all(|(name, _)| simple(name));
-    Some(if merges { apply(object, values, &text) } else { replace(object, place, env, values, &text) })
+    let merges = object["apiVersion"] == "apps/v1" && places.iter().all(|place| place.merges(values));
+    Some(if merges { apply(object, &places, values, &text) } else { replace(object, &places, values, &text) })
 }
 
 /// What is remembered: of a value that is still ours, what stood there before it; else what stands there now.
-fn note(object: &Value, env: &[Value], values: &Values, author: &Author) -> Note {
+fn note(object: &Value, places: &[Place<'_>], values: &Values, author: &Author) -> Note {
     let before = noted(object).filter(|note| note.is_about(values));
-    let entry = |(name, value): &(String, String)| {
-        let now = effective(env, name).map(|(_, entry)| entry);
-        let old = before.as_ref().and_then(|note| note.env.get(name));
+    let entry = |place: &Place<'_>, (name, value): &(String, String)| {
+        let now = effective(place.env, name).map(|(_, entry)| entry);
+        let old = before.as_ref().and_then(|note| note.env.get(place.container)?.get(name));
         let original = match old {
             Some(old) if now.is_some_and(|now| is_literal(now, &old.written)) => old.original.clone(),
             _ => now.and_then(Value::as_object).cloned().map(|mut entry| {
@@ -127,22 +124,31 @@ fn note(object: &Value, env: &[Value], values: &Values, author: &Author) -> Note
         (name.clone(), Entry { written: value.clone(), original })
     };
     let by = (author.taken_back > 0).then(|| {
-        let named = values.env.iter().filter_map(|(name, _)| owner(object, &values.container, name)).next();
+        let named = places
+            .iter()
+            .find_map(|place| values.env.iter().find_map(|(name, _)| owner(object, place, name)));
         named.or_else(|| before.as_ref().and_then(|note| note.by.clone()))
     });
+    let env = |place: &Place<'_>| values.env.iter().map(|pair| entry(place, pair)).collect();
     Note {
         budget: author.budget.clone(),
-        container: values.container.clone(),
         at: Time(author.now),
         taken_back: author.taken_back,
         by: by.flatten(),
-        env: values.env.iter().map(entry).collect(),
+        env: places.iter().map(|place| (place.container.to_owned(), env(place))).collect(),
     }
 }
 
-fn apply(object: &Value, values: &Values, note: &str) -> Write {
+fn apply(object: &Value, places: &[Place<'_>], values: &Values, note: &str) -> Write {
     let env: Vec<Value> =
         values.env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let mut lists = Map::new();
+    for place in places {
+        let list = lists.entry(place.list).or_insert_with(|| json!([]));
+        if let Some(list) = list.as_array_mut() {
+            list.push(json!({"name": place.container, "env": env}));
+        }
+    }
     let meta = &object["metadata"];
     Write::Apply(json!({
         "apiVersion": object["apiVersion"], "kind": object["kind"],
@@ -152,22 +158,25 @@ fn apply(object: &Value, values: &Values, note: &str) -> Write {
             "uid": meta["uid"], "resourceVersion": meta["resourceVersion"],
             "annotations": {ORIGINAL_ENV: note},
         },
-        "spec": {"template": {"spec": {"containers": [{"name": values.container, "env": env}]}}},
+        "spec": {"template": {"spec": lists}},
     }))
 }
 
-fn replace(object: &Value, place: usize, env: &[Value], values: &Values, note: &str) -> Write {
+fn replace(object: &Value, places: &[Place<'_>], values: &Values, note: &str) -> Write {
     let mut patch = vec![as_read(object)];
-    let list = format!("{TEMPLATE}/{place}/env");
-    if object.pointer(&list).is_none() {
-        patch.push(json!({"op": "add", "path": list, "value": []}));
-    }
-    for (name, value) in &values.env {
-        let entry = json!({"name": name, "value": value});
-        patch.push(match effective(env, name) {
-            Some((index, _)) => json!({"op": "replace", "path": format!("{list}/{index}"), "value": entry}),
-            None => json!({"op": "add", "path": format!("{list}/-"), "value": entry}),
-        });
+    for place in places {
+        if object.pointer(&place.path).is_none() {
+            patch.push(json!({"op": "add", "path": place.path, "value": []}));
+        }
+        for (name, value) in &values.env {
+            let entry = json!({"name": name, "value": value});
+            patch.push(match effective(place.env, name) {
+                Some((index, _)) => {
+                    json!({"op": "replace", "path": format!("{}/{index}", place.path), "value": entry})
+                }
+                None => json!({"op": "add", "path": format!("{}/-", place.path), "value": entry}),
+            });
+        }
     }
     if object["metadata"].get("annotations").is_none() {
         patch.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
@@ -182,7 +191,12 @@ fn replace(object: &Value, place: usize, env: &[Value], values: &Values, note: &
 #[must_use]
 pub fn restore(object: &Value) -> Option<Write> {
     object.pointer(&annotation())?;
-    let mut patch = noted(object).map_or_else(Vec::new, |note| originals(object, &note));
+    let note = noted(object);
+    let env = note.iter().flat_map(|note| &note.env);
+    let mut patch: Vec<Value> = env
+        .filter_map(|(container, env)| Some(originals(&place(object, container)?, env)))
+        .flatten()
+        .collect();
     if patch.is_empty() {
         patch.push(json!({"op": "remove", "path": annotation()}));
         let fields = object["metadata"]["managedFields"].as_array().map_or(&[][..], Vec::as_slice);
@@ -198,38 +212,34 @@ pub fn restore(object: &Value) -> Option<Write> {
     Some(Write::Patch(Value::Array(patch)))
 }
 
-fn originals(object: &Value, note: &Note) -> Vec<Value> {
-    let Some(place) = container(object, &note.container) else { return Vec::new() };
-    let list = format!("{TEMPLATE}/{place}/env");
-    let env = object.pointer(&list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+fn originals(place: &Place<'_>, note: &BTreeMap<String, Entry>) -> Vec<Value> {
     let mut ours: Vec<(usize, &String, &Entry)> = note
-        .env
         .iter()
-        .filter_map(|(name, entry)| Some((effective(env, name)?, name, entry)))
+        .filter_map(|(name, entry)| Some((effective(place.env, name)?, name, entry)))
         .filter(|((_, now), _, entry)| is_literal(now, &entry.written))
         .map(|((index, _), name, entry)| (index, name, entry))
         .collect();
     // From the end, so that a removal moves none that is still to come.
     ours.sort_by_key(|(index, ..)| std::cmp::Reverse(*index));
     let step = |(index, name, entry): (usize, &String, &Entry)| {
-        let path = format!("{list}/{index}");
+        let path = format!("{}/{index}", place.path);
         let Some(original) = &entry.original else { return Some(json!({"op": "remove", "path": path})) };
         let mut original = original.clone();
         original.insert("name".into(), json!(name));
-        let same = env.get(index).and_then(Value::as_object) == Some(&original);
+        let same = place.env.get(index).and_then(Value::as_object) == Some(&original);
         (!same).then(|| json!({"op": "replace", "path": path, "value": original}))
     };
     ours.into_iter().filter_map(step).collect()
 }
 
 /// Who else says that he owns the value of a variable.
-fn owner(object: &Value, container: &str, name: &str) -> Option<String> {
-    let (container, name) = (json!({"name": container}), json!({"name": name}));
+fn owner(object: &Value, place: &Place<'_>, name: &str) -> Option<String> {
+    let (container, name) = (json!({"name": place.container}), json!({"name": name}));
     let path = [
         "f:spec".into(),
         "f:template".into(),
         "f:spec".into(),
-        "f:containers".into(),
+        format!("f:{}", place.list),
         format!("k:{container}"),
         "f:env".into(),
         format!("k:{name}"),
@@ -246,9 +256,34 @@ fn noted(object: &Value) -> Option<Note> {
     serde_json::from_str(object.pointer(&annotation())?.as_str()?).ok()
 }
 
-/// The place of a container.
-fn container(object: &Value, name: &str) -> Option<usize> {
-    object.pointer(TEMPLATE)?.as_array()?.iter().position(|container| container["name"] == *name)
+/// The env of a container of a workload.
+struct Place<'a> {
+    container: &'a str,
+    list: &'static str,
+    /// The path of its env, there or not.
+    path: String,
+    env: &'a [Value],
+}
+
+impl Place<'_> {
+    /// Whether the API server can merge literals into it by name.
+    fn merges(&self, values: &Values) -> bool {
+        values.env.iter().all(|(name, _)| {
+            let mut same = self.env.iter().filter(|entry| entry["name"] == *name);
+            same.next().is_none_or(|entry| entry.get("valueFrom").is_none()) && same.next().is_none()
+        })
+    }
+}
+
+fn place<'a>(object: &'a Value, name: &'a str) -> Option<Place<'a>> {
+    LISTS.into_iter().find_map(|list| {
+        let path = format!("{POD}/{list}");
+        let index =
+            object.pointer(&path)?.as_array()?.iter().position(|container| container["name"] == *name)?;
+        let path = format!("{path}/{index}/env");
+        let env = object.pointer(&path).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        Some(Place { container: name, list, path, env })
+    })
 }
 
 /// The entry that takes effect, the last of its name, and its place.

@@ -10,7 +10,7 @@ fn deployment(env: &Value) -> Value {
 
 fn values(pool_size: &str, max_overflow: &str) -> Values {
     Values {
-        container: "app".into(),
+        containers: vec!["app".into()],
         env: vec![("DB_POOL_SIZE".into(), pool_size.into()), ("DB_MAX_OVERFLOW".into(), max_overflow.into())],
     }
 }
@@ -102,13 +102,28 @@ fn an_entry_that_reads_another_source_is_replaced_as_a_whole_at_the_version_that
 }
 
 #[test]
+fn every_container_of_the_app_is_written_and_put_back_init_containers_too() {
+    let mut object = deployment(&json!([{"name": "DB_POOL_SIZE", "value": "5"}]));
+    object["apiVersion"] = json!("argoproj.io/v1alpha1");
+    object["spec"]["template"]["spec"]["initContainers"] = json!([{"name": "migrate"}]);
+    let both = Values { containers: vec!["migrate".into(), "app".into()], ..values("2", "1") };
+    let after = written(&object, &both, 0);
+    assert_eq!(after.pointer("/spec/template/spec/initContainers/0/env/1/value"), Some(&json!("1")));
+    assert_eq!(env(&after)[0]["value"], "2");
+    assert!(noted(&after).expect("a note").is_about(&both));
+    let back = restored(after);
+    assert_eq!(back.pointer("/spec/template/spec/initContainers/0/env"), Some(&json!([])));
+    assert_eq!(env(&back), env(&object));
+}
+
+#[test]
 fn a_container_without_env_gets_one_and_a_missing_container_is_left_alone() {
     let mut object = deployment(&json!([]));
     object["apiVersion"] = json!("argoproj.io/v1alpha1");
     object["spec"]["template"]["spec"]["containers"][1].as_object_mut().expect("a container").remove("env");
     let after = written(&object, &values("2", "1"), 0);
     assert_eq!(env(&after).as_array().map(Vec::len), Some(2));
-    let other = Values { container: "web".into(), ..values("2", "1") };
+    let other = Values { containers: vec!["app".into(), "web".into()], ..values("2", "1") };
     assert_eq!(write(&object, &other, &author(0)), None);
 }
 

@@ -4,8 +4,7 @@
 //! in words, so that it is reported and never silently ignored.
 
 use crate::api::{
-    self, DbConnectionBudgetSpec, InfeasiblePolicy, Mode, SupabaseConnection, SupabaseLimit, WorkloadKind,
-    WorkloadSpec,
+    self, DbConnectionBudgetSpec, Mode, SupabaseConnection, SupabaseLimit, WorkloadKind, WorkloadSpec,
 };
 use crate::budget::amount::Connections;
 use crate::budget::basis::Basis;
@@ -149,11 +148,6 @@ pub fn unsupported(spec: &DbConnectionBudgetSpec) -> Unsupported {
         format!("mode {:?} is not implemented by this version: no pod gets a size; set mode: Gate", spec.mode)
     });
     let mut parts = Vec::new();
-    if spec.infeasible == InfeasiblePolicy::Deny {
-        parts.push(
-            "infeasible: Deny is not implemented by this version: pods that do not fit wait; set infeasible: Wait".into(),
-        );
-    }
     for entry in spec.workloads.iter().filter(|entry| entry.kind != WorkloadKind::Deployment) {
         parts.push(format!(
             "{:?}/{} is of a kind that this version does not govern (only Deployment)",

@@ -10,7 +10,7 @@ use super::verdict;
 use super::view::View;
 use crate::api::{
     DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, InfeasiblePolicy,
-    LadderStatus, LimitStatus, Mode, WorkloadKind, WorkloadStatus,
+    LadderStatus, LimitStatus, Mode, WorkloadStatus,
 };
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::split::Split;
@@ -104,8 +104,8 @@ fn workload(view: &View, index: usize, ratio: u32, largest: Option<&Pods>) -> Op
         connections: wide(core.unadopted.connections.plus(standing.escaped_bills)),
     };
     Some(WorkloadStatus {
-        kind: WorkloadKind::Deployment,
-        name: labelled.name.clone(),
+        kind: labelled.key.kind,
+        name: labelled.key.name.clone(),
         replicas: count(core.demand.replicas),
         ceiling: count(core.demand.peak()),
         largest_replicas: largest.copied().map(count),

@@ -9,13 +9,15 @@ use k8s_openapi::jiff::Timestamp;
 use super::advice;
 use super::outcome::{BudgetOutcome, Outcome, WorkloadOutcome};
 use super::stage::Stage;
-use crate::api::{DbConnectionBudget, DbConnectionBudgetSpec, DbConnectionBudgetStatus, WorkloadKind, names};
+use crate::api::{DbConnectionBudget, DbConnectionBudgetSpec, DbConnectionBudgetStatus, names};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::decide::decide;
 use crate::budget::limit::Limit;
 use crate::budget::plan::{Feasibility, Share};
 use crate::budget::split::Split;
 use crate::cluster::scene::Labelled;
+use crate::cluster::spec;
+use crate::cluster::workload::GOVERNED;
 use crate::cluster::world::{BudgetKey, World};
 use crate::commands::input::Object;
 use crate::controller::view::View;
@@ -40,6 +42,7 @@ pub fn judge(mut stage: Stage) -> Outcome {
         }
     }
     outcome.problems.splice(0..0, std::mem::take(&mut stage.problems));
+    outcome.problems.extend(stage.objects.iter().filter_map(ungoverned));
     outcome.problems.extend(homeless(&stage.objects));
     outcome.warnings.extend(unlabelled(&world, &stage.objects));
     if world.budgets.is_empty() && outcome.problems.is_empty() {
@@ -85,8 +88,8 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
             let surge = core.demand.strategy.slots(core.demand.peak(), view.scene.situation.surge);
             let split = Split::of(share.size, budget.spec.sizing.overflow_ratio);
             WorkloadOutcome {
-                kind: WorkloadKind::Deployment,
-                name: labelled.name.clone(),
+                kind: labelled.key.kind,
+                name: labelled.key.name.clone(),
                 replicas: core.demand.replicas.get(),
                 ceiling: core.demand.peak().get(),
                 slots: share.slots.get(),
@@ -122,7 +125,7 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
 
 /// What the pods of a workload may open by their own env while they roll out.
 fn unbound(world: &World, key: &BudgetKey, workload: &Labelled, share: &Share) -> Connections {
-    let record = world.deployments.find(&key.namespace, &workload.name);
+    let record = world.workloads.find(&key.namespace, &workload.key);
     let pods = |surge: Pods| share.pods.plus(surge);
     record.map_or(Connections::ZERO, |record| {
         record.template.own.times(pods(record.strategy.surge(share.pods)))
@@ -131,9 +134,22 @@ fn unbound(world: &World, key: &BudgetKey, workload: &Labelled, share: &Share) -
 
 /// Workloads whose own words cannot be used: the API server would refuse them.
 fn faults(view: &View) -> Vec<String> {
-    let told =
-        |w: &Labelled| Some(format!("Deployment {}/{}: {}", view.key.namespace, w.name, w.fault.as_ref()?));
+    let told = |w: &Labelled| {
+        Some(format!("{} {}/{}: {}", w.key.kind, view.key.namespace, w.key.name, w.fault.as_ref()?))
+    };
     view.scene.workloads.iter().filter_map(told).collect()
+}
+
+/// A labelled workload of a kind whose pods would wait for ever.
+fn ungoverned(object: &Object) -> Option<String> {
+    let workload = object.workload().filter(|workload| !GOVERNED.contains(&workload.kind))?;
+    label(object)?;
+    let (namespace, name, governed) = (object.namespace(), object.name(), spec::governed());
+    Some(format!(
+        "{} {namespace}/{name} bears a budget label, and its kind is not governed by this version (only {governed}): its \
+         pods would wait at the gate; take the label away",
+        workload.kind
+    ))
 }
 
 /// Workloads whose budget is not in the input: nothing can be said of them, and that must not look like a yes.

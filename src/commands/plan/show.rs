@@ -65,7 +65,7 @@ fn workloads(workloads: &[WorkloadOutcome]) -> Table {
     ]);
     for workload in workloads {
         table.row([
-            Cell::from(format!("{:?}/{}", workload.kind, workload.name)),
+            Cell::from(format!("{}/{}", workload.kind, workload.name)),
             replicas(workload).into(),
             slots(workload),
             format!("{}+{}", workload.pool_size, workload.max_overflow).into(),

@@ -6,7 +6,7 @@
 use kube::runtime::watcher::Event;
 use serde_json::Value;
 
-use crate::api::{DbConnectionBudget, names};
+use crate::api::{DbConnectionBudget, WorkloadKind, names};
 use crate::cluster::autoscaler::AutoscalerView;
 use crate::cluster::guarded::Guarded;
 use crate::cluster::workload::DeploymentView;
@@ -73,9 +73,13 @@ impl Stage {
 /// The object, if a plan has a use for it. An autoscaler of KEDA is turned into the one that KEDA would make of it.
 fn concerning(mut object: Object) -> Option<Object> {
     match (object.group(), object.kind()) {
-        ("poolbudget.dev", "DbConnectionBudget")
-        | ("autoscaling", "HorizontalPodAutoscaler")
-        | ("apps", "Deployment") => {}
+        ("poolbudget.dev", "DbConnectionBudget") | ("autoscaling", "HorizontalPodAutoscaler") => {}
+        // A part of another object, and a pod that another object made, say nothing that it does not.
+        _ if object.workload().is_some() => {
+            if object.value.pointer("/metadata/ownerReferences/0").is_some() {
+                return None;
+            }
+        }
         ("keda.sh", "ScaledObject") => {
             let target = object.value.pointer("/spec/scaleTargetRef").cloned().unwrap_or_default();
             let kind = target.get("kind").cloned().unwrap_or_else(|| "Deployment".into());
@@ -124,10 +128,14 @@ fn mirror(object: &mut Object) {
 }
 
 fn read(observed: &Observed, object: &Object) -> Result<(), String> {
-    match object.kind() {
-        "DbConnectionBudget" => take::<Guarded<DbConnectionBudget>>(observed, object),
-        "HorizontalPodAutoscaler" => take::<AutoscalerView>(observed, object),
-        _ => take::<DeploymentView>(observed, object),
+    match object.workload().map(|workload| workload.kind) {
+        Some(WorkloadKind::Deployment) => take::<DeploymentView>(observed, object),
+        // Of a kind that is not governed.
+        Some(_) => Ok(()),
+        None if object.kind() == "DbConnectionBudget" => {
+            take::<Guarded<DbConnectionBudget>>(observed, object)
+        }
+        None => take::<AutoscalerView>(observed, object),
     }
 }
 
@@ -139,4 +147,40 @@ fn take<K: Watched>(observed: &Observed, object: &Object) -> Result<(), String> 
     }
     observed.take(Event::Apply(read), 0);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::workload::{GOVERNED, WorkloadKey};
+    use crate::commands::input::Place;
+    use serde_json::json;
+
+    #[test]
+    fn every_governed_kind_is_read() {
+        for kind in GOVERNED {
+            let place = Place { origin: String::new(), number: 1, line: 1 };
+            let value = json!({"apiVersion": format!("{}/v1", kind.group()), "kind": kind, "metadata": {"name": "a"}});
+            let mut stage = Stage::default();
+            stage.take(Object { place, value }, "shop");
+            let observed = stage.observe();
+            assert_eq!(stage.problems, Vec::<String>::new());
+            let found = observed.world().workloads.find("shop", &WorkloadKey::new(kind, "a"));
+            assert!(found.is_some(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_a_cluster_has_written_is_left_out_of_account() {
+        let place = Place { origin: String::new(), number: 1, line: 1 };
+        let value = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"generateName": "a-", "resourceVersion": "7", "uid": "u", "generation": 3},
+            "status": {"replicas": 9}});
+        let mut stage = Stage::default();
+        stage.take(Object { place, value }, "shop");
+        let values: Vec<&Value> = stage.objects.iter().map(|object| &object.value).collect();
+        let expected = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"generateName": "a-", "name": "a-", "namespace": "shop"}});
+        assert_eq!(values, [&expected]);
+    }
 }

@@ -34,6 +34,7 @@ pub fn status(
     let largest = denied_beyond(view, budget);
     DbConnectionBudgetStatus {
         observed_generation: generation,
+        mode: view.mode,
         epoch: old.epoch,
         limit: view
             .limit

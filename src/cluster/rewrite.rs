@@ -11,11 +11,12 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::env::Container;
 use crate::api::names::{ORIGINAL_ENV, ROLLOUT_MANAGER};
 
 /// Where a workload keeps what its pods are made of.
@@ -50,6 +51,54 @@ pub struct Entry {
     pub original: Option<Map<String, Value>>,
 }
 
+/// What was written into a workload, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewritten {
+    /// What was written.
+    pub note: Note,
+    /// Who has the values now.
+    pub values: Kept,
+}
+
+/// Who has the values that were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// They stand as they were written.
+    Ours,
+    /// Somebody has taken at least one of them away, and put none in its place.
+    Removed,
+    /// Somebody has put others in their place.
+    Replaced,
+}
+
+impl Rewritten {
+    /// Reads a workload. None where nothing was written that can be told.
+    #[must_use]
+    pub fn read(meta: &ObjectMeta, containers: &[Container]) -> Option<Self> {
+        let note: Note = serde_json::from_str(meta.annotations.as_ref()?.get(ORIGINAL_ENV)?).ok()?;
+        let kept = |container: &String, name: &String, entry: &Entry| {
+            let container = containers.iter().find(|known| known.name == *container);
+            match container.and_then(|container| container.env.iter().rfind(|var| var.name == *name)) {
+                None => Kept::Removed,
+                Some(var) if var.value_from.is_none() && var.value.as_ref() == Some(&entry.written) => {
+                    Kept::Ours
+                }
+                Some(_) => Kept::Replaced,
+            }
+        };
+        let all = note
+            .env
+            .iter()
+            .flat_map(|(container, env)| env.iter().map(move |(name, entry)| kept(container, name, entry)));
+        let values = all.fold(Kept::Ours, |sum, one| match (sum, one) {
+            (Kept::Replaced, _) | (_, Kept::Replaced) => Kept::Replaced,
+            (Kept::Removed, _) | (_, Kept::Removed) => Kept::Removed,
+            (Kept::Ours, Kept::Ours) => Kept::Ours,
+        });
+        Some(Self { note, values })
+    }
+}
+
 /// The values that an app is to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Values {
@@ -80,12 +129,6 @@ pub enum Write {
 }
 
 impl Note {
-    /// The note that an object bears; none where there is none that can be read.
-    #[must_use]
-    pub fn read(annotations: Option<&BTreeMap<String, String>>) -> Option<Self> {
-        serde_json::from_str(annotations?.get(ORIGINAL_ENV)?).ok()
-    }
-
     /// Whether it is about the variables that these values are for.
     #[must_use]
     pub fn is_about(&self, values: &Values) -> bool {

@@ -22,6 +22,7 @@ pub use replica_set::{ReplicaSetSpecView, ReplicaSetStatusView, ReplicaSetView};
 
 use super::env::Container;
 use super::pod::version;
+use super::rewrite::Rewritten;
 use super::template::AppFacts;
 use crate::api::{WorkloadKind, names};
 use crate::budget::rollout::{IntOrPercent, Strategy};
@@ -121,6 +122,8 @@ pub struct WorkloadRecord {
     pub ready: u32,
     /// What its template says.
     pub template: AppFacts,
+    /// What mode Rollout has written into its template.
+    pub rewritten: Option<Box<Rewritten>>,
 }
 
 impl WorkloadRecord {
@@ -140,6 +143,7 @@ impl WorkloadRecord {
             revision: 0,
             pods: 0,
             ready: 0,
+            rewritten: Rewritten::read(meta, &template.spec.containers).map(Box::new),
             template: AppFacts::read(
                 &template.metadata.labels,
                 &template.metadata.annotations,

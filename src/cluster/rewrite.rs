@@ -17,8 +17,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::env::Container;
-use crate::api::names::{ORIGINAL_ENV, ROLLOUT_MANAGER};
+use super::workload::TemplateView;
+use crate::api::WorkloadKind;
+use crate::api::names::{self, ORIGINAL_ENV, ROLLOUT_MANAGER};
+use crate::budget::amount::Connections;
+use crate::budget::split::Split;
 
+const VERSION: &str = "/metadata/resourceVersion";
+const FIELDS: &str = "/metadata/managedFields";
 /// Where a workload keeps what its pods are made of.
 const POD: &str = "/spec/template/spec";
 /// The lists of containers in it.
@@ -106,6 +112,37 @@ pub struct Values {
     pub containers: Vec<String>,
     /// Names and values, the same in each, in the order in which they are added.
     pub env: Vec<(String, String)>,
+}
+
+/// Kinds whose templates are written: those that replace their pods by themselves when their template changes.
+pub const WRITTEN: [WorkloadKind; 4] =
+    [WorkloadKind::Deployment, WorkloadKind::StatefulSet, WorkloadKind::DaemonSet, WorkloadKind::Rollout];
+
+/// The values for instances of this size. None where `object` does not say which variables its app reads.
+#[must_use]
+pub fn values(object: &Value, size: Connections, ratio: u32) -> Option<Values> {
+    let template: TemplateView = serde_json::from_value(object.pointer("/spec/template")?.clone()).ok()?;
+    let empty = BTreeMap::new();
+    let notes = template.metadata.annotations.as_ref().unwrap_or(&empty);
+    let container = match notes.get(names::CONTAINER) {
+        Some(named) => named.clone(),
+        None => template.spec.containers.first()?.name.clone(),
+    };
+    let split = Split::of(size, ratio);
+    let name = |key, usual: &str| notes.get(key).map_or(usual, String::as_str).to_owned();
+    Some(Values {
+        containers: vec![container],
+        env: vec![
+            (name(names::POOL_SIZE_ENV, names::DEFAULT_POOL_SIZE_ENV), split.pool_size.to_string()),
+            (name(names::MAX_OVERFLOW_ENV, names::DEFAULT_MAX_OVERFLOW_ENV), split.max_overflow.to_string()),
+        ],
+    })
+}
+
+/// The version of an object as a number.
+#[must_use]
+pub fn version(object: &Value) -> u64 {
+    object.pointer(VERSION).and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// Who writes, and what is to be remembered.
@@ -242,14 +279,10 @@ pub fn restore(object: &Value) -> Option<Write> {
         .collect();
     if patch.is_empty() {
         patch.push(json!({"op": "remove", "path": annotation()}));
-        let fields = object["metadata"]["managedFields"].as_array().map_or(&[][..], Vec::as_slice);
+        let fields = object.pointer(FIELDS).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let ours = fields.iter().enumerate().rev().filter(|(_, entry)| entry["manager"] == ROLLOUT_MANAGER);
         // From the end, so that a removal moves none that is still to come.
-        patch.extend(
-            ours.map(
-                |(index, _)| json!({"op": "remove", "path": format!("/metadata/managedFields/{index}")}),
-            ),
-        );
+        patch.extend(ours.map(|(index, _)| json!({"op": "remove", "path": format!("{FIELDS}/{index}")})));
     }
     patch.insert(0, as_read(object));
     Some(Write::Patch(Value::Array(patch)))
@@ -291,7 +324,7 @@ fn owner(object: &Value, place: &Place<'_>, name: &str) -> Option<String> {
         let found = path.iter().try_fold(&entry["fieldsV1"], |fields, key| fields.get(key));
         found.is_some() && entry["manager"] != ROLLOUT_MANAGER
     };
-    let entries = object["metadata"]["managedFields"].as_array()?;
+    let entries = object.pointer(FIELDS).and_then(Value::as_array)?;
     Some(entries.iter().rfind(owns)?["manager"].as_str()?.to_owned())
 }
 
@@ -339,7 +372,7 @@ fn is_literal(entry: &Value, value: &str) -> bool {
 }
 
 fn as_read(object: &Value) -> Value {
-    json!({"op": "test", "path": "/metadata/resourceVersion", "value": object["metadata"]["resourceVersion"]})
+    json!({"op": "test", "path": VERSION, "value": object.pointer(VERSION)})
 }
 
 fn annotation() -> String {

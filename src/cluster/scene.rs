@@ -20,6 +20,7 @@ use crate::budget::basis::Rung;
 use crate::budget::decide::{Situation, Workload};
 use crate::budget::ledger::{Hold, Pod, Unadopted};
 use crate::budget::plan::Demand;
+use crate::budget::rollout::Surge;
 
 /// One instant of one budget, with the records behind it.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Scene {
     pub pods: Vec<Arc<PodRecord>>,
     /// What the core does not need of each workload of the situation.
     pub workloads: Vec<Labelled>,
+    /// Workloads that bear what mode Rollout wrote, and should not any more.
+    pub leftovers: Vec<Arc<WorkloadRecord>>,
 }
 
 /// What the core does not need of a workload.
@@ -43,6 +46,10 @@ pub struct Labelled {
     pub fault: Option<String>,
     /// Its label names the budget, but its template does not: its pods pass the gate.
     pub unmirrored: bool,
+    /// Its newest revision is made of the template that it has now.
+    pub newest: bool,
+    /// Its record.
+    pub record: Arc<WorkloadRecord>,
 }
 
 /// Collects what a budget governs. `available` is its limit − reserved.
@@ -75,7 +82,8 @@ pub fn scene(
     let newest = newest_revisions(world, key, &labelled);
     let situation = Situation {
         available,
-        surge: spec::surge(spec),
+        // A rollout that nothing holds back at a gate takes all of its surge.
+        surge: if spec.mode == Mode::Rollout { Surge::Full } else { spec::surge(spec) },
         basis: spec::basis(spec),
         eviction: spec.eviction == EvictionPolicy::Allowed,
         pods: pods
@@ -90,7 +98,27 @@ pub fn scene(
             .collect(),
         workloads,
     };
-    Scene { situation, pods, workloads: labelled }
+    let rewritten = |record: &Arc<WorkloadRecord>| {
+        spec.mode == Mode::Rollout
+            && record.rewritten.as_ref().is_some_and(|rewritten| rewritten.note.budget == key.name)
+            && record.template.budget.as_ref() == Some(&key.name)
+    };
+    let mut leftovers = leftovers(world, key);
+    leftovers.retain(|record| !rewritten(record));
+    Scene { situation, pods, workloads: labelled, leftovers }
+}
+
+/// Workloads that bear what mode Rollout wrote for this budget, or that are in it now and bear what another one wrote.
+#[must_use]
+pub fn leftovers(world: &World, key: &BudgetKey) -> Vec<Arc<WorkloadRecord>> {
+    let mut found = world.workloads.of_budget(&key.namespace, &key.name);
+    found.retain(|record| record.rewritten.is_some());
+    let unlabelled = world.workloads.of_budget(&key.namespace, "").into_iter();
+    let by_us = |record: &Arc<WorkloadRecord>| {
+        record.rewritten.as_ref().is_some_and(|rewritten| rewritten.note.budget == key.name)
+    };
+    found.extend(unlabelled.filter(by_us));
+    found
 }
 
 /// Workloads whose template or label names the budget, or whose older revisions still have pods in it.
@@ -108,11 +136,13 @@ fn gather(
     key: &BudgetKey,
     spec: &DbConnectionBudgetSpec,
     status: &DbConnectionBudgetStatus,
-    record: &WorkloadRecord,
+    record: &Arc<WorkloadRecord>,
     now: Timestamp,
 ) -> (Workload, Labelled) {
     let mine = |budget: &Option<String>| budget.as_ref() == Some(&key.name);
     let parts = world.workloads.parts(&key.namespace, &record.key);
+    let newest = parts.iter().max_by_key(|part| part.revision);
+    let newest = newest.is_none_or(|part| part.template == record.template);
     let (own, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| mine(&part.template.budget));
     let stays = mine(&record.template.budget);
     let replicas = Pods::new(if stays {
@@ -145,6 +175,8 @@ fn gather(
         rung,
         fault: stays.then(|| record.template.instances.clone().err()).flatten(),
         unmirrored: record.label.as_ref() == Some(&key.name) && !stays,
+        newest,
+        record: Arc::clone(record),
     };
     (Workload { demand, carried: settled, observed: record.observed, unadopted }, labelled)
 }
@@ -208,7 +240,8 @@ fn in_flight_bill(pod: &PodRecord, grant: &GrantInFlight) -> Connections {
 /// Where the mode holds nobody, no pod escapes: what runs by its own env has what it should have.
 fn at_liberty(pod: Pod) -> Pod {
     let hold = match pod.hold {
-        Hold::Escaped(own) => Hold::Granted(own),
+        // One of no workload has no share that it could have.
+        Hold::Escaped(own) if pod.workload.is_some() => Hold::Granted(own),
         hold => hold,
     };
     Pod { hold, ..pod }

@@ -4,7 +4,7 @@
 //! in words, so that it is reported and never silently ignored.
 
 use super::workload::{GOVERNED, WorkloadKey};
-use crate::api::{self, DbConnectionBudgetSpec, Mode, SupabaseConnection, SupabaseLimit, WorkloadSpec};
+use crate::api::{self, DbConnectionBudgetSpec, SupabaseConnection, SupabaseLimit, WorkloadSpec};
 use crate::budget::amount::Connections;
 use crate::budget::basis::Basis;
 use crate::budget::limit::{Limit, LimitError, LimitSpec, Tier};
@@ -137,21 +137,9 @@ pub fn governed() -> String {
     GOVERNED.map(|kind| kind.to_string()).join(", ")
 }
 
-/// What a spec asks for that this version does not do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unsupported {
-    /// Nothing can be granted: the whole budget waits for this.
-    pub mode: Option<String>,
-    /// The rest of the budget works; this part does not.
-    pub parts: Vec<String>,
-}
-
-/// Finds what a spec asks for that this version does not do.
+/// What a spec asks for that this version does not do. The rest of the budget works.
 #[must_use]
-pub fn unsupported(spec: &DbConnectionBudgetSpec) -> Unsupported {
-    let mode = (spec.mode == Mode::Rollout).then(|| {
-        format!("mode {:?} is not implemented by this version: no pod gets a size; set mode: Gate", spec.mode)
-    });
+pub fn unsupported(spec: &DbConnectionBudgetSpec) -> Vec<String> {
     let mut parts = Vec::new();
     for entry in spec.workloads.iter().filter(|entry| !GOVERNED.contains(&entry.kind)) {
         parts.push(format!(
@@ -161,5 +149,5 @@ pub fn unsupported(spec: &DbConnectionBudgetSpec) -> Unsupported {
             governed()
         ));
     }
-    Unsupported { mode, parts }
+    parts
 }

@@ -74,9 +74,17 @@ impl Default for Metrics {
             api_errors: Family::default(),
             status_writes: Counter::default(),
         };
-        for class in
-            ["outdated", "refused", "disruption", "not_leader", "timeout", "api", "watch", "unreadable"]
-        {
+        for class in [
+            "outdated",
+            "refused",
+            "disruption",
+            "forbidden",
+            "not_leader",
+            "timeout",
+            "api",
+            "watch",
+            "unreadable",
+        ] {
             drop(metrics.api_errors.get_or_create(&ErrorLabels { class }));
         }
         metrics.register(&mut registry);

@@ -34,7 +34,7 @@ pub fn judge(mut stage: Stage) -> Outcome {
         match view(&world, &key, &budget.spec) {
             Ok((limit, view)) => {
                 outcome.problems.extend(faults(&view));
-                let parts = &view.unsupported.parts;
+                let parts = &view.unsupported;
                 outcome.warnings.extend(parts.iter().map(|what| format!("DbConnectionBudget {key}: {what}")));
                 outcome.budgets.push(of_budget(&world, budget, limit, &view));
             }

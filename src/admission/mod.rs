@@ -20,6 +20,7 @@ pub mod gate;
 pub mod guard;
 pub mod mirror;
 mod policy;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -63,7 +63,7 @@ pub(super) enum Action {
 
 /// The class of a refusal: what the caller's HTTP status says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub enum Reason {
     /// 403: right, but not for this caller.
     Forbidden,
     /// 422: wrong, whoever asks.

@@ -8,7 +8,7 @@ use poolbudget::commands::Cli;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match poolbudget::commands::start(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             #[expect(clippy::print_stderr, reason = "logging may not have started")]
             {

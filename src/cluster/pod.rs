@@ -149,6 +149,8 @@ pub struct PodRecord {
     pub annotated: bool,
     /// Whether its deletion has begun.
     pub terminating: bool,
+    /// When a pod whose deletion has begun is to be gone at the latest, seconds.
+    pub due: Option<i64>,
     /// Whether it is over: nothing of it runs, and nothing will run again.
     pub ended: bool,
     /// Whether it is bound to a node, so that containers of it may run whatever its status says by now.
@@ -192,6 +194,7 @@ impl PodRecord {
             gate_index: gate.unwrap_or(0),
             annotated: meta.annotations.as_ref().is_some_and(|notes| !notes.is_empty()),
             terminating,
+            due: meta.deletion_timestamp.as_ref().map(|time| time.0.as_second()),
             // The garbage collector calls pods of a lost node Failed; what its kubelet has started may run on.
             ended: all_terminated && (phase_over || (terminating && complete)),
             bound: pod.spec.node_name.is_some(),
@@ -224,6 +227,7 @@ impl PodRecord {
             gate_index: 0,
             annotated: true,
             terminating: false,
+            due: None,
             ended: false,
             bound: true,
             grace: 0,

@@ -5,7 +5,10 @@
 mod client;
 mod print;
 mod release;
+pub mod render;
 mod run;
+
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Builder;
@@ -54,11 +57,11 @@ waiting pod the smallest size. The chart runs it before an uninstall.")]
     Version,
 }
 
-/// Carries out a command line.
+/// Carries out a command line. Gives back the exit code.
 ///
 /// # Errors
 /// With a sentence that says what was attempted.
-pub fn start(cli: Cli) -> anyhow::Result<()> {
+pub fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Crd(args) => print::crd(&args),
         Command::Policies(args) => print::policies(&args),
@@ -71,7 +74,8 @@ pub fn start(cli: Cli) -> anyhow::Result<()> {
             log::start(&cli.log.filter, cli.log.format)?;
             in_runtime(release::release(args))
         }
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -1,9 +1,8 @@
 //! Commands that print text: the resource, the policies, the version.
 
-use std::io::Write;
-
 use clap::{Args, ValueEnum};
 
+use super::render;
 use crate::admission::{self, FailurePolicy, Settings};
 use crate::api;
 
@@ -41,26 +40,21 @@ enum Failure {
 
 pub(super) fn crd(args: &CrdArgs) -> anyhow::Result<()> {
     let yaml = api::crd_yaml()?;
-    put(&if args.chart { admission::chart_crd(&yaml) } else { yaml })
+    Ok(render::put(&if args.chart { admission::chart_crd(&yaml) } else { yaml })?)
 }
 
 pub(super) fn policies(args: &PoliciesArgs) -> anyhow::Result<()> {
     if args.chart {
-        return put(&admission::chart_policies()?);
+        return Ok(render::put(&admission::chart_policies()?)?);
     }
     let failure_policy = match args.failure_policy {
         Failure::Fail => FailurePolicy::Fail,
         Failure::Ignore => FailurePolicy::Ignore,
     };
     let account = Settings::for_service_account(&args.namespace, &args.service_account);
-    put(&admission::render(&Settings { failure_policy, ..account })?)
+    Ok(render::put(&admission::render(&Settings { failure_policy, ..account })?)?)
 }
 
 pub(super) fn version() -> anyhow::Result<()> {
-    put(concat!("poolbudget ", env!("CARGO_PKG_VERSION"), "\n"))
-}
-
-fn put(text: &str) -> anyhow::Result<()> {
-    std::io::stdout().write_all(text.as_bytes())?;
-    Ok(())
+    Ok(render::put(concat!("poolbudget ", env!("CARGO_PKG_VERSION"), "\n"))?)
 }

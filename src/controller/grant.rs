@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use futures::{StreamExt, stream};
 
 use super::gateway::{Gateway, GatewayError, Sizes};
-use super::reconcile::{Leader, View};
+use super::reconcile::Leader;
+use super::view::View;
 use crate::api::GrantInFlight;
 use crate::budget::amount::Connections;
 use crate::budget::split::Split;

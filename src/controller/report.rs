@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::memory::Refused;
-use super::reconcile::View;
 use super::verdict;
+use super::view::View;
 use crate::api::{
     DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus,
     WorkloadKind, WorkloadStatus,

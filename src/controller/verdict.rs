@@ -3,7 +3,7 @@
 //! In: a view. Out: one [`Finding`] per condition type, each with a sentence for people.
 
 use super::memory::Refused;
-use super::reconcile::View;
+use super::view::View;
 use crate::api::conditions::{ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED};
 use crate::api::{DbConnectionBudget, EvictionPolicy};
 use crate::budget::amount::{Connections, Pods};

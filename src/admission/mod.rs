@@ -10,8 +10,8 @@
 //! | `guard` | only the operator opens gates, writes grants, moves pods | ValidatingAdmissionPolicy |
 //! | `check` | a bad label or annotation is refused with a sentence | ValidatingAdmissionPolicy |
 //!
-//! `tests/admission/` holds the same rules as a table of cases, in no language of a policy engine: what
-//! serves clusters before Kubernetes 1.36 has to pass that table.
+//! Clusters before Kubernetes 1.36 have no MutatingAdmissionPolicy: there `webhook` stands in for all but the guard.
+//! `tests/admission/` holds the rules as a table of cases, in the language of neither, and both have to pass it.
 
 mod cel;
 mod chart;
@@ -29,7 +29,7 @@ use std::str::FromStr;
 use k8s_openapi::api::admissionregistration::v1::MatchResources;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
-pub use chart::{chart_crd, chart_policies};
+pub use chart::{chart_crd, chart_policies, chart_webhook};
 pub use policy::{Object, Policy};
 
 /// What differs between two installations of the policies.
@@ -105,29 +105,38 @@ impl Settings {
 /// Every policy, in the order in which they see a request.
 #[must_use]
 pub fn policies(settings: &Settings) -> Vec<Policy> {
-    vec![
-        mirror::policy(),
-        gate::policy(),
-        check::workloads(),
-        check::pods(),
-        guard::pods(&settings.operators),
-        guard::bindings(),
-    ]
+    let mut policies = replaceable();
+    policies.extend(guards(settings));
+    policies
+}
+
+/// The policies that the webhook takes the place of, in the order in which they see a request.
+fn replaceable() -> Vec<Policy> {
+    vec![mirror::policy(), gate::policy(), check::workloads(), check::pods()]
+}
+
+/// The policies that stay where the webhook is in use: validating policies are as old as scheduling gates.
+fn guards(settings: &Settings) -> Vec<Policy> {
+    vec![guard::pods(&settings.operators), guard::bindings()]
 }
 
 /// Every policy and its binding, in the order in which they are to be applied.
 #[must_use]
 pub fn objects(settings: &Settings) -> Vec<Object> {
-    policies(settings).into_iter().flat_map(|policy| policy.objects(settings)).collect()
+    installed(policies(settings), settings)
 }
 
-/// The objects as a YAML stream.
+fn installed(policies: Vec<Policy>, settings: &Settings) -> Vec<Object> {
+    policies.into_iter().flat_map(|policy| policy.objects(settings)).collect()
+}
+
+/// Objects as a YAML stream.
 ///
 /// # Errors
 ///
 /// When an object cannot be written as YAML.
-pub fn render(settings: &Settings) -> Result<String, serde_yaml::ser::Error> {
-    let documents: Result<Vec<String>, _> = objects(settings).iter().map(serde_yaml::to_string).collect();
+pub fn render(objects: &[Object]) -> Result<String, serde_yaml::ser::Error> {
+    let documents: Result<Vec<String>, _> = objects.iter().map(serde_yaml::to_string).collect();
     Ok(documents?.join("---\n"))
 }
 
@@ -156,12 +165,12 @@ mod tests {
             assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
             assert_eq!(binding["spec"]["matchResources"]["namespaceSelector"]["matchLabels"]["team"], "shop");
         }
-        assert!(render(&settings).unwrap().contains("'system:serviceaccount:here:someone'"));
+        assert!(render(&objects(&settings)).unwrap().contains("'system:serviceaccount:here:someone'"));
     }
 
     #[test]
     fn no_policy_depends_on_a_resource_of_ours() {
-        let text = render(&Settings::for_service_account("here", "someone")).unwrap();
+        let text = render(&objects(&Settings::for_service_account("here", "someone"))).unwrap();
         assert!(!text.contains("paramKind") && !text.contains("params."), "{text}");
     }
 }

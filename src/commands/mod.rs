@@ -51,7 +51,7 @@ waiting pod the smallest size. The chart runs it before an uninstall.")]
     Release(release::ReleaseArgs),
     /// Print the CustomResourceDefinition
     Crd(print::CrdArgs),
-    /// Print the admission policies
+    /// Print the admission policies, or the configurations of the webhook
     Policies(print::PoliciesArgs),
     /// Print the version
     Version,

@@ -9,8 +9,10 @@
 //! | `review` | the envelope: AdmissionReview in and out |
 //! | `object` | reading labels, annotations and containers of any object |
 //! | `gate`, `mirror`, `check` | the rules, under the names of their policies |
+//! | `configuration` | what tells the API server to ask |
 
 mod check;
+pub mod configuration;
 mod gate;
 mod mirror;
 mod object;

@@ -10,8 +10,9 @@ use serde::de::IgnoredAny;
 use super::env::Container;
 use super::guarded::Odd;
 use super::meta;
-use super::template::AppFacts;
-use crate::api::names;
+use super::template::{AppFacts, DEFAULT_MAX_OVERFLOW, DEFAULT_POOL_SIZE};
+use super::workload::WorkloadKey;
+use crate::api::{WorkloadKind, names};
 use crate::budget::amount::{Connections, Instances};
 use crate::budget::ledger::Hold;
 
@@ -120,10 +121,20 @@ pub struct GrantNote {
 /// The object that controls a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
+    /// Its API group and version.
+    pub api_version: String,
     /// Its kind.
     pub kind: String,
     /// Its name.
     pub name: String,
+}
+
+impl Owner {
+    /// The key of an owner of a kind that is known.
+    #[must_use]
+    pub fn workload(&self) -> Option<WorkloadKey> {
+        WorkloadKind::of(&self.api_version, &self.kind).map(|kind| WorkloadKey::new(kind, &self.name))
+    }
 }
 
 /// A labelled pod, as it is kept.
@@ -269,6 +280,17 @@ impl PodRecord {
         self.bill_of(pool, overflow).max(Connections::new(note.connections)).max(own)
     }
 
+    /// The grant that leaves it as it would be without poolbudget: at the sizes that its own env states, or at those that an
+    /// app takes that is told nothing.
+    #[must_use]
+    pub fn own_grant(&self) -> GrantNote {
+        let defaults = [DEFAULT_POOL_SIZE, DEFAULT_MAX_OVERFLOW];
+        let own = self.app.stated.map_or(defaults, |own| [own.pool_size.get(), own.max_overflow.get()]);
+        let [pool_size, max_overflow] = own.map(|size| u32::try_from(size).unwrap_or(u32::MAX));
+        let note = GrantNote { pool_size, max_overflow, connections: 0 };
+        GrantNote { connections: self.bill(note).get(), ..note }
+    }
+
     /// What it may hold with these sizes.
     #[must_use]
     pub fn bill_of(&self, pool_size: u64, max_overflow: u64) -> Connections {
@@ -304,7 +326,8 @@ pub fn version(meta: &ObjectMeta) -> u64 {
 #[must_use]
 pub fn controller(meta: &ObjectMeta) -> Option<Owner> {
     let owner = meta.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))?;
-    Some(Owner { kind: owner.kind.clone(), name: owner.name.clone() })
+    let (api_version, kind) = (owner.api_version.clone(), owner.kind.clone());
+    Some(Owner { api_version, kind, name: owner.name.clone() })
 }
 
 fn scheduled(conditions: &[ConditionView]) -> Option<i64> {

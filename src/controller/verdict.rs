@@ -3,13 +3,17 @@
 //! In: a view. Out: one [`Finding`] per condition type, each with a sentence for people.
 
 use super::memory::Refused;
+use super::notice;
 use super::view::View;
-use crate::api::conditions::{ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED};
-use crate::api::{DbConnectionBudget, EvictionPolicy};
+use crate::api::conditions::{
+    ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED, WITHIN_LIMIT,
+};
+use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::grant::Refusal;
 use crate::budget::ledger::Hold;
 use crate::budget::plan::Feasibility;
+use crate::cluster::spec;
 
 /// A pod of the newest revision that is not ready this many seconds after it could start is taken for a bad one.
 const BAD_AFTER: u64 = 60;
@@ -20,19 +24,41 @@ const NAMED: usize = 10;
 /// All conditions, in a fixed order.
 #[must_use]
 pub fn findings(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) -> Vec<Finding> {
-    vec![
+    let mut findings = vec![
         accepted(view),
         feasible(view),
         settled(view),
         blocked(view, budget, refused),
         foreign_pods(view),
-        Finding {
-            kind: LIMIT_CONFIRMED,
-            holds: false,
-            reason: "NotChecked",
-            message: "the limit is what the spec states; the database was not asked".into(),
-        },
-    ]
+    ];
+    findings.extend(within_limit(view));
+    findings.push(Finding {
+        kind: LIMIT_CONFIRMED,
+        holds: false,
+        reason: "NotChecked",
+        message: "the limit is what the spec states; the database was not asked".into(),
+    });
+    findings
+}
+
+/// Whether the sum is under the limit now; said where the mode does not see to it.
+fn within_limit(view: &View) -> Option<Finding> {
+    let promise = match view.mode {
+        Mode::Gate => return None,
+        Mode::Observe => "mode Observe touches nothing",
+        Mode::Rollout => "in mode Rollout the sum can be over for moments",
+    };
+    if view.refusal.is_some() {
+        return None;
+    }
+    let fresh: Connections = view.decision.grants.granted.iter().map(|grant| grant.bill).sum();
+    let before_label: Connections =
+        view.scene.situation.workloads.iter().map(|w| w.unadopted.connections).sum();
+    let held = view.decision.ledger.committed.plus(fresh).plus(before_label);
+    let usable = view.decision.usable;
+    let (holds, reason) = if held <= usable { (true, "Within") } else { (false, "Over") };
+    let message = format!("the pods may hold {} connections, {usable} are usable; {promise}", amount(held));
+    Some(Finding { kind: WITHIN_LIMIT, holds, reason, message })
 }
 
 fn accepted(view: &View) -> Finding {
@@ -45,15 +71,12 @@ fn accepted(view: &View) -> Finding {
     }
     let mut faults = view.unsupported.parts.clone();
     faults.extend(
-        view.scene
-            .workloads
-            .iter()
-            .filter_map(|w| w.fault.as_ref().map(|why| format!("Deployment/{}: {why}", w.name))),
+        view.scene.workloads.iter().filter_map(|w| w.fault.as_ref().map(|why| format!("{}: {why}", w.key))),
     );
     faults.extend(view.scene.workloads.iter().filter(|w| w.unmirrored).map(|w| {
         format!(
-            "Deployment/{} bears the label but its pod template does not, so its pods pass the gate: label the template too",
-            w.name
+            "{} bears the label but its pod template does not, so its pods pass the gate: label the template too",
+            w.key
         )
     }));
     faults.extend(unsupported_owners(view));
@@ -83,7 +106,7 @@ fn unsupported_owners(view: &View) -> Option<String> {
         view.scene.pods.iter().zip(&view.scene.situation.pods).filter(|(_, pod)| pod.workload.is_none());
     let mut names: Vec<String> = owners
         .filter_map(|(record, _)| match &record.owner {
-            Some(owner) if owner.kind == "ReplicaSet" => None,
+            Some(owner) if notice::is_of_a_known_kind(owner) => None,
             Some(owner) => Some(format!("{}/{}", owner.kind, owner.name)),
             None => Some(format!("Pod/{}", record.name)),
         })
@@ -91,10 +114,12 @@ fn unsupported_owners(view: &View) -> Option<String> {
     names.sort();
     names.dedup();
     names.truncate(5);
+    let fate = if view.mode == Mode::Gate { ": they wait at the gate" } else { "" };
     (!names.is_empty()).then(|| {
         format!(
-            "pods of {} are not governed by this version (only Deployments): they wait at the gate",
-            names.join(", ")
+            "pods of {} are not governed by this version (only of {}){fate}",
+            names.join(", "),
+            spec::governed()
         )
     })
 }

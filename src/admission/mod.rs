@@ -9,13 +9,15 @@
 //! | `mirror` | a workload's label and annotations stand in its template too | MutatingAdmissionPolicy |
 //! | `guard` | only the operator opens gates, writes grants, moves pods | ValidatingAdmissionPolicy |
 //! | `check` | a bad label or annotation is refused with a sentence | ValidatingAdmissionPolicy |
+//! | `deny` | under `infeasible: Deny`, replicas that can never fit are refused | ValidatingAdmissionPolicy |
 //!
-//! Clusters before Kubernetes 1.36 have no MutatingAdmissionPolicy: there `webhook` stands in for all but the guard.
+//! Clusters before Kubernetes 1.36 have no MutatingAdmissionPolicy: there `webhook` stands in for gate, mirror and check.
 //! `tests/admission/` holds the rules as a table of cases, in the language of neither, and both have to pass it.
 
 mod cel;
 mod chart;
 pub mod check;
+pub mod deny;
 pub mod gate;
 pub mod guard;
 pub mod mirror;
@@ -106,7 +108,7 @@ impl Settings {
 #[must_use]
 pub fn policies(settings: &Settings) -> Vec<Policy> {
     let mut policies = replaceable();
-    policies.extend(guards(settings));
+    policies.extend(staying(settings));
     policies
 }
 
@@ -115,9 +117,10 @@ fn replaceable() -> Vec<Policy> {
     vec![mirror::policy(), gate::policy(), check::workloads(), check::pods()]
 }
 
-/// The policies that stay where the webhook is in use: validating policies are as old as scheduling gates.
-fn guards(settings: &Settings) -> Vec<Policy> {
-    vec![guard::pods(&settings.operators), guard::bindings()]
+/// The policies that stay where the webhook is in use: what they need is as old as scheduling gates. A webhook would
+/// be asked about every scale-up of the cluster to deny one.
+fn staying(settings: &Settings) -> Vec<Policy> {
+    vec![deny::policy(), guard::pods(&settings.operators), guard::bindings()]
 }
 
 /// Every policy and its binding, in the order in which they are to be applied.
@@ -153,13 +156,18 @@ mod tests {
         assert_eq!(error.to_string(), "a failure policy is Fail or Ignore, not 'fail'");
     }
 
+    /// The policy and the binding of each rule, as JSON.
+    fn pairs(settings: &Settings) -> Vec<[serde_json::Value; 2]> {
+        let json = |object| serde_json::to_value(object).unwrap();
+        objects(settings).chunks(2).map(|pair| [json(&pair[0]), json(&pair[1])]).collect()
+    }
+
     #[test]
     fn every_policy_comes_with_its_binding_and_the_settings_reach_both() {
         let mut settings = Settings::for_service_account("here", "someone");
         settings.failure_policy = FailurePolicy::Ignore;
         settings.namespaces.match_labels = Some([("team".to_owned(), "shop".to_owned())].into());
-        for pair in objects(&settings).chunks(2) {
-            let [policy, binding] = [&pair[0], &pair[1]].map(|object| serde_json::to_value(object).unwrap());
+        for [policy, binding] in pairs(&settings) {
             assert_eq!(policy["spec"]["failurePolicy"], "Ignore");
             assert_eq!(binding["kind"], format!("{}Binding", policy["kind"].as_str().unwrap()));
             assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
@@ -169,8 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn no_policy_depends_on_a_resource_of_ours() {
-        let text = render(&objects(&Settings::for_service_account("here", "someone"))).unwrap();
-        assert!(!text.contains("paramKind") && !text.contains("params."), "{text}");
+    fn what_depends_on_a_resource_of_ours_never_stands_in_the_way_when_that_is_missing() {
+        for [policy, binding] in pairs(&Settings::for_service_account("here", "someone")) {
+            let name = &policy["metadata"]["name"];
+            let depends = policy.to_string().contains("params.");
+            assert_eq!(depends, *name == deny::NAME, "{name}");
+            assert_eq!(policy["spec"]["paramKind"].is_object(), depends, "{name}");
+            assert_eq!(policy["spec"]["failurePolicy"], if depends { "Ignore" } else { "Fail" }, "{name}");
+            assert_eq!(binding["spec"]["paramRef"]["parameterNotFoundAction"] == "Allow", depends, "{name}");
+        }
     }
 }

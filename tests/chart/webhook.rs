@@ -29,11 +29,11 @@ fn a_cluster_gets_policies_where_it_serves_them_and_the_webhook_elsewhere() {
 }
 
 #[test]
-fn the_guard_stays_a_policy() {
+fn the_guard_and_the_denial_stay_policies() {
     let rendered = render(&[WEBHOOK]);
     let names: Vec<&Value> =
         rendered.of_kind("ValidatingAdmissionPolicy").map(|policy| &policy["metadata"]["name"]).collect();
-    assert_eq!(names, ["guard.poolbudget.dev", "guard-bindings.poolbudget.dev"]);
+    assert_eq!(names, ["deny.poolbudget.dev", "guard.poolbudget.dev", "guard-bindings.poolbudget.dev"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::super::policy::{DESCRIPTION, Policy, Requests};
-use super::super::{Object, Settings, check, gate, guards, installed, mirror};
+use super::super::{Object, Settings, check, gate, installed, mirror, staying};
 
 /// The name of both configurations.
 pub const NAME: &str = "poolbudget.dev";
@@ -60,10 +60,10 @@ impl Place {
     }
 }
 
-/// What is installed where the webhook is in use: the guard, which stays a policy, and the configurations.
+/// What is installed where the webhook is in use: the policies that stay, and the configurations.
 #[must_use]
 pub fn objects(settings: &Settings, place: &Place) -> Vec<Object> {
-    let mut objects = installed(guards(settings), settings);
+    let mut objects = installed(staying(settings), settings);
     objects.extend(configurations(settings, place));
     objects
 }

@@ -11,7 +11,8 @@ use super::env::Container;
 use super::guarded::Odd;
 use super::meta;
 use super::template::AppFacts;
-use crate::api::names;
+use super::workload::WorkloadKey;
+use crate::api::{WorkloadKind, names};
 use crate::budget::amount::{Connections, Instances};
 use crate::budget::ledger::Hold;
 
@@ -120,10 +121,20 @@ pub struct GrantNote {
 /// The object that controls a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
+    /// Its API group and version.
+    pub api_version: String,
     /// Its kind.
     pub kind: String,
     /// Its name.
     pub name: String,
+}
+
+impl Owner {
+    /// The key of an owner of a kind that is known.
+    #[must_use]
+    pub fn workload(&self) -> Option<WorkloadKey> {
+        WorkloadKind::of(&self.api_version, &self.kind).map(|kind| WorkloadKey::new(kind, &self.name))
+    }
 }
 
 /// A labelled pod, as it is kept.
@@ -304,7 +315,8 @@ pub fn version(meta: &ObjectMeta) -> u64 {
 #[must_use]
 pub fn controller(meta: &ObjectMeta) -> Option<Owner> {
     let owner = meta.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))?;
-    Some(Owner { kind: owner.kind.clone(), name: owner.name.clone() })
+    let (api_version, kind) = (owner.api_version.clone(), owner.kind.clone());
+    Some(Owner { api_version, kind, name: owner.name.clone() })
 }
 
 fn scheduled(conditions: &[ConditionView]) -> Option<i64> {

@@ -176,7 +176,11 @@ pub(crate) fn autoscaler(app: usize, most: u32, version: u64) -> AutoscalerView 
         metadata: meta(format!("w{app}"), version),
         spec: AutoscalerSpecView {
             max_replicas: i32::try_from(most).expect("few pods"),
-            scale_target_ref: TargetView { kind: "Deployment".into(), name: format!("w{app}") },
+            scale_target_ref: TargetView {
+                api_version: "apps/v1".into(),
+                kind: "Deployment".into(),
+                name: format!("w{app}"),
+            },
         },
     }
 }

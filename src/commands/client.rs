@@ -31,7 +31,9 @@ pub(super) struct Connection {
 impl ClusterArgs {
     /// Connects as these flags say. Nothing is sent yet.
     pub(super) async fn connect(&self) -> anyhow::Result<Connection> {
-        let config = self.config().await?;
+        let mut config = self.config().await?;
+        // Whoever waits for an answer has no better idea than to ask again.
+        config.default_retry = true;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         Ok(Connection { client: client_of(config)?, namespace })
     }
@@ -55,7 +57,10 @@ impl ClusterArgs {
 
 /// A client of the cluster that this process belongs to.
 pub(super) async fn client() -> anyhow::Result<Client> {
-    client_of(here().await?)
+    let mut config = here().await?;
+    // Retrying is left to the callers: they know whether a request still makes sense.
+    config.default_retry = false;
+    client_of(config)
 }
 
 async fn here() -> anyhow::Result<Config> {
@@ -69,13 +74,11 @@ async fn here() -> anyhow::Result<Config> {
         .map_err(|error| anyhow!("cannot find a cluster: {error}; set KUBECONFIG, or run in a pod"))
 }
 
-/// A client that leaves retrying to its callers: they know whether a request still makes sense.
 fn client_of(mut config: Config) -> anyhow::Result<Client> {
     // Two TLS providers in one process would make the first use of TLS panic; name the one.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider was installed before");
     }
     config.connect_timeout = Some(Duration::from_secs(5));
-    config.default_retry = false;
     Client::try_from(config).context("cannot make a client")
 }

@@ -7,14 +7,6 @@ use std::error::Error as _;
 use anyhow::anyhow;
 use kube::Error;
 
-use crate::controller::snapshot::SnapshotError;
-
-/// The error of a list.
-pub(super) fn cannot_list(failed: SnapshotError) -> anyhow::Error {
-    let what = failed.to_string();
-    told(&what, &failed.resource, &failed.source)
-}
-
 /// The error of a request about `resource`, which is plural and group as RBAC names it.
 pub(super) fn told(what: &str, resource: &str, error: &Error) -> anyhow::Error {
     match error {

@@ -151,7 +151,7 @@ pub struct Unsupported {
 /// Finds what a spec asks for that this version does not do.
 #[must_use]
 pub fn unsupported(spec: &DbConnectionBudgetSpec) -> Unsupported {
-    let mode = (spec.mode != Mode::Gate).then(|| {
+    let mode = (spec.mode == Mode::Rollout).then(|| {
         format!("mode {:?} is not implemented by this version: no pod gets a size; set mode: Gate", spec.mode)
     });
     let mut parts = Vec::new();

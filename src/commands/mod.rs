@@ -4,13 +4,14 @@
 
 mod client;
 mod completion;
+mod input;
 mod name;
 mod output;
+mod plan;
 mod print;
 mod release;
 pub mod render;
 mod run;
-pub mod shares;
 mod status;
 mod trouble;
 
@@ -26,6 +27,7 @@ use crate::telemetry::log;
 #[derive(Parser, Debug)]
 #[command(name = "poolbudget", version, about, long_about = None, propagate_version = true)]
 #[command(after_help = "Examples:
+  poolbudget plan -f deploy/                 does it fit?
   poolbudget status                          the budgets of your namespace
   poolbudget crd | kubectl apply -f -        install the resource without the chart
   poolbudget run --http-address 127.0.0.1:8080   run against the cluster of your kubeconfig
@@ -75,6 +77,9 @@ enum Command {
 Takes the policies that gate pods out of force, waits until pods are born without a gate, and then gives every
 waiting pod the smallest size. The chart runs it before an uninstall.")]
     Release(release::ReleaseArgs),
+    /// Say from manifests whether the connections of a budget suffice
+    #[command(long_about = plan::ABOUT, after_help = plan::EXAMPLES)]
+    Plan(plan::PlanArgs),
     /// Print the CustomResourceDefinition
     Crd(print::CrdArgs),
     /// Print the admission policies
@@ -108,6 +113,7 @@ impl Cli {
 /// With a sentence that says what was attempted.
 pub fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Plan(args) => return Ok(plan::plan(&args)),
         Command::Crd(args) => print::crd(&args),
         Command::Policies(args) => print::policies(&args),
         Command::Version => print::version(),
@@ -126,6 +132,12 @@ pub fn start(cli: Cli) -> anyhow::Result<ExitCode> {
         }
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says on standard error why a command was not carried out.
+#[expect(clippy::print_stderr, reason = "logging may not have started")]
+pub fn complain(error: &anyhow::Error) {
+    eprintln!("poolbudget: {error:#}");
 }
 
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

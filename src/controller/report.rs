@@ -33,6 +33,7 @@ pub fn status(
     let ratio = budget.spec.sizing.overflow_ratio;
     DbConnectionBudgetStatus {
         observed_generation: generation,
+        mode: view.mode,
         epoch: old.epoch,
         limit: view
             .limit

@@ -5,8 +5,10 @@
 use super::memory::Refused;
 use super::notice;
 use super::view::View;
-use crate::api::conditions::{ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED};
-use crate::api::{DbConnectionBudget, EvictionPolicy};
+use crate::api::conditions::{
+    ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED, WITHIN_LIMIT,
+};
+use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::grant::Refusal;
 use crate::budget::ledger::Hold;
@@ -22,19 +24,41 @@ const NAMED: usize = 10;
 /// All conditions, in a fixed order.
 #[must_use]
 pub fn findings(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) -> Vec<Finding> {
-    vec![
+    let mut findings = vec![
         accepted(view),
         feasible(view),
         settled(view),
         blocked(view, budget, refused),
         foreign_pods(view),
-        Finding {
-            kind: LIMIT_CONFIRMED,
-            holds: false,
-            reason: "NotChecked",
-            message: "the limit is what the spec states; the database was not asked".into(),
-        },
-    ]
+    ];
+    findings.extend(within_limit(view));
+    findings.push(Finding {
+        kind: LIMIT_CONFIRMED,
+        holds: false,
+        reason: "NotChecked",
+        message: "the limit is what the spec states; the database was not asked".into(),
+    });
+    findings
+}
+
+/// Whether the sum is under the limit now; said where the mode does not see to it.
+fn within_limit(view: &View) -> Option<Finding> {
+    let promise = match view.mode {
+        Mode::Gate => return None,
+        Mode::Observe => "mode Observe touches nothing",
+        Mode::Rollout => "in mode Rollout the sum can be over for moments",
+    };
+    if view.refusal.is_some() {
+        return None;
+    }
+    let fresh: Connections = view.decision.grants.granted.iter().map(|grant| grant.bill).sum();
+    let before_label: Connections =
+        view.scene.situation.workloads.iter().map(|w| w.unadopted.connections).sum();
+    let held = view.decision.ledger.committed.plus(fresh).plus(before_label);
+    let usable = view.decision.usable;
+    let (holds, reason) = if held <= usable { (true, "Within") } else { (false, "Over") };
+    let message = format!("the pods may hold {} connections, {usable} are usable; {promise}", amount(held));
+    Some(Finding { kind: WITHIN_LIMIT, holds, reason, message })
 }
 
 fn accepted(view: &View) -> Finding {
@@ -90,9 +114,10 @@ fn unsupported_owners(view: &View) -> Option<String> {
     names.sort();
     names.dedup();
     names.truncate(5);
+    let fate = if view.mode == Mode::Gate { ": they wait at the gate" } else { "" };
     (!names.is_empty()).then(|| {
         format!(
-            "pods of {} are not governed by this version (only of {}): they wait at the gate",
+            "pods of {} are not governed by this version (only of {}){fate}",
             names.join(", "),
             spec::governed()
         )

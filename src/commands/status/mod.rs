@@ -6,6 +6,7 @@
 mod leader;
 mod notes;
 mod screen;
+mod shares;
 
 use std::collections::BTreeMap;
 
@@ -20,12 +21,12 @@ use kube::{Client, ResourceExt};
 use super::client::ClusterArgs;
 use super::output::{OutputArgs, list_of};
 use super::render::{self, ColorArgs, Paint, Tone};
-use super::shares::Shares;
 use super::trouble;
 use crate::api::DbConnectionBudget;
 use crate::cluster::guarded::Guarded;
 use leader::{Leader, OperatorArgs};
 use screen::Screen;
+use shares::Shares;
 
 /// Plural and group.
 const RESOURCE: &str = "dbconnectionbudgets.poolbudget.dev";

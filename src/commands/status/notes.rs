@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::leader::Leader;
 use crate::api::DbConnectionBudget;
-use crate::api::conditions::{ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, SETTLED};
+use crate::api::conditions::{ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, SETTLED, WITHIN_LIMIT};
 use crate::commands::render::Tone;
 
 /// A sentence, what it is about, and how bad that is.
@@ -64,7 +64,7 @@ fn outdated(answered: Option<i64>, asked: Option<i64>) -> String {
 fn of_condition(condition: &Condition) -> Option<Note> {
     let holds = condition.status == "True";
     let tone = match condition.type_.as_str() {
-        ACCEPTED | FEASIBLE if !holds => Tone::Bad,
+        ACCEPTED | FEASIBLE | WITHIN_LIMIT if !holds => Tone::Bad,
         BLOCKED | FOREIGN_PODS if holds => Tone::Warn,
         SETTLED if !holds => Tone::Warn,
         _ => return None,

@@ -2,24 +2,23 @@
 //!
 //! In: a budget's name, spec and status. Out: lines of text. Forbidden here: working out any number.
 
-use super::render::{Align, Bar, Cell, Paint, Table, Tone};
-use crate::api::{DbConnectionBudgetStatus, WorkloadStatus};
+use crate::api::{DbConnectionBudgetStatus, Mode, WorkloadStatus};
+use crate::commands::render::{Align, Bar, Cell, Paint, Table, Tone};
 
 /// What is drawn.
 #[derive(Clone, Copy, Debug)]
-pub struct Shares<'a> {
+pub(super) struct Shares<'a> {
     /// The budget, as it is to be called.
-    pub name: &'a str,
+    pub(super) name: &'a str,
     /// spec.reserved.
-    pub reserved: u32,
+    pub(super) reserved: u32,
     /// The numbers.
-    pub status: &'a DbConnectionBudgetStatus,
+    pub(super) status: &'a DbConnectionBudgetStatus,
 }
 
 impl Shares<'_> {
     /// The head line, the bar and the table.
-    #[must_use]
-    pub fn render(self, paint: Paint) -> String {
+    pub(super) fn render(self, paint: Paint) -> String {
         let mut text = self.head(paint);
         let whole = |n: i64| u64::try_from(n).unwrap_or(0);
         let bar = Bar { taken: whole(self.status.committed), whole: whole(self.status.usable) };
@@ -40,7 +39,11 @@ impl Shares<'_> {
     fn head(self, paint: Paint) -> String {
         let source = self.status.limit.as_ref().map_or("limit not known", |limit| &limit.source);
         let name = paint.text(Tone::Strong, self.name);
-        format!("{name}   {source}   reserved {}   usable {}\n", self.reserved, self.status.usable)
+        let mode = match self.status.mode {
+            Mode::Gate => String::new(),
+            mode => format!("   mode {mode:?}"),
+        };
+        format!("{name}   {source}   reserved {}   usable {}{mode}\n", self.reserved, self.status.usable)
     }
 
     fn table(self) -> Table {
@@ -48,7 +51,7 @@ impl Shares<'_> {
             ("WORKLOAD", Align::Left),
             ("REPLICAS", Align::Left),
             ("SLOTS", Align::Right),
-            ("PER PROCESS", Align::Right),
+            ("PER PROCESS", Align::Left),
             ("PER POD", Align::Right),
             ("HOLDS", Align::Right),
             ("WAITING", Align::Right),
@@ -62,7 +65,7 @@ impl Shares<'_> {
 
 fn row(workload: &WorkloadStatus) -> [Cell; 7] {
     let replicas = if workload.ceiling > workload.replicas {
-        format!("{} (room for {})", workload.replicas, workload.ceiling)
+        format!("{} (max {})", workload.replicas, workload.ceiling)
     } else {
         workload.replicas.to_string()
     };
@@ -71,7 +74,7 @@ fn row(workload: &WorkloadStatus) -> [Cell; 7] {
         waiting => Cell::toned(waiting.to_string(), Tone::Warn),
     };
     [
-        format!("{:?}/{}", workload.kind, workload.name).into(),
+        format!("{}/{}", workload.kind, workload.name).into(),
         replicas.into(),
         workload.slots.to_string().into(),
         format!("{}+{}", workload.pool_size, workload.max_overflow).into(),
@@ -124,9 +127,9 @@ mod tests {
             drawn(1, vec![workload("api", 4, 4, 1), workload("web", 1, 2, 0)]),
             "main   stated in the budget   reserved 2   usable 13\n\
              ███████████████████████████░░░░░░░░░░░░░░░░░  8 of 13  1 pod waits\n\
-             WORKLOAD        REPLICAS        SLOTS  PER PROCESS  PER POD  HOLDS  WAITING\n\
-             Deployment/api  4                   4          1+1        2      6        1\n\
-             Deployment/web  1 (room for 2)      2          1+1        2      2        -\n"
+             WORKLOAD        REPLICAS   SLOTS  PER PROCESS  PER POD  HOLDS  WAITING\n\
+             Deployment/api  4              4  1+1                2      6        1\n\
+             Deployment/web  1 (max 2)      2  1+1                2      2        -\n"
         );
     }
 

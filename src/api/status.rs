@@ -90,6 +90,10 @@ pub struct WorkloadStatus {
     /// Replicas for which room is kept.
     #[serde(default)]
     pub ceiling: i32,
+    /// The most replicas that fit beside the other workloads as they are. With infeasible Deny, and only then, it is
+    /// stated, and admission refuses a scale-up beyond it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub largest_replicas: Option<i32>,
     /// Pods that may hold connections at once: replicas for which room is kept, and surge.
     #[serde(default)]
     pub slots: i32,

@@ -4,9 +4,7 @@
 //! in words, so that it is reported and never silently ignored.
 
 use super::workload::{GOVERNED, WorkloadKey};
-use crate::api::{
-    self, DbConnectionBudgetSpec, InfeasiblePolicy, Mode, SupabaseConnection, SupabaseLimit, WorkloadSpec,
-};
+use crate::api::{self, DbConnectionBudgetSpec, Mode, SupabaseConnection, SupabaseLimit, WorkloadSpec};
 use crate::budget::amount::Connections;
 use crate::budget::basis::Basis;
 use crate::budget::limit::{Limit, LimitError, LimitSpec, Tier};
@@ -155,11 +153,6 @@ pub fn unsupported(spec: &DbConnectionBudgetSpec) -> Unsupported {
         format!("mode {:?} is not implemented by this version: no pod gets a size; set mode: Gate", spec.mode)
     });
     let mut parts = Vec::new();
-    if spec.infeasible == InfeasiblePolicy::Deny {
-        parts.push(
-            "infeasible: Deny is not implemented by this version: pods that do not fit wait; set infeasible: Wait".into(),
-        );
-    }
     for entry in spec.workloads.iter().filter(|entry| !GOVERNED.contains(&entry.kind)) {
         parts.push(format!(
             "{}/{} is of a kind that this version does not govern (only {})",

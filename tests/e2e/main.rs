@@ -24,6 +24,8 @@ mod control_plane;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod denial;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod gateway;

@@ -31,7 +31,7 @@ fn the_operator_may_do_this_and_nothing_else() {
             "verbs": ["get", "delete"],
         },
     ]);
-    assert_eq!(rendered.only("ClusterRole")["rules"], cluster);
+    assert_eq!(rendered.named("ClusterRole", "poolbudget")["rules"], cluster);
     let own_namespace = json!([
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
         {
@@ -49,7 +49,8 @@ fn the_operator_may_do_this_and_nothing_else() {
 fn with_a_webhook_of_its_own_certificate_it_may_do_this_on_top() {
     let webhook = render(&[r#"admission.mode="webhook""#]);
     let added = |kind: &str| -> Vec<Value> {
-        let rules = |rendered: &Rendered| rendered.only(kind)["rules"].as_array().unwrap().clone();
+        let rules =
+            |rendered: &Rendered| rendered.named(kind, "poolbudget")["rules"].as_array().unwrap().clone();
         let before = rules(&render(&[]));
         rules(&webhook).into_iter().filter(|rule| !before.contains(rule)).collect()
     };
@@ -72,7 +73,24 @@ fn with_a_webhook_of_its_own_certificate_it_may_do_this_on_top() {
     assert_eq!(json!(added("Role")), secret);
     let elsewhere = render(&[r#"admission.mode="webhook""#, "admission.webhook.certManager.enabled=true"]);
     for kind in ["ClusterRole", "Role"] {
-        assert_eq!(elsewhere.only(kind)["rules"], render(&[]).only(kind)["rules"], "{kind}");
+        let rules = |rendered: &Rendered| rendered.named(kind, "poolbudget")["rules"].clone();
+        assert_eq!(rules(&elsewhere), rules(&render(&[])), "{kind}");
+    }
+}
+
+#[test]
+fn who_may_view_or_edit_a_namespace_may_do_so_with_its_budgets_but_not_with_their_status() {
+    let rendered = render(&[]);
+    let reading = json!(["get", "list", "watch"]);
+    let writing = json!(["create", "update", "patch", "delete", "deletecollection"]);
+    for (role, verbs) in [("view", reading), ("edit", writing)] {
+        let object = rendered.named("ClusterRole", &format!("poolbudget-{role}"));
+        let label = format!("rbac.authorization.k8s.io/aggregate-to-{role}");
+        assert_eq!(object["metadata"]["labels"][label], "true");
+        let rules = json!([
+            {"apiGroups": ["poolbudget.dev"], "resources": ["dbconnectionbudgets"], "verbs": verbs},
+        ]);
+        assert_eq!(object["rules"], rules);
     }
 }
 

@@ -11,6 +11,7 @@ mod plan;
 mod print;
 mod release;
 pub mod render;
+mod restore;
 mod run;
 mod status;
 mod trouble;

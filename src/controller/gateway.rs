@@ -176,11 +176,7 @@ impl KubeGateway {
     }
 
     fn workloads(&self, namespace: &str, kind: WorkloadKind) -> Api<DynamicObject> {
-        // All kinds that are written are in version v1 of their group, but for one that has no other.
-        let version = if kind == WorkloadKind::Rollout { "v1alpha1" } else { "v1" };
-        let resource =
-            ApiResource::from_gvk(&GroupVersionKind::gvk(kind.group(), version, &kind.to_string()));
-        Api::namespaced_with(self.client.clone(), namespace, &resource)
+        Api::namespaced_with(self.client.clone(), namespace, &resource(kind))
     }
 
     fn lead(&self, what: &str) -> Result<(), GatewayError> {
@@ -268,6 +264,13 @@ fn disruption_budget(status: &Status) -> String {
         .filter_map(|rest| rest.split(' ').next())
         .next()
         .map_or_else(|| "a PodDisruptionBudget".to_owned(), |name| format!("PodDisruptionBudget {name}"))
+}
+
+/// Where the objects of a kind are. All kinds are in version v1 of their group, but for one that has no other.
+#[must_use]
+pub fn resource(kind: WorkloadKind) -> ApiResource {
+    let version = if kind == WorkloadKind::Rollout { "v1alpha1" } else { "v1" };
+    ApiResource::from_gvk(&GroupVersionKind::gvk(kind.group(), version, &kind.to_string()))
 }
 
 fn unwritable(what: String, error: serde_json::Error) -> GatewayError {

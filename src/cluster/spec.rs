@@ -3,7 +3,7 @@
 //! In: a `DbConnectionBudgetSpec`. Out: limit, surge, basis; and what this version does not implement,
 //! in words, so that it is reported and never silently ignored.
 
-use super::workload::{GOVERNED, WorkloadKey};
+use super::workload::WorkloadKey;
 use crate::api::{
     self, DbConnectionBudgetSpec, InfeasiblePolicy, Mode, SupabaseConnection, SupabaseLimit, WorkloadSpec,
 };
@@ -133,12 +133,6 @@ pub fn entry(spec: &DbConnectionBudgetSpec, workload: &WorkloadKey) -> WorkloadS
     })
 }
 
-/// The kinds that are governed, for messages.
-#[must_use]
-pub fn governed() -> String {
-    GOVERNED.map(|kind| kind.to_string()).join(", ")
-}
-
 /// What a spec asks for that this version does not do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unsupported {
@@ -159,14 +153,6 @@ pub fn unsupported(spec: &DbConnectionBudgetSpec) -> Unsupported {
         parts.push(
             "infeasible: Deny is not implemented by this version: pods that do not fit wait; set infeasible: Wait".into(),
         );
-    }
-    for entry in spec.workloads.iter().filter(|entry| !GOVERNED.contains(&entry.kind)) {
-        parts.push(format!(
-            "{}/{} is of a kind that this version does not govern (only {})",
-            entry.kind,
-            entry.name,
-            governed()
-        ));
     }
     Unsupported { mode, parts }
 }

@@ -10,10 +10,7 @@ fn main() -> ExitCode {
     match poolbudget::commands::start(cli) {
         Ok(code) => code,
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "logging may not have started")]
-            {
-                eprintln!("poolbudget: {error:#}");
-            }
+            poolbudget::commands::complain(&error);
             ExitCode::FAILURE
         }
     }

@@ -57,8 +57,8 @@ mod tests {
         let text = chart_policies().unwrap();
         assert!(!text.contains(SLOT), "{text}");
         assert_eq!(text.matches(".Values.failurePolicy").count(), 6);
-        assert_eq!(text.matches(".Values.namespaceSelector").count(), 6);
-        assert_eq!(text.matches("poolbudget.labels").count(), 12);
+        assert_eq!(text.matches(".Values.namespaceSelector").count(), 7);
+        assert_eq!(text.matches("poolbudget.labels").count(), 14);
         assert_eq!(text.matches("poolbudget.operator").count(), 1);
     }
 

@@ -9,6 +9,7 @@
 //! | `mirror` | a workload's label and annotations stand in its template too | MutatingAdmissionPolicy |
 //! | `guard` | only the operator opens gates, writes grants, moves pods | ValidatingAdmissionPolicy |
 //! | `check` | a bad label or annotation is refused with a sentence | ValidatingAdmissionPolicy |
+//! | `deny` | under `infeasible: Deny`, replicas that can never fit are refused | ValidatingAdmissionPolicy |
 //!
 //! `tests/admission/` holds the same rules as a table of cases, in no language of a policy engine: what
 //! serves clusters before Kubernetes 1.36 has to pass that table.
@@ -16,6 +17,7 @@
 mod cel;
 mod chart;
 pub mod check;
+pub mod deny;
 pub mod gate;
 pub mod guard;
 pub mod mirror;
@@ -109,6 +111,7 @@ pub fn policies(settings: &Settings) -> Vec<Policy> {
         gate::policy(),
         check::workloads(),
         check::pods(),
+        deny::policy(),
         guard::pods(&settings.operators),
         guard::bindings(),
     ]
@@ -143,13 +146,18 @@ mod tests {
         assert_eq!(error.to_string(), "a failure policy is Fail or Ignore, not 'fail'");
     }
 
+    /// The policy and the binding of each rule, as JSON.
+    fn pairs(settings: &Settings) -> Vec<[serde_json::Value; 2]> {
+        let json = |object| serde_json::to_value(object).unwrap();
+        objects(settings).chunks(2).map(|pair| [json(&pair[0]), json(&pair[1])]).collect()
+    }
+
     #[test]
     fn every_policy_comes_with_its_binding_and_the_settings_reach_both() {
         let mut settings = Settings::for_service_account("here", "someone");
         settings.failure_policy = FailurePolicy::Ignore;
         settings.namespaces.match_labels = Some([("team".to_owned(), "shop".to_owned())].into());
-        for pair in objects(&settings).chunks(2) {
-            let [policy, binding] = [&pair[0], &pair[1]].map(|object| serde_json::to_value(object).unwrap());
+        for [policy, binding] in pairs(&settings) {
             assert_eq!(policy["spec"]["failurePolicy"], "Ignore");
             assert_eq!(binding["kind"], format!("{}Binding", policy["kind"].as_str().unwrap()));
             assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
@@ -159,8 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn no_policy_depends_on_a_resource_of_ours() {
-        let text = render(&Settings::for_service_account("here", "someone")).unwrap();
-        assert!(!text.contains("paramKind") && !text.contains("params."), "{text}");
+    fn what_depends_on_a_resource_of_ours_never_stands_in_the_way_when_that_is_missing() {
+        for [policy, binding] in pairs(&Settings::for_service_account("here", "someone")) {
+            let name = &policy["metadata"]["name"];
+            let depends = policy.to_string().contains("params.");
+            assert_eq!(depends, *name == deny::NAME, "{name}");
+            assert_eq!(policy["spec"]["paramKind"].is_object(), depends, "{name}");
+            assert_eq!(policy["spec"]["failurePolicy"], if depends { "Ignore" } else { "Fail" }, "{name}");
+            assert_eq!(binding["spec"]["paramRef"]["parameterNotFoundAction"] == "Allow", depends, "{name}");
+        }
     }
 }

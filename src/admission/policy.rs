@@ -3,20 +3,21 @@
 //! In: a [`Policy`] and the [`Settings`] of an installation. Out: the policy object and its binding, in
 //! the types of the Kubernetes API. What a policy says is not decided here.
 //!
-//! No policy has a parameter resource: a policy whose parameters' CRD is missing when the API server
-//! starts refuses every matching write.
+//! A policy with a parameter resource whose CRD is missing when the API server starts cannot be evaluated:
+//! with the failure policy Fail it would refuse every matching write. So whatever has one passes instead.
 
 use k8s_openapi::api::admissionregistration::v1::{
     JSONPatch, MatchCondition, MatchResources, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding,
     MutatingAdmissionPolicyBindingSpec, MutatingAdmissionPolicySpec, Mutation, NamedRuleWithOperations,
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
-    ValidatingAdmissionPolicySpec, Validation, Variable,
+    ParamKind, ParamRef, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec, Validation, Variable,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
+use kube::Resource as _;
 use serde::Serialize;
 
-use super::Settings;
-use crate::api::names;
+use super::{FailurePolicy, Settings};
+use crate::api::{DbConnectionBudget, names};
 
 /// The well-known annotation in which a cluster object says what it is for.
 const DESCRIPTION: &str = "kubernetes.io/description";
@@ -59,6 +60,9 @@ pub(super) enum Action {
     Patch(String),
     /// Refuses the request unless every rule holds.
     Refuse(Reason, Vec<Rule>),
+    /// The same, once for each budget of the object's namespace, which is `params`. A request passes when there is none,
+    /// and when a budget cannot be read.
+    RefuseByBudget(Vec<Rule>),
 }
 
 /// The class of a refusal: what the caller's HTTP status says.
@@ -95,6 +99,32 @@ pub enum Object {
     ValidatingBinding(Box<ValidatingAdmissionPolicyBinding>),
 }
 
+impl Object {
+    /// With every budget of the namespace as parameter.
+    fn by_budget(mut self) -> Self {
+        match &mut self {
+            Self::Validating(policy) => {
+                if let Some(spec) = &mut policy.spec {
+                    spec.param_kind = Some(ParamKind {
+                        api_version: Some(DbConnectionBudget::api_version(&()).into_owned()),
+                        kind: Some(DbConnectionBudget::kind(&()).into_owned()),
+                    });
+                    spec.failure_policy = Some(FailurePolicy::Ignore.to_string());
+                }
+            }
+            Self::ValidatingBinding(binding) => {
+                binding.spec.param_ref = Some(ParamRef {
+                    selector: Some(LabelSelector::default()),
+                    parameter_not_found_action: Some("Allow".to_owned()),
+                    ..ParamRef::default()
+                });
+            }
+            Self::Mutating(_) | Self::MutatingBinding(_) => {}
+        }
+        self
+    }
+}
+
 impl Named {
     pub(super) fn new(name: &'static str, expression: impl Into<String>) -> Self {
         Self { name, expression: expression.into() }
@@ -115,6 +145,9 @@ impl Policy {
         match self.action {
             Action::Patch(expression) => frame.mutating(expression),
             Action::Refuse(reason, rules) => frame.validating(reason, rules),
+            Action::RefuseByBudget(rules) => {
+                frame.validating(Reason::Forbidden, rules).map(Object::by_budget)
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use super::env::Container;
 use super::guarded::Odd;
 use super::meta;
-use super::template::AppFacts;
+use super::template::{AppFacts, DEFAULT_MAX_OVERFLOW, DEFAULT_POOL_SIZE};
 use super::workload::WorkloadKey;
 use crate::api::{WorkloadKind, names};
 use crate::budget::amount::{Connections, Instances};
@@ -299,6 +299,17 @@ impl PodRecord {
         let (pool, overflow) = (u64::from(note.pool_size), u64::from(note.max_overflow));
         let own = if self.app.late_bound { Connections::ZERO } else { self.app.own };
         self.bill_of(pool, overflow).max(Connections::new(note.connections)).max(own)
+    }
+
+    /// The grant that leaves it as it would be without poolbudget: at the sizes that its own env states, or at those that an
+    /// app takes that is told nothing.
+    #[must_use]
+    pub fn own_grant(&self) -> GrantNote {
+        let defaults = [DEFAULT_POOL_SIZE, DEFAULT_MAX_OVERFLOW];
+        let own = self.app.stated.map_or(defaults, |own| [own.pool_size.get(), own.max_overflow.get()]);
+        let [pool_size, max_overflow] = own.map(|size| u32::try_from(size).unwrap_or(u32::MAX));
+        let note = GrantNote { pool_size, max_overflow, connections: 0 };
+        GrantNote { connections: self.bill(note).get(), ..note }
     }
 
     /// What it may hold with these sizes.

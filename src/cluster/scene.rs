@@ -13,7 +13,7 @@ use super::spec;
 use super::workload::{WorkloadKey, WorkloadRecord};
 use super::world::{BudgetKey, World};
 use crate::api::{
-    DbConnectionBudgetSpec, DbConnectionBudgetStatus, EvictionPolicy, GrantInFlight, WorkloadKind,
+    DbConnectionBudgetSpec, DbConnectionBudgetStatus, EvictionPolicy, GrantInFlight, Mode, WorkloadKind,
     WorkloadStatus,
 };
 use crate::budget::amount::{Connections, Pods};
@@ -79,7 +79,11 @@ pub fn scene(
         surge: spec::surge(spec),
         basis: spec::basis(spec),
         eviction: spec.eviction == EvictionPolicy::Allowed,
-        pods: pods.iter().map(|pod| core_pod(world, pod, &place, &newest, &in_flight, now)).collect(),
+        pods: pods
+            .iter()
+            .map(|pod| core_pod(world, pod, &place, &newest, &in_flight, now))
+            .map(|pod| if spec.mode == Mode::Gate { pod } else { at_liberty(pod) })
+            .collect(),
         quarantine: status
             .quarantine
             .iter()
@@ -237,6 +241,15 @@ fn in_flight_bill(pod: &PodRecord, grant: &GrantInFlight) -> Connections {
         [grant.pool_size, grant.max_overflow].map(|size| u64::try_from(size).unwrap_or(u64::MAX));
     let stated = Connections::new(u64::try_from(grant.connections).unwrap_or(u64::MAX));
     pod.bill_of(pool_size, max_overflow).max(stated)
+}
+
+/// Where the mode holds nobody, no pod escapes: what runs by its own env has what it should have.
+fn at_liberty(pod: Pod) -> Pod {
+    let hold = match pod.hold {
+        Hold::Escaped(own) => Hold::Granted(own),
+        hold => hold,
+    };
+    Pod { hold, ..pod }
 }
 
 fn core_pod(

@@ -4,9 +4,7 @@
 //! in words, so that it is reported and never silently ignored.
 
 use super::workload::WorkloadKey;
-use crate::api::{
-    self, DbConnectionBudgetSpec, InfeasiblePolicy, Mode, SupabaseConnection, SupabaseLimit, WorkloadSpec,
-};
+use crate::api::{self, DbConnectionBudgetSpec, Mode, SupabaseConnection, SupabaseLimit, WorkloadSpec};
 use crate::budget::amount::Connections;
 use crate::budget::basis::Basis;
 use crate::budget::limit::{Limit, LimitError, LimitSpec, Tier};
@@ -138,21 +136,13 @@ pub fn entry(spec: &DbConnectionBudgetSpec, workload: &WorkloadKey) -> WorkloadS
 pub struct Unsupported {
     /// Nothing can be granted: the whole budget waits for this.
     pub mode: Option<String>,
-    /// The rest of the budget works; this part does not.
-    pub parts: Vec<String>,
 }
 
 /// Finds what a spec asks for that this version does not do.
 #[must_use]
 pub fn unsupported(spec: &DbConnectionBudgetSpec) -> Unsupported {
-    let mode = (spec.mode != Mode::Gate).then(|| {
+    let mode = (spec.mode == Mode::Rollout).then(|| {
         format!("mode {:?} is not implemented by this version: no pod gets a size; set mode: Gate", spec.mode)
     });
-    let mut parts = Vec::new();
-    if spec.infeasible == InfeasiblePolicy::Deny {
-        parts.push(
-            "infeasible: Deny is not implemented by this version: pods that do not fit wait; set infeasible: Wait".into(),
-        );
-    }
-    Unsupported { mode, parts }
+    Unsupported { mode }
 }

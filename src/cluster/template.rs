@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::env::{Container, Environment, Setting, number};
 use crate::api::names;
 use crate::budget::amount::{Connections, Instances};
+use crate::budget::split::Split;
 
 /// pool_size that SQLAlchemy takes when nothing is said.
 pub const DEFAULT_POOL_SIZE: u64 = 5;
@@ -29,6 +30,9 @@ pub struct AppFacts {
     pub pools: Option<Instances>,
     /// What one pod may hold by its own env, without a grant.
     pub own: Connections,
+    /// How its own env configures a pool, what the gate replaced in it put back; none where that has no bound or cannot be
+    /// known.
+    pub stated: Option<Split>,
     /// Whether its container reads its sizes from the grant.
     pub late_bound: bool,
 }
@@ -66,6 +70,7 @@ impl AppFacts {
         Self {
             budget: labels.get(names::BUDGET).cloned(),
             own,
+            stated: app.stated(),
             late_bound: app.late_bound(),
             instances,
             pools,
@@ -84,6 +89,7 @@ impl AppFacts {
             engines: 1,
             pools: None,
             own: Connections::MAX,
+            stated: None,
             late_bound: false,
         }
     }
@@ -106,6 +112,11 @@ fn pools(notes: &BTreeMap<String, String>) -> Option<Instances> {
         Some(_) => None,
     };
     Some(Instances::of(meant(names::PROCESSES)?.checked_mul(meant(names::ENGINES)?)?, 1))
+}
+
+/// The literal values that the gate put its own entries in the place of.
+fn replaced(notes: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    notes.get(names::REPLACED_ENV).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 /// A text of somebody else, quoted so that a message stays a sentence.
@@ -166,6 +177,32 @@ impl<'a> App<'a> {
         };
         let default = Connections::new(DEFAULT_POOL_SIZE + DEFAULT_MAX_OVERFLOW);
         self.environments().map(pool).max().unwrap_or(default)
+    }
+
+    /// How the env of the app's container configures a pool, if it were not bound to a grant. Of an env that cannot be
+    /// told, or sets no bound, nothing is said.
+    fn stated(&self) -> Option<Split> {
+        let mut environments = self.environments();
+        let environment = environments.next().filter(|_| environments.next().is_none())?;
+        let replaced = replaced(self.notes);
+        let setting = |name: &str, annotation: &str, least: i64, default: u64| {
+            let setting = if environment.reads(name, annotation) {
+                replaced.get(name).map_or(Setting::Default, |text| number(text))
+            } else {
+                environment.setting(name)
+            };
+            match setting {
+                Setting::Default => Some(Connections::new(default)),
+                Setting::Number(n) if n >= least => {
+                    i32::try_from(n).ok().and_then(|n| u64::try_from(n).ok()).map(Connections::new)
+                }
+                Setting::Number(_) | Setting::Unknown => None,
+            }
+        };
+        Some(Split {
+            pool_size: setting(self.pool_size(), names::POOL_SIZE, 1, DEFAULT_POOL_SIZE)?,
+            max_overflow: setting(self.max_overflow(), names::MAX_OVERFLOW, 0, DEFAULT_MAX_OVERFLOW)?,
+        })
     }
 
     fn late_bound(&self) -> bool {
@@ -280,6 +317,25 @@ mod tests {
             value_from: None,
         });
         assert!(!AppFacts::read(&None, &None, &containers).late_bound);
+    }
+
+    #[test]
+    fn what_the_gate_replaced_is_what_the_env_states() {
+        let stated = |notes: &[(&str, &str)], env: &[(&str, Option<&str>)]| {
+            let split = AppFacts::read(&None, &map(notes), &app(env)).stated;
+            split.map(|split| (split.pool_size.get(), split.max_overflow.get()))
+        };
+        assert_eq!(stated(&[], &[("DB_POOL_SIZE", Some("3")), ("DB_MAX_OVERFLOW", Some("0"))]), Some((3, 0)));
+        assert_eq!(stated(&[], &[]), Some((5, 10)));
+        assert_eq!(stated(&[], &[("DB_MAX_OVERFLOW", Some("-1"))]), None);
+        assert_eq!(stated(&[], &[("DB_POOL_SIZE", Some("$(N)"))]), None);
+        let mut containers = app(&[("DB_POOL_SIZE", None), ("DB_MAX_OVERFLOW", Some("7"))]);
+        let field_path = format!("metadata.annotations['{}']", names::POOL_SIZE);
+        containers[0].env[0].value_from = Some(ValueFrom { field_ref: Some(FieldRef { field_path }) });
+        let notes =
+            map(&[(names::POOL_SIZE, "1"), (names::REPLACED_ENV, r#"{"DB_POOL_SIZE":"4","OTHER":"9"}"#)]);
+        let split = AppFacts::read(&None, &notes, &containers).stated.expect("sizes");
+        assert_eq!((split.pool_size.get(), split.max_overflow.get()), (4, 7));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! In: arguments and environment. Out: one call each into the rest. It decides nothing.
 
 mod client;
+mod input;
+mod plan;
 mod print;
 mod release;
 pub mod render;
@@ -19,6 +21,7 @@ use crate::telemetry::log;
 #[derive(Parser, Debug)]
 #[command(name = "poolbudget", version, about, long_about = None, propagate_version = true)]
 #[command(after_help = "Examples:
+  poolbudget plan -f deploy/                 does it fit?
   poolbudget crd | kubectl apply -f -        install the resource without the chart
   poolbudget policies --namespace poolbudget-system | kubectl apply -f -
   poolbudget run --http-address 127.0.0.1:8080   run against the cluster of your kubeconfig")]
@@ -49,6 +52,9 @@ enum Command {
 Takes the policies that gate pods out of force, waits until pods are born without a gate, and then gives every
 waiting pod the smallest size. The chart runs it before an uninstall.")]
     Release(release::ReleaseArgs),
+    #[command(long_about = plan::ABOUT, after_help = plan::EXAMPLES)]
+    /// Say from manifests whether the connections of a budget suffice
+    Plan(plan::PlanArgs),
     /// Print the CustomResourceDefinition
     Crd(print::CrdArgs),
     /// Print the admission policies
@@ -63,6 +69,7 @@ waiting pod the smallest size. The chart runs it before an uninstall.")]
 /// With a sentence that says what was attempted.
 pub fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Plan(args) => return Ok(plan::plan(&args)),
         Command::Crd(args) => print::crd(&args),
         Command::Policies(args) => print::policies(&args),
         Command::Version => print::version(),
@@ -76,6 +83,12 @@ pub fn start(cli: Cli) -> anyhow::Result<ExitCode> {
         }
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says on standard error why a command was not carried out.
+#[expect(clippy::print_stderr, reason = "logging may not have started")]
+pub fn complain(error: &anyhow::Error) {
+    eprintln!("poolbudget: {error:#}");
 }
 
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -4,8 +4,10 @@
 
 use super::memory::Refused;
 use super::view::View;
-use crate::api::conditions::{ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED};
-use crate::api::{DbConnectionBudget, EvictionPolicy};
+use crate::api::conditions::{
+    ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED, WITHIN_LIMIT,
+};
+use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::decide::Decision;
 use crate::budget::grant::Refusal;
@@ -22,19 +24,41 @@ const NAMED: usize = 10;
 /// All conditions, in a fixed order.
 #[must_use]
 pub fn findings(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) -> Vec<Finding> {
-    vec![
+    let mut findings = vec![
         accepted(view),
         feasible(view),
         settled(view),
         blocked(view, budget, refused),
         foreign_pods(view),
-        Finding {
-            kind: LIMIT_CONFIRMED,
-            holds: false,
-            reason: "NotChecked",
-            message: "the limit is what the spec states; the database was not asked".into(),
-        },
-    ]
+    ];
+    findings.extend(within_limit(view));
+    findings.push(Finding {
+        kind: LIMIT_CONFIRMED,
+        holds: false,
+        reason: "NotChecked",
+        message: "the limit is what the spec states; the database was not asked".into(),
+    });
+    findings
+}
+
+/// Whether the sum is under the limit now; said where the mode does not see to it.
+fn within_limit(view: &View) -> Option<Finding> {
+    let promise = match view.mode {
+        Mode::Gate => return None,
+        Mode::Observe => "mode Observe touches nothing",
+        Mode::Rollout => "in mode Rollout the sum can be over for moments",
+    };
+    if view.refusal.is_some() {
+        return None;
+    }
+    let fresh: Connections = view.decision.grants.granted.iter().map(|grant| grant.bill).sum();
+    let before_label: Connections =
+        view.scene.situation.workloads.iter().map(|w| w.unadopted.connections).sum();
+    let held = view.decision.ledger.committed.plus(fresh).plus(before_label);
+    let usable = view.decision.usable;
+    let (holds, reason) = if held <= usable { (true, "Within") } else { (false, "Over") };
+    let message = format!("the pods may hold {} connections, {usable} are usable; {promise}", amount(held));
+    Some(Finding { kind: WITHIN_LIMIT, holds, reason, message })
 }
 
 fn accepted(view: &View) -> Finding {
@@ -45,10 +69,9 @@ fn accepted(view: &View) -> Finding {
     if let Some(why) = &view.refusal {
         return finding(false, "InvalidLimit", why.clone());
     }
-    let mut faults = view.unsupported.parts.clone();
-    faults.extend(
-        view.scene.workloads.iter().filter_map(|w| w.fault.as_ref().map(|why| format!("{}: {why}", w.key))),
-    );
+    let workloads = view.scene.workloads.iter();
+    let mut faults: Vec<String> =
+        workloads.filter_map(|w| w.fault.as_ref().map(|why| format!("{}: {why}", w.key))).collect();
     faults.extend(view.scene.workloads.iter().filter(|w| w.unmirrored).map(|w| {
         format!(
             "{} bears the label but its pod template does not, so its pods pass the gate: label the template too",

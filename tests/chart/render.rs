@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::tools::Tools;
+use crate::tools::{Tools, Version};
 
 pub(crate) fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/poolbudget")
@@ -13,7 +13,8 @@ pub(crate) fn chart() -> PathBuf {
 
 /// What helm prints, or what it complains about.
 pub(crate) fn helm(arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(Tools::find().program("helm")).args(arguments).output().unwrap();
+    let output =
+        Command::new(Tools::find(Version::Current).program("helm")).args(arguments).output().unwrap();
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }

@@ -21,7 +21,7 @@ const KINDS: [&str; 9] = [
     "replicasets",
     "statefulsets",
     "daemonsets",
-    "jobs",
+    "/jobs",
     "cronjobs",
     "horizontalpodautoscalers",
 ];

@@ -22,6 +22,8 @@ mod control_plane;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod denial;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod gateway;

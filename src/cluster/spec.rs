@@ -3,7 +3,7 @@
 //! In: a `DbConnectionBudgetSpec`. Out: limit, surge, basis; and what this version does not implement,
 //! in words, so that it is reported and never silently ignored.
 
-use super::workload::{GOVERNED, WorkloadKey};
+use super::workload::WorkloadKey;
 use crate::api::{self, DbConnectionBudgetSpec, SupabaseConnection, SupabaseLimit, WorkloadSpec};
 use crate::budget::amount::Connections;
 use crate::budget::basis::Basis;
@@ -129,25 +129,4 @@ pub fn entry(spec: &DbConnectionBudgetSpec, workload: &WorkloadKey) -> WorkloadS
         size: api::SizeBounds::default(),
         max_replicas: None,
     })
-}
-
-/// The kinds that are governed, for messages.
-#[must_use]
-pub fn governed() -> String {
-    GOVERNED.map(|kind| kind.to_string()).join(", ")
-}
-
-/// What a spec asks for that this version does not do. The rest of the budget works.
-#[must_use]
-pub fn unsupported(spec: &DbConnectionBudgetSpec) -> Vec<String> {
-    let mut parts = Vec::new();
-    for entry in spec.workloads.iter().filter(|entry| !GOVERNED.contains(&entry.kind)) {
-        parts.push(format!(
-            "{}/{} is of a kind that this version does not govern (only {})",
-            entry.kind,
-            entry.name,
-            governed()
-        ));
-    }
-    parts
 }

@@ -18,7 +18,7 @@ use crate::api::DbConnectionBudgetSpec;
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::decide::Decision;
 use crate::budget::rewrite::{Rewrites, Template, Terms, rewrites};
-use crate::budget::rollout::Surge;
+use crate::budget::rollout::{Strategy, Surge};
 use crate::cluster::rewrite::{self, Author, Kept, Rewritten};
 use crate::cluster::scene::{Labelled, Scene};
 use crate::cluster::workload::WorkloadRecord;
@@ -94,6 +94,9 @@ pub fn fault(key: &BudgetKey, labelled: &Labelled) -> Option<String> {
     }
     if !rewrite::WRITTEN.contains(&labelled.key.kind) {
         return Some(format!("mode Rollout writes no template of a {}", labelled.key.kind));
+    }
+    if labelled.record.strategy == Strategy::OnDelete {
+        return Some("its pods are replaced only when somebody deletes them, so mode Rollout leaves its template alone".into());
     }
     let other = labelled.record.rewritten.as_ref().map(|rewritten| &rewritten.note.budget);
     other

@@ -29,8 +29,6 @@ pub struct View {
     pub limit: Option<Limit>,
     /// Why it gives no sizes at all.
     pub refusal: Option<String>,
-    /// What its spec asks for that is not implemented.
-    pub unsupported: Vec<String>,
     /// What it governs.
     pub scene: Scene,
     /// What is to be done.
@@ -53,7 +51,6 @@ impl View {
         now: Timestamp,
     ) -> Self {
         let limit = spec::limit(spec);
-        let unsupported = spec::unsupported(spec);
         let refusal = limit.as_ref().err().map(ToString::to_string);
         let available = limit.as_ref().map_or(Connections::ZERO, |limit| {
             limit.connections.minus(Connections::new(u64::from(spec.reserved)))
@@ -77,6 +74,6 @@ impl View {
         };
         let overflow_ratio = spec.sizing.overflow_ratio;
         let (key, limit) = (key.clone(), limit.ok());
-        Self { key, mode, limit, refusal, unsupported, scene, decision, rewrites, overflow_ratio }
+        Self { key, mode, limit, refusal, scene, decision, rewrites, overflow_ratio }
     }
 }

@@ -132,7 +132,8 @@ fn from_elsewhere() -> (String, Value) {
     let mut web: Value = serde_json::from_str(&bare("web").to_string()).unwrap();
     let container = &mut web["spec"]["template"]["spec"]["containers"][0];
     let from = json!({"configMapKeyRef": {"name": "sizes", "key": "pool"}});
-    container["env"] = json!([{"name": "MODE", "value": "fast"}, {"name": "DB_POOL_SIZE", "valueFrom": from}]);
+    container["env"] =
+        json!([{"name": "MODE", "value": "fast"}, {"name": "DB_POOL_SIZE", "valueFrom": from}]);
     container["envFrom"] = json!([{"configMapRef": {"name": "all"}}]);
     let env = container["env"].clone();
     (web.to_string(), env)

@@ -115,8 +115,8 @@ pub struct Values {
 }
 
 /// Kinds whose templates are written: those that replace their pods by themselves when their template changes.
-pub const WRITTEN: [WorkloadKind; 4] =
-    [WorkloadKind::Deployment, WorkloadKind::StatefulSet, WorkloadKind::DaemonSet, WorkloadKind::Rollout];
+pub const WRITTEN: [WorkloadKind; 3] =
+    [WorkloadKind::Deployment, WorkloadKind::StatefulSet, WorkloadKind::DaemonSet];
 
 /// The values for instances of this size. None where `object` does not say which variables its app reads.
 #[must_use]

@@ -25,7 +25,7 @@ fn the_operator_may_do_this_and_nothing_else() {
             "verbs": ["get", "delete"],
         },
     ]);
-    assert_eq!(rendered.only("ClusterRole")["rules"], cluster);
+    assert_eq!(rendered.named("ClusterRole", "poolbudget")["rules"], cluster);
     let own_namespace = json!([
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
         {
@@ -37,6 +37,22 @@ fn the_operator_may_do_this_and_nothing_else() {
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]},
     ]);
     assert_eq!(rendered.only("Role")["rules"], own_namespace);
+}
+
+#[test]
+fn who_may_view_or_edit_a_namespace_may_do_so_with_its_budgets_but_not_with_their_status() {
+    let rendered = render(&[]);
+    let reading = json!(["get", "list", "watch"]);
+    let writing = json!(["create", "update", "patch", "delete", "deletecollection"]);
+    for (role, verbs) in [("view", reading), ("edit", writing)] {
+        let object = rendered.named("ClusterRole", &format!("poolbudget-{role}"));
+        let label = format!("rbac.authorization.k8s.io/aggregate-to-{role}");
+        assert_eq!(object["metadata"]["labels"][label], "true");
+        let rules = json!([
+            {"apiGroups": ["poolbudget.dev"], "resources": ["dbconnectionbudgets"], "verbs": verbs},
+        ]);
+        assert_eq!(object["rules"], rules);
+    }
 }
 
 #[test]

@@ -49,6 +49,12 @@ impl Rendered {
         found[0]
     }
 
+    /// The object of this kind and name.
+    pub(crate) fn named(&self, kind: &str, name: &str) -> &Value {
+        let found = self.of_kind(kind).find(|object| object["metadata"]["name"] == name);
+        found.unwrap_or_else(|| panic!("no {kind} {name}"))
+    }
+
     pub(crate) fn objects(&self) -> &[Value] {
         &self.0
     }

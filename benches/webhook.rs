@@ -43,12 +43,16 @@ async fn main() -> Result<()> {
     load(&client, 2).await?;
     let before = buckets(&api_server_metrics(&client).await?, SEEN_BY_API_SERVER)?;
     let own_before = buckets(&operator.get("/metrics").await?.1, SEEN_BY_OPERATOR)?;
-    let mut births = load(&client, SECONDS).await?;
+    let Load { mut births, failed, last } = load(&client, SECONDS).await?;
     let after = buckets(&api_server_metrics(&client).await?, SEEN_BY_API_SERVER)?;
     let own_after = buckets(&operator.get("/metrics").await?.1, SEEN_BY_OPERATOR)?;
     births.sort_unstable();
     let pods = births.len();
     println!("{:<58} {:>12}", format!("pods tried, {RATE} a second"), pods);
+    println!("{:<58} {:>12}", "pods that were not answered in time", failed);
+    if let Some(error) = last {
+        println!("the last of them: {error:#}");
+    }
     for (name, before, after) in [
         ("the webhook, as the API server sees it", &before, &after),
         ("the webhook, as the operator sees it", &own_before, &own_after),
@@ -64,8 +68,16 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Tries pods at the rate; gives what each took.
-async fn load(client: &Client, seconds: u32) -> Result<Vec<Duration>> {
+/// What pods took, and how many were refused.
+#[derive(Default)]
+struct Load {
+    births: Vec<Duration>,
+    failed: usize,
+    last: Option<kube::Error>,
+}
+
+/// Tries pods at the rate.
+async fn load(client: &Client, seconds: u32) -> Result<Load> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), "default");
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {"generateName": "try-", "labels": {"poolbudget.dev/budget": "main"}},
@@ -79,13 +91,25 @@ async fn load(client: &Client, seconds: u32) -> Result<Vec<Duration>> {
         let (pods, pod) = (pods.clone(), pod.clone());
         tried.spawn(async move {
             let began = Instant::now();
-            let born = pods.create(&PostParams { dry_run: true, ..PostParams::default() }, &pod).await?;
-            let gated = born.spec.and_then(|spec| spec.scheduling_gates).is_some();
-            ensure!(gated, "a pod was born without its gate");
-            Ok(began.elapsed())
+            let born = pods.create(&PostParams { dry_run: true, ..PostParams::default() }, &pod).await;
+            (born, began.elapsed())
         });
     }
-    tried.join_all().await.into_iter().collect()
+    let mut load = Load::default();
+    for (born, took) in tried.join_all().await {
+        match born {
+            Ok(pod) => {
+                let gated = pod.spec.and_then(|spec| spec.scheduling_gates).is_some();
+                ensure!(gated, "a pod was born without its gate");
+                load.births.push(took);
+            }
+            Err(error) => {
+                load.failed += 1;
+                load.last = Some(error);
+            }
+        }
+    }
+    Ok(load)
 }
 
 async fn api_server_metrics(client: &Client) -> Result<String> {

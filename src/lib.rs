@@ -7,6 +7,7 @@
 //! | [`cluster`] | Kubernetes objects to plain values, decisions to patches | `api`, `budget` |
 //! | [`admission`] | the policies that give a pod its gate and its late-bound env | `api` |
 //! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `telemetry` |
+//! | [`webhook`] | the HTTPS server that asks `admission`, and its certificate | `admission`, `telemetry` |
 //! | [`telemetry`] | logs, metrics, health | `api` |
 //! | [`commands`] | the command line | everything |
 //!
@@ -20,3 +21,4 @@ pub mod cluster;
 pub mod commands;
 pub mod controller;
 pub mod telemetry;
+pub mod webhook;

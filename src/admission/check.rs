@@ -8,8 +8,8 @@
 //! scale-downs, its finalizers and its image updates.
 
 use super::cel;
-use super::mirror;
-use super::policy::{Action, Named, Policy, Reason, Requests, Rule};
+use super::policy::{Action, Named, Policy, Reason, Rule};
+use super::{gate, mirror};
 use crate::api::names;
 
 /// The name of the policy on workloads and of its binding.
@@ -20,6 +20,9 @@ pub const PODS_NAME: &str = "check-pods.poolbudget.dev";
 
 /// What the name of an object may look like; a label value may also hold capitals and underscores.
 const OBJECT_NAME: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$";
+
+/// The longest sentence, in bytes, that the API server takes from a policy.
+pub(super) const MAX_SENTENCE: usize = 5 * 1024;
 
 /// The policy on workloads.
 #[must_use]
@@ -46,7 +49,7 @@ pub fn pods() -> Policy {
     Policy {
         name: PODS_NAME,
         purpose: "Refuses a pod with a poolbudget.dev label or annotation that says nothing sensible.",
-        requests: vec![Requests { group: "", version: "v1", operations: &["CREATE"], resources: &["pods"] }],
+        requests: vec![gate::PODS],
         labelled_only: true,
         conditions: vec![something_to_judge("object")],
         variables: variables("object"),
@@ -116,7 +119,7 @@ fn says(key: &str) -> String {
     format!("'it says ' + {}", quoted(key))
 }
 
-fn budget_is_a_name() -> Rule {
+pub(super) fn budget_is_a_name() -> Rule {
     Rule {
         holds: format!("variables.budget.matches(r'{OBJECT_NAME}')"),
         allowed: format!(
@@ -128,7 +131,7 @@ fn budget_is_a_name() -> Rule {
     }
 }
 
-fn is_a_count(key: &str) -> Rule {
+pub(super) fn is_a_count(key: &str) -> Rule {
     let value = format!("variables.annotations[{}]", cel::text(key));
     Rule {
         holds: format!(
@@ -144,7 +147,7 @@ fn is_a_count(key: &str) -> Rule {
     }
 }
 
-fn container_is_there() -> Rule {
+pub(super) fn container_is_there() -> Rule {
     Rule {
         holds: "variables.index >= 0".to_owned(),
         allowed: format!(
@@ -158,7 +161,7 @@ fn container_is_there() -> Rule {
     }
 }
 
-fn profile_is_known() -> Rule {
+pub(super) fn profile_is_known() -> Rule {
     Rule {
         holds: cel::profile_is_known("variables.annotations"),
         allowed: format!(
@@ -172,7 +175,7 @@ fn profile_is_known() -> Rule {
     }
 }
 
-fn own_names_are_complete() -> Rule {
+pub(super) fn own_names_are_complete() -> Rule {
     let key = cel::text(names::POOL_SIZE_ENV);
     Rule {
         holds: cel::own_names_are_complete("variables.annotations"),
@@ -188,7 +191,7 @@ fn own_names_are_complete() -> Rule {
     }
 }
 
-fn own_names_are_valid() -> Rule {
+pub(super) fn own_names_are_valid() -> Rule {
     Rule {
         holds: cel::own_names_are_valid("variables.annotations"),
         allowed: format!(
@@ -205,7 +208,7 @@ fn own_names_are_valid() -> Rule {
     }
 }
 
-fn own_names_differ() -> Rule {
+pub(super) fn own_names_differ() -> Rule {
     Rule {
         holds: cel::own_names_differ("variables.annotations"),
         allowed: format!(

@@ -13,6 +13,10 @@ use crate::api::names;
 /// The name of the policy and of its binding.
 pub const NAME: &str = "gate.poolbudget.dev";
 
+/// The birth of a pod.
+pub(super) const PODS: Requests =
+    Requests { group: "", version: "v1", operations: &["CREATE"], resources: &["pods"] };
+
 /// Literal values that are remembered: printable and short enough for an annotation. The variables
 /// hold numbers; a value that is not like this says nothing to anybody.
 const REMEMBERED_VALUE: &str = r"^[^\x00-\x1f\x7f]{1,128}$";
@@ -24,7 +28,7 @@ pub fn policy() -> Policy {
         name: NAME,
         purpose: "Gives each pod with a budget label a scheduling gate, and environment variables that read the \
                   pool size it will be granted.",
-        requests: vec![Requests { group: "", version: "v1", operations: &["CREATE"], resources: &["pods"] }],
+        requests: vec![PODS],
         labelled_only: true,
         conditions: vec![],
         variables: variables(),

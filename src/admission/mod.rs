@@ -11,8 +11,8 @@
 //! | `check` | a bad label or annotation is refused with a sentence | ValidatingAdmissionPolicy |
 //! | `deny` | under `infeasible: Deny`, replicas that can never fit are refused | ValidatingAdmissionPolicy |
 //!
-//! `tests/admission/` holds the same rules as a table of cases, in no language of a policy engine: what
-//! serves clusters before Kubernetes 1.36 has to pass that table.
+//! Clusters before Kubernetes 1.36 have no MutatingAdmissionPolicy: there `webhook` stands in for gate, mirror and check.
+//! `tests/admission/` holds the rules as a table of cases, in the language of neither, and both have to pass it.
 
 mod cel;
 mod chart;
@@ -22,6 +22,7 @@ pub mod gate;
 pub mod guard;
 pub mod mirror;
 mod policy;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,7 +31,7 @@ use std::str::FromStr;
 use k8s_openapi::api::admissionregistration::v1::MatchResources;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
-pub use chart::{chart_crd, chart_policies};
+pub use chart::{chart_crd, chart_policies, chart_webhook};
 pub use policy::{Object, Policy};
 
 /// What differs between two installations of the policies.
@@ -106,30 +107,39 @@ impl Settings {
 /// Every policy, in the order in which they see a request.
 #[must_use]
 pub fn policies(settings: &Settings) -> Vec<Policy> {
-    vec![
-        mirror::policy(),
-        gate::policy(),
-        check::workloads(),
-        check::pods(),
-        deny::policy(),
-        guard::pods(&settings.operators),
-        guard::bindings(),
-    ]
+    let mut policies = replaceable();
+    policies.extend(staying(settings));
+    policies
+}
+
+/// The policies that the webhook takes the place of, in the order in which they see a request.
+fn replaceable() -> Vec<Policy> {
+    vec![mirror::policy(), gate::policy(), check::workloads(), check::pods()]
+}
+
+/// The policies that stay where the webhook is in use: what they need is as old as scheduling gates. A webhook would
+/// be asked about every scale-up of the cluster to deny one.
+fn staying(settings: &Settings) -> Vec<Policy> {
+    vec![deny::policy(), guard::pods(&settings.operators), guard::bindings()]
 }
 
 /// Every policy and its binding, in the order in which they are to be applied.
 #[must_use]
 pub fn objects(settings: &Settings) -> Vec<Object> {
-    policies(settings).into_iter().flat_map(|policy| policy.objects(settings)).collect()
+    installed(policies(settings), settings)
 }
 
-/// The objects as a YAML stream.
+fn installed(policies: Vec<Policy>, settings: &Settings) -> Vec<Object> {
+    policies.into_iter().flat_map(|policy| policy.objects(settings)).collect()
+}
+
+/// Objects as a YAML stream.
 ///
 /// # Errors
 ///
 /// When an object cannot be written as YAML.
-pub fn render(settings: &Settings) -> Result<String, serde_yaml::ser::Error> {
-    let documents: Result<Vec<String>, _> = objects(settings).iter().map(serde_yaml::to_string).collect();
+pub fn render(objects: &[Object]) -> Result<String, serde_yaml::ser::Error> {
+    let documents: Result<Vec<String>, _> = objects.iter().map(serde_yaml::to_string).collect();
     Ok(documents?.join("---\n"))
 }
 
@@ -163,7 +173,7 @@ mod tests {
             assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
             assert_eq!(binding["spec"]["matchResources"]["namespaceSelector"]["matchLabels"]["team"], "shop");
         }
-        assert!(render(&settings).unwrap().contains("'system:serviceaccount:here:someone'"));
+        assert!(render(&objects(&settings)).unwrap().contains("'system:serviceaccount:here:someone'"));
     }
 
     #[test]

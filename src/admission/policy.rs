@@ -8,9 +8,10 @@
 
 use k8s_openapi::api::admissionregistration::v1::{
     JSONPatch, MatchCondition, MatchResources, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding,
-    MutatingAdmissionPolicyBindingSpec, MutatingAdmissionPolicySpec, Mutation, NamedRuleWithOperations,
-    ParamKind, ParamRef, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
-    ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec, Validation, Variable,
+    MutatingAdmissionPolicyBindingSpec, MutatingAdmissionPolicySpec, MutatingWebhookConfiguration, Mutation,
+    NamedRuleWithOperations, ParamKind, ParamRef, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec,
+    ValidatingWebhookConfiguration, Validation, Variable,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
 use kube::Resource as _;
@@ -20,7 +21,7 @@ use super::{FailurePolicy, Settings};
 use crate::api::{DbConnectionBudget, names};
 
 /// The well-known annotation in which a cluster object says what it is for.
-const DESCRIPTION: &str = "kubernetes.io/description";
+pub(super) const DESCRIPTION: &str = "kubernetes.io/description";
 
 /// A policy: which requests it sees, what it computes from them, and what it does.
 #[derive(Clone, Debug)]
@@ -67,7 +68,7 @@ pub(super) enum Action {
 
 /// The class of a refusal: what the caller's HTTP status says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub enum Reason {
     /// 403: right, but not for this caller.
     Forbidden,
     /// 422: wrong, whoever asks.
@@ -97,6 +98,10 @@ pub enum Object {
     Validating(Box<ValidatingAdmissionPolicy>),
     /// What puts it into force.
     ValidatingBinding(Box<ValidatingAdmissionPolicyBinding>),
+    /// What has the webhook asked to change objects.
+    MutatingWebhooks(Box<MutatingWebhookConfiguration>),
+    /// What has the webhook asked to judge them.
+    ValidatingWebhooks(Box<ValidatingWebhookConfiguration>),
 }
 
 impl Object {
@@ -119,7 +124,7 @@ impl Object {
                     ..ParamRef::default()
                 });
             }
-            Self::Mutating(_) | Self::MutatingBinding(_) => {}
+            _ => {}
         }
         self
     }
@@ -139,7 +144,7 @@ impl Policy {
             purpose: self.purpose,
             settings,
             match_constraints: Some(self.match_constraints()),
-            match_conditions: non_empty(self.conditions.into_iter().map(match_condition).collect()),
+            match_conditions: self.match_conditions(),
             variables: non_empty(self.variables.into_iter().map(variable).collect()),
         };
         match self.action {
@@ -152,6 +157,15 @@ impl Policy {
     }
 
     fn match_constraints(&self) -> MatchResources {
+        MatchResources {
+            resource_rules: Some(self.requests.iter().map(resource_rule).collect()),
+            object_selector: self.selector(),
+            ..MatchResources::default()
+        }
+    }
+
+    /// Which objects it sees, by their own labels before or after the write; nothing means all.
+    pub(super) fn selector(&self) -> Option<LabelSelector> {
         let labelled = LabelSelector {
             match_expressions: Some(vec![LabelSelectorRequirement {
                 key: names::BUDGET.to_owned(),
@@ -160,11 +174,12 @@ impl Policy {
             }]),
             match_labels: None,
         };
-        MatchResources {
-            resource_rules: Some(self.requests.iter().map(resource_rule).collect()),
-            object_selector: self.labelled_only.then_some(labelled),
-            ..MatchResources::default()
-        }
+        self.labelled_only.then_some(labelled)
+    }
+
+    /// What narrows that down further.
+    pub(super) fn match_conditions(&self) -> Option<Vec<MatchCondition>> {
+        non_empty(self.conditions.iter().map(match_condition).collect())
     }
 }
 
@@ -252,8 +267,8 @@ fn resource_rule(requests: &Requests) -> NamedRuleWithOperations {
     }
 }
 
-fn match_condition(condition: Named) -> MatchCondition {
-    MatchCondition { name: condition.name.to_owned(), expression: condition.expression }
+fn match_condition(condition: &Named) -> MatchCondition {
+    MatchCondition { name: condition.name.to_owned(), expression: condition.expression.clone() }
 }
 
 fn variable(variable: Named) -> Variable {

@@ -90,7 +90,7 @@ waiting pod the smallest size. The chart runs it before an uninstall.")]
     Plan(plan::PlanArgs),
     /// Print the CustomResourceDefinition
     Crd(print::CrdArgs),
-    /// Print the admission policies
+    /// Print the admission policies, or the configurations of the webhook
     Policies(print::PoliciesArgs),
     /// Print the version
     Version,

@@ -3,17 +3,17 @@
 //! In: a view. Out: one [`Finding`] per condition type, each with a sentence for people.
 
 use super::memory::Refused;
-use super::notice;
 use super::view::View;
 use crate::api::conditions::{
     ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED, WITHIN_LIMIT,
 };
 use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
+use crate::budget::decide::Decision;
 use crate::budget::grant::Refusal;
 use crate::budget::ledger::Hold;
 use crate::budget::plan::Feasibility;
-use crate::cluster::spec;
+use crate::budget::rollout::Nature;
 
 /// A pod of the newest revision that is not ready this many seconds after it could start is taken for a bad one.
 const BAD_AFTER: u64 = 60;
@@ -69,20 +69,20 @@ fn accepted(view: &View) -> Finding {
     if let Some(why) = &view.refusal {
         return finding(false, "InvalidLimit", why.clone());
     }
-    let mut faults = view.unsupported.parts.clone();
-    faults.extend(
-        view.scene.workloads.iter().filter_map(|w| w.fault.as_ref().map(|why| format!("{}: {why}", w.key))),
-    );
+    let workloads = view.scene.workloads.iter();
+    let mut faults: Vec<String> =
+        workloads.filter_map(|w| w.fault.as_ref().map(|why| format!("{}: {why}", w.key))).collect();
     faults.extend(view.scene.workloads.iter().filter(|w| w.unmirrored).map(|w| {
         format!(
             "{} bears the label but its pod template does not, so its pods pass the gate: label the template too",
             w.key
         )
     }));
-    faults.extend(unsupported_owners(view));
     faults.extend(unknown_pods(view));
     if faults.is_empty() {
-        return finding(true, "Accepted", "all of the spec and all workloads are served".into());
+        let notes = view.scene.workloads.iter().filter_map(|w| Some(format!("; {}: {}", w.key, w.note?)));
+        let message = "all of the spec and all workloads are served".to_owned();
+        return finding(true, "Accepted", notes.take(NAMED).fold(message, |message, note| message + &note));
     }
     let others = faults.len().saturating_sub(NAMED);
     faults.truncate(NAMED);
@@ -97,30 +97,6 @@ fn unknown_pods(view: &View) -> impl Iterator<Item = String> {
     let running = view.scene.pods.iter().filter(|pod| !pod.gated);
     running.filter_map(|pod| {
         pod.app.instances.as_ref().err().map(|why| format!("Pod/{} runs, but {why}", pod.name))
-    })
-}
-
-/// Labelled pods whose owner is of a kind that is not governed.
-fn unsupported_owners(view: &View) -> Option<String> {
-    let owners =
-        view.scene.pods.iter().zip(&view.scene.situation.pods).filter(|(_, pod)| pod.workload.is_none());
-    let mut names: Vec<String> = owners
-        .filter_map(|(record, _)| match &record.owner {
-            Some(owner) if notice::is_of_a_known_kind(owner) => None,
-            Some(owner) => Some(format!("{}/{}", owner.kind, owner.name)),
-            None => Some(format!("Pod/{}", record.name)),
-        })
-        .collect();
-    names.sort();
-    names.dedup();
-    names.truncate(5);
-    let fate = if view.mode == Mode::Gate { ": they wait at the gate" } else { "" };
-    (!names.is_empty()).then(|| {
-        format!(
-            "pods of {} are not governed by this version (only of {}){fate}",
-            names.join(", "),
-            spec::governed()
-        )
     })
 }
 
@@ -209,6 +185,14 @@ fn blocked(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) 
             "pods hold more than their share and eviction is Forbidden: new pods wait until they go".into();
         return finding(true, "EvictionForbidden", message);
     }
+    let kept = never_evicted(view);
+    if stuck && !kept.is_empty() {
+        let message = format!(
+            "pods of {} hold more than their share, and nobody would do their work again: new pods wait until they end",
+            kept.join(", ")
+        );
+        return finding(true, "NotReplaced", message);
+    }
     let bad = bad_revisions(view);
     if !bad.is_empty() {
         let message = format!(
@@ -218,6 +202,20 @@ fn blocked(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) 
         return finding(true, "BadRevision", message);
     }
     finding(false, "NotBlocked", "nothing outside of the budget keeps pods waiting".into())
+}
+
+/// Workloads whose pods hold more than their share and are not evicted.
+fn never_evicted(view: &View) -> Vec<&str> {
+    let Decision { plan, ledger, .. } = &view.decision;
+    let workloads = view.scene.situation.workloads.iter().zip(&plan.shares).zip(&ledger.workloads);
+    workloads
+        .filter(|((_, share), standing)| {
+            let fair = share.bill.times(standing.granted);
+            share.nature != Nature::Service
+                && (standing.escaped > Pods::ZERO || standing.admitted_bills > fair)
+        })
+        .map(|((w, _), _)| w.demand.name.as_str())
+        .collect()
 }
 
 /// Workloads whose newest revision has had a granted pod that is not Ready for long.

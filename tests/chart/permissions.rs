@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::render::{chart, render};
+use crate::render::{Rendered, chart, render};
 
 #[test]
 fn the_operator_may_do_this_and_nothing_else() {
@@ -14,7 +14,12 @@ fn the_operator_may_do_this_and_nothing_else() {
         {"apiGroups": ["poolbudget.dev"], "resources": ["dbconnectionbudgets/status"], "verbs": ["update", "patch"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch", "delete"]},
         {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
-        {"apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": ["get", "list", "watch"]},
+        {
+            "apiGroups": ["apps"],
+            "resources": ["deployments", "replicasets", "statefulsets", "daemonsets"],
+            "verbs": ["get", "list", "watch"],
+        },
+        {"apiGroups": ["batch"], "resources": ["jobs", "cronjobs"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
@@ -22,6 +27,12 @@ fn the_operator_may_do_this_and_nothing_else() {
             "apiGroups": ["admissionregistration.k8s.io"],
             "resources": ["mutatingadmissionpolicybindings"],
             "resourceNames": ["gate.poolbudget.dev", "mirror.poolbudget.dev"],
+            "verbs": ["get", "delete"],
+        },
+        {
+            "apiGroups": ["admissionregistration.k8s.io"],
+            "resources": ["mutatingwebhookconfigurations"],
+            "resourceNames": ["poolbudget.dev"],
             "verbs": ["get", "delete"],
         },
     ]);
@@ -37,6 +48,39 @@ fn the_operator_may_do_this_and_nothing_else() {
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]},
     ]);
     assert_eq!(rendered.only("Role")["rules"], own_namespace);
+}
+
+#[test]
+fn with_a_webhook_of_its_own_certificate_it_may_do_this_on_top() {
+    let webhook = render(&[r#"admission.mode="webhook""#]);
+    let added = |kind: &str| -> Vec<Value> {
+        let rules =
+            |rendered: &Rendered| rendered.named(kind, "poolbudget")["rules"].as_array().unwrap().clone();
+        let before = rules(&render(&[]));
+        rules(&webhook).into_iter().filter(|rule| !before.contains(rule)).collect()
+    };
+    let configurations = json!([{
+        "apiGroups": ["admissionregistration.k8s.io"],
+        "resources": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
+        "resourceNames": ["poolbudget.dev"],
+        "verbs": ["get", "list", "watch", "patch"],
+    }]);
+    assert_eq!(json!(added("ClusterRole")), configurations);
+    let secret = json!([
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": ["poolbudget-webhook"],
+            "verbs": ["get", "list", "watch", "update"],
+        },
+    ]);
+    assert_eq!(json!(added("Role")), secret);
+    let elsewhere = render(&[r#"admission.mode="webhook""#, "admission.webhook.certManager.enabled=true"]);
+    for kind in ["ClusterRole", "Role"] {
+        let rules = |rendered: &Rendered| rendered.named(kind, "poolbudget")["rules"].clone();
+        assert_eq!(rules(&elsewhere), rules(&render(&[])), "{kind}");
+    }
 }
 
 #[test]
@@ -74,8 +118,11 @@ fn guard_of(objects: &[Value]) -> &Value {
 }
 
 #[test]
-fn the_bindings_that_release_may_delete_are_those_of_the_mutating_policies() {
+fn what_release_may_delete_is_what_gates_pods() {
     let rendered = render(&[]);
+    let webhook = render(&[r#"admission.mode="webhook""#]);
+    let configuration = webhook.only("MutatingWebhookConfiguration");
+    assert_eq!(configuration["metadata"]["name"], poolbudget::admission::webhook::configuration::NAME);
     let mut names: Vec<&str> = rendered
         .of_kind("MutatingAdmissionPolicyBinding")
         .map(|binding| binding["metadata"]["name"].as_str().unwrap())

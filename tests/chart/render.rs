@@ -37,6 +37,13 @@ pub(crate) fn render(settings: &[&str]) -> Rendered {
     Rendered(serde_yaml::from_multiple(&text).unwrap())
 }
 
+/// The same for a cluster of this version.
+pub(crate) fn render_for(version: &str, settings: &[&str]) -> Rendered {
+    let mut flags = vec!["--kube-version", version];
+    flags.extend(settings.iter().flat_map(|setting| ["--set-json", setting]));
+    Rendered(serde_yaml::from_multiple(&template(&flags).unwrap()).unwrap())
+}
+
 impl Rendered {
     pub(crate) fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Value> {
         self.0.iter().filter(move |object| object["kind"] == kind)

@@ -246,11 +246,11 @@ fn an_annotation_that_the_cluster_would_refuse_is_wrong_input() {
 }
 
 #[test]
-fn a_labelled_workload_of_a_kind_that_is_not_governed_is_no_yes() {
+fn a_labelled_workload_of_a_kind_that_is_not_counted_is_no_yes() {
     let pod = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {poolbudget.dev/budget: main}}\n";
     assert!(
         problems(&format!("{BUDGET}{pod}"))
-            .starts_with("error: Pod default/p bears a budget label, and its kind is not governed")
+            .starts_with("error: Pod default/p bears a budget label, and a plan does not count")
     );
     let owned = pod.replace("metadata: {", "metadata: {ownerReferences: [{kind: ReplicaSet}], ");
     assert_eq!(plan(&format!("{BUDGET}{owned}"), &[]).code, 0);

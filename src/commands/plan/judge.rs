@@ -9,15 +9,13 @@ use k8s_openapi::jiff::Timestamp;
 use super::advice;
 use super::outcome::{BudgetOutcome, Outcome, WorkloadOutcome};
 use super::stage::Stage;
-use crate::api::{DbConnectionBudget, DbConnectionBudgetSpec, DbConnectionBudgetStatus, names};
+use crate::api::{DbConnectionBudget, DbConnectionBudgetSpec, DbConnectionBudgetStatus, WorkloadKind, names};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::decide::decide;
 use crate::budget::limit::Limit;
 use crate::budget::plan::{Feasibility, Share};
 use crate::budget::split::Split;
 use crate::cluster::scene::Labelled;
-use crate::cluster::spec;
-use crate::cluster::workload::GOVERNED;
 use crate::cluster::world::{BudgetKey, World};
 use crate::commands::input::Object;
 use crate::controller::view::View;
@@ -34,15 +32,16 @@ pub fn judge(mut stage: Stage) -> Outcome {
         match view(&world, &key, &budget.spec) {
             Ok((limit, view)) => {
                 outcome.problems.extend(faults(&view));
-                let parts = &view.unsupported.parts;
-                outcome.warnings.extend(parts.iter().map(|what| format!("DbConnectionBudget {key}: {what}")));
+                let notes =
+                    view.scene.workloads.iter().filter_map(|w| Some(format!("{}: {}", w.key, w.note?)));
+                outcome.warnings.extend(notes.map(|what| format!("DbConnectionBudget {key}: {what}")));
                 outcome.budgets.push(of_budget(&world, budget, limit, &view));
             }
             Err(why) => outcome.problems.push(format!("DbConnectionBudget {key}: {why}")),
         }
     }
     outcome.problems.splice(0..0, std::mem::take(&mut stage.problems));
-    outcome.problems.extend(stage.objects.iter().filter_map(ungoverned));
+    outcome.problems.extend(stage.objects.iter().filter_map(uncounted));
     outcome.problems.extend(homeless(&stage.objects));
     outcome.warnings.extend(unlabelled(&world, &stage.objects));
     if world.budgets.is_empty() && outcome.problems.is_empty() {
@@ -140,14 +139,16 @@ fn faults(view: &View) -> Vec<String> {
     view.scene.workloads.iter().filter_map(told).collect()
 }
 
-/// A labelled workload of a kind whose pods would wait for ever.
-fn ungoverned(object: &Object) -> Option<String> {
-    let workload = object.workload().filter(|workload| !GOVERNED.contains(&workload.kind))?;
+/// Kinds whose pods a plan does not count.
+pub const UNCOUNTED: [WorkloadKind; 2] = [WorkloadKind::Rollout, WorkloadKind::Pod];
+
+/// A labelled workload of a kind that the plan leaves out: silence would look like a yes.
+fn uncounted(object: &Object) -> Option<String> {
+    let workload = object.workload().filter(|workload| UNCOUNTED.contains(&workload.kind))?;
     label(object)?;
-    let (namespace, name, governed) = (object.namespace(), object.name(), spec::governed());
+    let (namespace, name) = (object.namespace(), object.name());
     Some(format!(
-        "{} {namespace}/{name} bears a budget label, and its kind is not governed by this version (only {governed}): its \
-         pods would wait at the gate; take the label away",
+        "{} {namespace}/{name} bears a budget label, and a plan does not count workloads of its kind: add its pods by hand",
         workload.kind
     ))
 }

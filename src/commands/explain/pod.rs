@@ -278,7 +278,7 @@ impl Seen<'_> {
             .grants
             .wants
             .iter()
-            .filter(|want| want.class == Class::Rest)
+            .filter(|want| matches!(want.class, Class::Task | Class::Rest))
             .find_map(|want| pods.get(want.pod).filter(|pod| pod.age >= PATIENCE));
         first.map_or_else(String::new, |pod| {
             format!("Pod/{} has waited {} s: after {PATIENCE} s nobody passes it any more", pod.name, pod.age)
@@ -324,7 +324,7 @@ fn sum(want: &Want, usable: Connections) -> String {
     let total = committed.plus(kept).plus(bill);
     let kept = match (kept, class) {
         (Connections::ZERO, _) => String::new(),
-        (kept, Class::Surge) => format!(" + {kept} kept for lost pods"),
+        (kept, Class::Task | Class::Surge) => format!(" + {kept} kept for lost pods"),
         (kept, _) => format!(" + {kept} kept for lost pods and for rollouts"),
     };
     format!("{committed} committed{kept} + {bill} for it = {total}, of {usable} usable")
@@ -336,7 +336,10 @@ fn of_class(class: Class) -> &'static str {
         Class::Surge => {
             "it takes the slot that is kept so that rollouts can move, and such go right after replacements of lost pods"
         }
-        Class::Rest => "it is one more pod, and such go after replacements of lost pods and after rollouts",
+        Class::Task => "it does work and ends by itself, and such go right after replacements of lost pods",
+        Class::Rest => {
+            "it is one more pod, and such go after replacements of lost pods, after tasks and after rollouts"
+        }
         Class::Beyond => "it is beyond the slots of its workload",
     }
 }

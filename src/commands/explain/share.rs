@@ -8,7 +8,7 @@ use crate::api::DbConnectionBudget;
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::basis::Basis;
 use crate::budget::plan::{Demand, Feasibility, Share};
-use crate::budget::rollout::Surge;
+use crate::budget::rollout::{Strategy, Surge};
 use crate::budget::split::Split;
 use crate::cluster::spec;
 use crate::cluster::workload::WorkloadKey;
@@ -113,7 +113,10 @@ pub(super) fn slots(sight: &Sight, look: &Look, workload: usize) -> Option<Strin
     let surge = share.slots.minus(demand.peak());
     let surge = match view.scene.situation.surge {
         _ if surge == Pods::ZERO => String::new(),
-        Surge::Minimal => " + 1 for the surge pod without which a rollout could not move".to_owned(),
+        Surge::Minimal if surge == Pods::ONE => {
+            " + 1 for the surge pod without which a rollout could not move".to_owned()
+        }
+        Surge::Minimal => format!(" + {surge} for the surge pods without which a rollout could not move"),
         Surge::Full => format!(" + {surge} for the surge pods of a rollout"),
     };
     let replicas = count(demand.peak().get(), "replica");
@@ -132,39 +135,51 @@ fn source(sight: &Sight, look: &Look, key: &WorkloadKey) -> String {
     }
 }
 
+/// The first of those who may state a ceiling, in the order in which they are asked.
 fn ceiling(sight: &Sight, look: &Look, key: &WorkloadKey) -> Option<String> {
-    let scalers = sight.observed.world().autoscalers.group(&sight.namespace, &key.to_string());
-    let scaler = scalers.iter().max_by_key(|scaler| scaler.max_replicas);
-    let entry = spec::entry(&look.budget.spec, key);
-    match (scaler, entry.max_replicas) {
-        (Some(scaler), _) => Some(format!(
-            "the ceiling is maxReplicas {} of HorizontalPodAutoscaler/{}",
-            scaler.max_replicas, scaler.name
-        )),
-        (None, Some(most)) => Some(format!("the ceiling is maxReplicas {most} of the budget")),
-        (None, None) => None,
+    let (scalers, own) = {
+        let world = sight.observed.world();
+        let own = world.workloads.find(&sight.namespace, key).and_then(|record| record.ceiling);
+        (world.autoscalers.group(&sight.namespace, &key.to_string()), own)
+    };
+    if let Some(scaler) = scalers.iter().max_by_key(|scaler| scaler.max_replicas) {
+        let (most, name) = (scaler.max_replicas, &scaler.name);
+        return Some(format!("the ceiling is maxReplicas {most} of HorizontalPodAutoscaler/{name}"));
+    }
+    let entry = spec::entry(&look.budget.spec, key).max_replicas;
+    let stated = entry.map(|most| format!("the ceiling is maxReplicas {most} of the budget"));
+    stated.or_else(|| own.map(|most| format!("room is kept for {} of its next run", count(most, "pod"))))
+}
+
+/// What a rollout of a workload does, as far as it has pods.
+pub(super) fn rollout(demand: &Demand, share: &Share) -> String {
+    let Share { surge, unavailable, .. } = *share;
+    match demand.strategy {
+        _ if demand.replicas == Pods::ZERO => "there is no pod to replace".to_owned(),
+        Strategy::Task => "its pods end when their work is done".to_owned(),
+        Strategy::Loose => "nobody replaces its pods".to_owned(),
+        Strategy::OnDelete | Strategy::StatefulSet { max_unavailable: None, .. } => {
+            "whoever deletes a pod gets a new one, which takes its room".to_owned()
+        }
+        Strategy::Recreate => "all its pods end first; their successors take their room".to_owned(),
+        Strategy::Twice => {
+            "a second set of pods becomes ready before the first goes, and slots are kept for both".to_owned()
+        }
+        Strategy::RollingUpdate { .. } | Strategy::DaemonSet { .. } | Strategy::StatefulSet { .. } => {
+            step_by_step(share.rho, surge, unavailable)
+        }
     }
 }
 
-/// What a rollout of a workload does.
-pub(super) fn rollout(demand: &Demand, share: &Share) -> String {
-    let Share { rho, surge, unavailable, .. } = *share;
-    if demand.replicas == Pods::ZERO {
-        return "there is no pod to replace".to_owned();
-    }
+fn step_by_step(rho: Pods, surge: Pods, unavailable: Pods) -> String {
     if rho > Pods::ZERO {
         return "one pod more is started first, for which a slot is kept; then pod by pod".to_owned();
-    }
-    if unavailable == Pods::ZERO {
-        return "all its pods end first; their successors take their room".to_owned();
     }
     let beside = if surge > Pods::ZERO {
         format!("; up to {surge} more start while slots are free")
     } else {
         String::new()
     };
-    format!(
-        "up to {} may be missing, and each leaves its room to its successor{beside}",
-        count(unavailable.get(), "pod")
-    )
+    let missing = count(unavailable.get(), "pod");
+    format!("up to {missing} may be missing, and each leaves its room to its successor{beside}")
 }

@@ -9,6 +9,7 @@ use super::words::{Explanation, PodLine, State, amount, count};
 use crate::api::names;
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::ledger::Hold;
+use crate::budget::rollout::Nature;
 use crate::cluster::workload::{WorkloadKey, WorkloadRecord};
 
 /// Explains a workload, once for each budget that it takes part in: that is more than one while it moves.
@@ -76,13 +77,15 @@ fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
         told.point("slots", slots);
     }
     told.point("rollout", share::rollout(&of.demand, share));
-    told.point(
-        "settled",
-        format!(
-            "it last stood complete with {}: so many are replaced first when they are lost",
-            count(settled.get(), "pod")
-        ),
-    );
+    if share.nature == Nature::Service {
+        let stood = count(settled.get(), "pod");
+        let text =
+            format!("it last stood complete with {stood}: so many are replaced first when they are lost");
+        told.point("settled", text);
+    }
+    if let Some(note) = labelled.note {
+        told.point("note", note);
+    }
     if let Some(fault) = &labelled.fault {
         told.point("fault", format!("its pods can be given no size: {fault}"));
     }

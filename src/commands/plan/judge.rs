@@ -140,7 +140,7 @@ fn faults(view: &View) -> Vec<String> {
 }
 
 /// Kinds whose pods a plan does not count.
-pub const UNCOUNTED: [WorkloadKind; 2] = [WorkloadKind::Rollout, WorkloadKind::Pod];
+pub const UNCOUNTED: [WorkloadKind; 1] = [WorkloadKind::Pod];
 
 /// A labelled workload of a kind that the plan leaves out: silence would look like a yes.
 fn uncounted(object: &Object) -> Option<String> {

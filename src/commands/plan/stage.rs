@@ -10,7 +10,7 @@ use crate::api::{DbConnectionBudget, WorkloadKind, names};
 use crate::cluster::autoscaler::AutoscalerView;
 use crate::cluster::guarded::Guarded;
 use crate::cluster::workload::{
-    CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, StatefulSetView,
+    CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, RolloutView, StatefulSetView,
 };
 use crate::commands::input::{self, Object, Source};
 use crate::controller::observe::{Observed, Watched};
@@ -137,8 +137,9 @@ fn read(observed: &Observed, object: &Object) -> Result<(), String> {
         Some(WorkloadKind::ReplicaSet) => take::<ReplicaSetView>(observed, object),
         Some(WorkloadKind::Job) => take::<JobView>(observed, object),
         Some(WorkloadKind::CronJob) => take::<CronJobView>(observed, object),
+        Some(WorkloadKind::Rollout) => take::<RolloutView>(observed, object),
         // What is told of by the judge.
-        Some(WorkloadKind::Rollout | WorkloadKind::Pod) => Ok(()),
+        Some(WorkloadKind::Pod) => Ok(()),
         None if object.kind() == "DbConnectionBudget" => {
             take::<Guarded<DbConnectionBudget>>(observed, object)
         }

@@ -50,4 +50,6 @@ mod restarts;
 #[cfg(test)]
 mod stand_in;
 #[cfg(test)]
+mod switching;
+#[cfg(test)]
 mod world;

@@ -189,7 +189,7 @@ mod tests {
     fn what_pods_hold_that_are_never_sent_away_is_promised_to_nobody() {
         assert_eq!(sizes(Strategy::Loose, &[2, 2]), [2, 2]);
         assert_eq!(sizes(Strategy::Loose, &[3, 3]), [1, 3]);
-        assert_eq!(sizes(Strategy::Task, &[4, 4]), [1, 1]);
+        assert_eq!(sizes(Strategy::Task, &[4, 4]), [1, 2]);
         assert_eq!(sizes(Strategy::OnDelete, &[3, 3]), [2, 2]);
     }
 }

@@ -34,6 +34,8 @@ mod installed;
 #[cfg(test)]
 mod judge;
 #[cfg(test)]
+mod kinds;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod main_job;
@@ -51,5 +53,7 @@ mod restarts;
 mod stand_in;
 #[cfg(test)]
 mod switching;
+#[cfg(test)]
+mod webhook;
 #[cfg(test)]
 mod world;

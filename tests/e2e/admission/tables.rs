@@ -5,15 +5,25 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
+use poolbudget::api::WorkloadKind;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{BUDGET, GATE, Refusal, gates, installed, operator, refusal, try_deployment, try_pod};
+use super::{
+    BUDGET, GATE, Refusal, by_policies_and_by_the_webhook, gates, installed, operator, refusal,
+    try_deployment, try_pod,
+};
+use crate::support::Cluster;
+
+by_policies_and_by_the_webhook! {
+    a_labelled_pod_is_born_with_its_gate_and_with_env_that_reads_its_grant,
+    what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it,
+    a_bad_label_or_annotation_is_refused_with_a_sentence_wherever_it_stands,
+}
 
 type Annotations = BTreeMap<String, String>;
 
@@ -61,9 +71,8 @@ fn our_gate() -> Vec<String> {
     vec![GATE.to_owned()]
 }
 
-#[tokio::test]
-async fn a_labelled_pod_is_born_with_its_gate_and_with_env_that_reads_its_grant() {
-    let client = installed().await.client().await.unwrap();
+async fn a_labelled_pod_is_born_with_its_gate_and_with_env_that_reads_its_grant(cluster: &Cluster) {
+    let client = cluster.client().await.unwrap();
     let mut verdict = Verdict::default();
     for case in table::<GateCase>(include_str!("../../admission/gate.yaml")) {
         let mut pod = case.given.clone();
@@ -132,6 +141,8 @@ fn describe_entry(entry: &EnvVar) -> String {
 #[serde(deny_unknown_fields)]
 struct MirrorCase {
     name: String,
+    #[serde(default)]
+    kind: WorkloadKind,
     created: Value,
     changed: Option<Value>,
     template: TemplateKeys,
@@ -144,34 +155,73 @@ struct TemplateKeys {
     annotations: Annotations,
 }
 
-#[tokio::test]
-async fn what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it() {
-    let cluster = installed().await;
+async fn what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it(cluster: &Cluster) {
     let client = cluster.client().await.unwrap();
     cluster.create_namespace("mirror").await.unwrap();
-    let deployments: Api<Deployment> = Api::namespaced(client, "mirror");
     let mut verdict = Verdict::default();
     for (number, case) in table::<MirrorCase>(include_str!("../../admission/mirror.yaml")).iter().enumerate()
     {
         let name = format!("case-{number}");
-        let object = deployment(&name, &case.created["metadata"], &case.created["template"]);
+        let object = workload(case.kind, &name, &case.created["metadata"], &case.created["template"]);
+        let workloads = api_of(&client, case.kind);
         let object = serde_json::from_value(object).unwrap();
-        let mut after = deployments.create(&PostParams::default(), &object).await.unwrap();
+        let mut after = workloads.create(&PostParams::default(), &object).await.unwrap();
         if let Some(change) = &case.changed {
             let patch = Patch::Merge(change);
-            after = deployments.patch(&name, &PatchParams::default(), &patch).await.unwrap();
+            after = workloads.patch(&name, &PatchParams::default(), &patch).await.unwrap();
         }
-        verdict.expect(&case.name, "template", &template_keys(&after), &case.template);
-        let selector = after.spec.selector.match_labels.unwrap_or_default();
-        verdict.expect(&case.name, "selector", &selector, &[("app".to_owned(), name)].into());
+        let after = serde_json::to_value(after).unwrap();
+        verdict.expect(&case.name, "template", &template_keys(case.kind, &after), &case.template);
+        if case.kind.group() == "apps" {
+            let selector = &after["spec"]["selector"]["matchLabels"];
+            verdict.expect(&case.name, "selector", selector, &json!({"app": name}));
+        }
     }
 }
 
-fn template_keys(deployment: &Deployment) -> TemplateKeys {
-    let metadata = deployment.spec.template.metadata.clone().unwrap_or_default();
-    let mut labels = metadata.labels.unwrap_or_default();
-    labels.remove("app");
-    TemplateKeys { labels, annotations: metadata.annotations.unwrap_or_default() }
+fn api_of(client: &Client, kind: WorkloadKind) -> Api<DynamicObject> {
+    let gvk = GroupVersionKind::gvk(kind.group(), "v1", &kind.to_string());
+    Api::namespaced_with(client.clone(), "mirror", &ApiResource::from_gvk(&gvk))
+}
+
+fn template_keys(kind: WorkloadKind, workload: &Value) -> TemplateKeys {
+    let job = if kind == WorkloadKind::CronJob { &workload["spec"]["jobTemplate"] } else { workload };
+    let metadata = &job["spec"]["template"]["metadata"];
+    let texts = |map: &str| -> BTreeMap<String, String> {
+        let texts = metadata.get(map).cloned().unwrap_or_else(|| json!({}));
+        let texts: BTreeMap<String, String> = serde_json::from_value(texts).unwrap();
+        // What the Job controller tells its pods by.
+        texts
+            .into_iter()
+            .filter(|(key, _)| key != "app" && !key.ends_with("-name") && !key.ends_with("-uid"))
+            .collect()
+    };
+    TemplateKeys { labels: texts("labels"), annotations: texts("annotations") }
+}
+
+/// A workload that makes no pods; both metadata may be null.
+fn workload(kind: WorkloadKind, name: &str, metadata: &Value, template: &Value) -> Value {
+    let mut object = deployment(name, metadata, template);
+    object["apiVersion"] = json!(format!("{}/v1", kind.group()));
+    object["kind"] = json!(kind);
+    let spec = &mut object["spec"];
+    match kind {
+        WorkloadKind::DaemonSet => {
+            spec["template"]["spec"]["nodeSelector"] = json!({"nobody": "here"});
+            spec.as_object_mut().unwrap().remove("replicas");
+        }
+        WorkloadKind::Job | WorkloadKind::CronJob => {
+            spec["template"]["spec"]["restartPolicy"] = json!("Never");
+            let job = json!({"suspend": true, "template": spec["template"]});
+            *spec = if kind == WorkloadKind::Job {
+                job
+            } else {
+                json!({"schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": {"spec": job}})
+            };
+        }
+        _ => {}
+    }
+    object
 }
 
 /// A Deployment without replicas; both metadata may be null.
@@ -299,9 +349,8 @@ fn main_budget() -> String {
     "main".to_owned()
 }
 
-#[tokio::test]
-async fn a_bad_label_or_annotation_is_refused_with_a_sentence_wherever_it_stands() {
-    let client = installed().await.client().await.unwrap();
+async fn a_bad_label_or_annotation_is_refused_with_a_sentence_wherever_it_stands(cluster: &Cluster) {
+    let client = cluster.client().await.unwrap();
     let mut verdict = Verdict::default();
     for case in table::<CheckCase>(include_str!("../../admission/check.yaml")) {
         let expected = case.refused.clone().map(|sentence| Refusal { code: 422, sentence });

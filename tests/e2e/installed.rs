@@ -66,7 +66,8 @@ impl Installed {
         Self::without_operator_on(Version::Current, chart).await
     }
 
-    async fn without_operator_on(version: Version, chart: impl FnOnce(&Self) -> PathBuf) -> Self {
+    /// The same on this version of Kubernetes.
+    pub async fn without_operator_on(version: Version, chart: impl FnOnce(&Self) -> PathBuf) -> Self {
         let cluster = Cluster::start(Options { version, ..Options::default() }).await.unwrap();
         let client = cluster.client().await.unwrap();
         let recorder = Recorder::start(&cluster).await.unwrap();

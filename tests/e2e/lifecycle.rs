@@ -14,7 +14,9 @@ use crate::support::install::{SYSTEM, chart, operator_binary};
 use crate::support::launch::{Identity, Launch};
 use crate::support::{Version, eventually};
 
-on_every_version! { after_an_uninstall_under_load_deployments_roll_as_ever_and_a_new_install_adopts_them_again }
+on_every_version! {
+    after_an_uninstall_under_load_deployments_roll_as_ever_and_a_new_install_adopts_them_again,
+}
 
 /// The chart as the commit before this one has it, unpacked into the cluster's folder.
 fn previous_chart(shop: &Installed) -> PathBuf {

@@ -50,4 +50,6 @@ mod stand_in;
 #[cfg(test)]
 mod switching;
 #[cfg(test)]
+mod webhook;
+#[cfg(test)]
 mod world;

@@ -16,20 +16,25 @@ use crate::support::install::{RELEASE, SYSTEM, chart};
 use crate::support::objects::{BUDGET_LABEL, pod};
 
 /// Tries pods all the time, each as a dry run, and notes how they would be born.
-struct Nursery {
+pub struct Nursery {
     over: watch::Sender<bool>,
     births: JoinHandle<Births>,
 }
 
-#[derive(Debug, Default)]
-struct Births {
-    gated: usize,
-    refused: usize,
-    ungated: usize,
+/// How the tried pods would have been born.
+#[derive(Clone, Debug, Default)]
+pub struct Births {
+    /// With the gate.
+    pub gated: usize,
+    /// Not at all.
+    pub refused: usize,
+    /// Without the gate.
+    pub ungated: usize,
 }
 
 impl Nursery {
-    fn open(client: Client) -> Self {
+    /// Begins.
+    pub fn open(client: Client) -> Self {
         let (over, watched) = watch::channel(false);
         let births = tokio::spawn(async move {
             let mut births = Births::default();
@@ -55,7 +60,8 @@ impl Nursery {
         Self { over, births }
     }
 
-    async fn close(self) -> Births {
+    /// Ends, and tells.
+    pub async fn close(self) -> Births {
         self.over.send_replace(true);
         self.births.await.unwrap()
     }

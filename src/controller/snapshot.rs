@@ -14,7 +14,9 @@ use crate::api::{DbConnectionBudget, names};
 use crate::cluster::autoscaler::AutoscalerView;
 use crate::cluster::guarded::Guarded;
 use crate::cluster::pod::PodView;
-use crate::cluster::workload::{DeploymentView, ReplicaSetView};
+use crate::cluster::workload::{
+    CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, StatefulSetView,
+};
 
 /// Objects per page.
 const PAGE: u32 = 250;
@@ -45,6 +47,10 @@ pub async fn snapshot(client: &Client, namespace: &str) -> Result<Observed, Snap
         lister.list::<PodView>(all().labels(names::BUDGET)),
         lister.list::<DeploymentView>(all()),
         lister.list::<ReplicaSetView>(all()),
+        lister.list::<StatefulSetView>(all()),
+        lister.list::<DaemonSetView>(all()),
+        lister.list::<JobView>(all()),
+        lister.list::<CronJobView>(all()),
         lister.list::<AutoscalerView>(all()),
     )?;
     Ok(observed)

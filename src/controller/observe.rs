@@ -271,6 +271,15 @@ pub fn watch_all(client: &Client, observed: &Observed, requests: &Requests, metr
     Watches { tasks, synced: receiver }
 }
 
+/// Whether the API server serves a kind.
+pub(super) async fn serves<K: Watched>(client: &Client) -> Result<bool, kube::Error> {
+    match client.list_api_group_resources(&K::api_version(&())).await {
+        Ok(served) => Ok(served.resources.iter().any(|resource| resource.name == K::plural(&()))),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Namespace and name of an object.
 fn key_of<K: Resource>(object: &K) -> BudgetKey {
     BudgetKey::new(&object.namespace().unwrap_or_default(), &object.name_any())
@@ -336,7 +345,7 @@ impl Feed {
     /// Asks until the API server says whether it serves a kind.
     async fn until_known<K: Watched>(&self) -> bool {
         for delay in Patience::new() {
-            match self.serves::<K>().await {
+            match serves::<K>(&self.client).await {
                 Ok(served) => return served,
                 Err(error) => {
                     self.metrics.api_error("watch");
@@ -351,17 +360,9 @@ impl Feed {
     async fn until_gone<K: Watched>(&self) {
         loop {
             tokio::time::sleep(DISCOVERY).await;
-            if matches!(self.serves::<K>().await, Ok(false)) {
+            if matches!(serves::<K>(&self.client).await, Ok(false)) {
                 return;
             }
-        }
-    }
-
-    async fn serves<K: Watched>(&self) -> Result<bool, kube::Error> {
-        match self.client.list_api_group_resources(&K::api_version(&())).await {
-            Ok(served) => Ok(served.resources.iter().any(|resource| resource.name == K::plural(&()))),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-            Err(error) => Err(error),
         }
     }
 

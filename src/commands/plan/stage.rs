@@ -49,6 +49,7 @@ impl Stage {
             self.passed_over += 1;
             return;
         };
+        drop_nulls(&mut object.value);
         complete(&mut object, namespace);
         if object.name().is_empty() {
             self.problems.push(format!(
@@ -129,6 +130,18 @@ fn complete(object: &mut Object, namespace: &str) {
     }
 }
 
+/// A field that is null is one that is left out: charts leave such, and so does the API server's own YAML.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
 /// Does what admission would do.
 fn admit(object: &mut Object) {
     let Some(workload) = object.workload() else { return };
@@ -186,6 +199,13 @@ mod tests {
             let found = observed.world().workloads.find("shop", &WorkloadKey::new(kind, "a"));
             assert!(found.is_some(), "{kind}");
         }
+    }
+
+    #[test]
+    fn what_is_null_is_left_out() {
+        let mut value = json!({"a": null, "b": [{"c": null, "d": 1}], "e": {"f": null}});
+        drop_nulls(&mut value);
+        assert_eq!(value, json!({"b": [{"d": 1}], "e": {}}));
     }
 
     #[test]

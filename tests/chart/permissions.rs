@@ -127,6 +127,10 @@ fn without_admission_nothing_gates_pods() {
         assert_eq!(rendered.of_kind(kind).count(), 0, "{kind}");
     }
     assert!(guard_of(rendered.objects()).to_string().contains("poolbudget"));
+    let births = |rendered: &Rendered| {
+        rendered.objects().iter().filter(|o| o["metadata"]["name"] == "guard-births.poolbudget.dev").count()
+    };
+    assert_eq!((births(&render(&[])), births(&rendered)), (2, 0), "pods without a gate are not refused then");
 }
 
 #[test]

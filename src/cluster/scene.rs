@@ -151,6 +151,10 @@ impl Stage<'_> {
             WorkloadKind::Pod => Arc::new(WorkloadRecord::of_loose_pods(workload, &made)?),
             _ => self.world.workloads.find(&self.key.namespace, workload)?,
         };
+        // They may be many, and stay for as long as somebody wants to read their logs.
+        if workload.kind == WorkloadKind::Job && record.ceiling.is_none() && made.is_empty() {
+            return None;
+        }
         let parts = self.world.workloads.parts(&self.key.namespace, workload);
         let newest = parts.iter().max_by_key(|part| part.revision);
         let newest = newest.is_none_or(|part| part.template == record.template);

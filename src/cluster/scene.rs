@@ -124,6 +124,10 @@ impl Stage<'_> {
             WorkloadKind::Pod => WorkloadRecord::of_loose_pods(workload, &made)?,
             _ => self.world.workloads.find(&self.key.namespace, workload)?.as_ref().clone(),
         };
+        // They may be many, and stay for as long as somebody wants to read their logs.
+        if workload.kind == WorkloadKind::Job && record.ceiling.is_none() && made.is_empty() {
+            return None;
+        }
         let parts = self.world.workloads.parts(&self.key.namespace, workload);
         let (own, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| mine(&part.template.budget));
         let stays = mine(&record.template.budget);

@@ -10,9 +10,12 @@
 //! | `guard` | only the operator opens gates, writes grants, moves pods | ValidatingAdmissionPolicy |
 //! | `check` | a bad label or annotation is refused with a sentence | ValidatingAdmissionPolicy |
 //!
+//! `bind` and `profile::rules` are what gate and check do, in Rust.
+//!
 //! `tests/admission/` holds the same rules as a table of cases, in no language of a policy engine: what
 //! serves clusters before Kubernetes 1.36 has to pass that table.
 
+pub mod bind;
 mod cel;
 mod chart;
 pub mod check;

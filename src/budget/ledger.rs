@@ -59,6 +59,8 @@ pub struct Pod {
     pub current: bool,
     /// Pools in this pod, by its own annotations.
     pub instances: Instances,
+    /// The smallest size that one of them obeys.
+    pub least: Connections,
 }
 
 impl Pod {
@@ -220,6 +222,7 @@ mod tests {
             terminating: false,
             current: true,
             instances: Instances::ONE,
+            least: Connections::ONE,
         }
     }
 

@@ -40,6 +40,9 @@ pub struct PodSpecView {
     /// The node it is bound to.
     #[serde(default)]
     pub node_name: Option<String>,
+    /// Its init containers.
+    #[serde(default)]
+    pub init_containers: Vec<Container>,
     /// Its containers.
     #[serde(default)]
     pub containers: Vec<Container>,
@@ -172,7 +175,8 @@ impl PodRecord {
     #[must_use]
     pub fn read(pod: &PodView) -> Option<Self> {
         let meta = &pod.metadata;
-        let app = AppFacts::read(&meta.labels, &meta.annotations, &pod.spec.containers);
+        let app =
+            AppFacts::read(&meta.labels, &meta.annotations, &pod.spec.init_containers, &pod.spec.containers);
         app.budget.as_ref()?;
         let states = || pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
         let gate = pod.spec.scheduling_gates.iter().position(|gate| gate.name == names::GATE);

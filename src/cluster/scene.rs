@@ -10,6 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::pod::PodRecord;
 use super::spec;
+use super::template::AppFacts;
 use super::workload::{DeploymentRecord, ReplicaSetRecord};
 use super::world::{BudgetKey, World};
 use crate::api::{
@@ -20,6 +21,7 @@ use crate::budget::basis::Rung;
 use crate::budget::decide::{Situation, Workload};
 use crate::budget::ledger::{Hold, Pod, Unadopted};
 use crate::budget::plan::Demand;
+use crate::budget::split::Knobs;
 
 /// One instant of one budget, with the records behind it.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub struct Labelled {
     pub rung: Option<Rung>,
     /// Why its annotations cannot be used.
     pub fault: Option<String>,
+    /// What the pools of its newest pods can be told.
+    pub knobs: Knobs,
     /// Its label names the budget, but its template does not: its pods pass the gate.
     pub unmirrored: bool,
 }
@@ -124,7 +128,8 @@ fn gather(
     let ceiling = if stays { ceiling(world, deployment).or(entry.max_replicas).map(Pods::new) } else { None };
     let seconds = u64::try_from(now.as_second()).unwrap_or(0);
     let (pods, rung) = spec::basis(spec).pods(replicas, ceiling, carried.and_then(rung), seconds);
-    let (processes, engines) = widest(deployment, stays, &own);
+    let apps = apps(deployment, stays, &own);
+    let (processes, engines) = widest(&apps);
     let settled = carried.map(|w| Pods::new(u32::try_from(w.settled).unwrap_or(0)));
     let demand = Demand {
         name: format!("Deployment/{}", deployment.name),
@@ -134,8 +139,8 @@ fn gather(
         strategy: deployment.strategy,
         processes,
         engines,
-        min: Connections::new(u64::from(entry.size.min)),
-        max: entry.size.max.map(|max| Connections::new(u64::from(max))),
+        min: least(&apps).max(Connections::new(u64::from(entry.size.min))),
+        max: most(&apps).or(entry.size.max.map(|max| Connections::new(u64::from(max)))),
         weight: entry.weight,
     };
     let unadopted = if stays { unadopted(&others) } else { Unadopted::default() };
@@ -143,6 +148,7 @@ fn gather(
         name: deployment.name.clone(),
         rung,
         fault: stays.then(|| deployment.template.instances.clone().err()).flatten(),
+        knobs: apps.first().map_or(Knobs::BOTH, |app| app.knobs()),
         unmirrored: deployment.label.as_ref() == Some(&key.name) && !stays,
     };
     (Workload { demand, carried: settled, observed: deployment.observed, unadopted }, labelled)
@@ -162,16 +168,32 @@ fn rung(carried: &WorkloadStatus) -> Option<Rung> {
     })
 }
 
-/// Processes and engines of the revision with the most pools in a pod, of those that may still make pods.
-fn widest(deployment: &DeploymentRecord, stays: bool, own: &[Arc<ReplicaSetRecord>]) -> (u32, u32) {
-    let template = stays.then_some(&deployment.template);
+/// What the revisions that may still make pods say of their app, the template first.
+fn apps<'a>(
+    deployment: &'a DeploymentRecord,
+    stays: bool,
+    own: &'a [Arc<ReplicaSetRecord>],
+) -> Vec<&'a AppFacts> {
     let sets = own.iter().filter(|set| set.replicas > 0).map(|set| &set.template);
-    template
-        .into_iter()
-        .chain(sets)
+    stays.then_some(&deployment.template).into_iter().chain(sets).collect()
+}
+
+/// Processes and engines of the app with the most pools in a pod.
+fn widest(apps: &[&AppFacts]) -> (u32, u32) {
+    apps.iter()
         .map(|app| (app.processes, app.engines))
         .max_by_key(|(processes, engines)| u64::from(*processes) * u64::from(*engines))
         .unwrap_or((1, 1))
+}
+
+/// The smallest size that all of them can be given.
+fn least(apps: &[&AppFacts]) -> Connections {
+    apps.iter().map(|app| app.least()).max().unwrap_or(Connections::ONE)
+}
+
+/// The size that all of them have, where no variable sets it.
+fn most(apps: &[&AppFacts]) -> Option<Connections> {
+    apps.iter().map(|app| app.fixed).collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 /// Pods of revisions without this budget's label. Those that bear another budget's stand too, but are on its bill.
@@ -233,5 +255,6 @@ fn core_pod(
         terminating: pod.terminating,
         current: set.is_some_and(|set| set.revision == revision),
         instances: pod.instances(),
+        least: pod.app.least(),
     }
 }

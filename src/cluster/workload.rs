@@ -75,7 +75,11 @@ pub struct TemplateMetaView {
 
 /// A pod template's spec, as far as it is used.
 #[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct TemplateSpecView {
+    /// Init containers.
+    #[serde(default)]
+    pub init_containers: Vec<Container>,
     /// Containers.
     #[serde(default)]
     pub containers: Vec<Container>,
@@ -239,7 +243,8 @@ impl ReplicaSetRecord {
 }
 
 fn facts(template: &TemplateView) -> AppFacts {
-    AppFacts::read(&template.metadata.labels, &template.metadata.annotations, &template.spec.containers)
+    let TemplateView { metadata, spec } = template;
+    AppFacts::read(&metadata.labels, &metadata.annotations, &spec.init_containers, &spec.containers)
 }
 
 fn whole(count: Option<i32>) -> u32 {

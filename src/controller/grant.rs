@@ -28,7 +28,7 @@ pub fn batch(view: &View, overflow_ratio: u32) -> Vec<GrantInFlight> {
 fn entry(view: &View, pod: usize, size: Connections, bill: Connections, ratio: u32) -> Option<GrantInFlight> {
     let record = view.scene.pods.get(pod)?;
     let workload = view.scene.situation.pods.get(pod)?.workload?;
-    let split = Split::of(size, ratio);
+    let split = Split::of(size, ratio, record.app.knobs());
     Some(GrantInFlight {
         uid: record.uid.clone(),
         pod: record.name.clone(),

@@ -91,6 +91,7 @@ fn pod(numbers: Numbers, workloads: usize) -> impl Strategy<Value = Pod> {
             terminating,
             current,
             instances: Instances::of(processes, engines),
+            least: Connections::ONE,
         },
     )
 }

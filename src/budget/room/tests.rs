@@ -34,6 +34,7 @@ fn pod(uid: &str, bill: u64) -> Pod {
         terminating: false,
         current: true,
         instances: Instances::ONE,
+        least: Connections::ONE,
     }
 }
 

@@ -354,6 +354,46 @@ pub enum WorkloadKind {
     Pod,
 }
 
+impl WorkloadKind {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::Deployment,
+        Self::StatefulSet,
+        Self::DaemonSet,
+        Self::Job,
+        Self::CronJob,
+        Self::Rollout,
+        Self::ReplicaSet,
+        Self::Pod,
+    ];
+
+    /// The API group in which the kind is.
+    #[must_use]
+    pub const fn group(self) -> &'static str {
+        match self {
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::ReplicaSet => "apps",
+            Self::Job | Self::CronJob => "batch",
+            Self::Rollout => "argoproj.io",
+            Self::Pod => "",
+        }
+    }
+
+    /// The kind that a reference to an object names; none when it is another. References of autoscalers may leave the
+    /// version out.
+    #[must_use]
+    pub fn of(api_version: &str, kind: &str) -> Option<Self> {
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let named = Self::ALL.into_iter().find(|known| known.to_string() == kind)?;
+        (api_version.is_empty() || named.group() == group).then_some(named)
+    }
+}
+
+impl std::fmt::Display for WorkloadKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
 /// Bounds on the connections (pool_size + max_overflow) of one process.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]

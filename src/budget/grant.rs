@@ -56,6 +56,24 @@ pub enum Refusal {
     Behind,
 }
 
+/// What an entitled pod asked for when it was refused for want of room, and what stood against it:
+/// committed + kept + bill > usable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// Index of the pod in the view that was decided on.
+    pub pod: usize,
+    /// What it is to its workload.
+    pub class: Class,
+    /// The smallest bill that it could have been granted.
+    pub bill: Connections,
+    /// What was committed, grants of the same decision included.
+    pub committed: Connections,
+    /// What was kept for pods of the classes before its own.
+    pub kept: Connections,
+    /// How many connections more would have to be free.
+    pub missing: Connections,
+}
+
 /// The outcome for the whole queue, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
@@ -63,6 +81,8 @@ pub struct Grants {
     pub granted: Vec<Grant>,
     /// Pods that wait on, with the reason.
     pub refused: Vec<(usize, Refusal)>,
+    /// One for each that was refused for want of room.
+    pub wants: Vec<Want>,
 }
 
 impl Grants {
@@ -177,27 +197,23 @@ impl<'a> Tally<'a> {
                 outcome.refused.push((index, Refusal::Behind));
                 continue;
             }
-            match self.fit(class, allotment, pod) {
-                Ok((size, bill)) => {
-                    self.admit(workload, bill);
-                    outcome.granted.push(Grant { pod: index, size, bill });
+            match self.fit(class, allotment, index, pod) {
+                Ok(grant) => {
+                    self.admit(workload, grant.bill);
+                    outcome.granted.push(grant);
                 }
-                Err(missing) => {
+                Err(want) => {
                     blocked = class == Class::Rest && pod.age >= PATIENCE;
-                    outcome.refused.push((index, Refusal::NoRoom { missing }));
+                    outcome.refused.push((index, Refusal::NoRoom { missing: want.missing }));
+                    outcome.wants.push(want);
                 }
             }
         }
         left
     }
 
-    /// The size and bill that fit for this pod now, or the connections that are missing.
-    fn fit(
-        &self,
-        class: Class,
-        allotment: &Allotment,
-        pod: &Pod,
-    ) -> Result<(Connections, Connections), Connections> {
+    /// The grant that fits for this pod now, or what stands against any.
+    fn fit(&self, class: Class, allotment: &Allotment, index: usize, pod: &Pod) -> Result<Grant, Want> {
         let Share { min, instances, .. } = allotment.share;
         let (kept, others) = match class {
             // Its own smallest bill is part of the sum.
@@ -207,15 +223,17 @@ impl<'a> Tally<'a> {
         };
         let taken = self.committed + kept;
         let (least, most) = sizes(class, &allotment.share, pod);
-        let smallest = taken + u128::from(least.per_pod(pod.instances).get());
+        let bill = least.per_pod(pod.instances);
+        let smallest = taken + u128::from(bill.get());
         if smallest > self.usable {
-            let missing = u64::try_from(smallest - self.usable).unwrap_or(u64::MAX);
-            return Err(Connections::new(missing));
+            let (committed, kept) = (narrow(self.committed), narrow(kept));
+            let missing = narrow(smallest - self.usable);
+            return Err(Want { pod: index, class, bill, committed, kept, missing });
         }
         // A lost pod takes its smallest size from whatever is free, more only from what the others can do without.
         let spare = self.usable.saturating_sub(taken + others) / u128::from(pod.instances.get());
-        let size = Connections::new(u64::try_from(spare).unwrap_or(u64::MAX)).clamp(least, most);
-        Ok((size, size.per_pod(pod.instances)))
+        let size = narrow(spare).clamp(least, most);
+        Ok(Grant { pod: index, size, bill: size.per_pod(pod.instances) })
     }
 
     fn admit(&mut self, workload: usize, bill: Connections) {
@@ -228,6 +246,11 @@ impl<'a> Tally<'a> {
             self.kept.replace(before, Kept::of(allotment, *admitted));
         }
     }
+}
+
+/// The number, or the largest that there is.
+fn narrow(sum: u128) -> Connections {
+    Connections::new(u64::try_from(sum).unwrap_or(u64::MAX))
 }
 
 /// The smallest and the largest size for a pod. Lost pods alone may come back smaller than planned. A pod with more

@@ -6,6 +6,8 @@ use serde::Deserialize;
 
 use super::meta;
 use super::pod::version;
+use super::workload::WorkloadKey;
+use crate::api::WorkloadKind;
 
 /// A HorizontalPodAutoscaler, as far as it is parsed.
 #[derive(Resource, Deserialize, Clone, Debug)]
@@ -33,7 +35,11 @@ pub struct AutoscalerSpecView {
 
 /// A reference to a workload.
 #[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct TargetView {
+    /// Its API group and version.
+    #[serde(default)]
+    pub api_version: String,
     /// Its kind.
     #[serde(default)]
     pub kind: String,
@@ -51,24 +57,22 @@ pub struct AutoscalerRecord {
     pub name: String,
     /// The version of the object that this record was read from.
     pub version: u64,
-    /// The kind that it scales.
-    pub target_kind: String,
-    /// The name that it scales.
-    pub target: String,
+    /// The workload that it scales.
+    pub target: WorkloadKey,
     /// The most replicas that it asks for.
     pub max_replicas: u32,
 }
 
 impl AutoscalerRecord {
-    /// Reads an autoscaler. None when it lacks what every stored object has.
+    /// Reads an autoscaler. None when it lacks what every stored object has, or scales something of an unknown kind.
     #[must_use]
     pub fn read(view: &AutoscalerView) -> Option<Self> {
+        let target = &view.spec.scale_target_ref;
         Some(Self {
             namespace: view.metadata.namespace.clone()?,
             name: view.metadata.name.clone()?,
             version: version(&view.metadata),
-            target_kind: view.spec.scale_target_ref.kind.clone(),
-            target: view.spec.scale_target_ref.name.clone(),
+            target: WorkloadKey::new(WorkloadKind::of(&target.api_version, &target.kind)?, &target.name),
             max_replicas: u32::try_from(view.spec.max_replicas).unwrap_or(0),
         })
     }

@@ -11,7 +11,8 @@ use super::env::Container;
 use super::guarded::Odd;
 use super::meta;
 use super::template::AppFacts;
-use crate::api::names;
+use super::workload::WorkloadKey;
+use crate::api::{WorkloadKind, names};
 use crate::budget::amount::{Connections, Instances};
 use crate::budget::ledger::Hold;
 
@@ -123,10 +124,20 @@ pub struct GrantNote {
 /// The object that controls a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
+    /// Its API group and version.
+    pub api_version: String,
     /// Its kind.
     pub kind: String,
     /// Its name.
     pub name: String,
+}
+
+impl Owner {
+    /// The key of an owner of a kind that is known.
+    #[must_use]
+    pub fn workload(&self) -> Option<WorkloadKey> {
+        WorkloadKind::of(&self.api_version, &self.kind).map(|kind| WorkloadKey::new(kind, &self.name))
+    }
 }
 
 /// A labelled pod, as it is kept.
@@ -152,6 +163,8 @@ pub struct PodRecord {
     pub annotated: bool,
     /// Whether its deletion has begun.
     pub terminating: bool,
+    /// When a pod whose deletion has begun is to be gone at the latest, seconds.
+    pub due: Option<i64>,
     /// Whether it is over: nothing of it runs, and nothing will run again.
     pub ended: bool,
     /// Whether it is bound to a node, so that containers of it may run whatever its status says by now.
@@ -196,6 +209,7 @@ impl PodRecord {
             gate_index: gate.unwrap_or(0),
             annotated: meta.annotations.as_ref().is_some_and(|notes| !notes.is_empty()),
             terminating,
+            due: meta.deletion_timestamp.as_ref().map(|time| time.0.as_second()),
             // The garbage collector calls pods of a lost node Failed; what its kubelet has started may run on.
             ended: all_terminated && (phase_over || (terminating && complete)),
             bound: pod.spec.node_name.is_some(),
@@ -228,6 +242,7 @@ impl PodRecord {
             gate_index: 0,
             annotated: true,
             terminating: false,
+            due: None,
             ended: false,
             bound: true,
             grace: 0,
@@ -282,7 +297,7 @@ impl PodRecord {
         if let Err(why) = &self.app.instances {
             return Some(why.clone());
         }
-        (self.gated && !self.app.late_bound).then(|| {
+        (self.gated && !self.app.late_bound && !self.app.is_counted()).then(|| {
             format!(
                 "its container does not read its sizes from the annotations {} and {}, so a size would have no \
                  effect; create the pod again while the policy gate.poolbudget.dev is in force",
@@ -304,7 +319,8 @@ pub fn version(meta: &ObjectMeta) -> u64 {
 #[must_use]
 pub fn controller(meta: &ObjectMeta) -> Option<Owner> {
     let owner = meta.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))?;
-    Some(Owner { kind: owner.kind.clone(), name: owner.name.clone() })
+    let (api_version, kind) = (owner.api_version.clone(), owner.kind.clone());
+    Some(Owner { api_version, kind, name: owner.name.clone() })
 }
 
 fn scheduled(conditions: &[ConditionView]) -> Option<i64> {

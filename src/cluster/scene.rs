@@ -11,7 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::pod::PodRecord;
 use super::spec;
 use super::template::AppFacts;
-use super::workload::{DeploymentRecord, ReplicaSetRecord};
+use super::workload::{GOVERNED, WorkloadKey, WorkloadRecord};
 use super::world::{BudgetKey, World};
 use crate::api::{
     DbConnectionBudgetSpec, DbConnectionBudgetStatus, EvictionPolicy, GrantInFlight, WorkloadStatus,
@@ -37,8 +37,8 @@ pub struct Scene {
 /// What the core does not need of a workload.
 #[derive(Clone, Debug)]
 pub struct Labelled {
-    /// Its name.
-    pub name: String,
+    /// Its kind and name.
+    pub key: WorkloadKey,
     /// Where it stands on the ladder.
     pub rung: Option<Rung>,
     /// Why its annotations cannot be used.
@@ -61,16 +61,14 @@ pub fn scene(
 ) -> Scene {
     let pods: Vec<Arc<PodRecord>> =
         world.pods.group(&key.namespace, &key.name).into_iter().filter(|pod| !pod.ended).collect();
-    let names = workload_names(world, key, &pods);
-    let mut gathered = Vec::with_capacity(names.len());
-    for name in &names {
-        if let Some(deployment) = world.deployments.find(&key.namespace, name) {
-            gathered.push(gather(world, key, spec, status, &deployment, now));
-        }
-    }
+    let gathered: Vec<(Workload, Labelled)> = workload_keys(world, key, &pods)
+        .iter()
+        .filter(|workload| GOVERNED.contains(&workload.kind))
+        .filter_map(|workload| world.workloads.find(&key.namespace, workload))
+        .map(|record| gather(world, key, spec, status, &record, now))
+        .collect();
     let (workloads, labelled): (Vec<Workload>, Vec<Labelled>) = gathered.into_iter().unzip();
-    let place: HashMap<&str, usize> =
-        labelled.iter().enumerate().map(|(i, w)| (w.name.as_str(), i)).collect();
+    let place: HashMap<&WorkloadKey, usize> = labelled.iter().enumerate().map(|(i, w)| (&w.key, i)).collect();
     // An entry without bounds is nothing that this controller wrote: its pod is decided on afresh.
     let in_flight: HashMap<&str, &GrantInFlight> = status
         .grants
@@ -95,15 +93,14 @@ pub fn scene(
     Scene { situation, pods, workloads: labelled }
 }
 
-/// Deployments whose template or label names the budget, or whose older revisions still have pods in it.
-fn workload_names(world: &World, key: &BudgetKey, pods: &[Arc<PodRecord>]) -> BTreeSet<String> {
-    let mut names: BTreeSet<String> =
-        world.deployments.group(&key.namespace, &key.name).iter().map(|d| d.name.clone()).collect();
+/// Workloads whose template or label names the budget, or whose older revisions still have pods in it.
+fn workload_keys(world: &World, key: &BudgetKey, pods: &[Arc<PodRecord>]) -> BTreeSet<WorkloadKey> {
+    let named = world.workloads.of_budget(&key.namespace, &key.name);
     // Labelled, but with a template that does not bear the label: grouped under no budget.
-    let unmirrored = world.deployments.group(&key.namespace, "");
-    names.extend(unmirrored.iter().filter(|d| d.label.as_ref() == Some(&key.name)).map(|d| d.name.clone()));
-    names.extend(pods.iter().filter_map(|pod| world.deployment_of(pod)).map(|set| set.deployment.clone()));
-    names
+    let others = world.workloads.of_budget(&key.namespace, "");
+    let unmirrored = others.into_iter().filter(|record| record.label.as_ref() == Some(&key.name));
+    let makers = pods.iter().filter_map(|pod| world.maker_of(pod));
+    named.into_iter().chain(unmirrored).chain(makers).map(|record| record.workload().clone()).collect()
 }
 
 fn gather(
@@ -111,32 +108,32 @@ fn gather(
     key: &BudgetKey,
     spec: &DbConnectionBudgetSpec,
     status: &DbConnectionBudgetStatus,
-    deployment: &DeploymentRecord,
+    record: &WorkloadRecord,
     now: Timestamp,
 ) -> (Workload, Labelled) {
     let mine = |budget: &Option<String>| budget.as_ref() == Some(&key.name);
-    let sets = world.replica_sets.group(&key.namespace, &deployment.name);
-    let (own, others): (Vec<_>, Vec<_>) = sets.into_iter().partition(|set| mine(&set.template.budget));
-    let stays = mine(&deployment.template.budget);
+    let parts = world.workloads.parts(&key.namespace, &record.key);
+    let (own, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| mine(&part.template.budget));
+    let stays = mine(&record.template.budget);
     let replicas = Pods::new(if stays {
-        deployment.replicas
+        record.replicas
     } else {
-        own.iter().map(|set| set.replicas).fold(0, u32::saturating_add)
+        own.iter().map(|part| part.replicas).fold(0, u32::saturating_add)
     });
-    let carried = status.workloads.iter().find(|w| w.name == deployment.name);
-    let entry = spec::entry(spec, &deployment.name);
-    let ceiling = if stays { ceiling(world, deployment).or(entry.max_replicas).map(Pods::new) } else { None };
+    let carried = status.workloads.iter().find(|w| w.kind == record.key.kind && w.name == record.key.name);
+    let entry = spec::entry(spec, &record.key);
+    let ceiling = if stays { ceiling(world, record).or(entry.max_replicas).map(Pods::new) } else { None };
     let seconds = u64::try_from(now.as_second()).unwrap_or(0);
     let (pods, rung) = spec::basis(spec).pods(replicas, ceiling, carried.and_then(rung), seconds);
-    let apps = apps(deployment, stays, &own);
+    let apps = apps(record, stays, &own);
     let (processes, engines) = widest(&apps);
     let settled = carried.map(|w| Pods::new(u32::try_from(w.settled).unwrap_or(0)));
     let demand = Demand {
-        name: format!("Deployment/{}", deployment.name),
+        name: record.key.to_string(),
         replicas,
         pods,
         settled: settled.unwrap_or(replicas),
-        strategy: deployment.strategy,
+        strategy: record.strategy,
         processes,
         engines,
         min: least(&apps).max(Connections::new(u64::from(entry.size.min))),
@@ -145,19 +142,19 @@ fn gather(
     };
     let unadopted = if stays { unadopted(&others) } else { Unadopted::default() };
     let labelled = Labelled {
-        name: deployment.name.clone(),
+        key: record.key.clone(),
         rung,
-        fault: stays.then(|| deployment.template.instances.clone().err()).flatten(),
+        fault: stays.then(|| record.template.instances.clone().err()).flatten(),
         knobs: apps.first().map_or(Knobs::BOTH, |app| app.knobs()),
-        unmirrored: deployment.label.as_ref() == Some(&key.name) && !stays,
+        unmirrored: record.label.as_ref() == Some(&key.name) && !stays,
     };
-    (Workload { demand, carried: settled, observed: deployment.observed, unadopted }, labelled)
+    (Workload { demand, carried: settled, observed: record.observed, unadopted }, labelled)
 }
 
-/// maxReplicas of the autoscaler that scales this Deployment.
-fn ceiling(world: &World, deployment: &DeploymentRecord) -> Option<u32> {
-    let scalers = world.autoscalers.group(&deployment.namespace, &deployment.name);
-    scalers.iter().filter(|scaler| scaler.target_kind == "Deployment").map(|scaler| scaler.max_replicas).max()
+/// maxReplicas of the autoscaler that scales this workload.
+fn ceiling(world: &World, record: &WorkloadRecord) -> Option<u32> {
+    let scalers = world.autoscalers.group(&record.namespace, &record.key.to_string());
+    scalers.iter().map(|scaler| scaler.max_replicas).max()
 }
 
 fn rung(carried: &WorkloadStatus) -> Option<Rung> {
@@ -169,13 +166,9 @@ fn rung(carried: &WorkloadStatus) -> Option<Rung> {
 }
 
 /// What the revisions that may still make pods say of their app, the template first.
-fn apps<'a>(
-    deployment: &'a DeploymentRecord,
-    stays: bool,
-    own: &'a [Arc<ReplicaSetRecord>],
-) -> Vec<&'a AppFacts> {
-    let sets = own.iter().filter(|set| set.replicas > 0).map(|set| &set.template);
-    stays.then_some(&deployment.template).into_iter().chain(sets).collect()
+fn apps<'a>(record: &'a WorkloadRecord, stays: bool, own: &'a [Arc<WorkloadRecord>]) -> Vec<&'a AppFacts> {
+    let parts = own.iter().filter(|part| part.replicas > 0).map(|part| &part.template);
+    stays.then_some(&record.template).into_iter().chain(parts).collect()
 }
 
 /// Processes and engines of the app with the most pools in a pod.
@@ -197,13 +190,13 @@ fn most(apps: &[&AppFacts]) -> Option<Connections> {
 }
 
 /// Pods of revisions without this budget's label. Those that bear another budget's stand too, but are on its bill.
-fn unadopted(sets: &[Arc<ReplicaSetRecord>]) -> Unadopted {
+fn unadopted(parts: &[Arc<WorkloadRecord>]) -> Unadopted {
     let mut sum = Unadopted::default();
-    for set in sets {
-        sum.pods = sum.pods.plus(Pods::new(set.pods));
-        sum.ready = sum.ready.plus(Pods::new(set.ready.min(set.pods)));
-        if set.template.budget.is_none() {
-            sum.connections = sum.connections.plus(set.template.own.times(Pods::new(set.pods)));
+    for part in parts {
+        sum.pods = sum.pods.plus(Pods::new(part.pods));
+        sum.ready = sum.ready.plus(Pods::new(part.ready.min(part.pods)));
+        if part.template.budget.is_none() {
+            sum.connections = sum.connections.plus(part.template.own.times(Pods::new(part.pods)));
         }
     }
     sum
@@ -212,8 +205,8 @@ fn unadopted(sets: &[Arc<ReplicaSetRecord>]) -> Unadopted {
 /// The newest revision of each workload.
 fn newest_revisions(world: &World, key: &BudgetKey, workloads: &[Labelled]) -> Vec<u64> {
     let newest = |w: &Labelled| {
-        let sets = world.replica_sets.group(&key.namespace, &w.name);
-        sets.iter().map(|set| set.revision).max().unwrap_or(0)
+        let parts = world.workloads.parts(&key.namespace, &w.key);
+        parts.iter().map(|part| part.revision).max().unwrap_or(0)
     };
     workloads.iter().map(newest).collect()
 }
@@ -229,13 +222,13 @@ fn in_flight_bill(pod: &PodRecord, grant: &GrantInFlight) -> Connections {
 fn core_pod(
     world: &World,
     pod: &PodRecord,
-    place: &HashMap<&str, usize>,
+    place: &HashMap<&WorkloadKey, usize>,
     newest: &[u64],
     in_flight: &HashMap<&str, &GrantInFlight>,
     now: Timestamp,
 ) -> Pod {
-    let set = world.deployment_of(pod);
-    let workload = set.as_ref().and_then(|set| place.get(set.deployment.as_str())).copied();
+    let maker = world.maker_of(pod);
+    let workload = maker.as_ref().and_then(|maker| place.get(maker.workload())).copied();
     let revision = workload.and_then(|w| newest.get(w)).copied().unwrap_or(0);
     let hold = match pod.hold() {
         Hold::Waiting => in_flight
@@ -253,7 +246,7 @@ fn core_pod(
         hold,
         ready: pod.ready,
         terminating: pod.terminating,
-        current: set.is_some_and(|set| set.revision == revision),
+        current: maker.is_some_and(|maker| maker.revision == revision),
         instances: pod.instances(),
         least: pod.app.least(),
     }

@@ -3,9 +3,9 @@
 //! In: a `DbConnectionBudgetSpec`. Out: limit, surge, basis; and what this version does not implement,
 //! in words, so that it is reported and never silently ignored.
 
+use super::workload::{GOVERNED, WorkloadKey};
 use crate::api::{
-    self, DbConnectionBudgetSpec, InfeasiblePolicy, Mode, SupabaseConnection, SupabaseLimit, WorkloadKind,
-    WorkloadSpec,
+    self, DbConnectionBudgetSpec, InfeasiblePolicy, Mode, SupabaseConnection, SupabaseLimit, WorkloadSpec,
 };
 use crate::budget::amount::Connections;
 use crate::budget::basis::Basis;
@@ -119,18 +119,24 @@ pub fn surge(spec: &DbConnectionBudgetSpec) -> Surge {
     }
 }
 
-/// The entry for a Deployment, or the defaults.
+/// The entry for a workload, or the defaults.
 #[must_use]
-pub fn entry(spec: &DbConnectionBudgetSpec, name: &str) -> WorkloadSpec {
-    let found =
-        spec.workloads.iter().find(|entry| entry.kind == WorkloadKind::Deployment && entry.name == name);
+pub fn entry(spec: &DbConnectionBudgetSpec, workload: &WorkloadKey) -> WorkloadSpec {
+    let WorkloadKey { kind, name } = workload;
+    let found = spec.workloads.iter().find(|entry| entry.kind == *kind && &entry.name == name);
     found.cloned().unwrap_or_else(|| WorkloadSpec {
-        name: name.into(),
-        kind: WorkloadKind::Deployment,
+        name: name.clone(),
+        kind: *kind,
         weight: 1,
         size: api::SizeBounds::default(),
         max_replicas: None,
     })
+}
+
+/// The kinds that are governed, for messages.
+#[must_use]
+pub fn governed() -> String {
+    GOVERNED.map(|kind| kind.to_string()).join(", ")
 }
 
 /// What a spec asks for that this version does not do.
@@ -154,10 +160,12 @@ pub fn unsupported(spec: &DbConnectionBudgetSpec) -> Unsupported {
             "infeasible: Deny is not implemented by this version: pods that do not fit wait; set infeasible: Wait".into(),
         );
     }
-    for entry in spec.workloads.iter().filter(|entry| entry.kind != WorkloadKind::Deployment) {
+    for entry in spec.workloads.iter().filter(|entry| !GOVERNED.contains(&entry.kind)) {
         parts.push(format!(
-            "{:?}/{} is of a kind that this version does not govern (only Deployment)",
-            entry.kind, entry.name
+            "{}/{} is of a kind that this version does not govern (only {})",
+            entry.kind,
+            entry.name,
+            governed()
         ));
     }
     Unsupported { mode, parts }

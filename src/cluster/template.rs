@@ -30,7 +30,7 @@ pub struct AppFacts {
     pub pools: Option<Instances>,
     /// What one pod may hold by its own env, without a grant.
     pub own: Connections,
-    /// Whether its containers read their sizes from the grant, or have none that could be written.
+    /// Whether its containers read their sizes from the grant.
     pub late_bound: bool,
     /// Connections of one instance, where no variable sets them.
     pub fixed: Option<Connections>,
@@ -95,6 +95,12 @@ impl AppFacts {
             late_bound: false,
             fixed: None,
         }
+    }
+
+    /// Whether it is counted and not governed: no variable could tell it a size.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.profile.is_some_and(|profile| matches!(profile.sizing, Sizing::Counted { .. }))
     }
 
     /// What its pools can be told.
@@ -281,8 +287,7 @@ impl<'a> App<'a> {
                     profile.variables().all(|variable| reads(self.environment(container), variable))
                 })
             }),
-            Sizing::Counted { .. } => true,
-            Sizing::Unbounded => false,
+            Sizing::Counted { .. } | Sizing::Unbounded => false,
         }
     }
 }
@@ -520,7 +525,7 @@ mod tests {
     fn what_no_variable_governs_has_the_size_that_it_states_and_reads_no_grant() {
         let facts = |notes: &[(&str, &str)]| of(notes, &[], &app(&[]));
         let superset = facts(&[(names::PROFILE, "Superset"), (names::PROCESSES, "4")]);
-        assert_eq!((superset.least().get(), superset.own.get(), superset.late_bound), (15, 60, true));
+        assert_eq!((superset.least().get(), superset.own.get(), superset.is_counted()), (15, 60, true));
         let prisma = facts(&[(names::PROFILE, "Prisma"), (names::SIZE, "7")]);
         assert_eq!((prisma.fixed, prisma.own.get()), (Some(Connections::new(7)), 7));
         let unknown = facts(&[(names::PROFILE, "Prisma")]);

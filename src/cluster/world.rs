@@ -4,14 +4,15 @@
 //! that an event concerns. Newer versions win over older ones, so an answer that arrives late, or a
 //! list that races with the watch, never turns the view back.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::autoscaler::AutoscalerRecord;
 use super::guarded::Odd;
 use super::pod::PodRecord;
-use super::workload::{DeploymentRecord, ReplicaSetRecord};
-use crate::api::DbConnectionBudget;
+use super::workload::{WorkloadKey, WorkloadRecord};
+use crate::api::{DbConnectionBudget, WorkloadKind};
 use crate::cluster::pod::version;
 
 /// How long the name of a deleted object is remembered, in seconds: longer than any list can take.
@@ -45,7 +46,7 @@ pub trait Record {
     /// Namespace and name.
     fn place(&self) -> (&str, &str);
     /// By what the records of a namespace are asked for.
-    fn group(&self) -> &str;
+    fn group(&self) -> Cow<'_, str>;
     /// The version of the object that it was read from; 0 when that is no number.
     fn version(&self) -> u64;
 }
@@ -108,7 +109,7 @@ impl<T: Record + PartialEq> Index<T> {
             if let Some(old) = &old {
                 self.ungroup(old);
             }
-            self.groups.entry((name.0, record.group().to_owned())).or_default().insert(name.1);
+            self.groups.entry((name.0, record.group().into_owned())).or_default().insert(name.1);
         }
         old.into_iter().chain([record]).collect()
     }
@@ -167,7 +168,7 @@ impl<T: Record + PartialEq> Index<T> {
 
     fn ungroup(&mut self, record: &T) {
         let (namespace, name) = record.place();
-        let group = owned((namespace, record.group()));
+        let group = owned((namespace, &record.group()));
         if let Some(names) = self.groups.get_mut(&group) {
             names.remove(name);
             if names.is_empty() {
@@ -215,32 +216,24 @@ impl Record for PodRecord {
     fn place(&self) -> (&str, &str) {
         (&self.namespace, &self.name)
     }
-    fn group(&self) -> &str {
-        self.budget()
+    fn group(&self) -> Cow<'_, str> {
+        self.budget().into()
     }
     fn version(&self) -> u64 {
         self.version
     }
 }
 
-impl Record for DeploymentRecord {
+impl Record for WorkloadRecord {
     fn place(&self) -> (&str, &str) {
-        (&self.namespace, &self.name)
+        (&self.namespace, &self.key.name)
     }
-    fn group(&self) -> &str {
-        self.template.budget.as_deref().unwrap_or_default()
-    }
-    fn version(&self) -> u64 {
-        self.version
-    }
-}
-
-impl Record for ReplicaSetRecord {
-    fn place(&self) -> (&str, &str) {
-        (&self.namespace, &self.name)
-    }
-    fn group(&self) -> &str {
-        &self.deployment
+    /// The workload of a part; the budget of the template of a workload. No name of a budget has a slash.
+    fn group(&self) -> Cow<'_, str> {
+        match &self.owner {
+            Some(owner) => owner.to_string().into(),
+            None => self.template.budget.as_deref().unwrap_or_default().into(),
+        }
     }
     fn version(&self) -> u64 {
         self.version
@@ -251,8 +244,8 @@ impl Record for AutoscalerRecord {
     fn place(&self) -> (&str, &str) {
         (&self.namespace, &self.name)
     }
-    fn group(&self) -> &str {
-        &self.target
+    fn group(&self) -> Cow<'_, str> {
+        self.target.to_string().into()
     }
     fn version(&self) -> u64 {
         self.version
@@ -264,8 +257,8 @@ impl Record for DbConnectionBudget {
         let meta = &self.metadata;
         (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
     }
-    fn group(&self) -> &str {
-        ""
+    fn group(&self) -> Cow<'_, str> {
+        "".into()
     }
     fn version(&self) -> u64 {
         version(&self.metadata)
@@ -279,11 +272,9 @@ pub struct World {
     pub budgets: Index<DbConnectionBudget>,
     /// Labelled pods, grouped by budget.
     pub pods: Index<PodRecord>,
-    /// Deployments, grouped by the budget of their template.
-    pub deployments: Index<DeploymentRecord>,
-    /// ReplicaSets, grouped by Deployment.
-    pub replica_sets: Index<ReplicaSetRecord>,
-    /// Autoscalers, grouped by the name of their target.
+    /// What makes pods.
+    pub workloads: Workloads,
+    /// Autoscalers, grouped by what they scale.
     pub autoscalers: Index<AutoscalerRecord>,
     /// Budgets for which an eviction was refused; a change of a PodDisruptionBudget concerns them.
     pub blocked: BTreeSet<BudgetKey>,
@@ -291,14 +282,14 @@ pub struct World {
 }
 
 impl World {
-    /// The budgets that a Deployment takes part in: by its template, and by its older revisions.
+    /// The budgets that a workload takes part in: by its label or template, and by its older revisions.
     #[must_use]
-    pub fn budgets_of_deployment(&self, namespace: &str, name: &str) -> BTreeSet<BudgetKey> {
-        let own = self.deployments.find(namespace, name);
-        let own = own.iter().flat_map(|d| [d.template.budget.clone(), d.label.clone()]);
-        let sets = self.replica_sets.group(namespace, name);
-        let sets = sets.iter().map(|set| set.template.budget.clone());
-        own.chain(sets).flatten().map(|budget| BudgetKey::new(namespace, &budget)).collect()
+    pub fn budgets_of(&self, namespace: &str, workload: &WorkloadKey) -> BTreeSet<BudgetKey> {
+        let own = self.workloads.find(namespace, workload);
+        let own = own.iter().flat_map(|record| [record.template.budget.clone(), record.label.clone()]);
+        let parts = self.workloads.parts(namespace, workload);
+        let parts = parts.iter().map(|part| part.template.budget.clone());
+        own.chain(parts).flatten().map(|budget| BudgetKey::new(namespace, &budget)).collect()
     }
 
     /// Notes a pod that is gone and did not show that its containers had ended: force-deleted, or on a lost node. What
@@ -324,11 +315,45 @@ impl World {
         self.vanished.remove(key).unwrap_or_default()
     }
 
-    /// The ReplicaSet, and so the Deployment, that a pod belongs to.
+    /// What made a pod: its workload, or the part of it. None when that is not known yet, or of a kind that is not
+    /// governed.
     #[must_use]
-    pub fn deployment_of(&self, pod: &PodRecord) -> Option<Arc<ReplicaSetRecord>> {
-        let owner = pod.owner.as_ref().filter(|owner| owner.kind == "ReplicaSet")?;
-        self.replica_sets.find(&pod.namespace, &owner.name)
+    pub fn maker_of(&self, pod: &PodRecord) -> Option<Arc<WorkloadRecord>> {
+        self.workloads.find(&pod.namespace, &pod.owner.as_ref()?.workload()?)
+    }
+}
+
+/// What makes pods, one index for each kind, because each kind is listed by itself.
+#[derive(Default)]
+pub struct Workloads(HashMap<WorkloadKind, Index<WorkloadRecord>>);
+
+impl Workloads {
+    /// The records of a kind.
+    pub fn of_kind(&mut self, kind: WorkloadKind) -> &mut Index<WorkloadRecord> {
+        self.0.entry(kind).or_default()
+    }
+
+    /// The record of this key.
+    #[must_use]
+    pub fn find(&self, namespace: &str, key: &WorkloadKey) -> Option<Arc<WorkloadRecord>> {
+        self.0.get(&key.kind)?.find(namespace, &key.name)
+    }
+
+    /// The workloads whose template names a budget, or none when `budget` is empty, by kind and name.
+    #[must_use]
+    pub fn of_budget(&self, namespace: &str, budget: &str) -> Vec<Arc<WorkloadRecord>> {
+        self.group(namespace, budget)
+    }
+
+    /// The parts of a workload, by kind and name.
+    #[must_use]
+    pub fn parts(&self, namespace: &str, workload: &WorkloadKey) -> Vec<Arc<WorkloadRecord>> {
+        self.group(namespace, &workload.to_string())
+    }
+
+    fn group(&self, namespace: &str, group: &str) -> Vec<Arc<WorkloadRecord>> {
+        let kinds = WorkloadKind::ALL.into_iter().filter_map(|kind| self.0.get(&kind));
+        kinds.flat_map(|index| index.group(namespace, group)).collect()
     }
 }
 
@@ -348,8 +373,8 @@ mod tests {
         fn place(&self) -> (&str, &str) {
             ("n", self.name)
         }
-        fn group(&self) -> &str {
-            self.group
+        fn group(&self) -> Cow<'_, str> {
+            self.group.into()
         }
         fn version(&self) -> u64 {
             self.version

@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use futures::{StreamExt, stream};
 
 use super::gateway::{Gateway, GatewayError, Sizes};
-use super::reconcile::{Leader, View};
+use super::reconcile::Leader;
+use super::view::View;
 use crate::api::GrantInFlight;
 use crate::budget::amount::Connections;
 use crate::budget::split::Split;
@@ -32,7 +33,7 @@ fn entry(view: &View, pod: usize, size: Connections, bill: Connections, ratio: u
     Some(GrantInFlight {
         uid: record.uid.clone(),
         pod: record.name.clone(),
-        workload: format!("Deployment/{}", view.scene.workloads.get(workload)?.name),
+        workload: view.scene.workloads.get(workload)?.key.to_string(),
         // A size that does not fit a column of the status cannot be granted; the schema's bounds keep it away.
         pool_size: i32::try_from(split.pool_size.get()).ok()?,
         max_overflow: i32::try_from(split.max_overflow.get()).ok()?,

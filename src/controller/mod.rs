@@ -13,8 +13,10 @@ pub mod notice;
 pub mod observe;
 pub mod reconcile;
 pub mod report;
+pub mod snapshot;
 pub mod takeover;
 pub mod verdict;
+pub mod view;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -13,11 +13,14 @@ use kube::runtime::events::{Event, EventType};
 use super::gateway::Gateway;
 use super::grant::PARALLEL;
 use super::memory::Memory;
-use super::reconcile::{Leader, View};
-use crate::api::{DbConnectionBudget, conditions, names};
+use super::reconcile::Leader;
+use super::view::View;
+use crate::api::{DbConnectionBudget, WorkloadKind, conditions, names};
 use crate::budget::grant::Refusal;
 use crate::cluster::guarded::Odd;
-use crate::cluster::pod::PodRecord;
+use crate::cluster::pod::{Owner, PodRecord};
+use crate::cluster::spec;
+use crate::cluster::workload::GOVERNED;
 use crate::cluster::world::BudgetKey;
 
 /// A pod that is granted sooner than this, in seconds, need not be told why it waits.
@@ -84,14 +87,25 @@ pub fn why_it_waits(view: &View, pod: usize, refusal: Refusal) -> (&'static str,
 
 fn unsupported_owner(view: &View, pod: usize) -> String {
     match view.scene.pods.get(pod).and_then(|record| record.owner.as_ref()) {
-        Some(owner) if owner.kind == "ReplicaSet" => {
-            format!("its ReplicaSet {} or the Deployment of it is not known yet", owner.name)
+        Some(owner) if is_of_a_known_kind(owner) => {
+            format!("its {} {}, or the workload of it, is not known yet", owner.kind, owner.name)
         }
         Some(owner) => {
-            format!("pods of a {} are not governed by this version (only Deployments)", owner.kind)
+            format!(
+                "pods of a {} are not governed by this version (only of {})",
+                owner.kind,
+                spec::governed()
+            )
         }
-        None => "a pod without a Deployment is not governed by this version".into(),
+        None => format!("a pod without a {} is not governed by this version", spec::governed()),
     }
+}
+
+/// Whether pods of such an owner are governed, once it is known.
+#[must_use]
+pub fn is_of_a_known_kind(owner: &Owner) -> bool {
+    let makers = [WorkloadKind::ReplicaSet].into_iter().chain(GOVERNED);
+    owner.workload().is_some_and(|key| makers.into_iter().any(|kind| kind == key.kind))
 }
 
 /// Tells each waiting pod why it waits, when that is new.

@@ -24,7 +24,7 @@ use crate::api::{DbConnectionBudget, names};
 use crate::cluster::autoscaler::{AutoscalerRecord, AutoscalerView};
 use crate::cluster::guarded::{Guarded, Odd};
 use crate::cluster::pod::{PodRecord, PodView, version};
-use crate::cluster::workload::{DeploymentRecord, DeploymentView, ReplicaSetRecord, ReplicaSetView};
+use crate::cluster::workload::{DeploymentView, ReplicaSetView, WorkloadRecord, WorkloadView};
 use crate::cluster::world::{BudgetKey, Index, Record, World};
 use crate::telemetry::metrics::Metrics;
 
@@ -184,35 +184,19 @@ impl Watched for PodView {
     }
 }
 
-impl Watched for DeploymentView {
-    type Record = DeploymentRecord;
+impl<V: WorkloadView> Watched for V {
+    type Record = WorkloadRecord;
 
-    fn read(&self) -> Option<DeploymentRecord> {
-        DeploymentRecord::read(self)
+    fn read(&self) -> Option<WorkloadRecord> {
+        self.record()
     }
-    fn index(world: &mut World) -> &mut Index<DeploymentRecord> {
-        &mut world.deployments
+    fn index(world: &mut World) -> &mut Index<WorkloadRecord> {
+        world.workloads.of_kind(V::KIND)
     }
-    fn concerns(world: &World, deployment: &DeploymentRecord) -> BTreeSet<BudgetKey> {
-        let mut keys = world.budgets_of_deployment(&deployment.namespace, &deployment.name);
-        let named = deployment.template.budget.iter().chain(&deployment.label);
-        keys.extend(named.map(|name| BudgetKey::new(&deployment.namespace, name)));
-        keys
-    }
-}
-
-impl Watched for ReplicaSetView {
-    type Record = ReplicaSetRecord;
-
-    fn read(&self) -> Option<ReplicaSetRecord> {
-        ReplicaSetRecord::read(self)
-    }
-    fn index(world: &mut World) -> &mut Index<ReplicaSetRecord> {
-        &mut world.replica_sets
-    }
-    fn concerns(world: &World, set: &ReplicaSetRecord) -> BTreeSet<BudgetKey> {
-        let mut keys = world.budgets_of_deployment(&set.namespace, &set.deployment);
-        keys.extend(set.template.budget.iter().map(|name| BudgetKey::new(&set.namespace, name)));
+    fn concerns(world: &World, record: &WorkloadRecord) -> BTreeSet<BudgetKey> {
+        let mut keys = world.budgets_of(&record.namespace, record.workload());
+        let named = record.template.budget.iter().chain(&record.label);
+        keys.extend(named.map(|name| BudgetKey::new(&record.namespace, name)));
         keys
     }
 }
@@ -227,7 +211,7 @@ impl Watched for AutoscalerView {
         &mut world.autoscalers
     }
     fn concerns(world: &World, scaler: &AutoscalerRecord) -> BTreeSet<BudgetKey> {
-        world.budgets_of_deployment(&scaler.namespace, &scaler.target)
+        world.budgets_of(&scaler.namespace, &scaler.target)
     }
 }
 

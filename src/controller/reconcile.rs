@@ -14,16 +14,12 @@ use super::dispatch::Next;
 use super::gateway::{Gateway, GatewayError};
 use super::memory::{Memory, Moment};
 use super::observe::Observed;
+use super::view::View;
 use super::{evict, grant, notice, report, takeover};
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus};
-use crate::budget::amount::Connections;
 use crate::budget::decide::{Decision, Situation, decide};
-use crate::budget::limit::Limit;
-use crate::budget::room::Room;
 use crate::cluster::guarded::Odd;
 use crate::cluster::pod::{PodRecord, PodView};
-use crate::cluster::scene::{Scene, scene};
-use crate::cluster::spec::{self, Unsupported};
 use crate::cluster::world::BudgetKey;
 use crate::telemetry::metrics::Metrics;
 
@@ -79,23 +75,6 @@ impl Arrivals {
 fn steady() -> Duration {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     START.elapsed()
-}
-
-/// What was seen and decided in one look.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// The budget's key.
-    pub key: BudgetKey,
-    /// Its limit.
-    pub limit: Option<Limit>,
-    /// Why it gives no sizes at all.
-    pub refusal: Option<String>,
-    /// What its spec asks for that is not implemented.
-    pub unsupported: Unsupported,
-    /// What it governs.
-    pub scene: Scene,
-    /// What is to be done.
-    pub decision: Decision,
 }
 
 impl<G: Gateway> Leader<G> {
@@ -169,21 +148,7 @@ impl<G: Gateway> Leader<G> {
         memory.keep(&world.take_vanished(key), self.moment());
         let status = memory.status().cloned().unwrap_or_default();
         let status = DbConnectionBudgetStatus { quarantine: memory.quarantine.entries(), ..status };
-        let limit = spec::limit(&held.spec);
-        let unsupported = spec::unsupported(&held.spec);
-        let refusal = unsupported.mode.clone().or_else(|| limit.as_ref().err().map(ToString::to_string));
-        let available = limit.as_ref().map_or(Connections::ZERO, |limit| {
-            limit.connections.minus(Connections::new(u64::from(held.spec.reserved)))
-        });
-        let available = if refusal.is_some() { Connections::ZERO } else { available };
-        let scene = scene(&world, key, &held.spec, &status, available, now);
-        drop(world);
-        let mut decision = (self.decide)(&scene.situation);
-        if refusal.is_some() {
-            // Nothing is known to be too much: nobody is sent away either.
-            decision.room = Room::default();
-        }
-        (View { key: key.clone(), limit: limit.ok(), refusal, unsupported, scene, decision }, status)
+        (View::of(world, key, &held.spec, &status, self.decide, now), status)
     }
 
     /// Writes the status when it changed. One that records nothing for a successor may wait, so that several changes make

@@ -6,11 +6,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::memory::Refused;
-use super::reconcile::View;
 use super::verdict;
+use super::view::View;
 use crate::api::{
     DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus,
-    WorkloadKind, WorkloadStatus,
+    WorkloadStatus,
 };
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::split::Split;
@@ -93,8 +93,8 @@ fn workload(view: &View, index: usize, ratio: u32) -> Option<WorkloadStatus> {
         connections: wide(core.unadopted.connections.plus(standing.escaped_bills)),
     };
     Some(WorkloadStatus {
-        kind: WorkloadKind::Deployment,
-        name: labelled.name.clone(),
+        kind: labelled.key.kind,
+        name: labelled.key.name.clone(),
         replicas: count(core.demand.replicas),
         ceiling: count(core.demand.peak()),
         slots: count(share.slots),

@@ -3,13 +3,15 @@
 //! In: a view. Out: one [`Finding`] per condition type, each with a sentence for people.
 
 use super::memory::Refused;
-use super::reconcile::View;
+use super::notice;
+use super::view::View;
 use crate::api::conditions::{ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED};
 use crate::api::{DbConnectionBudget, EvictionPolicy};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::grant::Refusal;
 use crate::budget::ledger::Hold;
 use crate::budget::plan::Feasibility;
+use crate::cluster::spec;
 
 /// A pod of the newest revision that is not ready this many seconds after it could start is taken for a bad one.
 const BAD_AFTER: u64 = 60;
@@ -45,15 +47,12 @@ fn accepted(view: &View) -> Finding {
     }
     let mut faults = view.unsupported.parts.clone();
     faults.extend(
-        view.scene
-            .workloads
-            .iter()
-            .filter_map(|w| w.fault.as_ref().map(|why| format!("Deployment/{}: {why}", w.name))),
+        view.scene.workloads.iter().filter_map(|w| w.fault.as_ref().map(|why| format!("{}: {why}", w.key))),
     );
     faults.extend(view.scene.workloads.iter().filter(|w| w.unmirrored).map(|w| {
         format!(
-            "Deployment/{} bears the label but its pod template does not, so its pods pass the gate: label the template too",
-            w.name
+            "{} bears the label but its pod template does not, so its pods pass the gate: label the template too",
+            w.key
         )
     }));
     faults.extend(unsupported_owners(view));
@@ -83,7 +82,7 @@ fn unsupported_owners(view: &View) -> Option<String> {
         view.scene.pods.iter().zip(&view.scene.situation.pods).filter(|(_, pod)| pod.workload.is_none());
     let mut names: Vec<String> = owners
         .filter_map(|(record, _)| match &record.owner {
-            Some(owner) if owner.kind == "ReplicaSet" => None,
+            Some(owner) if notice::is_of_a_known_kind(owner) => None,
             Some(owner) => Some(format!("{}/{}", owner.kind, owner.name)),
             None => Some(format!("Pod/{}", record.name)),
         })
@@ -93,8 +92,9 @@ fn unsupported_owners(view: &View) -> Option<String> {
     names.truncate(5);
     (!names.is_empty()).then(|| {
         format!(
-            "pods of {} are not governed by this version (only Deployments): they wait at the gate",
-            names.join(", ")
+            "pods of {} are not governed by this version (only of {}): they wait at the gate",
+            names.join(", "),
+            spec::governed()
         )
     })
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::rules::Rule;
-use super::{Gets, Profile};
+use super::{Gets, OwnNames, Profile};
 use crate::api::names;
 
 /// Annotations.
@@ -78,10 +78,11 @@ impl<'a> Stated<'a> {
         })
     }
 
-    /// The variable that gets the size, or the overflow: its own name or the profile's.
+    /// The variable that gets the size, or the overflow: its own name where its profile lets it have one.
     #[must_use]
     pub fn variable(&self, usual: &'static str, gets: Gets) -> &'a str {
         let key = match gets {
+            _ if self.profile().is_none_or(|profile| profile.own_names() == OwnNames::Fixed) => return usual,
             Gets::PoolSize => names::POOL_SIZE_ENV,
             Gets::MaxOverflow => names::MAX_OVERFLOW_ENV,
             Gets::Text(_) => return usual,

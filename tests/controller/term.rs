@@ -10,7 +10,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use poolbudget::cluster::guarded::Odd;
 use poolbudget::cluster::pod::{PodRecord, version};
-use poolbudget::cluster::workload::{DeploymentRecord, ReplicaSetRecord};
+use poolbudget::cluster::workload::{DeploymentView, ReplicaSetView, WorkloadView};
 use poolbudget::cluster::world::{BudgetKey, World};
 use poolbudget::controller::dispatch::Next;
 use poolbudget::controller::observe::Observed;
@@ -154,14 +154,18 @@ fn see(world: &mut World, change: &Change) {
             drop(world.pods.delete(NAMESPACE, &last.name, last.version, seconds));
         }
         Change::Deployment(deployment) => {
-            let view = serde_json::from_value(deployment.clone()).expect("a Deployment");
-            drop(world.deployments.apply(DeploymentRecord::read(&view).expect("a record")));
+            let view: DeploymentView = serde_json::from_value(deployment.clone()).expect("a Deployment");
+            see_workload(world, &view);
         }
         Change::ReplicaSet(set) => {
-            let view = serde_json::from_value(set.clone()).expect("a ReplicaSet");
-            drop(world.replica_sets.apply(ReplicaSetRecord::read(&view).expect("a record")));
+            let view: ReplicaSetView = serde_json::from_value(set.clone()).expect("a ReplicaSet");
+            see_workload(world, &view);
         }
     }
+}
+
+fn see_workload<V: WorkloadView>(world: &mut World, view: &V) {
+    drop(world.workloads.of_kind(V::KIND).apply(view.record().expect("a record")));
 }
 
 fn record(pod: &Value) -> PodRecord {

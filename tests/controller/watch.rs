@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use poolbudget::api::WorkloadKind;
+use poolbudget::cluster::workload::WorkloadKey;
 use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::dispatch::Requests;
 use poolbudget::controller::observe::{Observed, Watches, watch_all};
@@ -227,7 +229,8 @@ async fn times_that_no_calendar_has_stop_nothing() {
     })
     .await;
     assert!(watching.sees("a"));
-    assert!(watching.observed.world().deployments.find("shop", "api").is_some());
+    let api = WorkloadKey::new(WorkloadKind::Deployment, "api");
+    assert!(watching.observed.world().workloads.find("shop", &api).is_some());
     assert!(!watching.counted("unreadable") && !watching.counted("watch"));
 }
 

@@ -75,8 +75,9 @@ pub(crate) fn pod(pod: &Pod) -> PodView {
             containers: vec![Container {
                 name: "app".into(),
                 env: env(pod.late_bound),
-                env_from: Vec::new(),
+                ..Container::default()
             }],
+            init_containers: Vec::new(),
             scheduling_gates: pod.gated.then(|| Gate { name: GATE.into() }).into_iter().collect(),
             termination_grace_period_seconds: Some(pod.grace),
         },
@@ -113,8 +114,8 @@ fn template(facts: Facts) -> TemplateView {
         let note = ("poolbudget.dev/processes".to_owned(), facts.processes.to_string());
         metadata.annotations = Some(BTreeMap::from([note]));
     }
-    let containers = vec![Container { name: "app".into(), env: Vec::new(), env_from: Vec::new() }];
-    TemplateView { metadata, spec: TemplateSpecView { containers } }
+    let containers = vec![Container { name: "app".into(), ..Container::default() }];
+    TemplateView { metadata, spec: TemplateSpecView { containers, ..TemplateSpecView::default() } }
 }
 
 fn count(number: i64) -> Option<i32> {
@@ -176,7 +177,11 @@ pub(crate) fn autoscaler(app: usize, most: u32, version: u64) -> AutoscalerView 
         metadata: meta(format!("w{app}"), version),
         spec: AutoscalerSpecView {
             max_replicas: i32::try_from(most).expect("few pods"),
-            scale_target_ref: TargetView { kind: "Deployment".into(), name: format!("w{app}") },
+            scale_target_ref: TargetView {
+                api_version: "apps/v1".into(),
+                kind: "Deployment".into(),
+                name: format!("w{app}"),
+            },
         },
     }
 }

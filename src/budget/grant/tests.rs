@@ -136,6 +136,21 @@ fn any_other_pod_leaves_the_room_of_surge_pods_alone_too() {
 }
 
 #[test]
+fn who_is_refused_for_want_of_room_is_told_the_whole_sum() {
+    let (growing, surging) = (allotment(3, 0), allotment(2, 1));
+    let pods = [granted(0, 3), granted(0, 3), waiting(0, 1), granted(1, 2), granted(1, 2)];
+    let want = Want {
+        pod: 2,
+        class: Class::Rest,
+        bill: Connections::new(3),
+        committed: Connections::new(10),
+        kept: Connections::new(2),
+        missing: Connections::ONE,
+    };
+    assert_eq!(outcome(14, &[growing, surging], &pods).wants, [want]);
+}
+
+#[test]
 fn lost_pods_come_before_older_ones_of_other_classes() {
     let pods = [granted(0, 3), granted(0, 3), waiting(0, 1), granted(1, 2), waiting(1, 2)];
     assert_eq!(bills(13, &[allotment(3, 0), allotment(2, 0)], &pods), [(2, 2), (1, 3)]);

@@ -76,7 +76,7 @@ impl Case {
             feasible: self.feasible,
             eviction: self.eviction,
         };
-        room(&scene, &Grants { granted: self.granted.clone(), refused })
+        room(&scene, &Grants { granted: self.granted.clone(), refused, ..Grants::default() })
     }
 
     fn candidates(&self) -> Vec<(&str, Cause)> {

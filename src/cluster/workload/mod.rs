@@ -1,0 +1,175 @@
+//! What makes pods: the narrow views that are parsed, one file for each kind, and the one record that is kept of all.
+//!
+//! In: objects of any governed kind. Out: [`WorkloadRecord`]. What a rollout of a kind may add and take away is not known
+//! here but in `budget::rollout`.
+
+pub mod deployment;
+pub mod replica_set;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::Resource;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+pub use deployment::{
+    DeploymentSpecView, DeploymentStatusView, DeploymentView, RollingUpdateView, StrategyView,
+};
+pub use replica_set::{ReplicaSetSpecView, ReplicaSetStatusView, ReplicaSetView};
+
+use super::env::Container;
+use super::pod::version;
+use super::template::AppFacts;
+use crate::api::{WorkloadKind, names};
+use crate::budget::rollout::{IntOrPercent, Strategy};
+
+/// The kinds that are governed.
+pub const GOVERNED: [WorkloadKind; 1] = [WorkloadKind::Deployment];
+
+/// Names a workload in its namespace, whether it exists or not.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkloadKey {
+    /// Its kind.
+    pub kind: WorkloadKind,
+    /// Its name.
+    pub name: String,
+}
+
+impl WorkloadKey {
+    /// The key of `kind/name`.
+    #[must_use]
+    pub fn new(kind: WorkloadKind, name: &str) -> Self {
+        Self { kind, name: name.into() }
+    }
+}
+
+impl fmt::Display for WorkloadKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
+    }
+}
+
+/// An object that makes pods, as far as it is parsed.
+pub trait WorkloadView:
+    Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static
+{
+    /// The kind of such objects.
+    const KIND: WorkloadKind;
+    /// Its record; none when it lacks what every stored object has, or is of no use.
+    fn record(&self) -> Option<WorkloadRecord>;
+}
+
+/// A pod template, as far as it is used.
+#[derive(Deserialize, Clone, Debug, Default)]
+pub struct TemplateView {
+    /// Labels and annotations.
+    #[serde(default)]
+    pub metadata: TemplateMetaView,
+    /// The pods' spec.
+    #[serde(default)]
+    pub spec: TemplateSpecView,
+}
+
+/// A pod template's metadata, as far as it is used. Its author may write anything into the rest.
+#[derive(Deserialize, Clone, Debug, Default)]
+pub struct TemplateMetaView {
+    /// Labels.
+    #[serde(default)]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Annotations.
+    #[serde(default)]
+    pub annotations: Option<BTreeMap<String, String>>,
+}
+
+/// A pod template's spec, as far as it is used.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateSpecView {
+    /// Init containers.
+    #[serde(default)]
+    pub init_containers: Vec<Container>,
+    /// Containers.
+    #[serde(default)]
+    pub containers: Vec<Container>,
+}
+
+/// An object that makes pods, as it is kept: a workload, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadRecord {
+    /// Namespace.
+    pub namespace: String,
+    /// Kind and name.
+    pub key: WorkloadKey,
+    /// The version of the object that this record was read from.
+    pub version: u64,
+    /// The workload that made it and decides over it. Then it is a part of that one: a ReplicaSet of a Deployment.
+    pub owner: Option<WorkloadKey>,
+    /// The budget label on the object itself.
+    pub label: Option<String>,
+    /// Whether its controller has acted on its newest spec.
+    pub observed: bool,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// Wanted replicas.
+    pub replicas: u32,
+    /// How pods are replaced.
+    pub strategy: Strategy,
+    /// The place of a part in the history of its workload; the largest is the newest.
+    pub revision: u64,
+    /// Pods that it has, as far as its status counts them.
+    pub pods: u32,
+    /// Those of them that are ready.
+    pub ready: u32,
+    /// What its template says.
+    pub template: AppFacts,
+}
+
+impl WorkloadRecord {
+    /// What is read alike from all kinds; the rest says that nothing is wanted and nothing is there.
+    #[must_use]
+    pub fn of(kind: WorkloadKind, meta: &ObjectMeta, template: &TemplateView) -> Option<Self> {
+        Some(Self {
+            namespace: meta.namespace.clone()?,
+            key: WorkloadKey { kind, name: meta.name.clone()? },
+            version: version(meta),
+            owner: None,
+            label: meta.labels.as_ref().and_then(|labels| labels.get(names::BUDGET)).cloned(),
+            observed: true,
+            terminating: meta.deletion_timestamp.is_some(),
+            replicas: 0,
+            strategy: Strategy::Recreate,
+            revision: 0,
+            pods: 0,
+            ready: 0,
+            template: AppFacts::read(
+                &template.metadata.labels,
+                &template.metadata.annotations,
+                &template.spec.init_containers,
+                &template.spec.containers,
+            ),
+        })
+    }
+
+    /// The workload that it is, or is a part of.
+    #[must_use]
+    pub fn workload(&self) -> &WorkloadKey {
+        self.owner.as_ref().unwrap_or(&self.key)
+    }
+}
+
+/// A count that the API server keeps from being negative.
+fn whole(count: Option<i32>) -> u32 {
+    u32::try_from(count.unwrap_or(0)).unwrap_or(0)
+}
+
+/// A count or percentage of a rollout; the API server refuses anything else.
+fn int_or_percent(value: Option<&IntOrString>, unsaid: IntOrPercent) -> IntOrPercent {
+    match value {
+        Some(IntOrString::Int(count)) => IntOrPercent::Int(whole(Some(*count))),
+        Some(IntOrString::String(text)) => text.parse().unwrap_or(unsaid),
+        None => unsaid,
+    }
+}

@@ -1,0 +1,83 @@
+//! One namespace as it is now, for those who look and do not lead.
+//!
+//! In: a client, a namespace. Out: the world that the watches would have built of it. Every kind that is watched is
+//! listed here too, by the same readers. Forbidden here: waiting for news, deciding anything.
+
+use futures::try_join;
+use kube::api::{Api, ListParams};
+use kube::core::NamespaceResourceScope;
+use kube::runtime::watcher::Event;
+use kube::{Client, Resource};
+
+use super::observe::{Observed, Watched};
+use crate::api::{DbConnectionBudget, names};
+use crate::cluster::autoscaler::AutoscalerView;
+use crate::cluster::guarded::Guarded;
+use crate::cluster::pod::PodView;
+use crate::cluster::workload::{DeploymentView, ReplicaSetView};
+
+/// Objects per page.
+const PAGE: u32 = 250;
+
+/// A kind that could not be listed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot list {resource} in namespace {namespace}")]
+pub struct SnapshotError {
+    /// Plural and group, as RBAC names it.
+    pub resource: String,
+    /// Where.
+    pub namespace: String,
+    /// The answer.
+    #[source]
+    pub source: kube::Error,
+}
+
+/// Lists all that a decision about the budgets of a namespace depends on.
+///
+/// # Errors
+/// When one of the kinds cannot be listed.
+pub async fn snapshot(client: &Client, namespace: &str) -> Result<Observed, SnapshotError> {
+    let observed = Observed::default();
+    let lister = Lister { client, namespace, observed: &observed };
+    let all = ListParams::default;
+    try_join!(
+        lister.list::<DbConnectionBudget>(all()),
+        lister.list::<PodView>(all().labels(names::BUDGET)),
+        lister.list::<DeploymentView>(all()),
+        lister.list::<ReplicaSetView>(all()),
+        lister.list::<AutoscalerView>(all()),
+    )?;
+    Ok(observed)
+}
+
+struct Lister<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    observed: &'a Observed,
+}
+
+impl Lister<'_> {
+    async fn list<K: Watched + Resource<Scope = NamespaceResourceScope>>(
+        &self,
+        params: ListParams,
+    ) -> Result<(), SnapshotError> {
+        let api: Api<Guarded<K>> = Api::namespaced(self.client.clone(), self.namespace);
+        let mut params = params.limit(PAGE);
+        loop {
+            let page = api.list(&params).await.map_err(|source| self.failed::<K>(source))?;
+            for object in page.items {
+                self.observed.take(Event::InitApply(object), 0);
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn failed<K: Watched>(&self, source: kube::Error) -> SnapshotError {
+        let (plural, group) = (K::plural(&()), K::group(&()));
+        let resource = if group.is_empty() { plural.into_owned() } else { format!("{plural}.{group}") };
+        SnapshotError { resource, namespace: self.namespace.to_owned(), source }
+    }
+}

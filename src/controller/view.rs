@@ -1,0 +1,63 @@
+//! One look at one budget: what its spec asks for, what it governs, what is to be done.
+//!
+//! In: the world, a budget's spec and status, the time. Out: a [`View`]. The leader acts on it; a command that
+//! explains makes the same one and only reads it. Forbidden here: writing, remembering, reading a clock.
+
+use std::ops::Deref;
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::{DbConnectionBudgetSpec, DbConnectionBudgetStatus};
+use crate::budget::amount::Connections;
+use crate::budget::decide::{Decision, Situation};
+use crate::budget::limit::Limit;
+use crate::budget::room::Room;
+use crate::cluster::scene::{Scene, scene};
+use crate::cluster::spec::{self, Unsupported};
+use crate::cluster::world::{BudgetKey, World};
+
+/// What was seen and decided in one look.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The budget's key.
+    pub key: BudgetKey,
+    /// Its limit.
+    pub limit: Option<Limit>,
+    /// Why it gives no sizes at all.
+    pub refusal: Option<String>,
+    /// What its spec asks for that is not implemented.
+    pub unsupported: Unsupported,
+    /// What it governs.
+    pub scene: Scene,
+    /// What is to be done.
+    pub decision: Decision,
+}
+
+impl View {
+    /// Looks. `status` is the one that is carried on; the world is let go before `decide` is called.
+    #[must_use]
+    pub fn of(
+        world: impl Deref<Target = World>,
+        key: &BudgetKey,
+        spec: &DbConnectionBudgetSpec,
+        status: &DbConnectionBudgetStatus,
+        decide: fn(&Situation) -> Decision,
+        now: Timestamp,
+    ) -> Self {
+        let limit = spec::limit(spec);
+        let unsupported = spec::unsupported(spec);
+        let refusal = unsupported.mode.clone().or_else(|| limit.as_ref().err().map(ToString::to_string));
+        let available = limit.as_ref().map_or(Connections::ZERO, |limit| {
+            limit.connections.minus(Connections::new(u64::from(spec.reserved)))
+        });
+        let available = if refusal.is_some() { Connections::ZERO } else { available };
+        let scene = scene(&world, key, spec, status, available, now);
+        drop(world);
+        let mut decision = decide(&scene.situation);
+        if refusal.is_some() {
+            // Nothing is known to be too much: nobody is sent away either.
+            decision.room = Room::default();
+        }
+        Self { key: key.clone(), limit: limit.ok(), refusal, unsupported, scene, decision }
+    }
+}

@@ -68,8 +68,8 @@ fn entries(annotations: &str) -> String {
     format!(
         "({sound}\n? {{{table}}}[?variables.profile].orValue([]) : [])\n\
          .map(e, [\n\
-         \x20 e[1] == {gets_size} ? {annotations}[?{size}].orValue(e[0])\n\
-         \x20 : e[1] == {gets_overflow} ? {annotations}[?{overflow}].orValue(e[0]) : e[0], e[1]])",
+         \x20 e[1] == {gets_size} ? string({annotations}[?{size}].orValue(e[0]))\n\
+         \x20 : e[1] == {gets_overflow} ? string({annotations}[?{overflow}].orValue(e[0])) : e[0], e[1]])",
         table = table.collect::<Vec<_>>().join(",\n").trim_start(),
         gets_size = cel::text(names::POOL_SIZE),
         gets_overflow = cel::text(names::MAX_OVERFLOW),
@@ -95,7 +95,7 @@ fn companions(annotations: &str) -> String {
     });
     format!(
         "{{{}}}[?variables.profile].orValue([])\n\
-         \x20 .filter(e, e[1] in {annotations}).map(e, [e[0], {annotations}[e[1]]])",
+         \x20 .filter(e, e[1] in {annotations}).map(e, [e[0], string({annotations}[e[1]])])",
         table.collect::<Vec<_>>().join(",\n").trim_start(),
     )
 }

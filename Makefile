@@ -17,7 +17,7 @@ help: ## List the tasks
 demo: export POOLBUDGET_DEMO_ORDERED := $(shell date +%s.%N)
 demo: export POOLBUDGET_BINARY ?= $(DEV)/poolbudget
 demo: cluster-tools ## Show the main job on a real control plane; a terminal has it until Ctrl-C
-	@printf '  %-24s  %-44s  ' 'poolbudget, demo' 'the operator, and what shows it at work'; started=$$SECONDS; \
+	@printf '  %-28s  %-44s  ' 'poolbudget, demo' 'the operator, and what shows it at work'; started=$$SECONDS; \
 	$(CARGO) build --quiet --bin poolbudget --example demo && echo "built in $$((SECONDS - started)) s"
 	@exec $(DEV)/examples/demo
 
@@ -35,6 +35,8 @@ generate: ## Write the CRD and the chart's copies from their source
 	@target/debug/poolbudget crd > crds/dbconnectionbudgets.poolbudget.dev.yaml
 	@target/debug/poolbudget crd --chart > $(CHART)/templates/crd.yaml
 	@target/debug/poolbudget policies --chart > $(CHART)/templates/policies.yaml
+	@target/debug/poolbudget policies --chart --webhook > $(CHART)/templates/webhook.yaml
+	@target/debug/poolbudget profiles > docs/profiles.md
 
 .PHONY: verify
 verify: generate ## Regenerate everything; the tree must then be clean
@@ -58,6 +60,11 @@ lint: ## rustfmt, clippy with warnings denied, licences, bans, sources, and advi
 .PHONY: cluster-tools
 cluster-tools: ## Build the programs of the test cluster (skipped when current)
 	@tests/cluster/build
+
+# Beside the tests only: nothing else needs a second control plane.
+.PHONY: cluster-tools-older
+cluster-tools-older:
+	@tests/cluster/build older
 
 .PHONY: postgres-tools
 postgres-tools: ## Provide PostgreSQL, PgBouncer and Python packages for real connections (skipped when there)
@@ -86,7 +93,7 @@ test: cluster-tools release ## Run all tests, those on a real control plane incl
 
 # A cluster takes a core and a half while it starts: more tests at once than cores only slow each other.
 .PHONY: e2e
-e2e: cluster-tools release ## Run the tests on a real control plane
+e2e: cluster-tools cluster-tools-older release ## Run the tests on a real control plane
 	$(CARGO) build --quiet --example demo
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-2} $(CARGO) test --test e2e
 

@@ -74,6 +74,7 @@ fn situation(pods: u32, waiting: u32, available: u64) -> Situation {
             hold: if waits { Hold::Waiting } else { Hold::Granted(Connections::new(u64::from(1 + i % 30))) },
             ready: !waits,
             terminating: i.is_multiple_of(97) && !waits,
+            leaving: false,
             current: i.is_multiple_of(3),
             instances: Instances::of(1 + (i % 1_000) % 4, 1 + (i % 1_000) % 2),
             least: Connections::ONE,

@@ -8,6 +8,7 @@
 //! | [`cluster`] | Kubernetes objects to plain values, decisions to patches | `api`, `budget`, `profile` |
 //! | [`admission`] | the policies that give a pod its gate and its late-bound env | `api`, `profile` |
 //! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `telemetry` |
+//! | [`webhook`] | the HTTPS server that asks `admission`, and its certificate | `admission`, `telemetry` |
 //! | [`telemetry`] | logs, metrics, health | `api` |
 //! | [`commands`] | the command line | everything |
 //!
@@ -22,3 +23,4 @@ pub mod commands;
 pub mod controller;
 pub mod profile;
 pub mod telemetry;
+pub mod webhook;

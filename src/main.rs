@@ -2,18 +2,14 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use poolbudget::commands::Cli;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read(std::env::args_os().collect()).unwrap_or_else(|error| error.exit());
     match poolbudget::commands::start(cli) {
         Ok(code) => code,
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "logging may not have started")]
-            {
-                eprintln!("poolbudget: {error:#}");
-            }
+            poolbudget::commands::complain(&error);
             ExitCode::FAILURE
         }
     }

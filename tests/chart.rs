@@ -19,3 +19,6 @@ mod tools;
 #[cfg(test)]
 #[path = "chart/values.rs"]
 mod values;
+#[cfg(test)]
+#[path = "chart/webhook.rs"]
+mod webhook;

@@ -8,8 +8,8 @@
 //! scale-downs, its finalizers and its image updates.
 
 use super::cel;
-use super::mirror;
-use super::policy::{Action, Named, Policy, Reason, Requests, Rule};
+use super::policy::{Action, Named, Policy, Reason, Rule};
+use super::{gate, mirror};
 use crate::api::names;
 use crate::profile::rules::{self, Rule as Stated};
 
@@ -47,7 +47,7 @@ pub fn pods() -> Policy {
     Policy {
         name: PODS_NAME,
         purpose: "Refuses a pod with a poolbudget.dev label or annotation that says nothing sensible.",
-        requests: vec![Requests { group: "", version: "v1", operations: &["CREATE"], resources: &["pods"] }],
+        requests: vec![gate::PODS],
         labelled_only: true,
         conditions: vec![something_to_judge("object")],
         variables: variables("object"),

@@ -3,7 +3,7 @@
 //! In: the table of `profile`. Out: the policy on pod CREATE. It keeps no state and asks nobody. It must not
 //! fail where the check has something to explain: validating policies run after mutating ones, so a pod
 //! with an unknown container or a bad env name is gated, its env is left alone, and the check refuses it.
-//! [`super::bind`] is the same in Rust.
+//! `webhook::gate` is the same in Rust.
 //!
 //! It is idempotent: the API server may invoke it again after a sidecar injector.
 
@@ -16,6 +16,10 @@ use crate::profile::{self, Gets};
 /// The name of the policy and of its binding.
 pub const NAME: &str = "gate.poolbudget.dev";
 
+/// The birth of a pod.
+pub(super) const PODS: Requests =
+    Requests { group: "", version: "v1", operations: &["CREATE"], resources: &["pods"] };
+
 /// Literal values that are remembered: printable and short enough for an annotation. The variables
 /// hold numbers; a value that is not like this says nothing to anybody.
 const REMEMBERED_VALUE: &str = r"^[^\x00-\x1f\x7f]{1,128}$";
@@ -27,7 +31,7 @@ pub fn policy() -> Policy {
         name: NAME,
         purpose: "Gives each pod with a budget label a scheduling gate, and environment variables that read the \
                   pool size it will be granted.",
-        requests: vec![Requests { group: "", version: "v1", operations: &["CREATE"], resources: &["pods"] }],
+        requests: vec![PODS],
         labelled_only: true,
         conditions: vec![],
         variables: variables(),

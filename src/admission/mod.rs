@@ -9,20 +9,20 @@
 //! | `mirror` | a workload's label and annotations stand in its template too | MutatingAdmissionPolicy |
 //! | `guard` | only the operator opens gates, writes grants, moves pods | ValidatingAdmissionPolicy |
 //! | `check` | a bad label or annotation is refused with a sentence | ValidatingAdmissionPolicy |
+//! | `deny` | under `infeasible: Deny`, replicas that can never fit are refused | ValidatingAdmissionPolicy |
 //!
-//! `bind` and `profile::rules` are what gate and check do, in Rust.
-//!
-//! `tests/admission/` holds the same rules as a table of cases, in no language of a policy engine: what
-//! serves clusters before Kubernetes 1.36 has to pass that table.
+//! Clusters before Kubernetes 1.36 have no MutatingAdmissionPolicy: there `webhook` stands in for gate, mirror and check.
+//! `tests/admission/` holds the rules as a table of cases, in the language of neither, and both have to pass it.
 
-pub mod bind;
 mod cel;
 mod chart;
 pub mod check;
+pub mod deny;
 pub mod gate;
 pub mod guard;
 pub mod mirror;
 mod policy;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,7 +31,7 @@ use std::str::FromStr;
 use k8s_openapi::api::admissionregistration::v1::MatchResources;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
-pub use chart::{chart_crd, chart_policies};
+pub use chart::{chart_crd, chart_policies, chart_webhook};
 pub use policy::{Object, Policy};
 
 /// What differs between two installations of the policies.
@@ -107,29 +107,39 @@ impl Settings {
 /// Every policy, in the order in which they see a request.
 #[must_use]
 pub fn policies(settings: &Settings) -> Vec<Policy> {
-    vec![
-        mirror::policy(),
-        gate::policy(),
-        check::workloads(),
-        check::pods(),
-        guard::pods(&settings.operators),
-        guard::bindings(),
-    ]
+    let mut policies = replaceable();
+    policies.extend(staying(settings));
+    policies
+}
+
+/// The policies that the webhook takes the place of, in the order in which they see a request.
+fn replaceable() -> Vec<Policy> {
+    vec![mirror::policy(), gate::policy(), check::workloads(), check::pods()]
+}
+
+/// The policies that stay where the webhook is in use: what they need is as old as scheduling gates. A webhook would
+/// be asked about every scale-up of the cluster to deny one.
+fn staying(settings: &Settings) -> Vec<Policy> {
+    vec![deny::policy(), guard::pods(&settings.operators), guard::bindings()]
 }
 
 /// Every policy and its binding, in the order in which they are to be applied.
 #[must_use]
 pub fn objects(settings: &Settings) -> Vec<Object> {
-    policies(settings).into_iter().flat_map(|policy| policy.objects(settings)).collect()
+    installed(policies(settings), settings)
 }
 
-/// The objects as a YAML stream.
+fn installed(policies: Vec<Policy>, settings: &Settings) -> Vec<Object> {
+    policies.into_iter().flat_map(|policy| policy.objects(settings)).collect()
+}
+
+/// Objects as a YAML stream.
 ///
 /// # Errors
 ///
 /// When an object cannot be written as YAML.
-pub fn render(settings: &Settings) -> Result<String, serde_yaml::ser::Error> {
-    let documents: Result<Vec<String>, _> = objects(settings).iter().map(serde_yaml::to_string).collect();
+pub fn render(objects: &[Object]) -> Result<String, serde_yaml::ser::Error> {
+    let documents: Result<Vec<String>, _> = objects.iter().map(serde_yaml::to_string).collect();
     Ok(documents?.join("---\n"))
 }
 
@@ -146,24 +156,35 @@ mod tests {
         assert_eq!(error.to_string(), "a failure policy is Fail or Ignore, not 'fail'");
     }
 
+    /// The policy and the binding of each rule, as JSON.
+    fn pairs(settings: &Settings) -> Vec<[serde_json::Value; 2]> {
+        let json = |object| serde_json::to_value(object).unwrap();
+        objects(settings).chunks(2).map(|pair| [json(&pair[0]), json(&pair[1])]).collect()
+    }
+
     #[test]
     fn every_policy_comes_with_its_binding_and_the_settings_reach_both() {
         let mut settings = Settings::for_service_account("here", "someone");
         settings.failure_policy = FailurePolicy::Ignore;
         settings.namespaces.match_labels = Some([("team".to_owned(), "shop".to_owned())].into());
-        for pair in objects(&settings).chunks(2) {
-            let [policy, binding] = [&pair[0], &pair[1]].map(|object| serde_json::to_value(object).unwrap());
+        for [policy, binding] in pairs(&settings) {
             assert_eq!(policy["spec"]["failurePolicy"], "Ignore");
             assert_eq!(binding["kind"], format!("{}Binding", policy["kind"].as_str().unwrap()));
             assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
             assert_eq!(binding["spec"]["matchResources"]["namespaceSelector"]["matchLabels"]["team"], "shop");
         }
-        assert!(render(&settings).unwrap().contains("'system:serviceaccount:here:someone'"));
+        assert!(render(&objects(&settings)).unwrap().contains("'system:serviceaccount:here:someone'"));
     }
 
     #[test]
-    fn no_policy_depends_on_a_resource_of_ours() {
-        let text = render(&Settings::for_service_account("here", "someone")).unwrap();
-        assert!(!text.contains("paramKind") && !text.contains("params."), "{text}");
+    fn what_depends_on_a_resource_of_ours_never_stands_in_the_way_when_that_is_missing() {
+        for [policy, binding] in pairs(&Settings::for_service_account("here", "someone")) {
+            let name = &policy["metadata"]["name"];
+            let depends = policy.to_string().contains("params.");
+            assert_eq!(depends, *name == deny::NAME, "{name}");
+            assert_eq!(policy["spec"]["paramKind"].is_object(), depends, "{name}");
+            assert_eq!(policy["spec"]["failurePolicy"], if depends { "Ignore" } else { "Fail" }, "{name}");
+            assert_eq!(binding["spec"]["paramRef"]["parameterNotFoundAction"] == "Allow", depends, "{name}");
+        }
     }
 }

@@ -3,23 +3,25 @@
 //! In: a [`Policy`] and the [`Settings`] of an installation. Out: the policy object and its binding, in
 //! the types of the Kubernetes API. What a policy says is not decided here.
 //!
-//! No policy has a parameter resource: a policy whose parameters' CRD is missing when the API server
-//! starts refuses every matching write.
+//! A policy with a parameter resource whose CRD is missing when the API server starts cannot be evaluated:
+//! with the failure policy Fail it would refuse every matching write. So whatever has one passes instead.
 
 use k8s_openapi::api::admissionregistration::v1::{
     JSONPatch, MatchCondition, MatchResources, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding,
-    MutatingAdmissionPolicyBindingSpec, MutatingAdmissionPolicySpec, Mutation, NamedRuleWithOperations,
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
-    ValidatingAdmissionPolicySpec, Validation, Variable,
+    MutatingAdmissionPolicyBindingSpec, MutatingAdmissionPolicySpec, MutatingWebhookConfiguration, Mutation,
+    NamedRuleWithOperations, ParamKind, ParamRef, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec,
+    ValidatingWebhookConfiguration, Validation, Variable,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
+use kube::Resource as _;
 use serde::Serialize;
 
-use super::Settings;
-use crate::api::names;
+use super::{FailurePolicy, Settings};
+use crate::api::{DbConnectionBudget, names};
 
 /// The well-known annotation in which a cluster object says what it is for.
-const DESCRIPTION: &str = "kubernetes.io/description";
+pub(super) const DESCRIPTION: &str = "kubernetes.io/description";
 
 /// A policy: which requests it sees, what it computes from them, and what it does.
 #[derive(Clone, Debug)]
@@ -59,11 +61,14 @@ pub(super) enum Action {
     Patch(String),
     /// Refuses the request unless every rule holds.
     Refuse(Reason, Vec<Rule>),
+    /// The same, once for each budget of the object's namespace, which is `params`. A request passes when there is none,
+    /// and when a budget cannot be read.
+    RefuseByBudget(Vec<Rule>),
 }
 
 /// The class of a refusal: what the caller's HTTP status says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub enum Reason {
     /// 403: right, but not for this caller.
     Forbidden,
     /// 422: wrong, whoever asks.
@@ -93,6 +98,36 @@ pub enum Object {
     Validating(Box<ValidatingAdmissionPolicy>),
     /// What puts it into force.
     ValidatingBinding(Box<ValidatingAdmissionPolicyBinding>),
+    /// What has the webhook asked to change objects.
+    MutatingWebhooks(Box<MutatingWebhookConfiguration>),
+    /// What has the webhook asked to judge them.
+    ValidatingWebhooks(Box<ValidatingWebhookConfiguration>),
+}
+
+impl Object {
+    /// With every budget of the namespace as parameter.
+    fn by_budget(mut self) -> Self {
+        match &mut self {
+            Self::Validating(policy) => {
+                if let Some(spec) = &mut policy.spec {
+                    spec.param_kind = Some(ParamKind {
+                        api_version: Some(DbConnectionBudget::api_version(&()).into_owned()),
+                        kind: Some(DbConnectionBudget::kind(&()).into_owned()),
+                    });
+                    spec.failure_policy = Some(FailurePolicy::Ignore.to_string());
+                }
+            }
+            Self::ValidatingBinding(binding) => {
+                binding.spec.param_ref = Some(ParamRef {
+                    selector: Some(LabelSelector::default()),
+                    parameter_not_found_action: Some("Allow".to_owned()),
+                    ..ParamRef::default()
+                });
+            }
+            _ => {}
+        }
+        self
+    }
 }
 
 impl Named {
@@ -109,16 +144,28 @@ impl Policy {
             purpose: self.purpose,
             settings,
             match_constraints: Some(self.match_constraints()),
-            match_conditions: non_empty(self.conditions.into_iter().map(match_condition).collect()),
+            match_conditions: self.match_conditions(),
             variables: non_empty(self.variables.into_iter().map(variable).collect()),
         };
         match self.action {
             Action::Patch(expression) => frame.mutating(expression),
             Action::Refuse(reason, rules) => frame.validating(reason, rules),
+            Action::RefuseByBudget(rules) => {
+                frame.validating(Reason::Forbidden, rules).map(Object::by_budget)
+            }
         }
     }
 
     fn match_constraints(&self) -> MatchResources {
+        MatchResources {
+            resource_rules: Some(self.requests.iter().map(resource_rule).collect()),
+            object_selector: self.selector(),
+            ..MatchResources::default()
+        }
+    }
+
+    /// Which objects it sees, by their own labels before or after the write; nothing means all.
+    pub(super) fn selector(&self) -> Option<LabelSelector> {
         let labelled = LabelSelector {
             match_expressions: Some(vec![LabelSelectorRequirement {
                 key: names::BUDGET.to_owned(),
@@ -127,11 +174,12 @@ impl Policy {
             }]),
             match_labels: None,
         };
-        MatchResources {
-            resource_rules: Some(self.requests.iter().map(resource_rule).collect()),
-            object_selector: self.labelled_only.then_some(labelled),
-            ..MatchResources::default()
-        }
+        self.labelled_only.then_some(labelled)
+    }
+
+    /// What narrows that down further.
+    pub(super) fn match_conditions(&self) -> Option<Vec<MatchCondition>> {
+        non_empty(self.conditions.iter().map(match_condition).collect())
     }
 }
 
@@ -219,8 +267,8 @@ fn resource_rule(requests: &Requests) -> NamedRuleWithOperations {
     }
 }
 
-fn match_condition(condition: Named) -> MatchCondition {
-    MatchCondition { name: condition.name.to_owned(), expression: condition.expression }
+fn match_condition(condition: &Named) -> MatchCondition {
+    MatchCondition { name: condition.name.to_owned(), expression: condition.expression.clone() }
 }
 
 fn variable(variable: Named) -> Variable {

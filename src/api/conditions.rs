@@ -12,6 +12,8 @@ pub const SETTLED: &str = "Settled";
 pub const BLOCKED: &str = "Blocked";
 /// Whether pods run that hold connections without a grant.
 pub const FOREIGN_PODS: &str = "ForeignPods";
+/// Whether what the pods may hold fits; only where the mode does not see to it.
+pub const WITHIN_LIMIT: &str = "WithinLimit";
 /// Whether the limit was confirmed by the database or its vendor rather than stated.
 pub const LIMIT_CONFIRMED: &str = "LimitConfirmed";
 

@@ -6,6 +6,9 @@ pub const GROUP: &str = "poolbudget.dev";
 /// Label: the budget that governs a workload or pod. The one opt-in.
 pub const BUDGET: &str = "poolbudget.dev/budget";
 
+/// Labels by which pods that no controller of a known kind made are taken together, the first that a pod bears.
+pub const GROUP_LABELS: [&str; 3] = ["poolbudget.dev/workload", "app.kubernetes.io/name", "app"];
+
 /// Scheduling gate that holds a pod until its grant.
 pub const GATE: &str = "poolbudget.dev/connections";
 

@@ -76,8 +76,9 @@ pub struct DbConnectionBudgetSpec {
     #[serde(default)]
     pub sizing: Sizing,
 
-    /// What happens to a scale-up that can never fit. Wait: its pods wait at the gate and say why.
-    /// Deny: admission refuses it.
+    /// What happens to a scale-up that does not fit beside the other workloads as they are, not even at the smallest
+    /// sizes. Wait: its pods wait at the gate and say why. Deny: admission refuses it. An autoscaler that is refused
+    /// leaves its workload as it is, and tries again.
     #[serde(default)]
     pub infeasible: InfeasiblePolicy,
 

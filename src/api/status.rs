@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::spec::WorkloadKind;
+use super::spec::{Mode, WorkloadKind};
 
 /// What was computed from the spec and the cluster.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -14,6 +14,10 @@ pub struct DbConnectionBudgetStatus {
     /// The generation of the spec that this status answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+
+    /// The mode that this status answers.
+    #[serde(default)]
+    pub mode: Mode,
 
     /// Raised by each new leader before its first grant; whoever holds an older one can no longer write.
     #[serde(default)]
@@ -27,7 +31,8 @@ pub struct DbConnectionBudgetStatus {
     #[serde(default)]
     pub usable: i64,
 
-    /// Connections granted to pods that are not gone yet. Never more than usable.
+    /// Connections granted to pods that are not gone yet. Never more than usable in mode Gate. In the other modes: what all
+    /// its pods may hold, whoever gave them their sizes.
     #[serde(default)]
     pub committed: i64,
 
@@ -54,7 +59,7 @@ pub struct DbConnectionBudgetStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["uid".into()]))]
     pub quarantine: Vec<Quarantined>,
 
-    /// Accepted, Feasible, Settled, Blocked, ForeignPods, LimitConfirmed.
+    /// Accepted, Feasible, Settled, Blocked, ForeignPods, LimitConfirmed; WithinLimit where the mode is not Gate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -85,6 +90,10 @@ pub struct WorkloadStatus {
     /// Replicas for which room is kept.
     #[serde(default)]
     pub ceiling: i32,
+    /// The most replicas that fit beside the other workloads as they are. With infeasible Deny, and only then, it is
+    /// stated, and admission refuses a scale-up beyond it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub largest_replicas: Option<i32>,
     /// Pods that may hold connections at once: replicas for which room is kept, and surge.
     #[serde(default)]
     pub slots: i32,

@@ -11,6 +11,7 @@ use super::plan::{Demand, Feasibility, Plan, Terms};
 use super::rollout::Surge;
 use super::room::{Room, Scene, room};
 use super::settle::settled;
+use super::shortfall::largest_replicas;
 
 /// One instant of one budget.
 #[derive(Clone, Debug)]
@@ -59,6 +60,16 @@ pub struct Decision {
     pub grants: Grants,
     /// Who should go.
     pub room: Room,
+}
+
+impl Situation {
+    /// The most replicas that each workload could have while the others keep theirs. Pods that escaped the gate do not
+    /// count here: they pass, and this is about what can never fit.
+    #[must_use]
+    pub fn largest_replicas(&self) -> Vec<Pods> {
+        let demands: Vec<Demand> = self.workloads.iter().map(|w| w.demand.clone()).collect();
+        largest_replicas(Terms { usable: self.available, surge: self.surge, basis: self.basis }, &demands)
+    }
 }
 
 /// Decides.

@@ -1,4 +1,4 @@
-//! Grant decisions: which waiting pods get how many connections now (protocol §5, classes 0a, 0b, 1).
+//! Grant decisions: which waiting pods get how many connections now (protocol §5, classes 0a, 0t, 0b, 1).
 //!
 //! In: what may be used, what is committed, what each workload is allotted, the queue. Out: grants, and
 //! a reason for every pod that is not granted. The one rule behind all others: committed + bill ≤ usable.
@@ -8,7 +8,7 @@ use super::ledger::{Ledger, Pod};
 use super::plan::Share;
 use super::queue::{self, Class};
 
-/// After this many seconds at the head of the queue nobody passes it any more.
+/// After this many seconds at the head of the queue, or as a task that has no room, no pod of the last class passes.
 pub const PATIENCE: u64 = 30;
 
 /// What a workload is allotted by the plan, and its settled count.
@@ -102,7 +102,7 @@ pub fn grants(usable: Connections, ledger: &Ledger, allotments: &[Allotment], po
     let mut tally = Tally::new(usable, ledger, allotments);
     let mut outcome = Grants::default();
     let mut left = queue::order(pods);
-    for served in [Class::Lost, Class::Surge, Class::Rest] {
+    for served in [Class::Lost, Class::Task, Class::Surge, Class::Rest] {
         left = tally.serve(served, left, pods, &mut outcome);
     }
     for index in left {
@@ -120,6 +120,8 @@ struct Tally<'a> {
     usable: u128,
     committed: u128,
     kept: Kept,
+    /// Somebody has waited so long that no other pod passes.
+    blocked: bool,
 }
 
 /// Room that is kept, of one workload or of all.
@@ -166,22 +168,19 @@ impl<'a> Tally<'a> {
             usable: u128::from(usable.get().min(u64::MAX - 1)),
             committed: u128::from(ledger.committed.get()),
             kept,
+            blocked: false,
         }
     }
 
     fn class(&self, workload: usize) -> Option<(Class, &'a Allotment)> {
         let allotment = self.allotments.get(workload)?;
         let admitted = self.admitted.get(workload)?;
-        Some((
-            queue::class(*admitted, allotment.settled, allotment.share.rho, allotment.share.slots),
-            allotment,
-        ))
+        Some((queue::class(*admitted, allotment.settled, &allotment.share), allotment))
     }
 
     /// Serves the pods of one class in order; gives back those that are of another class.
     fn serve(&mut self, served: Class, queue: Vec<usize>, pods: &[Pod], outcome: &mut Grants) -> Vec<usize> {
         let mut left = Vec::with_capacity(queue.len());
-        let mut blocked = false;
         for index in queue {
             let Some(pod) = pods.get(index) else { continue };
             let Some((workload, (class, allotment))) = pod.workload.and_then(|w| Some((w, self.class(w)?)))
@@ -193,7 +192,7 @@ impl<'a> Tally<'a> {
                 left.push(index);
                 continue;
             }
-            if blocked {
+            if class == Class::Rest && self.blocked {
                 outcome.refused.push((index, Refusal::Behind));
                 continue;
             }
@@ -203,7 +202,7 @@ impl<'a> Tally<'a> {
                     outcome.granted.push(grant);
                 }
                 Err(want) => {
-                    blocked = class == Class::Rest && pod.age >= PATIENCE;
+                    self.blocked |= matches!(class, Class::Task | Class::Rest) && pod.age >= PATIENCE;
                     outcome.refused.push((index, Refusal::NoRoom { missing: want.missing }));
                     outcome.wants.push(want);
                 }
@@ -218,7 +217,7 @@ impl<'a> Tally<'a> {
         let (kept, others) = match class {
             // Its own smallest bill is part of the sum.
             Class::Lost => (0, self.kept.least.saturating_sub(u128::from(min.per_pod(instances).get()))),
-            Class::Surge => (self.kept.lost, 0),
+            Class::Task | Class::Surge => (self.kept.lost, 0),
             Class::Rest | Class::Beyond => (self.kept.owed, 0),
         };
         let taken = self.committed + kept;

@@ -55,6 +55,9 @@ pub struct Pod {
     pub ready: bool,
     /// Whether its deletion has begun.
     pub terminating: bool,
+    /// Whether its controller will end it: it has an ordinal beyond the replicas. Until then it holds what it holds, but
+    /// it does not stand.
+    pub leaving: bool,
     /// Whether it belongs to the newest revision of its workload.
     pub current: bool,
     /// Pools in this pod, by its own annotations.
@@ -67,13 +70,13 @@ impl Pod {
     /// Granted and staying: what the protocol calls admitted.
     #[must_use]
     pub const fn admitted(&self) -> bool {
-        self.hold.is_grant() && !self.terminating
+        self.hold.is_grant() && !self.terminating && !self.leaving
     }
 
     /// In the queue: gated, without a grant, staying.
     #[must_use]
     pub const fn waits(&self) -> bool {
-        matches!(self.hold, Hold::Waiting) && !self.terminating
+        matches!(self.hold, Hold::Waiting) && !self.terminating && !self.leaving
     }
 }
 
@@ -86,6 +89,18 @@ pub struct Unadopted {
     pub ready: Pods,
     /// What they may hold on top of the budget.
     pub connections: Connections,
+}
+
+impl Unadopted {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            pods: self.pods.plus(other.pods),
+            ready: self.ready.plus(other.ready),
+            connections: self.connections.plus(other.connections),
+        }
+    }
 }
 
 /// The sums of one workload.
@@ -176,11 +191,12 @@ impl Standing {
 
     fn add(&mut self, pod: &Pod) {
         let bill = pod.hold.bill();
-        if pod.terminating {
+        if pod.terminating || pod.leaving {
             if pod.hold.is_grant() {
                 self.committed = self.committed.plus(bill);
             }
-            if pod.hold != Hold::Waiting {
+            self.whole &= pod.terminating;
+            if pod.terminating && pod.hold != Hold::Waiting {
                 self.draining = self.draining.plus(Pods::ONE);
             }
             return;
@@ -220,6 +236,7 @@ mod tests {
             hold,
             ready: true,
             terminating: false,
+            leaving: false,
             current: true,
             instances: Instances::ONE,
             least: Connections::ONE,
@@ -252,6 +269,15 @@ mod tests {
         };
         assert_eq!(ledger.workloads, [standing]);
         assert_eq!((ledger.committed, ledger.draining), (Connections::new(10), Connections::new(5)));
+    }
+
+    #[test]
+    fn a_pod_beyond_the_replicas_is_on_the_bill_and_does_not_stand() {
+        let ledger = ledger(&[granted(3), Pod { leaving: true, ..granted(4) }]);
+        let standing: Vec<_> =
+            ledger.workloads.iter().map(|w| (w.admitted.get(), w.draining.get(), w.whole)).collect();
+        assert_eq!((ledger.committed, standing), (Connections::new(7), vec![(1, 0, false)]));
+        assert_eq!(ledger.draining, Connections::ZERO);
     }
 
     #[test]

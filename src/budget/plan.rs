@@ -10,7 +10,7 @@ use super::amount::{Connections, Instances, Pods};
 use super::basis::Basis;
 use super::fair::{Claim, sizes};
 use super::fill::{Climber, fill};
-use super::rollout::{Strategy, Surge};
+use super::rollout::{Nature, Strategy, Surge};
 use super::shortfall::Shortfall;
 
 /// What holds for the whole budget.
@@ -64,12 +64,16 @@ pub struct Share {
     pub pods: Pods,
     /// Pods that may hold a grant at the same time, surge included.
     pub slots: Pods,
-    /// ρ: the surge pod without which a rollout of the replicas of now cannot move.
+    /// ρ: the surge pods without which a rollout of the replicas of now cannot move.
     pub rho: Pods,
     /// S: surge pods that a rollout of the replicas of now may add.
     pub surge: Pods,
     /// V: pods that may be missing from the replicas of now.
     pub unavailable: Pods,
+    /// What the end of a pod means to the workload.
+    pub nature: Nature,
+    /// Whether its pods are made one at a time.
+    pub one_by_one: bool,
 }
 
 /// The shares of all workloads.
@@ -136,6 +140,8 @@ impl Demand {
             rho: self.strategy.rho(self.replicas),
             surge: self.strategy.surge(self.replicas),
             unavailable: self.strategy.unavailable(self.replicas),
+            nature: self.strategy.nature(),
+            one_by_one: self.strategy.one_by_one(),
         }
     }
 }
@@ -249,6 +255,8 @@ mod tests {
             rho: Pods::ONE,
             surge: Pods::ONE,
             unavailable: Pods::ZERO,
+            nature: Nature::Service,
+            one_by_one: false,
         };
         assert_eq!(plan.shares, [share]);
         assert_eq!(plan.feasibility.to_string(), "12 of 13 usable connections are planned");

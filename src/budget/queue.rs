@@ -5,13 +5,17 @@
 
 use super::amount::Pods;
 use super::ledger::Pod;
+use super::plan::Share;
+use super::rollout::Nature;
 
 /// What a waiting pod is to its workload; the classes are served in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// 0a: takes the place of a pod that stood when the workload was last settled.
     Lost,
-    /// 0b: the one surge pod without which a rollout cannot move.
+    /// 0t: does work and ends by itself. A migration waits for its connection, and for nothing else.
+    Task,
+    /// 0b: a surge pod without which a rollout cannot move.
     Surge,
     /// 1: any other pod for which its workload has a slot.
     Rest,
@@ -21,12 +25,14 @@ pub enum Class {
 
 /// The class of the next pod of a workload with `admitted` pods standing.
 #[must_use]
-pub fn class(admitted: Pods, settled: Pods, surge_reserve: Pods, slots: Pods) -> Class {
-    if admitted >= slots {
+pub fn class(admitted: Pods, settled: Pods, share: &Share) -> Class {
+    if admitted >= share.slots {
         Class::Beyond
     } else if admitted < settled {
         Class::Lost
-    } else if admitted < settled.plus(surge_reserve) {
+    } else if share.nature == Nature::Task {
+        Class::Task
+    } else if admitted < settled.plus(share.rho) {
         Class::Surge
     } else {
         Class::Rest
@@ -44,24 +50,48 @@ pub fn order(pods: &[Pod]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::amount::Connections;
+    use crate::budget::basis::Basis;
+    use crate::budget::plan::{Demand, Plan, Terms};
+    use crate::budget::rollout::{Strategy, Surge};
+
+    /// The classes of the next pod with these counts standing, of a workload settled at 2 with slots for 5.
+    fn classes<const N: usize>(admitted: [u32; N], strategy: Strategy) -> [Class; N] {
+        let demand = Demand {
+            name: String::new(),
+            replicas: Pods::new(3),
+            pods: Pods::new(5),
+            settled: Pods::new(2),
+            strategy,
+            processes: 1,
+            engines: 1,
+            min: Connections::ONE,
+            max: None,
+            weight: 1,
+        };
+        let terms = Terms { usable: Connections::new(5), surge: Surge::Minimal, basis: Basis::Ceiling };
+        let plan = Plan::of(terms, &[demand]);
+        admitted.map(|admitted| class(Pods::new(admitted), Pods::new(2), &plan.shares[0]))
+    }
 
     #[test]
     fn classes_follow_the_admitted_count() {
-        let of = |admitted| class(Pods::new(admitted), Pods::new(2), Pods::ONE, Pods::new(5));
         assert_eq!(
-            [of(1), of(2), of(3), of(4), of(5)],
+            classes([1, 2, 3, 4, 5], Strategy::default()),
             [Class::Lost, Class::Surge, Class::Rest, Class::Rest, Class::Beyond]
         );
     }
 
     #[test]
-    fn no_class_goes_beyond_the_slots() {
-        let of = |admitted| class(Pods::new(admitted), Pods::new(4), Pods::ONE, Pods::new(2));
-        assert_eq!([of(1), of(2), of(4)], [Class::Lost, Class::Beyond, Class::Beyond]);
+    fn without_a_surge_reserve_there_is_no_surge_class() {
+        assert_eq!(classes([1, 2, 5], Strategy::Recreate), [Class::Lost, Class::Rest, Class::Beyond]);
     }
 
     #[test]
-    fn without_a_surge_reserve_there_is_no_surge_class() {
-        assert_eq!(class(Pods::new(2), Pods::new(2), Pods::ZERO, Pods::new(3)), Class::Rest);
+    fn a_task_is_one_within_its_slots_and_lost_where_one_was_lost() {
+        assert_eq!(
+            classes([1, 2, 4, 5], Strategy::Task),
+            [Class::Lost, Class::Task, Class::Task, Class::Beyond]
+        );
     }
 }

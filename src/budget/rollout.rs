@@ -1,8 +1,9 @@
-//! How many pods a rollout may add and take away, rounded as the Deployment controller rounds.
+//! How many pods a rollout may add and take away, rounded as the controller of each kind rounds.
 //!
 //! In: a workload's strategy and a replica count. Out: surge, unavailable, and the slots that a rollout needs.
-//! The rules are those of `ResolveFenceposts`, `MaxSurge` and `MaxUnavailable` in Kubernetes'
-//! `pkg/controller/deployment/util/deployment_util.go`; any other rounding would be wrong by a pod.
+//! Any other rounding would be wrong by a pod. The sources, in Kubernetes' `pkg/controller`: `ResolveFenceposts`,
+//! `MaxSurge` and `MaxUnavailable` of `deployment/util/deployment_util.go`; `getStatefulSetMaxUnavailable` of
+//! `statefulset/stateful_set_utils.go`; `updatedDesiredNodeCounts` of `daemon/update.go`.
 
 use std::str::FromStr;
 
@@ -36,6 +37,41 @@ pub enum Strategy {
     },
     /// All old ones first, then the new ones.
     Recreate,
+    /// A StatefulSet: a new pod has the name of the old one and so comes after it.
+    StatefulSet {
+        /// Pods that may be missing at a time, rounded down, at least one; none when its user replaces pods himself.
+        max_unavailable: Option<IntOrPercent>,
+        /// Whether a pod is made or taken away only while all that come before it are ready.
+        ordered: bool,
+    },
+    /// A DaemonSet, whose replicas are the nodes that it runs on. Both numbers are rounded up.
+    DaemonSet {
+        /// Nodes on which a new pod may stand beside the old one.
+        max_surge: IntOrPercent,
+        /// Nodes that may be without a ready pod.
+        max_unavailable: IntOrPercent,
+    },
+    /// A second set of pods is made as large as the first, and the first goes when all of the second is ready: an Argo
+    /// Rollout that is blueGreen, or a canary with a traffic router.
+    Twice,
+    /// Pods are replaced by whoever deletes them: a ReplicaSet, a DaemonSet with updateStrategy OnDelete.
+    OnDelete,
+    /// Pods end by themselves, when their work is done: a Job.
+    Task,
+    /// Pods that nobody replaces.
+    Loose,
+}
+
+/// What the end of a pod means to its workload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nature {
+    /// Another one takes its place.
+    #[default]
+    Service,
+    /// Work is lost, and begins anew.
+    Task,
+    /// Nobody takes its place.
+    Loose,
 }
 
 /// For which surge pods the plan keeps slots.
@@ -95,8 +131,14 @@ impl Strategy {
     #[must_use]
     pub fn surge(self, replicas: Pods) -> Pods {
         match self {
-            Self::RollingUpdate { max_surge, .. } if replicas > Pods::ZERO => max_surge.rounded_up(replicas),
-            Self::RollingUpdate { .. } | Self::Recreate => Pods::ZERO,
+            _ if replicas == Pods::ZERO => Pods::ZERO,
+            Self::RollingUpdate { max_surge, .. } | Self::DaemonSet { max_surge, .. } => {
+                max_surge.rounded_up(replicas)
+            }
+            Self::Twice => replicas,
+            Self::Recreate | Self::StatefulSet { .. } | Self::OnDelete | Self::Task | Self::Loose => {
+                Pods::ZERO
+            }
         }
     }
 
@@ -104,28 +146,53 @@ impl Strategy {
     /// it: its downtime is the rollout's own and no leave to take pods away at other times.
     #[must_use]
     pub fn unavailable(self, replicas: Pods) -> Pods {
-        match self {
-            Self::Recreate => Pods::ZERO,
-            Self::RollingUpdate { max_unavailable, .. } => {
-                let missing = max_unavailable.rounded_down(replicas);
-                // With nothing to add and nothing to take away no rollout could move: the controller takes one away.
-                let stuck = missing == Pods::ZERO && self.surge(replicas) == Pods::ZERO;
-                if stuck { Pods::ONE } else { missing }.min(replicas)
+        let missing = match self {
+            Self::RollingUpdate { max_unavailable, .. } => max_unavailable.rounded_down(replicas),
+            Self::DaemonSet { max_unavailable, .. } => max_unavailable.rounded_up(replicas),
+            Self::StatefulSet { max_unavailable: Some(most), .. } => {
+                most.rounded_down(replicas).max(Pods::ONE)
             }
-        }
+            Self::StatefulSet { max_unavailable: None, .. }
+            | Self::Recreate
+            | Self::Twice
+            | Self::OnDelete
+            | Self::Task
+            | Self::Loose => return Pods::ZERO,
+        };
+        // With nothing to add and nothing to take away no rollout could move: the controllers take one away.
+        let stuck = missing == Pods::ZERO && self.surge(replicas) == Pods::ZERO;
+        if stuck { Pods::ONE } else { missing }.min(replicas)
     }
 
-    /// ρ(n): the surge pod without which a rollout of `replicas` pods cannot move, 1 or 0.
+    /// ρ(n): the surge pods without which a rollout of `replicas` pods cannot move: one where none may be missing, all
+    /// of them where the second set has to be whole.
     #[must_use]
     pub fn rho(self, replicas: Pods) -> Pods {
         match self {
-            Self::RollingUpdate { .. }
+            Self::Twice => replicas,
+            Self::RollingUpdate { .. } | Self::DaemonSet { .. }
                 if replicas > Pods::ZERO && self.unavailable(replicas) == Pods::ZERO =>
             {
                 Pods::ONE
             }
-            Self::RollingUpdate { .. } | Self::Recreate => Pods::ZERO,
+            _ => Pods::ZERO,
         }
+    }
+
+    /// What the end of one of its pods means.
+    #[must_use]
+    pub const fn nature(self) -> Nature {
+        match self {
+            Self::Task => Nature::Task,
+            Self::Loose => Nature::Loose,
+            _ => Nature::Service,
+        }
+    }
+
+    /// Whether its controller makes one pod at a time, and only while all that come before it are ready.
+    #[must_use]
+    pub const fn one_by_one(self) -> bool {
+        matches!(self, Self::StatefulSet { ordered: true, .. })
     }
 
     /// r(n): the surge pods that slots are kept for.
@@ -218,6 +285,41 @@ mod tests {
         assert_eq!(at(rolling(Int(3), Int(0)), 0), (0, 0, 0));
         assert_eq!(at(Strategy::Recreate, 4), (0, 0, 0));
         assert_eq!(at(Strategy::Recreate, 0), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_stateful_set_never_surges_and_rounds_down_to_one_at_least() {
+        let set = |max_unavailable| Strategy::StatefulSet { max_unavailable, ordered: true };
+        assert_eq!(
+            [0, 1, 3, 10].map(|n| at(set(Some(Int(1))), n)),
+            [(0, 0, 0), (0, 1, 0), (0, 1, 0), (0, 1, 0)]
+        );
+        assert_eq!([3, 4, 10].map(|n| at(set(Some(Percent(25))), n)), [(0, 1, 0), (0, 1, 0), (0, 2, 0)]);
+        assert_eq!(at(set(Some(Int(5))), 2), (0, 2, 0));
+        assert_eq!(at(set(None), 3), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_daemon_set_rounds_both_numbers_up() {
+        let set = |max_surge, max_unavailable| Strategy::DaemonSet { max_surge, max_unavailable };
+        assert_eq!([0, 1, 5].map(|n| at(set(Int(0), Int(1)), n)), [(0, 0, 0), (0, 1, 0), (0, 1, 0)]);
+        assert_eq!([1, 3, 5].map(|n| at(set(Int(0), Percent(25)), n)), [(0, 1, 0), (0, 1, 0), (0, 2, 0)]);
+        assert_eq!([1, 3, 5].map(|n| at(set(Percent(25), Int(0)), n)), [(1, 0, 1), (1, 0, 1), (2, 0, 1)]);
+        assert_eq!(at(set(Int(0), Int(0)), 3), (0, 1, 0));
+    }
+
+    #[test]
+    fn where_a_second_set_has_to_be_whole_its_slots_are_kept() {
+        assert_eq!([0, 1, 4].map(|n| at(Strategy::Twice, n)), [(0, 0, 0), (1, 0, 1), (4, 0, 4)]);
+        assert_eq!(Strategy::Twice.slots(Pods::new(4), Surge::Minimal), Pods::new(8));
+        assert_eq!(Strategy::Twice.most_replicas_within(Pods::new(9), Surge::Minimal), Pods::new(4));
+    }
+
+    #[test]
+    fn what_no_controller_replaces_neither_surges_nor_may_be_missing() {
+        for strategy in [Strategy::OnDelete, Strategy::Task, Strategy::Loose] {
+            assert_eq!([0, 1, 4].map(|n| at(strategy, n)), [(0, 0, 0); 3]);
+        }
     }
 
     #[test]

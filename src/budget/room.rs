@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 use super::amount::{Connections, Pods};
 use super::grant::{Allotment, Grants};
 use super::ledger::{Hold, Ledger, Pod};
+use super::rollout::Nature;
 
 /// An unready pod of a superseded revision is left alone until it is this old, in seconds.
 pub const PATIENCE: u64 = 60;
@@ -22,6 +23,8 @@ pub const DEADLINE: u64 = 600;
 pub enum Cause {
     /// (a) Unready and superseded, while a pod of the newest revision waits. Deleted.
     Superseded,
+    /// Beyond the replicas, and its controller lets it stand because another pod of the workload waits. Evicted.
+    Leaving,
     /// It escaped the gate, and a younger pod of its workload came through it. Evicted.
     Escaped,
     /// (b) It holds more than its workload's share. Evicted.
@@ -82,6 +85,7 @@ pub fn room(scene: &Scene<'_>, grants: &Grants) -> Room {
     }
     let mut candidates = superseded(scene, grants);
     if scene.eviction {
+        candidates.extend(leaving(scene, grants));
         unhurried.extend(oversize(scene, may_lose_one));
         candidates.extend(if unhurried.is_empty() { stuck(scene, grants) } else { unhurried });
         if !scene.feasible {
@@ -107,22 +111,39 @@ fn slots(scene: &Scene<'_>, grants: &Grants, unhurried: Vec<Candidate>) -> Vec<C
     candidates
 }
 
-/// (a) Unready granted pods of superseded revisions whose workload has a waiting pod of the newest.
-fn superseded(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
+/// The workloads of which a refused pod waits that is like this.
+fn waits(scene: &Scene<'_>, grants: &Grants, like_this: impl Fn(&Pod) -> bool) -> Vec<bool> {
     let mut waits = vec![false; scene.allotments.len()];
     for (index, _) in &grants.refused {
-        if let Some(pod) = scene.pods.get(*index).filter(|pod| pod.current)
+        if let Some(pod) = scene.pods.get(*index).filter(|pod| like_this(pod))
             && let Some(flag) = pod.workload.and_then(|w| waits.get_mut(w))
         {
             *flag = true;
         }
     }
+    waits
+}
+
+/// Pods beyond the replicas of a workload of which another pod waits: an ordered StatefulSet ends none before that one is
+/// ready. No pod takes their place.
+fn leaving(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
+    let waits = waits(scene, grants, |_| true);
+    let mut found = pods_where(scene, |pod, workload| {
+        pod.leaving && matches!(pod.hold, Hold::Granted(_)) && waits.get(workload) == Some(&true)
+    });
+    found.sort_by_key(|&(_, pod)| (pod.ready, Reverse(pod.created), pod.uid.as_str()));
+    found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Leaving }).collect()
+}
+
+/// (a) Unready granted pods of superseded revisions whose workload has a waiting pod of the newest.
+fn superseded(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
+    let waits = waits(scene, grants, |pod| pod.current);
     let mut found = pods_where(scene, |pod, workload| {
         matches!(pod.hold, Hold::Granted(_))
             && !pod.ready
             && !pod.current
             && pod.age >= PATIENCE
-            && waits.get(workload).copied().unwrap_or(false)
+            && waits.get(workload) == Some(&true)
     });
     found.sort_by_key(|&(_, pod)| (Reverse(pod.hold.bill()), pod.created, pod.uid.as_str()));
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Superseded }).collect()
@@ -140,6 +161,7 @@ fn escaped(scene: &Scene<'_>, may: impl Fn(&Scene<'_>, usize) -> bool) -> Vec<Ca
         matches!(pod.hold, Hold::Escaped(_))
             // Times are whole seconds: one of the same second may be the younger one.
             && youngest.get(workload).is_some_and(|created| *created >= pod.created)
+            && is_replaced(scene, workload)
             && may(scene, workload)
     });
     found.sort_by_key(|&(_, pod)| (pod.ready, Reverse(pod.hold.bill()), pod.uid.as_str()));
@@ -148,8 +170,9 @@ fn escaped(scene: &Scene<'_>, may: impl Fn(&Scene<'_>, usize) -> bool) -> Vec<Ca
 
 /// (b) Oversize pods of the workloads that may: the workload furthest above its share first, in it unready pods first.
 fn oversize(scene: &Scene<'_>, may: impl Fn(&Scene<'_>, usize) -> bool) -> Vec<Candidate> {
-    let mut found =
-        pods_where(scene, |pod, workload| is_oversize(scene, pod, workload) && may(scene, workload));
+    let mut found = pods_where(scene, |pod, workload| {
+        is_oversize(scene, pod, workload) && is_replaced(scene, workload) && may(scene, workload)
+    });
     found.sort_by_key(|&(_, pod)| {
         let above = pod.workload.map_or(0, |w| above_share(scene, w));
         (Reverse(above), pod.ready, Reverse(pod.hold.bill()), Reverse(pod.created), pod.uid.as_str())
@@ -174,7 +197,9 @@ fn stuck(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
         else {
             return false;
         };
-        let replaced = standing.admitted.plus(standing.waiting) >= allotment.settled;
+        let at_the_gate = standing.admitted.plus(standing.waiting) >= allotment.settled;
+        // Who makes pods one by one has made all that it will while one of them waits.
+        let replaced = at_the_gate || (allotment.share.one_by_one && standing.waiting > Pods::ZERO);
         replaced && starting.get(workload) == Some(&false)
     };
     let mut candidates = escaped(scene, |_, _| true);
@@ -192,6 +217,11 @@ fn starts(pod: &Pod) -> bool {
     pod.admitted() && (young || matches!(pod.hold, Hold::InFlight(_)))
 }
 
+/// Whether another pod takes the place of one that goes. Nobody's work is ended to make room for others.
+fn is_replaced(scene: &Scene<'_>, workload: usize) -> bool {
+    scene.allotments.get(workload).is_some_and(|allotment| allotment.share.nature == Nature::Service)
+}
+
 fn is_oversize(scene: &Scene<'_>, pod: &Pod, workload: usize) -> bool {
     matches!(pod.hold, Hold::Granted(bill) if scene.allotments.get(workload).is_some_and(|a| bill > a.share.bill))
 }
@@ -200,6 +230,7 @@ fn is_oversize(scene: &Scene<'_>, pod: &Pod, workload: usize) -> bool {
 fn surplus(scene: &Scene<'_>) -> Vec<Candidate> {
     let mut found = pods_where(scene, |pod, workload| {
         matches!(pod.hold, Hold::Granted(_))
+            && is_replaced(scene, workload)
             && scene.allotments.get(workload).is_some_and(|allotment| {
                 let standing = scene.ledger.workloads.get(workload);
                 standing.is_some_and(|s| {

@@ -109,9 +109,6 @@ fn bill(demand: &Demand) -> u128 {
 fn line(terms: Terms, demand: &Demand, needed: u128) -> Line {
     let pods = demand.peak();
     let own = need(terms, demand, pods);
-    let room = u128::from(terms.usable.get()).saturating_sub(needed - own);
-    // A bill is at least 1.
-    let slots = u32::try_from(room / bill(demand).max(1)).unwrap_or(u32::MAX);
     Line {
         name: demand.name.clone(),
         pods,
@@ -120,8 +117,25 @@ fn line(terms: Terms, demand: &Demand, needed: u128) -> Line {
         engines: demand.engines.max(1),
         size: demand.floor(),
         connections: connections(own),
-        safe_replicas: demand.strategy.most_replicas_within(Pods::new(slots), terms.surge),
+        safe_replicas: most_replicas(terms, demand, needed - own),
     }
+}
+
+/// The most replicas that fit at the minimum size beside others that need `taken`.
+fn most_replicas(terms: Terms, demand: &Demand, taken: u128) -> Pods {
+    let room = u128::from(terms.usable.get()).saturating_sub(taken);
+    // A bill is at least 1.
+    let slots = u32::try_from(room / bill(demand).max(1)).unwrap_or(u32::MAX);
+    demand.strategy.most_replicas_within(Pods::new(slots), terms.surge)
+}
+
+/// How far each workload could be scaled while the others keep the replicas of now. Their ceilings do not count: what
+/// they might want one day keeps nobody from what fits today.
+#[must_use]
+pub(super) fn largest_replicas(terms: Terms, demands: &[Demand]) -> Vec<Pods> {
+    let needs: Vec<u128> = demands.iter().map(|d| need(terms, d, d.replicas)).collect();
+    let needed = needs.iter().copied().fold(0, u128::saturating_add);
+    demands.iter().zip(needs).map(|(d, own)| most_replicas(terms, d, needed - own)).collect()
 }
 
 fn connections(n: u128) -> Connections {
@@ -320,6 +334,19 @@ mod tests {
         let api = Demand { strategy, ..demand("Deployment/api", 20, 20) };
         let shortfall = shortfall(Basis::Ceiling, Surge::Minimal, &[api]);
         assert_eq!(shortfall.lines.iter().map(|l| l.safe_replicas.get()).collect::<Vec<_>>(), [12]);
+    }
+
+    #[test]
+    fn the_largest_replicas_reckon_with_what_the_others_are_now_and_not_with_their_ceilings() {
+        let terms = Terms { usable: Connections::new(13), surge: Surge::Minimal, basis: Basis::Ceiling };
+        let api = Demand { processes: 2, ..demand("Deployment/api", 2, 20) };
+        let web = demand("Deployment/web", 3, 20);
+        let largest = |demands: &[Demand]| -> Vec<u32> {
+            largest_replicas(terms, demands).iter().map(|pods| pods.get()).collect()
+        };
+        // Beside three of web and its surge pod 9 are left, four pods of two; beside two of api and its surge pod 7.
+        assert_eq!(largest(&[api, web]), [4, 7]);
+        assert_eq!(largest(&[demand("Deployment/api", 20, 20), demand("Deployment/web", 1, 1)]), [11, 0]);
     }
 
     #[test]

@@ -35,7 +35,9 @@ impl Knobs {
         Connections::ONE.plus(self.on_top())
     }
 
-    const fn on_top(self) -> Connections {
+    /// The connections that come on top of the pool in any case.
+    #[must_use]
+    pub const fn on_top(self) -> Connections {
         let (Self::Both { least_overflow: connections } | Self::One { beside: connections }) = self;
         Connections::new(connections as u64)
     }

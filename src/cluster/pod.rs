@@ -155,6 +155,10 @@ pub struct PodRecord {
     pub created: i64,
     /// Its controller, when it has one.
     pub owner: Option<Owner>,
+    /// The group of pods that it is of when no controller of a known kind made it.
+    pub group: String,
+    /// The revision of the template that it was made from, as its controller marks it.
+    pub revision: Option<String>,
     /// Whether it bears the gate.
     pub gated: bool,
     /// The gate's place among its scheduling gates.
@@ -204,6 +208,8 @@ impl PodRecord {
             uid: meta.uid.clone()?,
             version: version(meta),
             created: meta.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()),
+            group: group(meta),
+            revision: revision(meta),
             owner: controller(meta),
             gated: gate.is_some(),
             gate_index: gate.unwrap_or(0),
@@ -238,6 +244,8 @@ impl PodRecord {
             version: version(meta),
             created: 0,
             owner: None,
+            group: group(meta),
+            revision: None,
             gated: false,
             gate_index: 0,
             annotated: true,
@@ -258,6 +266,19 @@ impl PodRecord {
     #[must_use]
     pub fn budget(&self) -> &str {
         self.app.budget.as_deref().unwrap_or_default()
+    }
+
+    /// What made it, as far as that is of a known kind; otherwise the group of pods that it is of.
+    #[must_use]
+    pub fn maker(&self) -> WorkloadKey {
+        let known = self.owner.as_ref().and_then(Owner::workload).filter(|key| key.kind != WorkloadKind::Pod);
+        known.unwrap_or_else(|| WorkloadKey::new(WorkloadKind::Pod, &self.group))
+    }
+
+    /// The number that its controller gave it, the last part of its name.
+    #[must_use]
+    pub fn ordinal(&self) -> Option<u32> {
+        self.name.rsplit_once('-')?.1.parse().ok()
     }
 
     /// Pools in this pod; where that is not known, one.
@@ -282,6 +303,17 @@ impl PodRecord {
         let (pool, overflow) = (u64::from(note.pool_size), u64::from(note.max_overflow));
         let own = if self.app.late_bound { Connections::ZERO } else { self.app.own };
         self.bill_of(pool, overflow).max(Connections::new(note.connections)).max(own)
+    }
+
+    /// The grant that leaves it as it would be without poolbudget: at the sizes that its own env states, or at those that an
+    /// app takes that is told nothing.
+    #[must_use]
+    pub fn own_grant(&self) -> GrantNote {
+        let own = self.app.stated.unwrap_or_else(|| self.app.usual());
+        let own = [own.pool_size.get(), own.max_overflow.get()];
+        let [pool_size, max_overflow] = own.map(|size| u32::try_from(size).unwrap_or(u32::MAX));
+        let note = GrantNote { pool_size, max_overflow, connections: 0 };
+        GrantNote { connections: self.bill(note).get(), ..note }
     }
 
     /// What it may hold with these sizes.
@@ -321,6 +353,19 @@ pub fn controller(meta: &ObjectMeta) -> Option<Owner> {
     let owner = meta.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))?;
     let (api_version, kind) = (owner.api_version.clone(), owner.kind.clone());
     Some(Owner { api_version, kind, name: owner.name.clone() })
+}
+
+/// The mark of a pod's revision: of a DaemonSet the number of its template, of others the name of a ControllerRevision.
+fn revision(meta: &ObjectMeta) -> Option<String> {
+    let labels = meta.labels.as_ref()?;
+    labels.get("pod-template-generation").or_else(|| labels.get("controller-revision-hash")).cloned()
+}
+
+/// By what pods that nobody made are taken together; all others of a budget are one group.
+fn group(meta: &ObjectMeta) -> String {
+    let value = |key: &str| meta.labels.as_ref()?.get(key).filter(|value| !value.is_empty());
+    let named = names::GROUP_LABELS.into_iter().find_map(value);
+    named.map_or("pods", String::as_str).to_owned()
 }
 
 fn scheduled(conditions: &[ConditionView]) -> Option<i64> {
@@ -473,6 +518,26 @@ mod tests {
         assert_eq!(record.hold(), Hold::Escaped(Connections::MAX));
         let why = record.app.instances.expect_err("a fault");
         assert_eq!(why, "it cannot be read: spec.containers: invalid type: integer `5`, expected a sequence");
+    }
+
+    #[test]
+    fn a_pod_that_no_known_kind_made_is_of_the_group_that_its_labels_name() {
+        let made = |labels: serde_json::Value, owner: serde_json::Value| {
+            pod(serde_json::json!({"metadata": {"labels": labels, "ownerReferences": owner}}))
+                .maker()
+                .to_string()
+        };
+        let none = serde_json::json!([]);
+        let all = serde_json::json!({"poolbudget.dev/workload": "worker", "app.kubernetes.io/name": "shop", "app": "a"});
+        assert_eq!(made(all, none.clone()), "Pod/worker");
+        let two = serde_json::json!({"app.kubernetes.io/name": "shop", "app": "a"});
+        assert_eq!(made(two, none.clone()), "Pod/shop");
+        assert_eq!(made(serde_json::json!({"app": "a"}), none.clone()), "Pod/a");
+        assert_eq!(made(serde_json::json!({}), none), "Pod/pods");
+        let owner = |api_version: &str, kind: &str| serde_json::json!([{"apiVersion": api_version, "kind": kind, "name": "o", "uid": "u", "controller": true}]);
+        assert_eq!(made(serde_json::json!({"app": "a"}), owner("apps/v1", "StatefulSet")), "StatefulSet/o");
+        assert_eq!(made(serde_json::json!({"app": "a"}), owner("batch.volcano.sh/v1alpha1", "Job")), "Pod/a");
+        assert_eq!(made(serde_json::json!({"app": "a"}), owner("v1", "Node")), "Pod/a");
     }
 
     #[test]

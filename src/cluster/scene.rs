@@ -11,16 +11,18 @@ use k8s_openapi::jiff::Timestamp;
 use super::pod::PodRecord;
 use super::spec;
 use super::template::AppFacts;
-use super::workload::{GOVERNED, WorkloadKey, WorkloadRecord};
+use super::workload::{WorkloadKey, WorkloadRecord};
 use super::world::{BudgetKey, World};
 use crate::api::{
-    DbConnectionBudgetSpec, DbConnectionBudgetStatus, EvictionPolicy, GrantInFlight, WorkloadStatus,
+    DbConnectionBudgetSpec, DbConnectionBudgetStatus, EvictionPolicy, GrantInFlight, Mode, WorkloadKind,
+    WorkloadStatus,
 };
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::basis::Rung;
 use crate::budget::decide::{Situation, Workload};
 use crate::budget::ledger::{Hold, Pod, Unadopted};
 use crate::budget::plan::Demand;
+use crate::budget::rollout::Nature;
 use crate::budget::split::Knobs;
 
 /// One instant of one budget, with the records behind it.
@@ -47,6 +49,8 @@ pub struct Labelled {
     pub knobs: Knobs,
     /// Its label names the budget, but its template does not: its pods pass the gate.
     pub unmirrored: bool,
+    /// What its user should know of it.
+    pub note: Option<&'static str>,
 }
 
 /// Collects what a budget governs. `available` is its limit − reserved.
@@ -61,12 +65,9 @@ pub fn scene(
 ) -> Scene {
     let pods: Vec<Arc<PodRecord>> =
         world.pods.group(&key.namespace, &key.name).into_iter().filter(|pod| !pod.ended).collect();
-    let gathered: Vec<(Workload, Labelled)> = workload_keys(world, key, &pods)
-        .iter()
-        .filter(|workload| GOVERNED.contains(&workload.kind))
-        .filter_map(|workload| world.workloads.find(&key.namespace, workload))
-        .map(|record| gather(world, key, spec, status, &record, now))
-        .collect();
+    let stage = Stage { world, key, spec, status, pods: &pods, now };
+    let gathered: Vec<(Workload, Labelled)> =
+        stage.workloads().iter().filter_map(|workload| stage.gather(workload)).collect();
     let (workloads, labelled): (Vec<Workload>, Vec<Labelled>) = gathered.into_iter().unzip();
     let place: HashMap<&WorkloadKey, usize> = labelled.iter().enumerate().map(|(i, w)| (&w.key, i)).collect();
     // An entry without bounds is nothing that this controller wrote: its pod is decided on afresh.
@@ -82,7 +83,11 @@ pub fn scene(
         surge: spec::surge(spec),
         basis: spec::basis(spec),
         eviction: spec.eviction == EvictionPolicy::Allowed,
-        pods: pods.iter().map(|pod| core_pod(world, pod, &place, &newest, &in_flight, now)).collect(),
+        pods: pods
+            .iter()
+            .map(|pod| core_pod(world, pod, &place, &newest, &in_flight, now))
+            .map(|pod| if spec.mode == Mode::Gate { pod } else { at_liberty(pod) })
+            .collect(),
         quarantine: status
             .quarantine
             .iter()
@@ -93,68 +98,86 @@ pub fn scene(
     Scene { situation, pods, workloads: labelled }
 }
 
-/// Workloads whose template or label names the budget, or whose older revisions still have pods in it.
-fn workload_keys(world: &World, key: &BudgetKey, pods: &[Arc<PodRecord>]) -> BTreeSet<WorkloadKey> {
-    let named = world.workloads.of_budget(&key.namespace, &key.name);
-    // Labelled, but with a template that does not bear the label: grouped under no budget.
-    let others = world.workloads.of_budget(&key.namespace, "");
-    let unmirrored = others.into_iter().filter(|record| record.label.as_ref() == Some(&key.name));
-    let makers = pods.iter().filter_map(|pod| world.maker_of(pod));
-    named.into_iter().chain(unmirrored).chain(makers).map(|record| record.workload().clone()).collect()
-}
-
-fn gather(
-    world: &World,
-    key: &BudgetKey,
-    spec: &DbConnectionBudgetSpec,
-    status: &DbConnectionBudgetStatus,
-    record: &WorkloadRecord,
+/// What one budget is gathered from.
+struct Stage<'a> {
+    world: &'a World,
+    key: &'a BudgetKey,
+    spec: &'a DbConnectionBudgetSpec,
+    status: &'a DbConnectionBudgetStatus,
+    pods: &'a [Arc<PodRecord>],
     now: Timestamp,
-) -> (Workload, Labelled) {
-    let mine = |budget: &Option<String>| budget.as_ref() == Some(&key.name);
-    let parts = world.workloads.parts(&key.namespace, &record.key);
-    let (own, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| mine(&part.template.budget));
-    let stays = mine(&record.template.budget);
-    let replicas = Pods::new(if stays {
-        record.replicas
-    } else {
-        own.iter().map(|part| part.replicas).fold(0, u32::saturating_add)
-    });
-    let carried = status.workloads.iter().find(|w| w.kind == record.key.kind && w.name == record.key.name);
-    let entry = spec::entry(spec, &record.key);
-    let ceiling = if stays { ceiling(world, record).or(entry.max_replicas).map(Pods::new) } else { None };
-    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-    let (pods, rung) = spec::basis(spec).pods(replicas, ceiling, carried.and_then(rung), seconds);
-    let apps = apps(record, stays, &own);
-    let (processes, engines) = widest(&apps);
-    let settled = carried.map(|w| Pods::new(u32::try_from(w.settled).unwrap_or(0)));
-    let demand = Demand {
-        name: record.key.to_string(),
-        replicas,
-        pods,
-        settled: settled.unwrap_or(replicas),
-        strategy: record.strategy,
-        processes,
-        engines,
-        min: least(&apps).max(Connections::new(u64::from(entry.size.min))),
-        max: most(&apps).or(entry.size.max.map(|max| Connections::new(u64::from(max)))),
-        weight: entry.weight,
-    };
-    let unadopted = if stays { unadopted(&others) } else { Unadopted::default() };
-    let labelled = Labelled {
-        key: record.key.clone(),
-        rung,
-        fault: stays.then(|| record.template.instances.clone().err()).flatten(),
-        knobs: apps.first().map_or(Knobs::BOTH, |app| app.knobs()),
-        unmirrored: record.label.as_ref() == Some(&key.name) && !stays,
-    };
-    (Workload { demand, carried: settled, observed: record.observed, unadopted }, labelled)
 }
 
-/// maxReplicas of the autoscaler that scales this workload.
-fn ceiling(world: &World, record: &WorkloadRecord) -> Option<u32> {
-    let scalers = world.autoscalers.group(&record.namespace, &record.key.to_string());
-    scalers.iter().map(|scaler| scaler.max_replicas).max()
+impl Stage<'_> {
+    /// Workloads whose template or label names the budget, or that still have pods in it.
+    fn workloads(&self) -> BTreeSet<WorkloadKey> {
+        let BudgetKey { namespace, name } = self.key;
+        let named = self.world.workloads.of_budget(namespace, name);
+        // Labelled, but with a template that does not bear the label: grouped under no budget.
+        let others = self.world.workloads.of_budget(namespace, "");
+        let unmirrored = others.into_iter().filter(|record| record.label.as_ref() == Some(name));
+        let records = named.into_iter().chain(unmirrored).map(|record| record.workload().clone());
+        records.chain(self.pods.iter().filter_map(|pod| self.world.workload_of(pod))).collect()
+    }
+
+    fn gather(&self, workload: &WorkloadKey) -> Option<(Workload, Labelled)> {
+        let mine = |budget: &Option<String>| budget.as_ref() == Some(&self.key.name);
+        let made: Vec<&PodRecord> =
+            self.pods.iter().filter(|pod| &pod.maker() == workload).map(AsRef::as_ref).collect();
+        let record = match workload.kind {
+            WorkloadKind::Pod => WorkloadRecord::of_loose_pods(workload, &made)?,
+            _ => self.world.workloads.find(&self.key.namespace, workload)?.as_ref().clone(),
+        };
+        let parts = self.world.workloads.parts(&self.key.namespace, workload);
+        let (own, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| mine(&part.template.budget));
+        let stays = mine(&record.template.budget);
+        let replicas = Pods::new(if stays && workload.kind != WorkloadKind::CronJob {
+            record.replicas
+        } else {
+            own.iter().map(|part| part.replicas).fold(0, u32::saturating_add)
+        });
+        let carried =
+            self.status.workloads.iter().find(|w| w.kind == workload.kind && w.name == workload.name);
+        let entry = spec::entry(self.spec, workload);
+        let ceiling = self.autoscaled(workload).or(entry.max_replicas).or(record.ceiling);
+        let ceiling = ceiling.filter(|_| stays).map(Pods::new);
+        let seconds = u64::try_from(self.now.as_second()).unwrap_or(0);
+        let (pods, rung) = spec::basis(self.spec).pods(replicas, ceiling, carried.and_then(rung), seconds);
+        let apps = apps(&record, stays, &own, &made);
+        let (processes, engines) = widest(&apps);
+        let settled = carried.map(|w| Pods::new(u32::try_from(w.settled).unwrap_or(0)));
+        let demand = Demand {
+            name: workload.to_string(),
+            replicas,
+            pods,
+            settled: settled.unwrap_or(replicas),
+            strategy: record.strategy,
+            processes,
+            engines,
+            min: least(&apps).max(Connections::new(u64::from(entry.size.min))),
+            max: most(&apps).or(entry.size.max.map(|max| Connections::new(u64::from(max)))),
+            weight: entry.weight,
+        };
+        let mut unadopted = if stays { unadopted(&others) } else { Unadopted::default() };
+        if stays && !matches!(record.strategy.nature(), Nature::Task | Nature::Loose) {
+            unadopted = unadopted.plus(before_its_label(&record, made.len(), carried));
+        }
+        let labelled = Labelled {
+            key: workload.clone(),
+            rung,
+            fault: stays.then(|| record.template.instances.clone().err()).flatten(),
+            knobs: apps.first().map_or(Knobs::BOTH, |app| app.knobs()),
+            unmirrored: record.label.as_ref() == Some(&self.key.name) && !stays,
+            note: record.note.filter(|_| entry.max_replicas.is_none()),
+        };
+        Some((Workload { demand, carried: settled, observed: record.observed, unadopted }, labelled))
+    }
+
+    /// maxReplicas of the autoscaler that scales a workload.
+    fn autoscaled(&self, workload: &WorkloadKey) -> Option<u32> {
+        let scalers = self.world.autoscalers.group(&self.key.namespace, &workload.to_string());
+        scalers.iter().map(|scaler| scaler.max_replicas).max()
+    }
 }
 
 fn rung(carried: &WorkloadStatus) -> Option<Rung> {
@@ -165,10 +188,18 @@ fn rung(carried: &WorkloadStatus) -> Option<Rung> {
     })
 }
 
-/// What the revisions that may still make pods say of their app, the template first.
-fn apps<'a>(record: &'a WorkloadRecord, stays: bool, own: &'a [Arc<WorkloadRecord>]) -> Vec<&'a AppFacts> {
+/// What the revisions that may still make pods say of their app, the template first. What older revisions of a workload
+/// without parts say is known from its pods alone.
+fn apps<'a>(
+    record: &'a WorkloadRecord,
+    stays: bool,
+    own: &'a [Arc<WorkloadRecord>],
+    made: &[&'a PodRecord],
+) -> Vec<&'a AppFacts> {
+    let template = stays.then_some(&record.template);
     let parts = own.iter().filter(|part| part.replicas > 0).map(|part| &part.template);
-    stays.then_some(&record.template).into_iter().chain(parts).collect()
+    let pods = made.iter().filter(|pod| !pod.terminating).map(|pod| &pod.app);
+    template.into_iter().chain(parts).chain(pods).collect()
 }
 
 /// Processes and engines of the app with the most pools in a pod.
@@ -189,6 +220,17 @@ fn most(apps: &[&AppFacts]) -> Option<Connections> {
     apps.iter().map(|app| app.fixed).collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
+/// Pods that a workload has beside its labelled ones. Their number comes from a status that follows the pods late; but it
+/// never rises, since the template bears the label, and so the last status of the budget bounds it.
+fn before_its_label(record: &WorkloadRecord, labelled: usize, carried: Option<&WorkloadStatus>) -> Unadopted {
+    let labelled = u32::try_from(labelled).unwrap_or(u32::MAX);
+    let most = carried.map_or(u32::MAX, |carried| {
+        carried.foreign.as_ref().map_or(0, |foreign| u32::try_from(foreign.pods).unwrap_or(0))
+    });
+    let pods = Pods::new(record.pods.saturating_sub(labelled).min(most));
+    Unadopted { pods, ready: pods.min(Pods::new(record.ready)), connections: record.template.own.times(pods) }
+}
+
 /// Pods of revisions without this budget's label. Those that bear another budget's stand too, but are on its bill.
 fn unadopted(parts: &[Arc<WorkloadRecord>]) -> Unadopted {
     let mut sum = Unadopted::default();
@@ -202,7 +244,7 @@ fn unadopted(parts: &[Arc<WorkloadRecord>]) -> Unadopted {
     sum
 }
 
-/// The newest revision of each workload.
+/// The newest revision of each workload that has parts.
 fn newest_revisions(world: &World, key: &BudgetKey, workloads: &[Labelled]) -> Vec<u64> {
     let newest = |w: &Labelled| {
         let parts = world.workloads.parts(&key.namespace, &w.key);
@@ -219,6 +261,15 @@ fn in_flight_bill(pod: &PodRecord, grant: &GrantInFlight) -> Connections {
     pod.bill_of(pool_size, max_overflow).max(stated)
 }
 
+/// Where the mode holds nobody, no pod escapes: what runs by its own env has what it should have.
+fn at_liberty(pod: Pod) -> Pod {
+    let hold = match pod.hold {
+        Hold::Escaped(own) => Hold::Granted(own),
+        hold => hold,
+    };
+    Pod { hold, ..pod }
+}
+
 fn core_pod(
     world: &World,
     pod: &PodRecord,
@@ -228,7 +279,7 @@ fn core_pod(
     now: Timestamp,
 ) -> Pod {
     let maker = world.maker_of(pod);
-    let workload = maker.as_ref().and_then(|maker| place.get(maker.workload())).copied();
+    let workload = world.workload_of(pod).and_then(|workload| place.get(&workload)).copied();
     let revision = workload.and_then(|w| newest.get(w)).copied().unwrap_or(0);
     let hold = match pod.hold() {
         Hold::Waiting => in_flight
@@ -246,7 +297,11 @@ fn core_pod(
         hold,
         ready: pod.ready,
         terminating: pod.terminating,
-        current: maker.is_some_and(|maker| maker.revision == revision),
+        leaving: maker.as_ref().is_some_and(|maker| maker.sends_away(pod)),
+        current: maker.is_none_or(|maker| match maker.owner {
+            Some(_) => maker.revision == revision,
+            None => maker.is_newest(pod),
+        }),
         instances: pod.instances(),
         least: pod.app.least(),
     }

@@ -3,10 +3,8 @@
 //! In: a `DbConnectionBudgetSpec`. Out: limit, surge, basis; and what this version does not implement,
 //! in words, so that it is reported and never silently ignored.
 
-use super::workload::{GOVERNED, WorkloadKey};
-use crate::api::{
-    self, DbConnectionBudgetSpec, InfeasiblePolicy, Mode, SupabaseConnection, SupabaseLimit, WorkloadSpec,
-};
+use super::workload::WorkloadKey;
+use crate::api::{self, DbConnectionBudgetSpec, Mode, SupabaseConnection, SupabaseLimit, WorkloadSpec};
 use crate::budget::amount::Connections;
 use crate::budget::basis::Basis;
 use crate::budget::limit::{Limit, LimitError, LimitSpec, Tier};
@@ -133,40 +131,18 @@ pub fn entry(spec: &DbConnectionBudgetSpec, workload: &WorkloadKey) -> WorkloadS
     })
 }
 
-/// The kinds that are governed, for messages.
-#[must_use]
-pub fn governed() -> String {
-    GOVERNED.map(|kind| kind.to_string()).join(", ")
-}
-
 /// What a spec asks for that this version does not do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unsupported {
     /// Nothing can be granted: the whole budget waits for this.
     pub mode: Option<String>,
-    /// The rest of the budget works; this part does not.
-    pub parts: Vec<String>,
 }
 
 /// Finds what a spec asks for that this version does not do.
 #[must_use]
 pub fn unsupported(spec: &DbConnectionBudgetSpec) -> Unsupported {
-    let mode = (spec.mode != Mode::Gate).then(|| {
+    let mode = (spec.mode == Mode::Rollout).then(|| {
         format!("mode {:?} is not implemented by this version: no pod gets a size; set mode: Gate", spec.mode)
     });
-    let mut parts = Vec::new();
-    if spec.infeasible == InfeasiblePolicy::Deny {
-        parts.push(
-            "infeasible: Deny is not implemented by this version: pods that do not fit wait; set infeasible: Wait".into(),
-        );
-    }
-    for entry in spec.workloads.iter().filter(|entry| !GOVERNED.contains(&entry.kind)) {
-        parts.push(format!(
-            "{}/{} is of a kind that this version does not govern (only {})",
-            entry.kind,
-            entry.name,
-            governed()
-        ));
-    }
-    Unsupported { mode, parts }
+    Unsupported { mode }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::env::{Container, Environment, Setting, number};
 use crate::api::names;
 use crate::budget::amount::{Connections, Instances};
-use crate::budget::split::Knobs;
+use crate::budget::split::{Knobs, Split};
 use crate::profile::rules::Rule;
 use crate::profile::stated::{Processes, Stated};
 use crate::profile::{Gets, Knob, Pool, Profile, Reads, Sizing, Switch, Written};
@@ -30,11 +30,17 @@ pub struct AppFacts {
     pub pools: Option<Instances>,
     /// What one pod may hold by its own env, without a grant.
     pub own: Connections,
+    /// How its own env configures a pool, what the gate replaced in it put back: the most of any of its containers. None
+    /// where that has no bound or cannot be known.
+    pub stated: Option<Split>,
     /// Whether its containers read their sizes from the grant.
     pub late_bound: bool,
     /// Connections of one instance, where no variable sets them.
     pub fixed: Option<Connections>,
 }
+
+/// For pools whose own default has no bound.
+const USUAL_POOL_SIZE: Connections = Connections::new(10);
 
 type Map = Option<BTreeMap<String, String>>;
 
@@ -76,6 +82,7 @@ impl AppFacts {
             engines,
             pools,
             own: app.own().unwrap_or(Connections::MAX),
+            stated: app.split(),
             late_bound: app.late_bound(),
             fixed: app.fixed(),
         }
@@ -92,6 +99,7 @@ impl AppFacts {
             engines: 1,
             pools: None,
             own: Connections::MAX,
+            stated: None,
             late_bound: false,
             fixed: None,
         }
@@ -107,6 +115,19 @@ impl AppFacts {
     #[must_use]
     pub fn knobs(&self) -> Knobs {
         self.profile.map_or(Knobs::BOTH, Profile::knobs)
+    }
+
+    /// The sizes that it takes when it is told nothing; ten where those have no bound.
+    #[must_use]
+    pub fn usual(&self) -> Split {
+        let pool = self.profile.and_then(Profile::written).and_then(|written| written.pools.first());
+        let bounded = |knob: &Knob| match knob.unset {
+            Reads::Connections(n) => Some(Connections::new(n.into())),
+            Reads::Unlimited | Reads::NotTried | Reads::Fails => None,
+        };
+        let size = pool.and_then(|pool| bounded(&pool.size)).unwrap_or(USUAL_POOL_SIZE);
+        let overflow = pool.and_then(|pool| pool.overflow.as_ref()).and_then(bounded);
+        Split { pool_size: size, max_overflow: overflow.unwrap_or_else(|| self.knobs().on_top()) }
     }
 
     /// The smallest size that an instance of it can be given.
@@ -262,11 +283,54 @@ impl<'a> App<'a> {
         let size = opens(&pool.size, setting(self.stated.variable(pool.size.env, Gets::PoolSize)));
         let also = pool.also.iter().map(|name| setting(name)).filter(|setting| *setting != Setting::Default);
         let size = also.map(|setting| opens(&pool.size, setting)).fold(size, Connections::max);
-        size.plus(match (&pool.overflow, written.knobs) {
-            (Some(knob), _) => opens(knob, setting(self.stated.variable(knob.env, Gets::MaxOverflow))),
-            (None, Knobs::One { beside }) => Connections::new(beside.into()),
-            (None, Knobs::Both { .. }) => Connections::ZERO,
+        size.plus(match &pool.overflow {
+            Some(knob) => opens(knob, setting(self.stated.variable(knob.env, Gets::MaxOverflow))),
+            None => written.knobs.on_top(),
         })
+    }
+
+    /// How the env of its containers configures a pool, if it were not bound to a grant.
+    fn split(&self) -> Option<Split> {
+        let written = match &self.stated.profile()?.sizing {
+            Sizing::Written(written) => written,
+            Sizing::Counted { .. } => {
+                return self.fixed().map(|size| Split { pool_size: size, max_overflow: Connections::ZERO });
+            }
+            Sizing::Unbounded => return None,
+        };
+        let replaced: BTreeMap<String, String> = self
+            .stated
+            .says(names::REPLACED_ENV)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        let mut most = Split { pool_size: Connections::ONE, max_overflow: Connections::ZERO };
+        let named = self.named();
+        for Named { name, container, .. } in &named {
+            let environment = self.environment((*container)?);
+            let value = |knob: &Knob, gets, annotation| {
+                let variable = self.stated.variable(knob.env, gets);
+                let setting = if environment.reads(variable, annotation) {
+                    let key =
+                        if named.len() > 1 { format!("{name}/{variable}") } else { variable.to_owned() };
+                    replaced.get(&key).map_or(Setting::Default, |text| number(text))
+                } else {
+                    environment.setting(variable)
+                };
+                // What a status and an annotation can hold.
+                Some(opens(knob, setting))
+                    .filter(|size| *size <= Connections::new(i32::MAX.unsigned_abs().into()))
+            };
+            for pool in written.pools {
+                let size = value(&pool.size, Gets::PoolSize, names::POOL_SIZE)?;
+                let overflow = match &pool.overflow {
+                    Some(knob) => value(knob, Gets::MaxOverflow, names::MAX_OVERFLOW)?,
+                    None => written.knobs.on_top(),
+                };
+                most.pool_size = most.pool_size.max(size);
+                most.max_overflow = most.max_overflow.max(overflow);
+            }
+        }
+        Some(most)
     }
 
     fn environment(&self, container: &'a Container) -> Environment<'a> {
@@ -428,6 +492,44 @@ mod tests {
             value_from: None,
         });
         assert!(!AppFacts::read(&None, &None, &[], &containers).late_bound);
+    }
+
+    #[test]
+    fn what_the_gate_replaced_is_what_the_env_states() {
+        let stated = |notes: &[(&str, &str)], env: &[(&str, Option<&str>)]| {
+            let split = AppFacts::read(&None, &map(notes), &[], &app(env)).stated;
+            split.map(|split| (split.pool_size.get(), split.max_overflow.get()))
+        };
+        assert_eq!(stated(&[], &[("DB_POOL_SIZE", Some("3")), ("DB_MAX_OVERFLOW", Some("0"))]), Some((3, 0)));
+        assert_eq!(stated(&[], &[]), Some((5, 10)));
+        assert_eq!(stated(&[], &[("DB_MAX_OVERFLOW", Some("-1"))]), None);
+        assert_eq!(stated(&[], &[("DB_POOL_SIZE", Some("$(N)"))]), None);
+        let mut containers = app(&[("DB_POOL_SIZE", None), ("DB_MAX_OVERFLOW", Some("7"))]);
+        let field_path = format!("metadata.annotations['{}']", names::POOL_SIZE);
+        containers[0].env[0].value_from = Some(ValueFrom { field_ref: Some(FieldRef { field_path }) });
+        let notes =
+            map(&[(names::POOL_SIZE, "1"), (names::REPLACED_ENV, r#"{"DB_POOL_SIZE":"4","OTHER":"9"}"#)]);
+        let split = AppFacts::read(&None, &notes, &[], &containers).stated.expect("sizes");
+        assert_eq!((split.pool_size.get(), split.max_overflow.get()), (4, 7));
+    }
+
+    #[test]
+    fn what_a_pod_states_goes_by_its_profile_and_by_the_most_of_its_containers() {
+        let stated = |notes: &[(&str, &str)], env: &[(&str, Option<&str>)]| {
+            let mut other = app(env);
+            other[0].name = "other".into();
+            let split = of(notes, &[], &[app(&[]).remove(0), other.remove(0)]).stated;
+            split.map(|split| (split.pool_size.get(), split.max_overflow.get()))
+        };
+        let profile = |name| [(names::PROFILE, name), (names::CONTAINER, "app,other")];
+        assert_eq!(stated(&profile("n8n"), &[("DB_POSTGRESDB_POOL_SIZE", Some("7"))]), Some((7, 0)));
+        assert_eq!(stated(&profile("PostgREST"), &[]), Some((10, 1)));
+        assert_eq!(
+            stated(&profile("MLflow"), &[("MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW", Some("0"))]),
+            Some((5, 10))
+        );
+        assert_eq!(stated(&profile("Grafana"), &[]), None);
+        assert_eq!(stated(&profile("Superset"), &[]), Some((15, 0)));
     }
 
     #[test]

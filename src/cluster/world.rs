@@ -315,11 +315,20 @@ impl World {
         self.vanished.remove(key).unwrap_or_default()
     }
 
-    /// What made a pod: its workload, or the part of it. None when that is not known yet, or of a kind that is not
-    /// governed.
+    /// What made a pod: its workload, or the part of it. None when that is not known yet, or of no known kind.
     #[must_use]
     pub fn maker_of(&self, pod: &PodRecord) -> Option<Arc<WorkloadRecord>> {
-        self.workloads.find(&pod.namespace, &pod.owner.as_ref()?.workload()?)
+        self.workloads.find(&pod.namespace, &pod.maker())
+    }
+
+    /// The workload that a pod is of. None when that is not known yet.
+    #[must_use]
+    pub fn workload_of(&self, pod: &PodRecord) -> Option<WorkloadKey> {
+        let maker = pod.maker();
+        match maker.kind {
+            WorkloadKind::Pod => Some(maker),
+            _ => self.workloads.find(&pod.namespace, &maker).map(|maker| maker.workload().clone()),
+        }
     }
 }
 

@@ -1,24 +1,84 @@
-//! The client: in the cluster by its ServiceAccount, elsewhere by the kubeconfig.
+//! The client: in the cluster by its ServiceAccount, elsewhere by the kubeconfig, as kubectl would choose.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use clap::Args;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-/// A client that leaves retrying to its callers: they know whether a request still makes sense.
+/// Which cluster a command talks to, and where in it.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct ClusterArgs {
+    /// Namespace, if not that of the context
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// Context of the kubeconfig, if not the current one
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Kubeconfig file, if not $KUBECONFIG or ~/.kube/config
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+}
+
+/// A client, and the namespace that its user is in.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    pub(super) namespace: String,
+}
+
+impl ClusterArgs {
+    /// Connects as these flags say. Nothing is sent yet.
+    pub(super) async fn connect(&self) -> anyhow::Result<Connection> {
+        let mut config = self.config().await?;
+        // Whoever waits for an answer has no better idea than to ask again.
+        config.default_retry = true;
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        Ok(Connection { client: client_of(config)?, namespace })
+    }
+
+    async fn config(&self) -> anyhow::Result<Config> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        if let Some(file) = &self.kubeconfig {
+            let read = async { Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &options).await };
+            return read
+                .await
+                .map_err(|error| anyhow!("cannot use the kubeconfig {}: {error}", file.display()));
+        }
+        match &self.context {
+            Some(context) => Config::from_kubeconfig(&options).await.map_err(|error| {
+                anyhow!("cannot use the context {context}: {error}; see `kubectl config get-contexts`")
+            }),
+            None => here().await,
+        }
+    }
+}
+
+/// A client of the cluster that this process belongs to.
 pub(super) async fn client() -> anyhow::Result<Client> {
+    let mut config = here().await?;
+    // Retrying is left to the callers: they know whether a request still makes sense.
+    config.default_retry = false;
+    client_of(config)
+}
+
+async fn here() -> anyhow::Result<Config> {
+    let in_a_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    if in_a_pod && std::env::var_os("KUBECONFIG").is_none() {
+        return Config::incluster().context("cannot read the ServiceAccount of this pod");
+    }
+    // Not `infer`: its error would be that of a ServiceAccount that nobody meant.
+    Config::from_kubeconfig(&KubeConfigOptions::default())
+        .await
+        .map_err(|error| anyhow!("cannot find a cluster: {error}; set KUBECONFIG, or run in a pod"))
+}
+
+fn client_of(mut config: Config) -> anyhow::Result<Client> {
     // Two TLS providers in one process would make the first use of TLS panic; name the one.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider was installed before");
     }
-    let mut config = if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
-        && std::env::var_os("KUBECONFIG").is_none()
-    {
-        Config::incluster().context("cannot read the ServiceAccount of this pod")?
-    } else {
-        Config::infer().await.context("cannot find a cluster: set KUBECONFIG, or run in a pod")?
-    };
     config.connect_timeout = Some(Duration::from_secs(5));
-    config.default_retry = false;
     Client::try_from(config).context("cannot make a client")
 }

@@ -3,14 +3,22 @@
 //! In: arguments and environment. Out: one call each into the rest. It decides nothing.
 
 mod client;
+mod completion;
+mod input;
+mod name;
+mod output;
+mod plan;
 mod print;
 mod release;
 pub mod render;
 mod run;
+mod status;
+mod trouble;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::Builder;
 
 use crate::telemetry::log;
@@ -19,9 +27,12 @@ use crate::telemetry::log;
 #[derive(Parser, Debug)]
 #[command(name = "poolbudget", version, about, long_about = None, propagate_version = true)]
 #[command(after_help = "Examples:
+  poolbudget plan -f deploy/                 does it fit?
+  poolbudget status                          the budgets of your namespace
   poolbudget crd | kubectl apply -f -        install the resource without the chart
-  poolbudget policies --namespace poolbudget-system | kubectl apply -f -
-  poolbudget run --http-address 127.0.0.1:8080   run against the cluster of your kubeconfig")]
+  poolbudget run --http-address 127.0.0.1:8080   run against the cluster of your kubeconfig
+
+Linked as kubectl-poolbudget in a folder of your PATH, it is `kubectl poolbudget` too.")]
 pub struct Cli {
     #[command(flatten)]
     log: LogArgs,
@@ -30,31 +41,73 @@ pub struct Cli {
 }
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Logging")]
 struct LogArgs {
-    /// What is logged: error, warn, info, debug, trace, or a list such as info,poolbudget=debug
-    #[arg(long = "log", env = "POOLBUDGET_LOG", default_value = "info", global = true)]
-    filter: String,
+    /// What is logged: error, warn, info, debug, trace, or a list such as info,poolbudget=debug [default: info; for
+    /// commands that print something: error]
+    #[arg(long = "log", env = "POOLBUDGET_LOG", global = true, hide_env = true)]
+    filter: Option<String>,
     /// How logs are written
     #[arg(long = "log-format", env = "POOLBUDGET_LOG_FORMAT", value_enum, default_value_t, global = true)]
     format: log::Format,
+}
+
+impl LogArgs {
+    /// Starts logging; `level` is what is logged unless somebody wants something else.
+    fn start(&self, level: &str) -> anyhow::Result<()> {
+        log::start(self.filter.as_deref().unwrap_or(level), self.format)
+    }
 }
 
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Run the operator
     Run(run::RunArgs),
+    /// Show how budgets are: limit, shares, what waits, what stands in the way
+    #[command(after_help = "Examples:
+  poolbudget status                      all budgets of the namespace of your context
+  poolbudget status main -n shop         one budget
+  poolbudget status -A                   those of all namespaces
+  poolbudget status main --watch         as it changes, until Ctrl-C
+  poolbudget status main -o json | jq .status.committed")]
+    Status(status::StatusArgs),
     /// Open every gate, so that poolbudget can be uninstalled
     #[command(long_about = "Open every gate, so that poolbudget can be uninstalled.
 
 Takes the policies that gate pods out of force, waits until pods are born without a gate, and then gives every
 waiting pod the smallest size. The chart runs it before an uninstall.")]
     Release(release::ReleaseArgs),
+    /// Say from manifests whether the connections of a budget suffice
+    #[command(long_about = plan::ABOUT, after_help = plan::EXAMPLES)]
+    Plan(plan::PlanArgs),
     /// Print the CustomResourceDefinition
     Crd(print::CrdArgs),
-    /// Print the admission policies
+    /// Print the admission policies, or the configurations of the webhook
     Policies(print::PoliciesArgs),
+    /// Print the page of the profiles
+    #[command(hide = true)]
+    Profiles,
     /// Print the version
     Version,
+    /// Print a script that completes this command line in your shell
+    #[command(after_help = "Examples:
+  source <(poolbudget completion bash)                                    for this shell
+  poolbudget completion bash > /etc/bash_completion.d/poolbudget          for all of bash
+  poolbudget completion zsh > \"${fpath[1]}/_poolbudget\"
+  poolbudget completion fish > ~/.config/fish/completions/poolbudget.fish")]
+    Completion(completion::CompletionArgs),
+}
+
+impl Cli {
+    /// Reads a command line, whose first word is the name under which the program was called.
+    ///
+    /// # Errors
+    /// With what is wrong with it, or the help that was asked for.
+    pub fn read(words: Vec<OsString>) -> Result<Self, clap::Error> {
+        let command = name::called(Self::command(), words.first());
+        let matches = command.try_get_matches_from(words)?;
+        Self::from_arg_matches(&matches)
+    }
 }
 
 /// Carries out a command line. Gives back the exit code.
@@ -63,19 +116,32 @@ waiting pod the smallest size. The chart runs it before an uninstall.")]
 /// With a sentence that says what was attempted.
 pub fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Plan(args) => return Ok(plan::plan(&args)),
         Command::Crd(args) => print::crd(&args),
         Command::Policies(args) => print::policies(&args),
+        Command::Profiles => print::profiles(),
         Command::Version => print::version(),
+        Command::Completion(args) => completion::completion(&args, Cli::command()),
         Command::Run(args) => {
-            log::start(&cli.log.filter, cli.log.format)?;
+            cli.log.start("info")?;
             in_runtime(run::run(args))
         }
         Command::Release(args) => {
-            log::start(&cli.log.filter, cli.log.format)?;
+            cli.log.start("info")?;
             in_runtime(release::release(args))
+        }
+        Command::Status(args) => {
+            cli.log.start("error")?;
+            in_runtime(status::status(args))
         }
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says on standard error why a command was not carried out.
+#[expect(clippy::print_stderr, reason = "logging may not have started")]
+pub fn complain(error: &anyhow::Error) {
+    eprintln!("poolbudget: {error:#}");
 }
 
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -3,8 +3,10 @@
 use clap::{Args, ValueEnum};
 
 use super::render;
+use crate::admission::webhook::configuration::{self, Place};
 use crate::admission::{self, FailurePolicy, Settings};
 use crate::api;
+use crate::profile;
 
 #[derive(Args, Debug)]
 pub(super) struct CrdArgs {
@@ -24,7 +26,13 @@ pub(super) struct PoliciesArgs {
     /// What happens to a request when a policy cannot be evaluated
     #[arg(long, value_enum, default_value_t = Failure::Fail)]
     failure_policy: Failure,
-    /// Print the template of the Helm chart instead of the policies
+    /// Print what has API servers ask the webhook, and only those policies that it does not stand in for
+    #[arg(long)]
+    webhook: bool,
+    /// Where API servers find the webhook when they cannot reach its Service, such as https://10.0.0.7:9443
+    #[arg(long, value_name = "URL", requires = "webhook")]
+    webhook_url: Option<String>,
+    /// Print the template of the Helm chart instead
     #[arg(long)]
     chart: bool,
 }
@@ -43,16 +51,30 @@ pub(super) fn crd(args: &CrdArgs) -> anyhow::Result<()> {
     Ok(render::put(&if args.chart { admission::chart_crd(&yaml) } else { yaml })?)
 }
 
+/// The page of the profiles, for `docs`.
+pub(super) fn profiles() -> anyhow::Result<()> {
+    Ok(render::put(&profile::page::page())?)
+}
+
 pub(super) fn policies(args: &PoliciesArgs) -> anyhow::Result<()> {
-    if args.chart {
-        return Ok(render::put(&admission::chart_policies()?)?);
+    match (args.chart, args.webhook) {
+        (true, false) => return Ok(render::put(&admission::chart_policies()?)?),
+        (true, true) => return Ok(render::put(&admission::chart_webhook()?)?),
+        (false, _) => {}
     }
     let failure_policy = match args.failure_policy {
         Failure::Fail => FailurePolicy::Fail,
         Failure::Ignore => FailurePolicy::Ignore,
     };
     let account = Settings::for_service_account(&args.namespace, &args.service_account);
-    Ok(render::put(&admission::render(&Settings { failure_policy, ..account })?)?)
+    let settings = Settings { failure_policy, ..account };
+    let service = || Place::service(&args.namespace);
+    let objects = if args.webhook {
+        configuration::objects(&settings, &args.webhook_url.clone().map_or_else(service, Place::Url))
+    } else {
+        admission::objects(&settings)
+    };
+    Ok(render::put(&admission::render(&objects)?)?)
 }
 
 pub(super) fn version() -> anyhow::Result<()> {

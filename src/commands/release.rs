@@ -1,20 +1,25 @@
 //! `poolbudget release`: leaves nothing behind a gate before an uninstall.
 //!
-//! In order: the bindings of the policies that gate pods go → a dry-run pod shows when pods are born without a gate →
+//! In order: what gates pods goes out of force (bindings of policies, or the webhook's configuration) → a dry-run pod shows when pods are born without a gate →
 //! every gate that is left opens at the smallest size. The last step repeats until no pod is gated.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use k8s_openapi::api::admissionregistration::v1::MutatingAdmissionPolicyBinding;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingAdmissionPolicyBinding, MutatingWebhookConfiguration,
+};
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::client::client;
 use crate::admission;
+use crate::admission::webhook::configuration;
 use crate::api::names;
 use crate::budget::amount::Connections;
 use crate::budget::split::Split;
@@ -38,24 +43,28 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(super) async fn release(args: ReleaseArgs) -> anyhow::Result<()> {
     let client = client().await?;
     let deadline = Instant::now() + Duration::from_secs(args.timeout_seconds);
-    remove_bindings(&client).await?;
+    put_out_of_force::<MutatingAdmissionPolicyBinding>(&client, admission::gate::NAME).await?;
+    put_out_of_force::<MutatingAdmissionPolicyBinding>(&client, admission::mirror::NAME).await?;
+    put_out_of_force::<MutatingWebhookConfiguration>(&client, configuration::NAME).await?;
     await_ungated(&client, &args.namespace, deadline).await?;
     open_gates(&client, deadline).await
 }
 
-async fn remove_bindings(client: &Client) -> anyhow::Result<()> {
-    let api: Api<MutatingAdmissionPolicyBinding> = Api::all(client.clone());
-    for name in [admission::gate::NAME, admission::mirror::NAME] {
-        match api.delete(name, &DeleteParams::default()).await {
-            Ok(_) => tracing::info!(name, "policy out of force"),
-            Err(kube::Error::Api(status)) if status.is_not_found() => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot delete the binding {name}")),
-        }
+/// Deletes one of the objects that have pods gated; a cluster has those of one kind, or does not know the kind.
+async fn put_out_of_force<K>(client: &Client, name: &str) -> anyhow::Result<()>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let kind = K::kind(&());
+    match Api::<K>::all(client.clone()).delete(name, &DeleteParams::default()).await {
+        Ok(_) => tracing::info!(%kind, name, "out of force"),
+        Err(kube::Error::Api(status)) if status.is_not_found() => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot delete the {kind} {name}")),
     }
     Ok(())
 }
 
-/// Each API server drops a policy in its own time; a pod that is only tried shows whether this one has.
+/// Each API server drops them in its own time; a pod that is only tried shows whether this one has.
 async fn await_ungated(client: &Client, namespace: &str, deadline: Instant) -> anyhow::Result<()> {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -76,7 +85,10 @@ async fn await_ungated(client: &Client, namespace: &str, deadline: Instant) -> a
             return Ok(());
         }
         if Instant::now() > deadline {
-            bail!("pods are still born with the gate {} although its policy was removed", names::GATE);
+            bail!(
+                "pods are still born with the gate {} although nothing of ours adds it any more",
+                names::GATE
+            );
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -1,11 +1,14 @@
 //! `poolbudget run`: the operator.
 //!
-//! The first signal lets running work end and gives the Lease up; the second ends the process at once.
+//! The first signal makes it unready, lets running work end and gives the Lease up; the second ends the process at once.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +16,7 @@ use super::client::client;
 use crate::controller::{self, API_SERVER, Identity};
 use crate::telemetry::http::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
+use crate::webhook::{self, Source};
 
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {
@@ -28,7 +32,40 @@ pub(super) struct RunArgs {
     /// Name of this replica, unique among them
     #[arg(long, env = "POD_NAME", default_value_t = anonymous())]
     identity: String,
+    /// Where admission reviews are served over HTTPS; left out, they are not
+    #[arg(long, env = "POOLBUDGET_WEBHOOK_ADDRESS")]
+    webhook_address: Option<SocketAddr>,
+    /// What API servers connect to [default: poolbudget-webhook.NAMESPACE.svc]
+    #[arg(long, env = "POOLBUDGET_WEBHOOK_HOST", requires = "webhook_address")]
+    webhook_host: Option<String>,
+    /// Folder with tls.crt and tls.key that somebody else renews; left out, they are made and renewed here
+    #[arg(
+        long,
+        env = "POOLBUDGET_WEBHOOK_CERTIFICATE",
+        value_name = "FOLDER",
+        conflicts_with = "webhook_host"
+    )]
+    webhook_certificate: Option<PathBuf>,
 }
+
+impl RunArgs {
+    fn webhook(&self) -> Option<webhook::Settings> {
+        let namespace = self.namespace.clone();
+        let service = || format!("{}.{namespace}.svc", webhook::keep::SECRET);
+        let certificate = match &self.webhook_certificate {
+            Some(folder) => Source::Folder(folder.clone()),
+            None => Source::Own { host: self.webhook_host.clone().unwrap_or_else(service), namespace },
+        };
+        self.webhook_address.map(|address| webhook::Settings { address, certificate })
+    }
+}
+
+/// A readiness part: nobody has told this process to end.
+const STAYS: &str = "a replica that is not about to end";
+
+/// After the first signal, the webhook takes new connections for at least so long: API servers and the proxies of
+/// their nodes hear with a delay that this replica goes.
+const LINGER: Duration = Duration::from_secs(5);
 
 fn anonymous() -> String {
     format!("poolbudget-{}", std::process::id())
@@ -41,19 +78,45 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let metrics = Metrics::default();
     let readiness = Readiness::awaiting(&[API_SERVER]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), identity = args.identity, "starting");
+    let webhook = args.webhook();
     let identity = Identity { namespace: args.namespace, lease: args.lease_name, name: args.identity };
-    let served = http::serve(args.http_address, metrics.clone(), readiness.clone(), stop.clone());
-    let controller = controller::run(client, identity, metrics, readiness, stop.clone());
-    tokio::pin!(controller);
-    tokio::select! {
-        served = served => {
-            served.with_context(|| format!("cannot serve on {}", args.http_address))?;
-            controller.await;
+    let closing = CancellationToken::new();
+    let served = async {
+        let served =
+            http::serve(args.http_address, metrics.clone(), readiness.clone(), closing.clone()).await;
+        served.with_context(|| format!("cannot serve on {}", args.http_address))
+    };
+    let leaving = async {
+        stop.cancelled().await;
+        readiness.set(STAYS, false);
+        if webhook.is_some() {
+            tokio::time::sleep(LINGER).await;
         }
-        () = &mut controller => {}
-    }
+    };
+    let reviewed = reviews(client.clone(), webhook.clone(), &metrics, &readiness, closing.clone());
+    let controlled = async {
+        let controller = controller::run(client, identity, metrics.clone(), readiness.clone(), stop.clone());
+        tokio::join!(controller, leaving);
+        closing.cancel();
+        Ok(())
+    };
+    tokio::try_join!(served, reviewed, controlled)?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Serves admission reviews, where that is asked for.
+async fn reviews(
+    client: Client,
+    settings: Option<webhook::Settings>,
+    metrics: &Metrics,
+    readiness: &Readiness,
+    closing: CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(settings) = settings else { return Ok(()) };
+    let address = settings.address;
+    let reviews = webhook::run(client, settings, metrics.clone(), readiness.clone(), closing);
+    reviews.await.with_context(|| format!("cannot serve admission reviews on {address}"))
 }
 
 fn on_signal(stop: CancellationToken) -> anyhow::Result<()> {

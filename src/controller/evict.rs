@@ -86,7 +86,7 @@ fn is_paused<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, memory: &Memory, n
 async fn end<G: Gateway>(leader: &Leader<G>, pod: &PodRecord, cause: Cause) -> Result<(), GatewayError> {
     match cause {
         Cause::Superseded => leader.gateway.delete(pod).await,
-        Cause::Escaped | Cause::Oversize | Cause::Surplus => leader.gateway.evict(pod).await,
+        Cause::Leaving | Cause::Escaped | Cause::Oversize | Cause::Surplus => leader.gateway.evict(pod).await,
     }
 }
 
@@ -95,6 +95,7 @@ async fn tell<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, pod: &PodRecord, 
         Cause::Superseded => {
             "it is not ready, of an older revision, and a newer pod of its workload needs the room"
         }
+        Cause::Leaving => "it is beyond the replicas of its workload, of which another pod needs the room",
         Cause::Escaped => "it holds connections without a grant, and its successor will not",
         Cause::Oversize => "it holds more than its workload's share, and another pod needs the room",
         Cause::Surplus => "its workload has more pods than the budget can carry",

@@ -8,9 +8,10 @@ use std::collections::{HashMap, HashSet};
 use futures::{StreamExt, stream};
 
 use super::gateway::{Gateway, GatewayError, Sizes};
+use super::open;
 use super::reconcile::Leader;
 use super::view::View;
-use crate::api::GrantInFlight;
+use crate::api::{GrantInFlight, Mode};
 use crate::budget::amount::Connections;
 use crate::budget::split::Split;
 use crate::cluster::pod::PodRecord;
@@ -23,17 +24,32 @@ pub const PARALLEL: usize = 16;
 #[must_use]
 pub fn batch(view: &View, overflow_ratio: u32) -> Vec<GrantInFlight> {
     let grants = &view.decision.grants.granted;
-    grants.iter().filter_map(|grant| entry(view, grant.pod, grant.size, grant.bill, overflow_ratio)).collect()
+    grants
+        .iter()
+        .filter_map(|grant| match view.mode {
+            Mode::Gate => entry(view, grant.pod, grant.size, grant.bill, overflow_ratio),
+            Mode::Observe | Mode::Rollout => {
+                Some(open::entry(view.scene.pods.get(grant.pod)?, workload_of(view, grant.pod)?))
+            }
+        })
+        .collect()
+}
+
+/// The workload of a pod, as entries in flight name it.
+fn workload_of(view: &View, pod: usize) -> Option<String> {
+    match view.scene.situation.pods.get(pod)?.workload {
+        Some(workload) => Some(view.scene.workloads.get(workload)?.key.to_string()),
+        None => Some(format!("Pod/{}", view.scene.pods.get(pod)?.name)),
+    }
 }
 
 fn entry(view: &View, pod: usize, size: Connections, bill: Connections, ratio: u32) -> Option<GrantInFlight> {
     let record = view.scene.pods.get(pod)?;
-    let workload = view.scene.situation.pods.get(pod)?.workload?;
     let split = Split::of(size, ratio, record.app.knobs());
     Some(GrantInFlight {
         uid: record.uid.clone(),
         pod: record.name.clone(),
-        workload: view.scene.workloads.get(workload)?.key.to_string(),
+        workload: workload_of(view, pod)?,
         // A size that does not fit a column of the status cannot be granted; the schema's bounds keep it away.
         pool_size: i32::try_from(split.pool_size.get()).ok()?,
         max_overflow: i32::try_from(split.max_overflow.get()).ok()?,

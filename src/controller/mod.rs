@@ -11,6 +11,7 @@ pub mod lease;
 pub mod memory;
 pub mod notice;
 pub mod observe;
+pub mod open;
 pub mod reconcile;
 pub mod report;
 pub mod snapshot;

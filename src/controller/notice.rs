@@ -15,12 +15,10 @@ use super::grant::PARALLEL;
 use super::memory::Memory;
 use super::reconcile::Leader;
 use super::view::View;
-use crate::api::{DbConnectionBudget, WorkloadKind, conditions, names};
+use crate::api::{DbConnectionBudget, conditions, names};
 use crate::budget::grant::Refusal;
 use crate::cluster::guarded::Odd;
-use crate::cluster::pod::{Owner, PodRecord};
-use crate::cluster::spec;
-use crate::cluster::workload::GOVERNED;
+use crate::cluster::pod::PodRecord;
 use crate::cluster::world::BudgetKey;
 
 /// A pod that is granted sooner than this, in seconds, need not be told why it waits.
@@ -63,7 +61,7 @@ pub fn why_it_waits(view: &View, pod: usize, refusal: Refusal) -> (&'static str,
         return ("NoSizeCanBeGiven", format!("no size can be given: {why}"));
     }
     match refusal {
-        Refusal::NoWorkload => ("UnsupportedOwner", unsupported_owner(view, pod)),
+        Refusal::NoWorkload => ("OwnerNotKnown", unknown_owner(view, pod)),
         Refusal::NoSlot => (
             "NoSlot",
             format!(
@@ -85,27 +83,10 @@ pub fn why_it_waits(view: &View, pod: usize, refusal: Refusal) -> (&'static str,
     }
 }
 
-fn unsupported_owner(view: &View, pod: usize) -> String {
-    match view.scene.pods.get(pod).and_then(|record| record.owner.as_ref()) {
-        Some(owner) if is_of_a_known_kind(owner) => {
-            format!("its {} {}, or the workload of it, is not known yet", owner.kind, owner.name)
-        }
-        Some(owner) => {
-            format!(
-                "pods of a {} are not governed by this version (only of {})",
-                owner.kind,
-                spec::governed()
-            )
-        }
-        None => format!("a pod without a {} is not governed by this version", spec::governed()),
-    }
-}
-
-/// Whether pods of such an owner are governed, once it is known.
-#[must_use]
-pub fn is_of_a_known_kind(owner: &Owner) -> bool {
-    let makers = [WorkloadKind::ReplicaSet].into_iter().chain(GOVERNED);
-    owner.workload().is_some_and(|key| makers.into_iter().any(|kind| kind == key.kind))
+fn unknown_owner(view: &View, pod: usize) -> String {
+    view.scene.pods.get(pod).map_or_else(String::new, |record| {
+        format!("its {}, or the workload of it, is not known yet", record.maker())
+    })
 }
 
 /// Tells each waiting pod why it waits, when that is new.

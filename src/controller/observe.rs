@@ -24,7 +24,10 @@ use crate::api::{DbConnectionBudget, names};
 use crate::cluster::autoscaler::{AutoscalerRecord, AutoscalerView};
 use crate::cluster::guarded::{Guarded, Odd};
 use crate::cluster::pod::{PodRecord, PodView, version};
-use crate::cluster::workload::{DeploymentView, ReplicaSetView, WorkloadRecord, WorkloadView};
+use crate::cluster::workload::{
+    CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, StatefulSetView, WorkloadRecord,
+    WorkloadView,
+};
 use crate::cluster::world::{BudgetKey, Index, Record, World};
 use crate::telemetry::metrics::Metrics;
 
@@ -33,7 +36,7 @@ const PAGE: u32 = 100;
 /// After so long without an error the next one is taken for a first one.
 const CALM: Duration = Duration::from_secs(60);
 /// The watches that must have listed once before anything is decided.
-const KINDS: usize = 5;
+const KINDS: usize = 9;
 
 /// What was observed, shared by the watches and the reconciler.
 #[derive(Clone, Default)]
@@ -256,6 +259,10 @@ pub fn watch_all(client: &Client, observed: &Observed, requests: &Requests, metr
     tasks.spawn(feed.clone().follow::<PodView>(plain().labels(names::BUDGET)));
     tasks.spawn(feed.clone().follow::<DeploymentView>(plain()));
     tasks.spawn(feed.clone().follow::<ReplicaSetView>(plain()));
+    tasks.spawn(feed.clone().follow::<StatefulSetView>(plain()));
+    tasks.spawn(feed.clone().follow::<DaemonSetView>(plain()));
+    tasks.spawn(feed.clone().follow::<JobView>(plain()));
+    tasks.spawn(feed.clone().follow::<CronJobView>(plain()));
     tasks.spawn(feed.clone().follow::<AutoscalerView>(plain()));
     tasks.spawn(feed.follow_disruption());
     Watches { tasks, synced: receiver }

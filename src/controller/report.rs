@@ -9,8 +9,8 @@ use super::memory::Refused;
 use super::verdict;
 use super::view::View;
 use crate::api::{
-    DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus,
-    WorkloadStatus,
+    DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, InfeasiblePolicy,
+    LadderStatus, LimitStatus, Mode, WorkloadStatus,
 };
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::split::Split;
@@ -31,8 +31,10 @@ pub fn status(
     let generation = budget.metadata.generation;
     let findings = verdict::findings(view, budget, refused);
     let ratio = budget.spec.sizing.overflow_ratio;
+    let largest = denied_beyond(view, budget);
     DbConnectionBudgetStatus {
         observed_generation: generation,
+        mode: view.mode,
         epoch: old.epoch,
         limit: view
             .limit
@@ -42,7 +44,9 @@ pub fn status(
         committed: wide(decision.ledger.committed.plus(fresh)),
         waiting: narrow(decision.grants.refused.len()),
         pods: pods(view),
-        workloads: (0..view.scene.workloads.len()).filter_map(|w| workload(view, w, ratio)).collect(),
+        workloads: (0..view.scene.workloads.len())
+            .filter_map(|w| workload(view, w, ratio, largest.get(w)))
+            .collect(),
         grants,
         quarantine: old.quarantine.clone(),
         conditions: findings
@@ -72,7 +76,15 @@ fn pods(view: &View) -> String {
     format!("{}/{all}", granted + view.decision.grants.granted.len())
 }
 
-fn workload(view: &View, index: usize, ratio: u32) -> Option<WorkloadStatus> {
+/// What admission is to refuse of each workload; nothing where it is to refuse nothing.
+fn denied_beyond(view: &View, budget: &DbConnectionBudget) -> Vec<Pods> {
+    let spec = &budget.spec;
+    let denies = spec.infeasible == InfeasiblePolicy::Deny && spec.mode != Mode::Observe;
+    // A budget that is not accepted says nothing of what could ever fit.
+    if denies && view.refusal.is_none() { view.scene.situation.largest_replicas() } else { Vec::new() }
+}
+
+fn workload(view: &View, index: usize, ratio: u32, largest: Option<&Pods>) -> Option<WorkloadStatus> {
     let labelled = view.scene.workloads.get(index)?;
     let core = view.scene.situation.workloads.get(index)?;
     let share = view.decision.plan.shares.get(index)?;
@@ -97,6 +109,7 @@ fn workload(view: &View, index: usize, ratio: u32) -> Option<WorkloadStatus> {
         name: labelled.key.name.clone(),
         replicas: count(core.demand.replicas),
         ceiling: count(core.demand.peak()),
+        largest_replicas: largest.copied().map(count),
         slots: count(share.slots),
         settled: count(*view.decision.settled.get(index)?),
         pool_size: i32::try_from(split.pool_size.get()).unwrap_or(i32::MAX),

@@ -15,7 +15,7 @@ use super::gateway::{Gateway, GatewayError};
 use super::grant::PARALLEL;
 use super::memory::{self, Memory};
 use super::reconcile::Leader;
-use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined};
+use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Mode, Quarantined};
 use crate::budget::ledger::Hold;
 use crate::cluster::pod::{DEFAULT_GRACE, PodRecord, version};
 use crate::cluster::world::BudgetKey;
@@ -69,6 +69,10 @@ fn unaccounted(status: &DbConnectionBudgetStatus, pods: &[PodRecord], now: Times
     let in_flight = |pod: &PodRecord| status.grants.iter().find(|grant| grant.uid == pod.uid);
     let bill = |pod: &PodRecord| match pod.hold() {
         Hold::Granted(bill) if !pod.ended => i64::try_from(bill.get()).unwrap_or(i64::MAX),
+        // Where the mode held nobody, they were counted with the others.
+        Hold::Escaped(bill) if !pod.ended && status.mode != Mode::Gate => {
+            i64::try_from(bill.get()).unwrap_or(i64::MAX)
+        }
         Hold::Waiting => in_flight(pod).map_or(0, |grant| grant.connections),
         _ => 0,
     };

@@ -3,15 +3,17 @@
 //! In: a view. Out: one [`Finding`] per condition type, each with a sentence for people.
 
 use super::memory::Refused;
-use super::notice;
 use super::view::View;
-use crate::api::conditions::{ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED};
-use crate::api::{DbConnectionBudget, EvictionPolicy};
+use crate::api::conditions::{
+    ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED, WITHIN_LIMIT,
+};
+use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
+use crate::budget::decide::Decision;
 use crate::budget::grant::Refusal;
 use crate::budget::ledger::Hold;
 use crate::budget::plan::Feasibility;
-use crate::cluster::spec;
+use crate::budget::rollout::Nature;
 
 /// A pod of the newest revision that is not ready this many seconds after it could start is taken for a bad one.
 const BAD_AFTER: u64 = 60;
@@ -22,19 +24,41 @@ const NAMED: usize = 10;
 /// All conditions, in a fixed order.
 #[must_use]
 pub fn findings(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) -> Vec<Finding> {
-    vec![
+    let mut findings = vec![
         accepted(view),
         feasible(view),
         settled(view),
         blocked(view, budget, refused),
         foreign_pods(view),
-        Finding {
-            kind: LIMIT_CONFIRMED,
-            holds: false,
-            reason: "NotChecked",
-            message: "the limit is what the spec states; the database was not asked".into(),
-        },
-    ]
+    ];
+    findings.extend(within_limit(view));
+    findings.push(Finding {
+        kind: LIMIT_CONFIRMED,
+        holds: false,
+        reason: "NotChecked",
+        message: "the limit is what the spec states; the database was not asked".into(),
+    });
+    findings
+}
+
+/// Whether the sum is under the limit now; said where the mode does not see to it.
+fn within_limit(view: &View) -> Option<Finding> {
+    let promise = match view.mode {
+        Mode::Gate => return None,
+        Mode::Observe => "mode Observe touches nothing",
+        Mode::Rollout => "in mode Rollout the sum can be over for moments",
+    };
+    if view.refusal.is_some() {
+        return None;
+    }
+    let fresh: Connections = view.decision.grants.granted.iter().map(|grant| grant.bill).sum();
+    let before_label: Connections =
+        view.scene.situation.workloads.iter().map(|w| w.unadopted.connections).sum();
+    let held = view.decision.ledger.committed.plus(fresh).plus(before_label);
+    let usable = view.decision.usable;
+    let (holds, reason) = if held <= usable { (true, "Within") } else { (false, "Over") };
+    let message = format!("the pods may hold {} connections, {usable} are usable; {promise}", amount(held));
+    Some(Finding { kind: WITHIN_LIMIT, holds, reason, message })
 }
 
 fn accepted(view: &View) -> Finding {
@@ -45,20 +69,20 @@ fn accepted(view: &View) -> Finding {
     if let Some(why) = &view.refusal {
         return finding(false, "InvalidLimit", why.clone());
     }
-    let mut faults = view.unsupported.parts.clone();
-    faults.extend(
-        view.scene.workloads.iter().filter_map(|w| w.fault.as_ref().map(|why| format!("{}: {why}", w.key))),
-    );
+    let workloads = view.scene.workloads.iter();
+    let mut faults: Vec<String> =
+        workloads.filter_map(|w| w.fault.as_ref().map(|why| format!("{}: {why}", w.key))).collect();
     faults.extend(view.scene.workloads.iter().filter(|w| w.unmirrored).map(|w| {
         format!(
             "{} bears the label but its pod template does not, so its pods pass the gate: label the template too",
             w.key
         )
     }));
-    faults.extend(unsupported_owners(view));
     faults.extend(unknown_pods(view));
     if faults.is_empty() {
-        return finding(true, "Accepted", "all of the spec and all workloads are served".into());
+        let notes = view.scene.workloads.iter().filter_map(|w| Some(format!("; {}: {}", w.key, w.note?)));
+        let message = "all of the spec and all workloads are served".to_owned();
+        return finding(true, "Accepted", notes.take(NAMED).fold(message, |message, note| message + &note));
     }
     let others = faults.len().saturating_sub(NAMED);
     faults.truncate(NAMED);
@@ -73,29 +97,6 @@ fn unknown_pods(view: &View) -> impl Iterator<Item = String> {
     let running = view.scene.pods.iter().filter(|pod| !pod.gated);
     running.filter_map(|pod| {
         pod.app.instances.as_ref().err().map(|why| format!("Pod/{} runs, but {why}", pod.name))
-    })
-}
-
-/// Labelled pods whose owner is of a kind that is not governed.
-fn unsupported_owners(view: &View) -> Option<String> {
-    let owners =
-        view.scene.pods.iter().zip(&view.scene.situation.pods).filter(|(_, pod)| pod.workload.is_none());
-    let mut names: Vec<String> = owners
-        .filter_map(|(record, _)| match &record.owner {
-            Some(owner) if notice::is_of_a_known_kind(owner) => None,
-            Some(owner) => Some(format!("{}/{}", owner.kind, owner.name)),
-            None => Some(format!("Pod/{}", record.name)),
-        })
-        .collect();
-    names.sort();
-    names.dedup();
-    names.truncate(5);
-    (!names.is_empty()).then(|| {
-        format!(
-            "pods of {} are not governed by this version (only of {}): they wait at the gate",
-            names.join(", "),
-            spec::governed()
-        )
     })
 }
 
@@ -184,6 +185,14 @@ fn blocked(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) 
             "pods hold more than their share and eviction is Forbidden: new pods wait until they go".into();
         return finding(true, "EvictionForbidden", message);
     }
+    let kept = never_evicted(view);
+    if stuck && !kept.is_empty() {
+        let message = format!(
+            "pods of {} hold more than their share, and nobody would do their work again: new pods wait until they end",
+            kept.join(", ")
+        );
+        return finding(true, "NotReplaced", message);
+    }
     let bad = bad_revisions(view);
     if !bad.is_empty() {
         let message = format!(
@@ -193,6 +202,20 @@ fn blocked(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) 
         return finding(true, "BadRevision", message);
     }
     finding(false, "NotBlocked", "nothing outside of the budget keeps pods waiting".into())
+}
+
+/// Workloads whose pods hold more than their share and are not evicted.
+fn never_evicted(view: &View) -> Vec<&str> {
+    let Decision { plan, ledger, .. } = &view.decision;
+    let workloads = view.scene.situation.workloads.iter().zip(&plan.shares).zip(&ledger.workloads);
+    workloads
+        .filter(|((_, share), standing)| {
+            let fair = share.bill.times(standing.granted);
+            share.nature != Nature::Service
+                && (standing.escaped > Pods::ZERO || standing.admitted_bills > fair)
+        })
+        .map(|((w, _), _)| w.demand.name.as_str())
+        .collect()
 }
 
 /// Workloads whose newest revision has had a granted pod that is not Ready for long.

@@ -7,7 +7,8 @@ use std::ops::Deref;
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::{DbConnectionBudgetSpec, DbConnectionBudgetStatus};
+use super::open;
+use crate::api::{DbConnectionBudgetSpec, DbConnectionBudgetStatus, Mode};
 use crate::budget::amount::Connections;
 use crate::budget::decide::{Decision, Situation};
 use crate::budget::limit::Limit;
@@ -21,6 +22,8 @@ use crate::cluster::world::{BudgetKey, World};
 pub struct View {
     /// The budget's key.
     pub key: BudgetKey,
+    /// The mode that is in force.
+    pub mode: Mode,
     /// Its limit.
     pub limit: Option<Limit>,
     /// Why it gives no sizes at all.
@@ -58,6 +61,11 @@ impl View {
             // Nothing is known to be too much: nobody is sent away either.
             decision.room = Room::default();
         }
-        Self { key: key.clone(), limit: limit.ok(), refusal, unsupported, scene, decision }
+        let mode = spec.mode;
+        if mode != Mode::Gate && unsupported.mode.is_none() {
+            decision.room = Room::default();
+            decision.grants = open::all(&scene);
+        }
+        Self { key: key.clone(), mode, limit: limit.ok(), refusal, unsupported, scene, decision }
     }
 }

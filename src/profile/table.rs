@@ -275,7 +275,7 @@ static NODE_POSTGRES: Profile = Profile {
     engines: 1,
     processes: "Node.js processes (cluster workers, PM2 instances); `engines` is the number of `Pool`s in each",
     eager: false,
-    note: "The app passes the variable to `new Pool({max: Number(process.env.…)})`; also for Drizzle, Knex and Prisma 7 \
+    note: "The app passes the variable to `new Pool` as `max`, by `Number(process.env.…)`; also for Drizzle, Knex and Prisma 7 \
            with the adapter of `pg`.",
     source: "run: pg 8.23.1 on PostgreSQL; `pg-pool/index.js` c9e57617",
 };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -25,6 +26,13 @@ struct BudgetLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ErrorLabels {
     class: &'static str,
+}
+
+/// Which reviews a series counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReviewLabels {
+    path: &'static str,
+    outcome: &'static str,
 }
 
 /// What is known of one budget.
@@ -54,6 +62,9 @@ pub struct Metrics {
     leader: Gauge,
     api_errors: Family<ErrorLabels, Counter>,
     status_writes: Counter<u64, AtomicU64>,
+    reviews: Family<ReviewLabels, Counter>,
+    review_duration: Histogram,
+    certificate: Gauge,
 }
 
 impl Default for Metrics {
@@ -73,11 +84,21 @@ impl Default for Metrics {
             leader: Gauge::default(),
             api_errors: Family::default(),
             status_writes: Counter::default(),
+            reviews: Family::default(),
+            review_duration: Histogram::new([
+                0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0,
+            ]),
+            certificate: Gauge::default(),
         };
         for class in
             ["outdated", "refused", "disruption", "not_leader", "timeout", "api", "watch", "unreadable"]
         {
             drop(metrics.api_errors.get_or_create(&ErrorLabels { class }));
+        }
+        for path in ["/mutate", "/validate"] {
+            for outcome in ["passed", "changed", "refused", "unanswered"] {
+                drop(metrics.reviews.get_or_create(&ReviewLabels { path, outcome }));
+            }
         }
         metrics.register(&mut registry);
         Self { registry: Arc::new(registry), ..metrics }
@@ -109,6 +130,22 @@ impl Metrics {
         registry.register("leader", "1 while this process leads", self.leader.clone());
         registry.register("api_errors", "Requests that failed, by class", self.api_errors.clone());
         registry.register("status_writes", "Statuses written", self.status_writes.clone());
+        registry.register(
+            "admission_reviews",
+            "Admission reviews, by path and outcome",
+            self.reviews.clone(),
+        );
+        registry.register_with_unit(
+            "admission_duration",
+            "Time from the head of an admission review to its answer",
+            Unit::Seconds,
+            self.review_duration.clone(),
+        );
+        registry.register(
+            "webhook_certificate_expiry_timestamp_seconds",
+            "When the certificate that is shown expires; 0 without one",
+            self.certificate.clone(),
+        );
     }
 
     /// Sets the numbers of a budget.
@@ -167,6 +204,17 @@ impl Metrics {
     /// Counts a status write.
     pub fn status_written(&self) {
         self.status_writes.inc();
+    }
+
+    /// Counts an admission review and what it took.
+    pub fn reviewed(&self, path: &'static str, outcome: &'static str, duration: Duration) {
+        self.reviews.get_or_create(&ReviewLabels { path, outcome }).inc();
+        self.review_duration.observe(duration.as_secs_f64());
+    }
+
+    /// Says until when the webhook's certificate is good.
+    pub fn certificate(&self, until: Timestamp) {
+        self.certificate.set(until.as_second());
     }
 
     /// The text that a scraper reads.

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::render::{chart, render};
+use crate::render::{Rendered, chart, render};
 
 #[test]
 fn the_operator_may_do_this_and_nothing_else() {
@@ -14,7 +14,12 @@ fn the_operator_may_do_this_and_nothing_else() {
         {"apiGroups": ["poolbudget.dev"], "resources": ["dbconnectionbudgets/status"], "verbs": ["update", "patch"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch", "delete"]},
         {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
-        {"apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": ["get", "list", "watch"]},
+        {
+            "apiGroups": ["apps"],
+            "resources": ["deployments", "replicasets", "statefulsets", "daemonsets"],
+            "verbs": ["get", "list", "watch"],
+        },
+        {"apiGroups": ["batch"], "resources": ["jobs", "cronjobs"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
@@ -24,8 +29,14 @@ fn the_operator_may_do_this_and_nothing_else() {
             "resourceNames": ["gate.poolbudget.dev", "mirror.poolbudget.dev"],
             "verbs": ["get", "delete"],
         },
+        {
+            "apiGroups": ["admissionregistration.k8s.io"],
+            "resources": ["mutatingwebhookconfigurations"],
+            "resourceNames": ["poolbudget.dev"],
+            "verbs": ["get", "delete"],
+        },
     ]);
-    assert_eq!(rendered.only("ClusterRole")["rules"], cluster);
+    assert_eq!(rendered.named("ClusterRole", "poolbudget")["rules"], cluster);
     let own_namespace = json!([
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
         {
@@ -37,6 +48,55 @@ fn the_operator_may_do_this_and_nothing_else() {
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]},
     ]);
     assert_eq!(rendered.only("Role")["rules"], own_namespace);
+}
+
+#[test]
+fn with_a_webhook_of_its_own_certificate_it_may_do_this_on_top() {
+    let webhook = render(&[r#"admission.mode="webhook""#]);
+    let added = |kind: &str| -> Vec<Value> {
+        let rules =
+            |rendered: &Rendered| rendered.named(kind, "poolbudget")["rules"].as_array().unwrap().clone();
+        let before = rules(&render(&[]));
+        rules(&webhook).into_iter().filter(|rule| !before.contains(rule)).collect()
+    };
+    let configurations = json!([{
+        "apiGroups": ["admissionregistration.k8s.io"],
+        "resources": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
+        "resourceNames": ["poolbudget.dev"],
+        "verbs": ["get", "list", "watch", "patch"],
+    }]);
+    assert_eq!(json!(added("ClusterRole")), configurations);
+    let secret = json!([
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": ["poolbudget-webhook"],
+            "verbs": ["get", "list", "watch", "update"],
+        },
+    ]);
+    assert_eq!(json!(added("Role")), secret);
+    let elsewhere = render(&[r#"admission.mode="webhook""#, "admission.webhook.certManager.enabled=true"]);
+    for kind in ["ClusterRole", "Role"] {
+        let rules = |rendered: &Rendered| rendered.named(kind, "poolbudget")["rules"].clone();
+        assert_eq!(rules(&elsewhere), rules(&render(&[])), "{kind}");
+    }
+}
+
+#[test]
+fn who_may_view_or_edit_a_namespace_may_do_so_with_its_budgets_but_not_with_their_status() {
+    let rendered = render(&[]);
+    let reading = json!(["get", "list", "watch"]);
+    let writing = json!(["create", "update", "patch", "delete", "deletecollection"]);
+    for (role, verbs) in [("view", reading), ("edit", writing)] {
+        let object = rendered.named("ClusterRole", &format!("poolbudget-{role}"));
+        let label = format!("rbac.authorization.k8s.io/aggregate-to-{role}");
+        assert_eq!(object["metadata"]["labels"][label], "true");
+        let rules = json!([
+            {"apiGroups": ["poolbudget.dev"], "resources": ["dbconnectionbudgets"], "verbs": verbs},
+        ]);
+        assert_eq!(object["rules"], rules);
+    }
 }
 
 #[test]
@@ -58,8 +118,11 @@ fn guard_of(objects: &[Value]) -> &Value {
 }
 
 #[test]
-fn the_bindings_that_release_may_delete_are_those_of_the_mutating_policies() {
+fn what_release_may_delete_is_what_gates_pods() {
     let rendered = render(&[]);
+    let webhook = render(&[r#"admission.mode="webhook""#]);
+    let configuration = webhook.only("MutatingWebhookConfiguration");
+    assert_eq!(configuration["metadata"]["name"], poolbudget::admission::webhook::configuration::NAME);
     let mut names: Vec<&str> = rendered
         .of_kind("MutatingAdmissionPolicyBinding")
         .map(|binding| binding["metadata"]["name"].as_str().unwrap())

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::tools::Tools;
+use crate::tools::{Tools, Version};
 
 pub(crate) fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/poolbudget")
@@ -13,7 +13,8 @@ pub(crate) fn chart() -> PathBuf {
 
 /// What helm prints, or what it complains about.
 pub(crate) fn helm(arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(Tools::find().program("helm")).args(arguments).output().unwrap();
+    let output =
+        Command::new(Tools::find(Version::Current).program("helm")).args(arguments).output().unwrap();
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
@@ -36,6 +37,13 @@ pub(crate) fn render(settings: &[&str]) -> Rendered {
     Rendered(serde_yaml::from_multiple(&text).unwrap())
 }
 
+/// The same for a cluster of this version.
+pub(crate) fn render_for(version: &str, settings: &[&str]) -> Rendered {
+    let mut flags = vec!["--kube-version", version];
+    flags.extend(settings.iter().flat_map(|setting| ["--set-json", setting]));
+    Rendered(serde_yaml::from_multiple(&template(&flags).unwrap()).unwrap())
+}
+
 impl Rendered {
     pub(crate) fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Value> {
         self.0.iter().filter(move |object| object["kind"] == kind)
@@ -46,6 +54,12 @@ impl Rendered {
         let found: Vec<&Value> = self.of_kind(kind).collect();
         assert_eq!(found.len(), 1, "objects of kind {kind}");
         found[0]
+    }
+
+    /// The object of this kind and name.
+    pub(crate) fn named(&self, kind: &str, name: &str) -> &Value {
+        let found = self.of_kind(kind).find(|object| object["metadata"]["name"] == name);
+        found.unwrap_or_else(|| panic!("no {kind} {name}"))
     }
 
     pub(crate) fn objects(&self) -> &[Value] {

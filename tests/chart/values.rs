@@ -143,7 +143,7 @@ fn the_failure_policy_and_the_namespaces_reach_every_policy() {
     let rendered = render(&[r#"failurePolicy="Ignore""#, selector]);
     for (policy, binding, count) in [
         ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", 2),
-        ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", 4),
+        ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", 5),
     ] {
         assert_eq!(rendered.of_kind(policy).count(), count);
         assert_eq!(rendered.of_kind(binding).count(), count);
@@ -182,6 +182,10 @@ fn bad_values_are_refused_by_name() {
         (r#"image.pullPolicy="Sometimes""#, "pullPolicy"),
         (r#"namespaceSelector={"team":"shop"}"#, "namespaceSelector"),
         ("networkPolicy.apiServerPorts=[]", "apiServerPorts"),
+        (r#"admission.mode="both""#, "mode"),
+        (r#"admission.webhook.url="http://10.0.0.7""#, "url"),
+        (r#"admission.webhook.url="https://10.0.0.7/hook""#, "url"),
+        ("admission.webhook.port=1", "port"),
         ("replicaCount=3", "replicaCount"),
         ("image.digest=1", "digest"),
         ("podDisruptionBudget.minAvailable=1", "minAvailable"),
@@ -192,16 +196,15 @@ fn bad_values_are_refused_by_name() {
 }
 
 #[test]
-fn clusters_before_1_36_are_refused_unless_they_serve_the_policies() {
-    let old = ["--kube-version", "1.35.4"];
-    let refused = template(&old).unwrap_err();
-    assert!(refused.contains("this cluster is v1.35.4"), "{refused}");
-    assert!(refused.contains("admission webhook, which poolbudget does not have yet"), "{refused}");
+fn clusters_that_cannot_hold_pods_back_are_refused() {
+    let refused = template(&["--kube-version", "1.29.14"]).unwrap_err();
+    assert!(refused.contains("needs Kubernetes 1.30 or newer"), "{refused}");
+    assert!(refused.contains("this cluster is v1.29.14"), "{refused}");
+    let policies = ["--kube-version", "1.35.4", "--set", "admission.mode=policy"];
+    let refused = template(&policies).unwrap_err();
+    assert!(refused.contains("Set admission.mode to webhook, or leave it at auto."), "{refused}");
     let served = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy";
-    assert!(template(&["--kube-version", "1.35.4", "--api-versions", served]).is_ok());
-    for version in ["1.36.0", "1.37.1", "1.36.3-gke.100"] {
-        assert!(template(&["--kube-version", version]).is_ok(), "{version}");
-    }
+    assert!(template(&[&policies[..], &["--api-versions", served]].concat()).is_ok());
 }
 
 #[test]

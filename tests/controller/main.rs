@@ -30,6 +30,8 @@ mod http;
 #[cfg(test)]
 mod lease;
 #[cfg(test)]
+mod modes;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod rivals;

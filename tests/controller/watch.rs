@@ -14,8 +14,17 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::wire::{Trouble, Wire, until};
 
 /// The kinds without whose list nothing is decided, as they stand in a path.
-const KINDS: [&str; 5] =
-    ["dbconnectionbudgets", "pods", "deployments", "replicasets", "horizontalpodautoscalers"];
+const KINDS: [&str; 9] = [
+    "dbconnectionbudgets",
+    "pods",
+    "deployments",
+    "replicasets",
+    "statefulsets",
+    "daemonsets",
+    "/jobs",
+    "cronjobs",
+    "horizontalpodautoscalers",
+];
 
 const TROUBLES: [Trouble; 8] = [
     Trouble::Refused(403),

@@ -79,12 +79,12 @@ fn a_budget_says_each_transition_once() {
     let mut term = Term::begin(&cluster);
     cluster.turns(&mut term, 10);
     let before = said(&cluster, "DbConnectionBudget/").len();
-    cluster.server().edit_budget(|spec| spec.mode = poolbudget::api::Mode::Observe);
+    cluster.server().edit_budget(|spec| spec.reserved = 14);
     cluster.turns(&mut term, 10);
-    cluster.server().edit_budget(|spec| spec.mode = poolbudget::api::Mode::Gate);
+    cluster.server().edit_budget(|spec| spec.reserved = 1);
     cluster.turns(&mut term, 10);
     let reasons = said(&cluster, "DbConnectionBudget/").split_off(before);
-    assert_eq!(reasons, ["UnsupportedMode", "NotAccepted", "Accepted", "Fits"]);
+    assert_eq!(reasons, ["InvalidLimit", "NotAccepted", "Accepted", "Fits"]);
 }
 
 #[test]

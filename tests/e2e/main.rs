@@ -16,11 +16,15 @@ mod model;
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod control_plane;
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod denial;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]

@@ -62,11 +62,10 @@ async fn what_this_version_does_not_do_is_said_and_never_silently_ignored() {
         SHOP,
         "main",
         &serde_json::json!({"limit": {"connections": 15}, "reserved": 2, "mode": "Gate",
-        "infeasible": "Deny", "workloads": [{"kind": "StatefulSet", "name": "db"}]}),
+        "workloads": [{"kind": "StatefulSet", "name": "db"}]}),
     ))
     .await;
     let message = shop.awaits("Accepted", "False", "Unsupported").await;
-    assert!(message.contains("infeasible: Deny is not implemented"), "{message}");
     assert!(message.contains("StatefulSet/db"), "{message}");
     shop.settles(&[("api", 1)]).await;
 }

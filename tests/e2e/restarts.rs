@@ -57,7 +57,8 @@ async fn a_cluster_goes_on_after_its_api_server_and_its_store_were_killed() {
 #[tokio::test]
 async fn the_store_gives_every_write_once_and_in_order_whatever_is_killed() {
     let flags = vec![STORE_JSON.to_owned()];
-    let cluster = Cluster::start(Options { nodes: 1, apiserver_flags: flags }).await.unwrap();
+    let cluster =
+        Cluster::start(Options { nodes: 1, apiserver_flags: flags, ..Options::default() }).await.unwrap();
     let client = cluster.client().await.unwrap();
     let (send, mut changes) = unbounded_channel();
     let store = cluster.store_address();

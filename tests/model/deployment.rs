@@ -204,8 +204,8 @@ impl Deployment {
         let room = self.most() - self.total();
         match self.strategy {
             Strategy::Recreate => self.wanted(),
-            Strategy::RollingUpdate { .. } if room <= 0 => has,
-            Strategy::RollingUpdate { .. } => has + room.min(self.wanted() - has),
+            _ if room <= 0 => has,
+            _ => has + room.min(self.wanted() - has),
         }
     }
 

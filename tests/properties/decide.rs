@@ -111,7 +111,7 @@ proptest! {
         let shares = &decision.plan.shares;
         for grant in &decision.grants.granted {
             let w = situation.pods[grant.pod].workload.unwrap();
-            let class = class(admitted[w], settled(&decision, w), shares[w].rho, shares[w].slots);
+            let class = class(admitted[w], settled(&decision, w), &shares[w]);
             sum += u128::from(grant.bill.get());
             admitted[w] = admitted[w].plus(Pods::ONE);
             let kept = |surge: bool| -> u128 {
@@ -124,7 +124,7 @@ proptest! {
             };
             match class {
                 Class::Lost => {}
-                Class::Surge => prop_assert!(sum + kept(false) <= usable(&situation)),
+                Class::Task | Class::Surge => prop_assert!(sum + kept(false) <= usable(&situation)),
                 Class::Rest => prop_assert!(sum + kept(true) <= usable(&situation)),
                 Class::Beyond => prop_assert!(false, "a pod without a slot was granted"),
             }

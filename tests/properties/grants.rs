@@ -3,6 +3,7 @@
 use poolbudget::budget::decide::{Decision, Situation, decide};
 use poolbudget::budget::grant::Refusal;
 use poolbudget::budget::ledger::{Hold, Pod};
+use poolbudget::budget::rollout::Strategy as Rollout;
 use proptest::prelude::*;
 
 use crate::situations::{USUAL, situation};
@@ -19,6 +20,7 @@ struct Answer {
 struct Known {
     settled: u64,
     rho: u64,
+    task: bool,
     slots: u64,
     size: u64,
     min: u64,
@@ -38,11 +40,13 @@ impl Known {
 
 fn known(situation: &Situation, decision: &Decision, w: usize) -> Known {
     let share = decision.plan.shares[w];
-    let stands = |pod: &&Pod| pod.workload == Some(w) && !pod.terminating && pod.hold != Hold::Waiting;
+    let stands =
+        |pod: &&Pod| pod.workload == Some(w) && !pod.terminating && !pod.leaving && pod.hold != Hold::Waiting;
     let standing = situation.pods.iter().filter(stands).count() as u64;
     Known {
         settled: decision.settled[w].min(share.slots).get().into(),
         rho: share.rho.get().into(),
+        task: situation.workloads[w].demand.strategy == Rollout::Task,
         slots: share.slots.get().into(),
         size: share.size.get(),
         min: share.min.get(),
@@ -51,6 +55,9 @@ fn known(situation: &Situation, decision: &Decision, w: usize) -> Known {
         standing: standing + u64::from(situation.workloads[w].unadopted.pods.get()),
     }
 }
+
+/// The classes in the order in which they are served: lost pods, tasks, surge pods, and the rest.
+const CLASSES: usize = 4;
 
 /// The state that each question is answered from afresh: the grants so far.
 struct Oracle<'a> {
@@ -65,10 +72,11 @@ impl Oracle<'_> {
         self.known[w].standing + granted.count() as u64
     }
 
-    /// 0, 1 or 2 for the classes 0a, 0b and 1; none for a pod without a slot.
+    /// The place in [`CLASSES`] of the class of the next pod; none for a pod without a slot.
     fn class(&self, w: usize) -> Option<usize> {
         let (known, admitted) = (self.known[w], self.admitted(w));
-        let ends = [known.settled, known.owed(), known.slots];
+        let tasks = if known.task { known.slots } else { 0 };
+        let ends = [known.settled, tasks, known.owed(), known.slots];
         ends.iter().position(|end| admitted < *end)
     }
 
@@ -81,7 +89,7 @@ impl Oracle<'_> {
         let quarantined = total(self.situation.quarantine.iter().map(|bill| bill.get()));
         let granted = total(self.granted.iter().map(|(pod, size)| self.bill(*pod, *size)));
         let kept = total(self.known.iter().enumerate().map(|(w, known)| {
-            let owed = [0, known.settled, known.owed()][class];
+            let owed = [0, known.settled, known.settled, known.owed()][class];
             owed.saturating_sub(self.admitted(w)) * known.bill
         }));
         let usable = (total([self.situation.available.get()].into_iter()) - escaped).max(0);
@@ -117,13 +125,13 @@ impl Oracle<'_> {
     fn answer(mut self, mut queue: Vec<usize>) -> Answer {
         let mut answer = Answer::default();
         let uid = |pod: usize| self.situation.pods[pod].uid.clone();
-        for class in 0..3 {
-            let mut blocked = false;
+        let mut blocked = false;
+        for class in 0..CLASSES {
             for pod in std::mem::take(&mut queue) {
                 let w = self.situation.pods[pod].workload;
                 if w.and_then(|w| self.class(w)) != Some(class) {
                     queue.push(pod);
-                } else if blocked {
+                } else if class == 3 && blocked {
                     answer.refused.push((uid(pod), Refusal::Behind));
                 } else {
                     match self.size(pod, class) {
@@ -134,7 +142,7 @@ impl Oracle<'_> {
                         Err(missing) => {
                             let missing = u64::try_from(missing).unwrap();
                             answer.refused.push((uid(pod), no_room(missing)));
-                            blocked = class == 2 && self.situation.pods[pod].age >= 30;
+                            blocked |= [1, 3].contains(&class) && self.situation.pods[pod].age >= 30;
                         }
                     }
                 }

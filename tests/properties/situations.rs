@@ -77,21 +77,24 @@ fn hold(numbers: Numbers) -> impl Strategy<Value = Hold> {
 /// A pod of one of `workloads` workloads, or of none that is known.
 fn pod(numbers: Numbers, workloads: usize) -> impl Strategy<Value = Pod> {
     let times = (0..4_i64, prop_oneof![0..90_u64, Just(u64::MAX)]);
-    let flags = (any::<bool>(), prop::bool::weighted(0.15), any::<bool>());
+    let flags = (any::<bool>(), prop::bool::weighted(0.15), prop::bool::weighted(0.1), any::<bool>());
     // One index beyond the last workload: an owner that is not known.
     (0..=workloads, times, hold(numbers), flags, ((numbers.count)(3), (numbers.count)(2))).prop_map(
-        move |(owner, (created, age), hold, (ready, terminating, current), (processes, engines))| Pod {
-            uid: String::new(),
-            name: String::new(),
-            workload: (owner < workloads).then_some(owner),
-            created,
-            age,
-            hold,
-            ready: ready && hold != Hold::Waiting,
-            terminating,
-            current,
-            instances: Instances::of(processes, engines),
-            least: Connections::ONE,
+        move |(owner, (created, age), hold, (ready, terminating, leaving, current), (processes, engines))| {
+            Pod {
+                uid: String::new(),
+                name: String::new(),
+                workload: (owner < workloads).then_some(owner),
+                created,
+                age,
+                hold,
+                ready: ready && hold != Hold::Waiting,
+                terminating,
+                leaving,
+                current,
+                instances: Instances::of(processes, engines),
+                least: Connections::ONE,
+            }
         },
     )
 }

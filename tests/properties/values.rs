@@ -15,7 +15,19 @@ fn int_or_percent() -> impl Strategy<Value = IntOrPercent> {
 pub(crate) fn rollout() -> impl Strategy<Value = Rollout> {
     let rolling = (int_or_percent(), int_or_percent())
         .prop_map(|(max_surge, max_unavailable)| Rollout::RollingUpdate { max_surge, max_unavailable });
-    prop_oneof![4 => rolling, 2 => Just(Rollout::default()), 1 => Just(Rollout::Recreate)]
+    let daemons = (int_or_percent(), int_or_percent())
+        .prop_map(|(max_surge, max_unavailable)| Rollout::DaemonSet { max_surge, max_unavailable });
+    let ordinals = (proptest::option::of(int_or_percent()), any::<bool>())
+        .prop_map(|(max_unavailable, ordered)| Rollout::StatefulSet { max_unavailable, ordered });
+    let fixed = vec![Rollout::Recreate, Rollout::Twice, Rollout::OnDelete, Rollout::Loose];
+    prop_oneof![
+        4 => rolling,
+        2 => Just(Rollout::default()),
+        1 => daemons,
+        2 => ordinals,
+        1 => Just(Rollout::Task),
+        1 => proptest::sample::select(fixed),
+    ]
 }
 
 pub(crate) fn surge() -> impl Strategy<Value = Surge> {

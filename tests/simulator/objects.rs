@@ -151,6 +151,7 @@ fn strategy(strategy: Strategy) -> StrategyView {
                 max_unavailable: Some(number(max_unavailable)),
             }),
         },
+        other => unreachable!("no Deployment has the strategy {other:?}"),
     }
 }
 

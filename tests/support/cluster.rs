@@ -22,7 +22,7 @@ use super::folder::Folder;
 use super::pki::{Identity, Pair, Pki, kubeconfig};
 use super::ports::free_port;
 use super::process::{Process, Spec};
-use super::tools::Tools;
+use super::tools::{Tools, Version};
 
 const STAGES: &str = include_str!("stages.yaml");
 
@@ -35,6 +35,8 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 /// What a cluster is to be like.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Which Kubernetes it is.
+    pub version: Version,
     /// How many nodes it has.
     pub nodes: usize,
     /// More flags for the API server.
@@ -43,7 +45,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: 2, apiserver_flags: Vec::new() }
+        Self { version: Version::default(), nodes: 2, apiserver_flags: Vec::new() }
     }
 }
 
@@ -86,7 +88,7 @@ impl Cluster {
 
     /// Makes keys, files and command lines; nothing runs yet.
     fn lay_out(options: &Options) -> Result<Self> {
-        let tools = Tools::find();
+        let tools = Tools::find(options.version);
         let folder = Folder::create()?;
         let pki = Pki::create(&folder)?;
         let ports = Ports { etcd: free_port()?, etcd_peer: free_port()?, apiserver: free_port()? };

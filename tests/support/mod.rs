@@ -56,3 +56,4 @@ pub use launch::Launch;
 pub use operator::Operator;
 pub use recorder::Recorder;
 pub use shared::Shared;
+pub use tools::Version;

@@ -10,17 +10,26 @@ use anyhow::Result;
 use tokio::sync::OnceCell;
 
 use super::cluster::{Cluster, Options};
+use super::tools::Version;
 
 /// Put into a static: `static CLUSTER: Shared = Shared::new();`
 #[derive(Debug)]
-pub struct Shared(OnceCell<Cluster>);
+pub struct Shared {
+    version: Version,
+    cluster: OnceCell<Cluster>,
+}
 
 static ALL: Mutex<Vec<&'static Shared>> = Mutex::new(Vec::new());
 
 impl Shared {
     /// Nothing is started yet.
     pub const fn new() -> Self {
-        Self(OnceCell::const_new())
+        Self::of(Version::Current)
+    }
+
+    /// The same of another version.
+    pub const fn of(version: Version) -> Self {
+        Self { version, cluster: OnceCell::const_new() }
     }
 
     /// The cluster; whoever asks while it starts waits for it.
@@ -28,9 +37,9 @@ impl Shared {
         let start = async || {
             end_all_at_exit();
             ALL.lock().unwrap_or_else(PoisonError::into_inner).push(self);
-            Cluster::start(Options::default()).await
+            Cluster::start(Options { version: self.version, ..Options::default() }).await
         };
-        self.0.get_or_try_init(start).await
+        self.cluster.get_or_try_init(start).await
     }
 }
 
@@ -46,7 +55,7 @@ fn end_all_at_exit() {
 
 extern "C" fn end_all() {
     for shared in ALL.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-        if let Some(cluster) = shared.0.get() {
+        if let Some(cluster) = shared.cluster.get() {
             cluster.end();
         }
     }

@@ -5,18 +5,29 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// The programs that `make cluster-tools` provides.
+/// Which Kubernetes a cluster is made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Version {
+    /// 1.36, which has everything that poolbudget can use.
+    #[default]
+    Current,
+    /// 1.33, without MutatingAdmissionPolicies.
+    Older,
+}
+
+/// The programs that `make cluster-tools` and `make cluster-tools-older` provide.
 #[derive(Debug, Clone)]
 pub struct Tools {
     folder: PathBuf,
+    version: Version,
 }
 
 impl Tools {
     /// The folder that `POOLBUDGET_CLUSTER_TOOLS` names, else the one in which the build leaves them.
-    pub fn find() -> Self {
+    pub fn find(version: Version) -> Self {
         let home = env::var_os("POOLBUDGET_CLUSTER_TOOLS").map(PathBuf::from);
         let home = home.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/.build"));
-        Self { folder: home.join("bin") }
+        Self { folder: home.join("bin"), version }
     }
 
     /// The path of one program.
@@ -25,8 +36,15 @@ impl Tools {
     ///
     /// When it is not there: no test can go on, and skipping would look like success.
     pub fn program(&self, name: &str) -> PathBuf {
-        let path = self.folder.join(name);
-        assert!(path.exists(), "run `make cluster-tools`: there is no {}", path.display());
+        // kubectl, etcd and kwok serve every version that the tests know.
+        let (folder, task) = match (self.version, name) {
+            (Version::Older, "kube-apiserver" | "kube-controller-manager" | "kube-scheduler") => {
+                (self.folder.join("1.33"), "cluster-tools-older")
+            }
+            _ => (self.folder.clone(), "cluster-tools"),
+        };
+        let path = folder.join(name);
+        assert!(path.exists(), "run `make {task}`: there is no {}", path.display());
         path
     }
 }

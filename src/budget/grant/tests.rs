@@ -3,6 +3,7 @@
 use super::*;
 use crate::budget::amount::Instances;
 use crate::budget::ledger::{Hold, Unadopted};
+use crate::budget::rollout::Nature;
 
 /// A workload of `size` per instance, with slots for 4, settled at 2.
 fn allotment(size: u64, rho: u32) -> Allotment {
@@ -16,6 +17,8 @@ fn allotment(size: u64, rho: u32) -> Allotment {
         rho: Pods::new(rho),
         surge: Pods::ONE,
         unavailable: Pods::ONE.minus(Pods::new(rho)),
+        nature: Nature::Service,
+        one_by_one: false,
     };
     Allotment { share, settled: Pods::new(2) }
 }
@@ -30,6 +33,7 @@ fn waiting(workload: usize, created: i64) -> Pod {
         hold: Hold::Waiting,
         ready: false,
         terminating: false,
+        leaving: false,
         current: true,
         instances: Instances::ONE,
         least: Connections::ONE,
@@ -208,4 +212,47 @@ fn nothing_is_granted_into_a_limit_that_is_the_largest_number_there_is() {
     huge.share.min = Connections::MAX;
     let pods = [Pod { instances: Instances::of(2, 1), ..waiting(0, 1) }];
     assert_eq!(outcome(u64::MAX, &[huge], &pods).granted, []);
+}
+
+/// The workload of [`allotment`] as a Job: nothing of it stood before.
+fn task(size: u64) -> Allotment {
+    let service = allotment(size, 0);
+    Allotment { share: Share { nature: Nature::Task, ..service.share }, settled: Pods::ZERO }
+}
+
+#[test]
+fn a_task_passes_older_surge_pods_and_all_others_but_lost_ones() {
+    // Workload 0 is settled at 2 and has them; its third would be a surge pod. Workload 1 has lost one of two.
+    let workloads = [allotment(2, 1), allotment(2, 1), task(2)];
+    let standing = [granted(0, 2), granted(0, 2), granted(1, 2)];
+    let queue = [waiting(0, 1), waiting(2, 2), waiting(1, 3)];
+    let pods: Vec<Pod> = standing.into_iter().chain(queue).collect();
+    let at = |usable: u64| {
+        let ledger = Ledger::of(&pods, &[Unadopted::default(); 3], &[]);
+        let outcome = grants(Connections::new(usable), &ledger, &workloads, &pods);
+        outcome.granted.iter().map(|grant| grant.pod).collect::<Vec<_>>()
+    };
+    assert_eq!([at(8), at(10), at(12)], [vec![5], vec![5, 4], vec![5, 4, 3]]);
+}
+
+#[test]
+fn a_task_leaves_the_room_of_lost_pods_alone_but_not_that_of_surge_pods() {
+    let workloads = [allotment(2, 1), task(2)];
+    let pods = [granted(0, 2), waiting(1, 1)];
+    let at = |usable: u64| {
+        let ledger = Ledger::of(&pods, &[Unadopted::default(); 2], &[]);
+        grants(Connections::new(usable), &ledger, &workloads, &pods).granted.len()
+    };
+    assert_eq!([at(5), at(6)], [0, 1]);
+}
+
+#[test]
+fn nobody_without_a_claim_passes_a_task_that_has_waited_long() {
+    let workloads = [Allotment { settled: Pods::ZERO, ..allotment(1, 0) }, task(4)];
+    let grant_with = |age: u64| {
+        let pods = [waiting(0, 1), Pod { age, ..waiting(1, 2) }];
+        let ledger = Ledger::of(&pods, &[Unadopted::default(); 2], &[]);
+        grants(Connections::new(3), &ledger, &workloads, &pods).granted.len()
+    };
+    assert_eq!([grant_with(29), grant_with(30)], [1, 0]);
 }

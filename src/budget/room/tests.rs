@@ -18,6 +18,8 @@ fn four() -> Allotment {
         rho: Pods::ZERO,
         surge: Pods::ONE,
         unavailable: Pods::ONE,
+        nature: Nature::Service,
+        one_by_one: false,
     };
     Allotment { share, settled: Pods::new(4) }
 }
@@ -32,6 +34,7 @@ fn pod(uid: &str, bill: u64) -> Pod {
         hold: Hold::Granted(Connections::new(bill)),
         ready: true,
         terminating: false,
+        leaving: false,
         current: true,
         instances: Instances::ONE,
         least: Connections::ONE,
@@ -250,4 +253,34 @@ fn a_pod_whose_grant_is_under_way_is_left_alone() {
     let in_flight = Pod { hold: Hold::InFlight(Connections::new(9)), ..pod("in flight", 0) };
     let pods = vec![in_flight, pod("b", 2), pod("c", 2), pod("d", 2), pod("e", 2), waiting("f")];
     assert_eq!(case(pods).candidates(), []);
+}
+
+#[test]
+fn a_pod_beyond_the_replicas_goes_when_another_of_its_workload_waits_for_room() {
+    let last = Pod { leaving: true, ..pod("last", 2) };
+    assert_eq!(
+        case(vec![last.clone(), pod("b", 2), waiting("first")]).candidates(),
+        [("last", Cause::Leaving)]
+    );
+    let others = Pod { workload: Some(1), ..waiting("first") };
+    assert_eq!(case(vec![last, pod("b", 2), others]).candidates(), []);
+}
+
+#[test]
+fn pods_that_nobody_replaces_and_pods_at_work_stay_though_they_are_oversize() {
+    for nature in [Nature::Task, Nature::Loose] {
+        let allotment = Allotment { share: Share { nature, ..four().share }, settled: Pods::ZERO };
+        let case = Case { allotments: vec![allotment], ..case(vec![pod("a", 5), pod("b", 5), waiting("c")]) };
+        assert_eq!(case.candidates(), []);
+    }
+}
+
+#[test]
+fn where_pods_come_one_by_one_a_single_one_that_waits_is_all_that_can() {
+    let stale = Pod { ready: false, age: 700, ..pod("b", 5) };
+    let two_lost = case(vec![pod("a", 5), stale, waiting("c")]);
+    assert_eq!(two_lost.candidates(), []);
+    let one_by_one = Allotment { share: Share { one_by_one: true, ..four().share }, ..four() };
+    let two_lost = Case { allotments: vec![one_by_one], ..two_lost };
+    assert_eq!(two_lost.candidates(), [("b", Cause::Oversize), ("a", Cause::Oversize)]);
 }

@@ -3,8 +3,12 @@
 //! In: objects of any governed kind. Out: [`WorkloadRecord`]. What a rollout of a kind may add and take away is not known
 //! here but in `budget::rollout`.
 
+pub mod cron_job;
+pub mod daemon_set;
 pub mod deployment;
+pub mod job;
 pub mod replica_set;
+pub mod stateful_set;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,19 +19,20 @@ use kube::Resource;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub use cron_job::CronJobView;
+pub use daemon_set::DaemonSetView;
 pub use deployment::{
     DeploymentSpecView, DeploymentStatusView, DeploymentView, RollingUpdateView, StrategyView,
 };
+pub use job::JobView;
 pub use replica_set::{ReplicaSetSpecView, ReplicaSetStatusView, ReplicaSetView};
+pub use stateful_set::StatefulSetView;
 
 use super::env::Container;
-use super::pod::version;
+use super::pod::{PodRecord, version};
 use super::template::AppFacts;
 use crate::api::{WorkloadKind, names};
 use crate::budget::rollout::{IntOrPercent, Strategy};
-
-/// The kinds that are governed.
-pub const GOVERNED: [WorkloadKind; 1] = [WorkloadKind::Deployment];
 
 /// Names a workload in its namespace, whether it exists or not.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -96,6 +101,15 @@ pub struct TemplateSpecView {
     pub containers: Vec<Container>,
 }
 
+/// The numbers that a StatefulSet gives to its pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ordinals {
+    /// The lowest.
+    pub first: u32,
+    /// Pods with lower ones stay at their revision.
+    pub updated_from: u32,
+}
+
 /// An object that makes pods, as it is kept: a workload, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkloadRecord {
@@ -115,10 +129,18 @@ pub struct WorkloadRecord {
     pub terminating: bool,
     /// Wanted replicas.
     pub replicas: u32,
+    /// The replicas for which it says itself that room is to be kept: those of the next run of a CronJob.
+    pub ceiling: Option<u32>,
     /// How pods are replaced.
     pub strategy: Strategy,
     /// The place of a part in the history of its workload; the largest is the newest.
     pub revision: u64,
+    /// The mark of the pods of its newest revision; none where no pod is replaced because of a newer one.
+    pub newest: Option<String>,
+    /// The numbers that its pods get.
+    pub ordinals: Option<Ordinals>,
+    /// What can be said for its user to know of it.
+    pub note: Option<&'static str>,
     /// Pods that it has, as far as its status counts them.
     pub pods: u32,
     /// Those of them that are ready.
@@ -140,8 +162,12 @@ impl WorkloadRecord {
             observed: true,
             terminating: meta.deletion_timestamp.is_some(),
             replicas: 0,
-            strategy: Strategy::Recreate,
+            ceiling: None,
+            strategy: Strategy::OnDelete,
             revision: 0,
+            newest: None,
+            ordinals: None,
+            note: None,
             pods: 0,
             ready: 0,
             template: AppFacts::read(
@@ -151,6 +177,39 @@ impl WorkloadRecord {
                 &template.spec.containers,
             ),
         })
+    }
+
+    /// Pods that nobody made: as many are wanted as there are.
+    #[must_use]
+    pub fn of_loose_pods(group: &WorkloadKey, pods: &[&PodRecord]) -> Option<Self> {
+        let first = pods.first()?;
+        let staying = pods.iter().filter(|pod| !pod.terminating).count();
+        let meta = ObjectMeta {
+            namespace: Some(first.namespace.clone()),
+            name: Some(group.name.clone()),
+            ..ObjectMeta::default()
+        };
+        Some(Self {
+            replicas: u32::try_from(staying).unwrap_or(u32::MAX),
+            strategy: Strategy::Loose,
+            template: first.app.clone(),
+            ..Self::of(group.kind, &meta, &TemplateView::default())?
+        })
+    }
+
+    /// Whether a pod that it made is of its newest revision, or of one that nothing replaces.
+    #[must_use]
+    pub fn is_newest(&self, pod: &PodRecord) -> bool {
+        let kept = self.ordinals.is_some_and(|own| pod.ordinal().is_some_and(|n| n < own.updated_from));
+        kept || self.newest.is_none() || self.newest == pod.revision
+    }
+
+    /// Whether it will end a pod that it made, because the pod has a number beyond its replicas.
+    #[must_use]
+    pub fn sends_away(&self, pod: &PodRecord) -> bool {
+        let beyond =
+            |own: Ordinals| pod.ordinal().is_some_and(|n| n < own.first || n - own.first >= self.replicas);
+        self.ordinals.is_some_and(beyond)
     }
 
     /// The workload that it is, or is a part of.

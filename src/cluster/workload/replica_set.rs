@@ -1,6 +1,6 @@
-//! ReplicaSets: the revisions of a Deployment.
+//! ReplicaSets: the revisions of a Deployment, or workloads of their own.
 //!
-//! In: objects of apps/v1. Out: the record of a part of a workload.
+//! In: objects of apps/v1. Out: the record of a part of a workload, or of a workload.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -57,11 +57,11 @@ impl WorkloadView for ReplicaSetView {
 
     fn record(&self) -> Option<WorkloadRecord> {
         let meta = &self.metadata;
-        let owner = controller(meta)?.workload().filter(|owner| owner.kind == WorkloadKind::Deployment)?;
+        let owner = controller(meta).and_then(|owner| owner.workload());
         let base = WorkloadRecord::of(Self::KIND, meta, &self.spec.template)?;
         let revision = meta.annotations.as_ref().and_then(|notes| notes.get(REVISION));
         Some(WorkloadRecord {
-            owner: Some(owner),
+            owner: owner.filter(|owner| owner.kind == WorkloadKind::Deployment),
             revision: revision.and_then(|text| text.parse().ok()).unwrap_or(0),
             replicas: whole(self.spec.replicas.or(Some(1))),
             pods: whole(self.status.replicas),

@@ -5,12 +5,14 @@
 
 mod bar;
 mod paint;
+mod paragraph;
 mod table;
 
 use std::io::{self, Write};
 
 pub use bar::Bar;
 pub use paint::{ColorArgs, Paint, Tone};
+pub use paragraph::paragraph;
 pub use table::{Align, Cell, Table};
 
 /// Writes to standard output. Nobody reading on (`| head`) is no error.

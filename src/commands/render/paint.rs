@@ -88,7 +88,7 @@ impl Paint {
     /// `text` in the colour of `tone`.
     #[must_use]
     pub fn text(self, tone: Tone, text: &str) -> String {
-        if !self.on || tone == Tone::Plain {
+        if !self.on || tone == Tone::Plain || text.is_empty() {
             return text.to_owned();
         }
         let style = tone.style();

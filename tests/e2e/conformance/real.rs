@@ -302,5 +302,6 @@ fn strategy(of: Strategy) -> Value {
             "type": "RollingUpdate",
             "rollingUpdate": {"maxSurge": written(max_surge), "maxUnavailable": written(max_unavailable)},
         }),
+        other => unreachable!("no Deployment has the strategy {other:?}"),
     }
 }

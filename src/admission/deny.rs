@@ -1,0 +1,86 @@
+//! The denial: under a budget that says so, replicas that can never fit are refused when they are asked for.
+//!
+//! In: the largest replicas that the leader states in the budget's status. Out: a policy on workloads and on
+//! their `scale`, evaluated once for each budget of the namespace.
+//!
+//! It is a courtesy to whoever scales, not what keeps the sum: the gate does that. So it lets everything pass
+//! that it cannot judge: no status yet, no budgets, no resource of ours at all ([`Action::RefuseByBudget`]).
+//! Fewer replicas than before, and any other change at the same number, pass too, however far above they are.
+
+use super::cel;
+use super::policy::{Action, Named, Policy, Requests, Rule};
+use crate::api::names;
+
+/// The name of the policy and of its binding.
+pub const NAME: &str = "deny.poolbudget.dev";
+
+/// What can be scaled: the resource as requests name it, and its kind.
+const SCALED: [(&str, &str); 1] = [("deployments", "Deployment")];
+
+/// The policy on workloads and their scale.
+#[must_use]
+pub fn policy() -> Policy {
+    Policy {
+        name: NAME,
+        purpose: "Refuses replicas that can never fit, where the budget says infeasible: Deny.",
+        requests: vec![Requests {
+            group: "apps",
+            version: "v1",
+            operations: &["CREATE", "UPDATE"],
+            resources: &["deployments", "deployments/scale"],
+        }],
+        // A Scale has the name of its workload and none of its labels.
+        labelled_only: false,
+        conditions: vec![
+            Named::new("more-than-before", format!("{} > {}", replicas("object"), replicas_before())),
+            Named::new("the-budget-denies", "params.spec.?infeasible.orValue('Wait') == 'Deny'"),
+        ],
+        variables: vec![
+            Named::new("kind", format!("{}[request.resource.resource]", kinds())),
+            Named::new("wanted", replicas("object")),
+            Named::new("limits", limits()),
+        ],
+        action: Action::RefuseByBudget(vec![fits()]),
+    }
+}
+
+fn kinds() -> String {
+    let pairs: Vec<String> = SCALED
+        .iter()
+        .map(|(resource, kind)| format!("{}: {}", cel::text(resource), cel::text(kind)))
+        .collect();
+    format!("{{{}}}", pairs.join(", "))
+}
+
+/// The replicas of a workload or of a Scale, which leaves 0 out.
+fn replicas(object: &str) -> String {
+    format!("{object}.spec.?replicas.orValue(0)")
+}
+
+fn replicas_before() -> String {
+    format!("(oldObject == null ? 0 : {})", replicas("oldObject"))
+}
+
+/// What the budget states about this workload: one number, or none when the workload is not in the budget or
+/// leaves it with this write. `dyn`, because the fields of a workload are none of a Scale.
+fn limits() -> String {
+    format!(
+        "params.?status.?workloads.orValue([])\n\
+         \x20 .filter(w, has(w.largestReplicas) && w.kind == variables.kind && w.name == object.metadata.?name.orValue('')\n\
+         \x20   && (request.subResource == 'scale'\n\
+         \x20     || dyn(object).spec.template.metadata.?labels[?{}].orValue('') == params.metadata.name))\n\
+         \x20 .map(w, w.largestReplicas)",
+        cel::text(names::BUDGET)
+    )
+}
+
+fn fits() -> Rule {
+    Rule {
+        holds: "variables.limits.all(n, variables.wanted <= n)".to_owned(),
+        allowed: "replicas that can never fit are denied by the budget".to_owned(),
+        found: "'beside the other workloads of ' + params.metadata.name + ' at most ' + string(variables.limits[0])\n\
+                \x20 + ' of ' + variables.kind + '/' + object.metadata.name + ' fit, and '\n\
+                \x20 + string(variables.wanted) + ' are asked for'"
+            .to_owned(),
+    }
+}

@@ -1,0 +1,116 @@
+//! The gate: what a labelled pod is born with. The twin of the policy in `admission::gate`.
+//!
+//! In: a pod that is to be created. Out: its scheduling gate and the env entries that read its grant, as
+//! changes; none for a pod that has them. What the check is to explain is gated, its env is left alone.
+
+use serde_json::{Value, json};
+
+use super::object::{self, Texts};
+use super::review::Change;
+use crate::api::names;
+use crate::profile::Gets;
+use crate::profile::stated::{Entry, Stated};
+
+const ANNOTATIONS: &str = "/metadata/annotations";
+
+/// The changes that gate a pod; empty when there is nothing left to change.
+pub(super) fn changes(pod: &Value) -> Vec<Change> {
+    let metadata = pod.get("metadata");
+    if !object::governed(metadata) {
+        return Vec::new();
+    }
+    let annotations = Texts::annotations(metadata);
+    let mut changes = dropped_grants(annotations);
+    // A pod that is born on a node cannot bear a gate (the API server answers 422): it is foreign.
+    if pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|node| !node.is_empty()) {
+        return changes;
+    }
+    changes.extend(gate(pod));
+    changes.extend(late_bound(pod, annotations));
+    changes
+}
+
+fn gate(pod: &Value) -> Option<Change> {
+    let gate = json!({"name": names::GATE});
+    match pod.pointer("/spec/schedulingGates").and_then(Value::as_array).map(Vec::as_slice) {
+        None | Some([]) => Some(Change::add("/spec/schedulingGates".to_owned(), json!([gate]))),
+        Some(gates) if gates.iter().any(|other| other.get("name") == gate.get("name")) => None,
+        Some(_) => Some(Change::add("/spec/schedulingGates/-".to_owned(), gate)),
+    }
+}
+
+/// A template may bring grant annotations along, copied from a running pod; a grant is given, not brought.
+fn dropped_grants(annotations: Texts<'_>) -> Vec<Change> {
+    let brought = names::GRANT_ANNOTATIONS.into_iter().filter(|key| annotations.has(key));
+    brought.map(|key| Change::remove(object::member(ANNOTATIONS, key))).collect()
+}
+
+/// Binds the containers that open connections. Nothing is bound where the check has something to refuse.
+fn late_bound(pod: &Value, annotations: Texts<'_>) -> Vec<Change> {
+    let notes = object::notes(pod);
+    let stated = object::stated(pod, &notes);
+    let (entries, named) = (stated.entries(), stated.containers());
+    if entries.is_empty() || named.len() > names::MAX_CONTAINERS {
+        return Vec::new();
+    }
+    let (mut changes, mut replaced) = (Vec::new(), Vec::new());
+    for path in [object::CONTAINERS, object::INIT_CONTAINERS] {
+        let containers = pod.pointer(path).and_then(Value::as_array);
+        for (place, container) in containers.into_iter().flatten().enumerate() {
+            let Some(name) = container.get("name").and_then(Value::as_str) else { continue };
+            if !named.contains(&name) {
+                continue;
+            }
+            let env = container.get("env").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let prefix = if named.len() > 1 { format!("{name}/") } else { String::new() };
+            replaced.extend(entries.iter().filter_map(|entry| remembered(entry, env, &prefix)));
+            let bound = bound_env(&stated, &entries, env);
+            if bound != env {
+                changes.push(Change::add(format!("{path}/{place}/env"), Value::Array(bound)));
+            }
+        }
+    }
+    let text = format!("{{{}}}", replaced.join(","));
+    let members = if replaced.is_empty() { vec![] } else { vec![(names::REPLACED_ENV, text.as_str())] };
+    changes.extend(object::set(ANNOTATIONS, annotations.exist(), members));
+    changes
+}
+
+/// Our entries stand first in the list, so that `$(DB_POOL_SIZE)` in a later entry still resolves.
+fn bound_env(stated: &Stated<'_>, entries: &[Entry<'_>], env: &[Value]) -> Vec<Value> {
+    let grant = entries.iter().map(|Entry { name, gets }| match gets {
+        Gets::PoolSize => entry(name, names::POOL_SIZE),
+        Gets::MaxOverflow => entry(name, names::MAX_OVERFLOW),
+        Gets::Text(text) => json!({"name": name, "value": text}),
+    });
+    let companions = stated.companions().into_iter();
+    let missing = companions.filter(|(name, _)| !env.iter().any(|entry| is_named(entry, name)));
+    let beside = missing.map(|(name, value)| json!({"name": name, "value": value}));
+    let others = env.iter().filter(|entry| !entries.iter().any(|ours| is_named(entry, ours.name)));
+    grant.chain(beside).chain(others.cloned()).collect()
+}
+
+fn entry(name: &str, annotation: &str) -> Value {
+    let path = format!("metadata.annotations['{annotation}']");
+    // The API server fills the version of a field's path in before it asks.
+    json!({"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}})
+}
+
+fn is_named(entry: &Value, name: &str) -> bool {
+    entry.get("name").and_then(Value::as_str) == Some(name)
+}
+
+/// The literal that an entry takes the place of, as a member of a JSON object. Of entries with the same name the last one
+/// counts, as it does for the kubelet. What stands there already is not replaced.
+fn remembered(entry: &Entry<'_>, env: &[Value], prefix: &str) -> Option<String> {
+    let last = env.iter().rev().find(|theirs| is_named(theirs, entry.name))?;
+    let value = last.get("value")?.as_str()?;
+    let stands = matches!(entry.gets, Gets::Text(text) if text == value);
+    (!stands && says_something(value)).then(|| format!("\"{prefix}{}\":{}", entry.name, Value::from(value)))
+}
+
+/// Printable and short enough for an annotation; the variables hold numbers, anything else tells nobody.
+fn says_something(value: &str) -> bool {
+    let printable = |char: char| char > '\u{1f}' && char != '\u{7f}';
+    (1..=128).contains(&value.chars().count()) && value.chars().all(printable)
+}

@@ -1,0 +1,83 @@
+//! Reading objects of any kind: labels, annotations, containers.
+//!
+//! In: JSON as the API server sends it. Out: borrowed text. What is absent, null or of another type is not
+//! there: the API server refuses it in words of its own, before or after us.
+
+use serde_json::Value;
+
+use super::review::Change;
+use crate::api::names;
+use crate::profile::stated::{Notes, Stated};
+
+pub(super) const CONTAINERS: &str = "/spec/containers";
+pub(super) const INIT_CONTAINERS: &str = "/spec/initContainers";
+
+/// One of the two maps of texts in an object's metadata.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Texts<'a>(Option<&'a Value>);
+
+impl<'a> Texts<'a> {
+    pub(super) fn labels(metadata: Option<&'a Value>) -> Self {
+        Self(metadata.and_then(|metadata| metadata.get("labels")))
+    }
+
+    pub(super) fn annotations(metadata: Option<&'a Value>) -> Self {
+        Self(metadata.and_then(|metadata| metadata.get("annotations")))
+    }
+
+    pub(super) fn of(self, key: &str) -> Option<&'a str> {
+        self.0?.get(key)?.as_str()
+    }
+
+    pub(super) fn has(self, key: &str) -> bool {
+        self.of(key).is_some()
+    }
+
+    /// Whether there is a map at all: a member can only be added to one.
+    pub(super) fn exist(self) -> bool {
+        self.0.is_some_and(Value::is_object)
+    }
+}
+
+/// Whether metadata bears the budget label.
+pub(super) fn governed(metadata: Option<&Value>) -> bool {
+    Texts::labels(metadata).has(names::BUDGET)
+}
+
+/// The annotations of a pod or a pod template.
+pub(super) fn notes(pod: &Value) -> Notes {
+    let notes = pod.pointer("/metadata/annotations").and_then(Value::as_object);
+    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    notes.into_iter().flatten().filter_map(text).collect()
+}
+
+/// What a pod or a pod template states by its label, its annotations and its containers.
+pub(super) fn stated<'a>(pod: &'a Value, notes: &'a Notes) -> Stated<'a> {
+    let budget = Texts::labels(pod.get("metadata")).of(names::BUDGET).unwrap_or_default();
+    let [regular, init] = containers(pod);
+    Stated { budget, notes, regular, init }
+}
+
+/// The names of the containers of a pod or a pod template, and of its init containers.
+pub(super) fn containers(pod: &Value) -> [Vec<&str>; 2] {
+    [CONTAINERS, INIT_CONTAINERS].map(|path| {
+        let containers = pod.pointer(path).and_then(Value::as_array);
+        let name = |container| Value::get(container, "name").and_then(Value::as_str).unwrap_or_default();
+        containers.into_iter().flatten().map(name).collect()
+    })
+}
+
+/// Adds members to a map of texts, and the map before them when it is not there.
+pub(super) fn set(map: &str, exists: bool, members: Vec<(&str, &str)>) -> Vec<Change> {
+    if members.is_empty() {
+        return Vec::new();
+    }
+    let map_itself = (!exists).then(|| Change::add(map.to_owned(), Value::Object(serde_json::Map::new())));
+    let members = members.into_iter().map(|(key, text)| Change::add(member(map, key), text.into()));
+    map_itself.into_iter().chain(members).collect()
+}
+
+/// The path of a member of a map.
+pub(super) fn member(map: &str, key: &str) -> String {
+    format!("{map}/{}", key.replace('~', "~0").replace('/', "~1"))
+}

@@ -1,0 +1,287 @@
+//! Every case of `tests/admission/*.yaml`, without a cluster. What the API server makes of an object before it
+//! asks (defaults) is of no concern to any case.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::review::{self, Change, Outcome, Reason, Refusal, Request, Resource};
+use super::{mutate, validate};
+use crate::api::names;
+
+type Texts = BTreeMap<String, String>;
+
+fn table<T: DeserializeOwned>(text: &str) -> Vec<T> {
+    let cases: Vec<T> = serde_yaml::from_str(text).unwrap();
+    assert!(!cases.is_empty());
+    cases
+}
+
+/// A request as the API server would make it for `resource`, `group/version/plural`.
+fn request(resource: &str, object: &Value, old: Option<&Value>) -> Request {
+    let parts: Vec<&str> = resource.split('/').collect();
+    let [group, version, resource] = parts[..] else { panic!("{resource}") };
+    let text = |text: &str| text.to_owned();
+    Request {
+        uid: text("1"),
+        resource: Resource { group: text(group), version: text(version), resource: text(resource) },
+        operation: text(if old.is_some() { "UPDATE" } else { "CREATE" }),
+        object: Some(object.clone()),
+        old_object: old.cloned(),
+        ..Request::default()
+    }
+}
+
+/// What an object is after `/mutate`, the patch read back from the answer's own bytes.
+fn mutated(resource: &str, object: &Value, old: Option<&Value>) -> Value {
+    let outcome = mutate(&request(resource, object, old));
+    let answer: Value = serde_json::from_slice(&review::answer("1", &outcome).unwrap()).unwrap();
+    assert_eq!(answer["response"]["allowed"], true, "{answer}");
+    let mut object = object.clone();
+    if answer["response"]["patchType"] == "JSONPatch" {
+        let bytes: k8s_openapi::ByteString =
+            serde_json::from_value(answer["response"]["patch"].clone()).unwrap();
+        let patch: json_patch::Patch = serde_json::from_slice(&bytes.0).unwrap();
+        json_patch::patch(&mut object, &patch).unwrap();
+    }
+    object
+}
+
+fn texts(value: Option<&Value>) -> Texts {
+    value.map(|value| serde_json::from_value(value.clone()).unwrap()).unwrap_or_default()
+}
+
+// The gate ------------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+struct GateCase {
+    name: String,
+    given: Value,
+    #[serde(default = "our_gate")]
+    gates: Vec<String>,
+    env: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    annotations: Texts,
+}
+
+fn our_gate() -> Vec<String> {
+    vec![names::GATE.to_owned()]
+}
+
+#[test]
+fn a_labelled_pod_is_born_with_its_gate_and_with_env_that_reads_its_grant() {
+    for case in table::<GateCase>(include_str!("../../../tests/admission/gate.yaml")) {
+        let mut pod = case.given.clone();
+        pod["metadata"]["labels"] = json!({names::BUDGET: "main"});
+        let pod = mutated("/v1/pods", &pod, None);
+        let gates = pod.pointer("/spec/schedulingGates").and_then(Value::as_array);
+        let gates: Vec<&str> =
+            gates.into_iter().flatten().map(|gate| gate["name"].as_str().unwrap()).collect();
+        assert_eq!(gates, case.gates, "{}", case.name);
+        assert_eq!(env_of(&pod), case.env, "{}", case.name);
+        assert_eq!(texts(pod.pointer("/metadata/annotations")), case.annotations, "{}", case.name);
+        assert_eq!(mutate(&request("/v1/pods", &pod, None)), Outcome::Pass, "{}: a second pass", case.name);
+    }
+}
+
+fn env_of(pod: &Value) -> BTreeMap<String, Vec<String>> {
+    let containers = ["containers", "initContainers"].map(|kind| pod["spec"][kind].as_array());
+    let described = |container: &Value| -> Vec<String> {
+        container["env"].as_array().into_iter().flatten().map(describe_entry).collect()
+    };
+    containers
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|container| (container["name"].as_str().unwrap().to_owned(), described(container)))
+        .filter(|(_, entries)| !entries.is_empty())
+        .collect()
+}
+
+fn describe_entry(entry: &Value) -> String {
+    let name = entry["name"].as_str().unwrap();
+    let Some(source) = entry.get("valueFrom") else {
+        return format!("{name}={}", entry.get("value").and_then(Value::as_str).unwrap_or_default());
+    };
+    let path = source.pointer("/fieldRef/fieldPath").and_then(Value::as_str).unwrap_or_default();
+    match path.strip_prefix("metadata.annotations['").and_then(|rest| rest.strip_suffix("']")) {
+        Some(annotation) => format!("{name}<{annotation}"),
+        None => format!("{name} from {}", source.as_object().unwrap().keys().next().unwrap()),
+    }
+}
+
+#[test]
+fn fields_that_nobody_here_knows_come_through() {
+    let pod = json!({
+        "metadata": {"labels": {names::BUDGET: "main"}, "x-new": 1},
+        "spec": {"containers": [{"name": "app", "x-new": {"deep": [1]}}], "x-new": true},
+    });
+    let after = mutated("/v1/pods", &pod, None);
+    assert_eq!(after["metadata"]["x-new"], 1);
+    assert_eq!(after["spec"]["containers"][0]["x-new"]["deep"][0], 1);
+    assert_eq!(after["spec"]["x-new"], true);
+}
+
+#[test]
+fn a_pod_without_the_label_is_left_alone_even_when_it_is_asked_for() {
+    let pod = json!({"metadata": {}, "spec": {"containers": [{"name": "app"}]}});
+    assert_eq!(mutate(&request("/v1/pods", &pod, None)), Outcome::Pass);
+    assert_eq!(validate(&request("/v1/pods", &pod, None)), Outcome::Pass);
+}
+
+#[test]
+fn objects_that_no_rule_is_about_pass() {
+    let object = json!({"metadata": {"labels": {names::BUDGET: "Not A Name"}}});
+    for resource in ["/v1/services", "apps/v2/deployments", "example.com/v1/pods"] {
+        assert_eq!(mutate(&request(resource, &object, None)), Outcome::Pass, "{resource}");
+        assert_eq!(validate(&request(resource, &object, None)), Outcome::Pass, "{resource}");
+    }
+    let eviction = Request { sub_resource: "eviction".to_owned(), ..request("/v1/pods", &object, None) };
+    assert_eq!(mutate(&eviction), Outcome::Pass);
+}
+
+#[test]
+fn an_object_of_any_shape_is_answered() {
+    for object in [json!(null), json!([]), json!({"metadata": {"labels": []}, "spec": "none"}), json!(7)] {
+        for resource in ["/v1/pods", "apps/v1/deployments"] {
+            assert_eq!(mutate(&request(resource, &object, None)), Outcome::Pass, "{object}");
+            assert_eq!(validate(&request(resource, &object, None)), Outcome::Pass, "{object}");
+        }
+    }
+    // The API server refuses a pod without containers, in words of its own, but only later.
+    let pod = json!({"metadata": {"labels": {names::BUDGET: "main"}}, "spec": {"containers": null}});
+    let gate = json!([{"name": names::GATE}]);
+    let expected = Outcome::Patch(vec![Change::add("/spec/schedulingGates".to_owned(), gate)]);
+    assert_eq!(mutate(&request("/v1/pods", &pod, None)), expected);
+    assert_eq!(validate(&request("/v1/pods", &pod, None)), Outcome::Pass);
+}
+
+// The mirror ----------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+struct MirrorCase {
+    name: String,
+    created: Value,
+    changed: Option<Value>,
+    template: TemplateKeys,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+struct TemplateKeys {
+    labels: Texts,
+    annotations: Texts,
+}
+
+#[test]
+fn what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it() {
+    const DEPLOYMENTS: &str = "apps/v1/deployments";
+    for case in table::<MirrorCase>(include_str!("../../../tests/admission/mirror.yaml")) {
+        let object = |value: &Value| if value.is_null() { json!({}) } else { value.clone() };
+        let sent = json!({
+            "metadata": object(&case.created["metadata"]),
+            "spec": {"template": {"metadata": object(&case.created["template"])}},
+        });
+        let mut after = mutated(DEPLOYMENTS, &sent, None);
+        if let Some(change) = &case.changed {
+            let before = after.clone();
+            json_patch::merge(&mut after, change);
+            after = mutated(DEPLOYMENTS, &after, Some(&before));
+            let again = mutated(DEPLOYMENTS, &after, Some(&before));
+            assert_eq!(again, after, "{}: a second pass", case.name);
+        }
+        let template = after.pointer("/spec/template/metadata").unwrap();
+        let found = TemplateKeys {
+            labels: texts(template.get("labels")),
+            annotations: texts(template.get("annotations")),
+        };
+        assert_eq!(found, case.template, "{}", case.name);
+        let unchanged = mutate(&request(DEPLOYMENTS, &after, Some(&after)));
+        assert_eq!(unchanged, Outcome::Pass, "{}: a write that changes nothing", case.name);
+    }
+}
+
+// The check -----------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+struct CheckCase {
+    name: String,
+    #[serde(default = "main_budget")]
+    budget: String,
+    #[serde(default)]
+    annotations: Texts,
+    refused: Option<String>,
+}
+
+fn main_budget() -> String {
+    "main".to_owned()
+}
+
+#[test]
+fn a_bad_label_or_annotation_is_refused_with_the_sentence_of_the_policy() {
+    for case in table::<CheckCase>(include_str!("../../../tests/admission/check.yaml")) {
+        let template = json!({
+            "metadata": {"labels": {names::BUDGET: case.budget}, "annotations": case.annotations},
+            "spec": {"initContainers": [{"name": "migrate"}], "containers": [{"name": "app"}, {"name": "proxy"}]},
+        });
+        let expected = case
+            .refused
+            .map_or(Outcome::Pass, |sentence| Outcome::Refuse(Refusal { reason: Reason::Invalid, sentence }));
+        let found = validate(&request("/v1/pods", &template, None));
+        assert_eq!(found, expected, "{} on a pod", case.name);
+        let workload = json!({"spec": {"replicas": 1, "template": template}});
+        let found = validate(&request("apps/v1/deployments", &workload, None));
+        assert_eq!(found, expected, "{} in a template", case.name);
+        let mut scaled = workload.clone();
+        scaled["spec"]["replicas"] = json!(0);
+        let found = validate(&request("apps/v1/deployments", &scaled, Some(&workload)));
+        assert_eq!(found, Outcome::Pass, "{} was there before", case.name);
+    }
+}
+
+// The envelope --------------------------------------------------------------------------------------
+
+#[test]
+fn a_review_is_read_and_its_answer_names_it() {
+    let body = json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "705ab4f5", "operation": "UPDATE", "namespace": "shop", "name": "api", "dryRun": true,
+            "resource": {"group": "apps", "version": "v1", "resource": "deployments"}, "subResource": "scale",
+            "object": {"spec": {"replicas": 2}}, "oldObject": null, "options": {}, "userInfo": {},
+        },
+    });
+    let request = review::read(body.to_string().as_bytes()).unwrap();
+    assert_eq!((request.uid.as_str(), request.sub_resource.as_str()), ("705ab4f5", "scale"));
+    assert_eq!(request.object.unwrap()["spec"]["replicas"], 2);
+    assert_eq!(request.old_object, None);
+    let refusal = Refusal { reason: Reason::Forbidden, sentence: "no".to_owned() };
+    let answer: Value =
+        serde_json::from_slice(&review::answer("705ab4f5", &Outcome::Refuse(refusal)).unwrap()).unwrap();
+    let expected = json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "response": {
+            "uid": "705ab4f5", "allowed": false,
+            "status": {"code": 403, "reason": "Forbidden", "message": "no"},
+        },
+    });
+    assert_eq!(answer, expected);
+}
+
+#[test]
+fn a_body_that_is_no_review_is_told_why() {
+    let said = |body: &str| review::read(body.as_bytes()).unwrap_err().to_string();
+    assert!(said("").starts_with("the body is not an AdmissionReview: "), "{}", said(""));
+    assert_eq!(
+        said(r#"{"apiVersion": "v1", "kind": "Pod"}"#),
+        "the body is v1/Pod, this webhook answers admission.k8s.io/v1/AdmissionReview"
+    );
+    assert_eq!(
+        said(r#"{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}"#),
+        "the AdmissionReview has no request"
+    );
+    let number = r#"{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": 1}}"#;
+    assert!(said(number).contains("request.uid: invalid type: integer `1`"), "{}", said(number));
+}

@@ -1,0 +1,69 @@
+//! CronJobs, whose runs are Jobs.
+//!
+//! In: objects of batch/v1. Out: the record of a workload: it wants what its runs want, and room for the next one.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::Deserialize;
+
+use super::job::JobSpecView;
+use super::{WorkloadRecord, WorkloadView};
+use crate::api::WorkloadKind;
+use crate::budget::rollout::Strategy;
+use crate::cluster::meta;
+
+/// What the user of a CronJob should know whose runs may overlap.
+const UNBOUNDED: &str = "concurrencyPolicy Allow sets no bound on how many runs overlap, and room is kept for one: set \
+                         workloads[].maxReplicas of this budget, or concurrencyPolicy Forbid";
+
+/// A CronJob, as far as it is parsed.
+#[derive(Resource, Deserialize, Clone, Debug)]
+#[resource(inherit = "k8s_openapi::api::batch::v1::CronJob")]
+pub struct CronJobView {
+    /// Standard metadata, as far as it is used.
+    #[serde(deserialize_with = "meta::read")]
+    pub metadata: ObjectMeta,
+    /// The part of the spec that is used.
+    #[serde(default)]
+    pub spec: CronJobSpecView,
+}
+
+/// The part of a CronJob's spec that is used.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct CronJobSpecView {
+    /// Allow, Forbid or Replace.
+    #[serde(default)]
+    pub concurrency_policy: Option<String>,
+    /// Whether no run begins.
+    #[serde(default)]
+    pub suspend: Option<bool>,
+    /// The Job of each run.
+    #[serde(default)]
+    pub job_template: JobTemplateView,
+}
+
+/// The Job of each run.
+#[derive(Deserialize, Clone, Debug, Default)]
+pub struct JobTemplateView {
+    /// Its spec.
+    #[serde(default)]
+    pub spec: JobSpecView,
+}
+
+impl WorkloadView for CronJobView {
+    const KIND: WorkloadKind = WorkloadKind::CronJob;
+
+    fn record(&self) -> Option<WorkloadRecord> {
+        let job = &self.spec.job_template.spec;
+        let base = WorkloadRecord::of(Self::KIND, &self.metadata, &job.template)?;
+        let begins = self.spec.suspend != Some(true);
+        let bounded = matches!(self.spec.concurrency_policy.as_deref(), Some("Forbid" | "Replace"));
+        Some(WorkloadRecord {
+            ceiling: begins.then(|| job.at_once()),
+            strategy: Strategy::Task,
+            note: (begins && !bounded).then_some(UNBOUNDED),
+            ..base
+        })
+    }
+}

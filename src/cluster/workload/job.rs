@@ -1,0 +1,110 @@
+//! Jobs: workloads of their own, or the runs of a CronJob.
+//!
+//! In: objects of batch/v1. Out: the record of a workload, or of a part of one.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::Deserialize;
+
+use super::{TemplateView, WorkloadRecord, WorkloadView, whole};
+use crate::api::WorkloadKind;
+use crate::budget::rollout::Strategy;
+use crate::cluster::meta;
+use crate::cluster::pod::{ConditionView, controller};
+
+/// A Job, as far as it is parsed.
+#[derive(Resource, Deserialize, Clone, Debug)]
+#[resource(inherit = "k8s_openapi::api::batch::v1::Job")]
+pub struct JobView {
+    /// Standard metadata, as far as it is used.
+    #[serde(deserialize_with = "meta::read")]
+    pub metadata: ObjectMeta,
+    /// The part of the spec that is used.
+    #[serde(default)]
+    pub spec: JobSpecView,
+    /// The part of the status that is used.
+    #[serde(default)]
+    pub status: JobStatusView,
+}
+
+/// The part of a Job's spec that is used.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct JobSpecView {
+    /// Pods at a time.
+    #[serde(default)]
+    pub parallelism: Option<i32>,
+    /// Pods that must succeed; one that does is enough where none is said.
+    #[serde(default)]
+    pub completions: Option<i32>,
+    /// Whether it waits.
+    #[serde(default)]
+    pub suspend: Option<bool>,
+    /// The pod template.
+    #[serde(default)]
+    pub template: TemplateView,
+}
+
+/// The part of a Job's status that is used.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct JobStatusView {
+    /// Pods that wait or run.
+    #[serde(default)]
+    pub active: Option<i32>,
+    /// Pods that succeeded.
+    #[serde(default)]
+    pub succeeded: Option<i32>,
+    /// Complete, Failed, and how it gets there.
+    #[serde(default)]
+    pub conditions: Option<Vec<ConditionView>>,
+}
+
+impl JobSpecView {
+    /// The most pods that it has at a time.
+    pub(super) fn at_once(&self) -> u32 {
+        let parallelism = whole(self.parallelism.or(Some(1)));
+        self.completions.map_or(parallelism, |completions| parallelism.min(whole(Some(completions))))
+    }
+}
+
+impl WorkloadView for JobView {
+    const KIND: WorkloadKind = WorkloadKind::Job;
+
+    fn record(&self) -> Option<WorkloadRecord> {
+        let base = WorkloadRecord::of(Self::KIND, &self.metadata, &self.spec.template)?;
+        let owner = controller(&self.metadata).and_then(|owner| owner.workload());
+        let over = self.is_over() || base.terminating || self.spec.suspend == Some(true);
+        Some(WorkloadRecord {
+            owner: owner.filter(|owner| owner.kind == WorkloadKind::CronJob),
+            replicas: if over { 0 } else { self.wanted() },
+            // What is left to do gets less; the sizes of those who do it stay.
+            ceiling: (!over).then(|| self.spec.at_once()),
+            strategy: Strategy::Task,
+            ..base
+        })
+    }
+}
+
+impl JobView {
+    /// The pods that the Job controller wants at a time now. Which of those that end succeeded is its own to tell: a
+    /// Job may count a failed pod as none.
+    fn wanted(&self) -> u32 {
+        let (parallelism, done) = (whole(self.spec.parallelism.or(Some(1))), whole(self.status.succeeded));
+        match self.spec.completions {
+            Some(completions) => whole(Some(completions)).saturating_sub(done).min(parallelism),
+            // The first that succeeds says that there is no more work; the others come to their end.
+            None if done > 0 => whole(self.status.active),
+            None => parallelism,
+        }
+    }
+
+    /// Whether no pod will be made any more. Both targets are set before the last pod is gone.
+    fn is_over(&self) -> bool {
+        let conditions = self.status.conditions.iter().flatten();
+        let mut ends = conditions.filter(|condition| condition.status == "True");
+        ends.any(|c| {
+            matches!(c.type_.as_str(), "Complete" | "Failed" | "FailureTarget" | "SuccessCriteriaMet")
+        })
+    }
+}

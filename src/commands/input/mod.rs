@@ -1,0 +1,12 @@
+//! Manifests from files, folders and standard input.
+//!
+//! In: paths. Out: the documents in them, each with the place where it stands, and the Kubernetes objects that the
+//! documents hold. Forbidden here: knowing what the objects are for.
+
+mod document;
+mod object;
+mod source;
+
+pub use document::{Document, Place, documents};
+pub use object::{Object, Workload, objects};
+pub use source::{Source, read};

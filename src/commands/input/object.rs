@@ -1,0 +1,196 @@
+//! Kubernetes objects in documents, and where in them a workload keeps what concerns a budget.
+//!
+//! In: documents. Out: objects as JSON, as the API server would take them.
+
+use serde_json::Value;
+
+use super::{Document, Place};
+use crate::api::WorkloadKind;
+
+/// An object.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Where it stands.
+    pub place: Place,
+    /// The object.
+    pub value: Value,
+}
+
+/// A kind of workload, as far as its manifest is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// The kind.
+    pub kind: WorkloadKind,
+    /// The path of what its pods are made from: an object with metadata and spec.
+    pub template: &'static [&'static str],
+    /// The path of the number of its pods, where it states one.
+    pub replicas: Option<&'static [&'static str]>,
+}
+
+const TEMPLATE: &[&str] = &["spec", "template"];
+const REPLICAS: &[&str] = &["spec", "replicas"];
+
+impl Workload {
+    const fn new(kind: WorkloadKind, replicas: &'static [&'static str]) -> Self {
+        Self { kind, template: TEMPLATE, replicas: Some(replicas) }
+    }
+
+    /// The workload of this group and kind.
+    fn of(group: &str, kind: &str) -> Option<Self> {
+        Some(match (group, kind) {
+            ("apps", "Deployment") => Self::new(WorkloadKind::Deployment, REPLICAS),
+            ("apps", "StatefulSet") => Self::new(WorkloadKind::StatefulSet, REPLICAS),
+            ("apps", "ReplicaSet") => Self::new(WorkloadKind::ReplicaSet, REPLICAS),
+            ("argoproj.io", "Rollout") => Self::new(WorkloadKind::Rollout, REPLICAS),
+            // One pod for each node that fits, which only the cluster can count.
+            ("apps", "DaemonSet") => {
+                Self::new(WorkloadKind::DaemonSet, &["status", "desiredNumberScheduled"])
+            }
+            ("batch", "Job") => Self::new(WorkloadKind::Job, &["spec", "parallelism"]),
+            ("batch", "CronJob") => Self {
+                kind: WorkloadKind::CronJob,
+                template: &["spec", "jobTemplate", "spec", "template"],
+                replicas: Some(&["spec", "jobTemplate", "spec", "parallelism"]),
+            },
+            ("", "Pod") => Self { kind: WorkloadKind::Pod, template: &[], replicas: None },
+            _ => return None,
+        })
+    }
+}
+
+/// The objects of a document; those of a list one by one. None when it holds none, or something else.
+///
+/// # Errors
+/// When the document cannot be parsed.
+pub fn objects(document: &Document<'_>) -> Result<Vec<Object>, String> {
+    let value = document.value()?;
+    let object = Object { place: document.place.clone(), value };
+    if object.kind().is_empty() || object.api_version().is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(kind) = object.kind().strip_suffix("List").map(ToOwned::to_owned) else {
+        return Ok(vec![object]);
+    };
+    let Some(items) = object.value.get("items").and_then(Value::as_array) else { return Ok(vec![object]) };
+    let item = |value: &Value| {
+        let mut value = value.clone();
+        if let (Some(fields), false) = (value.as_object_mut(), kind.is_empty()) {
+            // The items of a typed list need not repeat its type.
+            fields.entry("kind").or_insert_with(|| kind.clone().into());
+            fields.entry("apiVersion").or_insert_with(|| object.api_version().into());
+        }
+        Object { place: object.place.clone(), value }
+    };
+    Ok(items.iter().map(item).collect())
+}
+
+impl Object {
+    fn text(&self, path: &[&str]) -> &str {
+        dig(&self.value, path).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Its kind; empty when it states none.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.text(&["kind"])
+    }
+
+    fn api_version(&self) -> &str {
+        self.text(&["apiVersion"])
+    }
+
+    /// Its API group; empty for the core group.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        self.api_version().split_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// Its name; empty when it states none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.text(&["metadata", "name"])
+    }
+
+    /// Its namespace; empty when it states none.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.text(&["metadata", "namespace"])
+    }
+
+    /// How it is called among the objects of its namespace.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.kind(), self.name())
+    }
+
+    /// What kind of workload it is, if one.
+    #[must_use]
+    pub fn workload(&self) -> Option<Workload> {
+        Workload::of(self.group(), self.kind())
+    }
+
+    /// The text at a path below a workload's pod template.
+    #[must_use]
+    pub fn of_template(&self, workload: Workload, path: &[&str]) -> Option<&str> {
+        dig(dig(&self.value, workload.template)?, path)?.as_str()
+    }
+
+    /// Writes a value at a path, with all that lies on the way. What is no object on the way is left alone, so that
+    /// whoever reads it can say so.
+    pub fn set(&mut self, path: &[&str], value: Value) {
+        let Some((last, way)) = path.split_last() else { return };
+        let mut at = &mut self.value;
+        for key in way {
+            let Some(fields) = at.as_object_mut() else { return };
+            let next = fields.entry(*key).or_insert_with(|| Value::Object(serde_json::Map::new()));
+            if next.is_null() {
+                *next = Value::Object(serde_json::Map::new());
+            }
+            at = next;
+        }
+        if let Some(fields) = at.as_object_mut() {
+            fields.insert((*last).to_owned(), value);
+        }
+    }
+}
+
+fn dig<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |value, key| value.get(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::input::{Source, documents};
+    use serde_json::json;
+
+    fn keys(text: &str) -> Vec<String> {
+        let source = Source { origin: "a.yaml".into(), text: text.into() };
+        let objects =
+            documents(&source).iter().flat_map(|d| objects(d).expect("objects")).collect::<Vec<_>>();
+        objects.iter().map(|object| format!("{}:{}", object.group(), object.key())).collect()
+    }
+
+    #[test]
+    fn lists_are_taken_apart() {
+        let list = "{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Pod, metadata: {name: p}}]}";
+        assert_eq!(keys(list), [":Pod/p"]);
+        let typed = "{apiVersion: apps/v1, kind: DeploymentList, items: [{metadata: {name: d}}]}";
+        assert_eq!(keys(typed), ["apps:Deployment/d"]);
+        assert_eq!(keys("{apiVersion: v1, kind: List, items: null}"), [":List/"]);
+    }
+
+    #[test]
+    fn what_is_no_object_is_none() {
+        assert_eq!(keys("5\n---\na: b\n---\n[1]\n---\nkind: Pod\n---\n"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn writing_makes_what_lies_on_the_way() {
+        let place = Place { origin: String::new(), number: 1, line: 1 };
+        let mut object = Object { place, value: json!({"metadata": null, "spec": 5}) };
+        object.set(&["metadata", "labels", "a"], "b".into());
+        object.set(&["spec", "replicas"], 3.into());
+        assert_eq!(object.value, json!({"metadata": {"labels": {"a": "b"}}, "spec": 5}));
+    }
+}

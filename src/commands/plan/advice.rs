@@ -1,0 +1,163 @@
+//! What to change so that everything fits.
+//!
+//! In: a budget that does not fit. Out: changes that were tried and are enough, each by itself. They are tried by
+//! deciding again; nothing is promised that was not seen to fit.
+
+use super::judge::view;
+use super::outcome::{Action, Advice};
+use crate::api::{Compute, DbConnectionBudgetSpec, SupabaseConnection};
+use crate::budget::amount::{Connections, Pods};
+use crate::budget::decide::{Situation, decide};
+use crate::budget::plan::{Demand, Feasibility};
+use crate::budget::shortfall::{Shortfall, WayOut};
+use crate::cluster::spec;
+use crate::cluster::world::{BudgetKey, World};
+use crate::controller::view::View;
+
+/// All ways out; none when it fits.
+pub fn advice(world: &World, spec: &DbConnectionBudgetSpec, view: &View) -> Vec<Advice> {
+    let Feasibility::Infeasible(shortfall) = &view.decision.plan.feasibility else { return Vec::new() };
+    let mut found: Vec<Advice> = caps(shortfall).chain(basis(shortfall)).collect();
+    found.extend(smaller(&view.scene.situation));
+    found.extend(transaction_mode(world, &view.key, spec));
+    found.extend(raise(spec, shortfall));
+    found
+}
+
+fn caps(shortfall: &Shortfall) -> impl Iterator<Item = Advice> {
+    let lines = shortfall
+        .lines
+        .iter()
+        .filter(|line| line.safe_replicas > Pods::ZERO && line.safe_replicas < line.pods);
+    lines.map(|line| Advice {
+        action: Action::CapReplicas,
+        workload: Some(line.name.clone()),
+        to: Some(line.safe_replicas.get().into()),
+        message: format!("cap {} at {} replicas", line.name, line.safe_replicas),
+    })
+}
+
+fn basis(shortfall: &Shortfall) -> impl Iterator<Item = Advice> {
+    let ways = shortfall.ways_out.iter().filter(|way| **way != WayOut::LowerMaxReplicas);
+    ways.map(|way| Advice {
+        action: Action::ChangeBasis,
+        workload: None,
+        to: None,
+        message: format!("{way}: the replicas of now fit"),
+    })
+}
+
+/// Fewer processes, or a smaller minimum, of one workload.
+fn smaller(situation: &Situation) -> Vec<Advice> {
+    let mut found = Vec::new();
+    for (index, workload) in situation.workloads.iter().enumerate() {
+        let Demand { name, processes, min, .. } = &workload.demand;
+        let fewer = largest_below(u64::from(*processes), |n| {
+            fits_with(situation, index, |demand| demand.processes = u32::try_from(n).unwrap_or(u32::MAX))
+        });
+        found.extend(fewer.map(|n| Advice {
+            action: Action::FewerProcesses,
+            workload: Some(name.clone()),
+            to: Some(n),
+            message: format!(
+                "run {name} with {} in each pod instead of {processes}",
+                count(n, "process", "processes")
+            ),
+        }));
+        let lower = largest_below(min.get(), |n| {
+            fits_with(situation, index, |demand| demand.min = Connections::new(n))
+        });
+        found.extend(lower.map(|n| Advice {
+            action: Action::LowerMinimum,
+            workload: Some(name.clone()),
+            to: Some(n),
+            message: format!("lower size.min of {name} from {min} to {n}"),
+        }));
+    }
+    found
+}
+
+/// The largest number from 1 to under `end` that fits; what fits does so for all smaller ones.
+fn largest_below(end: u64, fits: impl Fn(u64) -> bool) -> Option<u64> {
+    let (mut good, mut bad) = (0, end);
+    while good + 1 < bad {
+        let middle = good + (bad - good) / 2;
+        if fits(middle) { good = middle } else { bad = middle }
+    }
+    (good > 0).then_some(good)
+}
+
+fn fits_with(situation: &Situation, index: usize, change: impl FnOnce(&mut Demand)) -> bool {
+    let mut situation = situation.clone();
+    if let Some(workload) = situation.workloads.get_mut(index) {
+        change(&mut workload.demand);
+    }
+    matches!(decide(&situation).plan.feasibility, Feasibility::Feasible { .. })
+}
+
+fn transaction_mode(world: &World, key: &BudgetKey, spec: &DbConnectionBudgetSpec) -> Option<Advice> {
+    let supabase = spec.limit.supabase.as_ref()?;
+    if !matches!(supabase.connection, SupabaseConnection::Session | SupabaseConnection::Direct) {
+        return None;
+    }
+    let mut spec = spec.clone();
+    let supabase = spec.limit.supabase.as_mut()?;
+    (supabase.connection, supabase.pool_size) = (SupabaseConnection::Transaction, None);
+    let (limit, tried) = view(world, key, &spec).ok()?;
+    let fits = matches!(tried.decision.plan.feasibility, Feasibility::Feasible { .. });
+    fits.then(|| Advice {
+        action: Action::TransactionMode,
+        workload: None,
+        to: Some(limit.connections.get()),
+        message: format!(
+            "if the app needs no session state, use transaction mode (port 6543, connection: Transaction): it allows {} clients",
+            limit.connections
+        ),
+    })
+}
+
+/// The limit that would do, and the smallest compute size that has it.
+fn raise(spec: &DbConnectionBudgetSpec, shortfall: &Shortfall) -> Option<Advice> {
+    let needed = shortfall.needed.plus(Connections::new(u64::from(spec.reserved)));
+    if needed == Connections::MAX {
+        return None;
+    }
+    let compute = spec.limit.supabase.as_ref().and_then(|_| smallest_compute(spec, needed));
+    let source = compute.map_or_else(String::new, |(compute, limit)| {
+        let name = serde_json::to_value(compute).unwrap_or_default();
+        format!("; compute size {} has {limit}", name.as_str().unwrap_or_default())
+    });
+    Some(Advice {
+        action: Action::RaiseLimit,
+        workload: None,
+        to: Some(needed.get()),
+        message: format!("raise the limit to at least {needed} connections{source}"),
+    })
+}
+
+fn smallest_compute(spec: &DbConnectionBudgetSpec, needed: Connections) -> Option<(Compute, Connections)> {
+    let sizes = [
+        Compute::Nano,
+        Compute::Micro,
+        Compute::Small,
+        Compute::Medium,
+        Compute::Large,
+        Compute::XL,
+        Compute::XL2,
+        Compute::XL4,
+        Compute::XL8,
+        Compute::XL12,
+        Compute::XL16,
+    ];
+    sizes.into_iter().find_map(|size| {
+        let mut spec = spec.clone();
+        let supabase = spec.limit.supabase.as_mut()?;
+        (supabase.plan, supabase.compute, supabase.pool_size) = (None, Some(size), None);
+        let limit = spec::limit(&spec).ok()?.connections;
+        (limit >= needed).then_some((size, limit))
+    })
+}
+
+fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}

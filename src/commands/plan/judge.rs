@@ -1,0 +1,212 @@
+//! The plan of each budget, and what in the input cannot be meant.
+//!
+//! In: the objects. Out: the [`Outcome`]. Each budget goes through the steps of a reconcile: limit, scene, decision.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::advice;
+use super::outcome::{BudgetOutcome, Outcome, WorkloadOutcome};
+use super::stage::Stage;
+use crate::api::{DbConnectionBudget, DbConnectionBudgetSpec, DbConnectionBudgetStatus, WorkloadKind, names};
+use crate::budget::amount::{Connections, Pods};
+use crate::budget::decide::decide;
+use crate::budget::limit::Limit;
+use crate::budget::plan::{Feasibility, Share};
+use crate::budget::split::Split;
+use crate::cluster::scene::Labelled;
+use crate::cluster::world::{BudgetKey, World};
+use crate::commands::input::Object;
+use crate::controller::view::View;
+
+/// Judges all budgets.
+pub fn judge(mut stage: Stage) -> Outcome {
+    let observed = stage.observe();
+    let world = observed.world();
+    let mut outcome = Outcome { passed_over: stage.passed_over, ..Outcome::default() };
+    let mut budgets: Vec<_> = world.budgets.iter().collect();
+    budgets.sort_by_key(|budget| key_of(budget));
+    for budget in budgets {
+        let key = key_of(budget);
+        match view(&world, &key, &budget.spec) {
+            Ok((limit, view)) => {
+                outcome.problems.extend(faults(&view));
+                let notes =
+                    view.scene.workloads.iter().filter_map(|w| Some(format!("{}: {}", w.key, w.note?)));
+                outcome.warnings.extend(notes.map(|what| format!("DbConnectionBudget {key}: {what}")));
+                outcome.budgets.push(of_budget(&world, budget, limit, &view));
+            }
+            Err(why) => outcome.problems.push(format!("DbConnectionBudget {key}: {why}")),
+        }
+    }
+    outcome.problems.splice(0..0, std::mem::take(&mut stage.problems));
+    outcome.problems.extend(stage.objects.iter().filter_map(uncounted));
+    outcome.problems.extend(homeless(&stage.objects));
+    outcome.warnings.extend(unlabelled(&world, &stage.objects));
+    if world.budgets.is_empty() && outcome.problems.is_empty() {
+        outcome
+            .problems
+            .push("there is no DbConnectionBudget in the input: pass its file too, with another -f".into());
+    }
+    outcome.fits = outcome.problems.is_empty() && outcome.budgets.iter().all(|budget| budget.fits);
+    outcome
+}
+
+fn key_of(budget: &DbConnectionBudget) -> BudgetKey {
+    let meta = &budget.metadata;
+    BudgetKey::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+}
+
+/// The budget as the operator would see it before its first pod, when there is nothing that time could change.
+///
+/// # Errors
+/// When the operator would give no sizes at all.
+pub(super) fn view(
+    world: &World,
+    key: &BudgetKey,
+    spec: &DbConnectionBudgetSpec,
+) -> Result<(Limit, View), String> {
+    let status = DbConnectionBudgetStatus::default();
+    let mut view = View::of(world, key, spec, &status, decide, Timestamp::UNIX_EPOCH);
+    match (view.refusal.take(), view.limit.take()) {
+        (None, Some(limit)) => Ok((limit, view)),
+        (why, _) => Err(why.unwrap_or_default()),
+    }
+}
+
+fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &View) -> BudgetOutcome {
+    let (key, plan) = (&view.key, &view.decision.plan);
+    let (fits, needed) = match &plan.feasibility {
+        Feasibility::Feasible { planned, .. } => (true, *planned),
+        Feasibility::Infeasible(shortfall) => (false, shortfall.needed),
+    };
+    let workloads = view.scene.workloads.iter().zip(&view.scene.situation.workloads).zip(&plan.shares);
+    let workloads: Vec<WorkloadOutcome> = workloads
+        .map(|((labelled, core), share)| {
+            let surge = core.demand.strategy.slots(core.demand.peak(), view.scene.situation.surge);
+            let split = Split::of(share.size, budget.spec.sizing.overflow_ratio, labelled.knobs);
+            WorkloadOutcome {
+                kind: labelled.key.kind,
+                name: labelled.key.name.clone(),
+                replicas: core.demand.replicas.get(),
+                ceiling: core.demand.peak().get(),
+                slots: share.slots.get(),
+                slots_needed: surge.get(),
+                processes: core.demand.processes,
+                engines: core.demand.engines,
+                pool_size: split.pool_size.get(),
+                max_overflow: split.max_overflow.get(),
+                per_pod: share.bill.get(),
+                holds: share.bill.times(share.slots).get(),
+            }
+        })
+        .collect();
+    let unbound =
+        view.scene.workloads.iter().zip(&plan.shares).map(|(w, share)| unbound(world, key, w, share));
+    BudgetOutcome {
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        limit: limit.connections.get(),
+        limit_source: limit.source,
+        reserved: u64::from(budget.spec.reserved),
+        usable: view.decision.usable.get(),
+        needed: needed.get(),
+        fits,
+        verdict: plan.feasibility.to_string(),
+        workloads,
+        advice: advice::advice(world, &budget.spec, view),
+        without_poolbudget: Some(unbound.sum::<Connections>())
+            .filter(|sum| *sum < Connections::MAX)
+            .map(Connections::get),
+    }
+}
+
+/// What the pods of a workload may open by their own env while they roll out.
+fn unbound(world: &World, key: &BudgetKey, workload: &Labelled, share: &Share) -> Connections {
+    let record = world.workloads.find(&key.namespace, &workload.key);
+    let pods = |surge: Pods| share.pods.plus(surge);
+    record.map_or(Connections::ZERO, |record| {
+        record.template.own.times(pods(record.strategy.surge(share.pods)))
+    })
+}
+
+/// Workloads whose own words cannot be used: the API server would refuse them.
+fn faults(view: &View) -> Vec<String> {
+    let told = |w: &Labelled| {
+        Some(format!("{} {}/{}: {}", w.key.kind, view.key.namespace, w.key.name, w.fault.as_ref()?))
+    };
+    view.scene.workloads.iter().filter_map(told).collect()
+}
+
+/// Kinds whose pods a plan does not count.
+pub const UNCOUNTED: [WorkloadKind; 2] = [WorkloadKind::Rollout, WorkloadKind::Pod];
+
+/// A labelled workload of a kind that the plan leaves out: silence would look like a yes.
+fn uncounted(object: &Object) -> Option<String> {
+    let workload = object.workload().filter(|workload| UNCOUNTED.contains(&workload.kind))?;
+    label(object)?;
+    let (namespace, name) = (object.namespace(), object.name());
+    Some(format!(
+        "{} {namespace}/{name} bears a budget label, and a plan does not count workloads of its kind: add its pods by hand",
+        workload.kind
+    ))
+}
+
+/// Workloads whose budget is not in the input: nothing can be said of them, and that must not look like a yes.
+fn homeless(objects: &[Object]) -> Vec<String> {
+    let budgets: BTreeSet<BudgetKey> = objects
+        .iter()
+        .filter(|object| object.kind() == "DbConnectionBudget")
+        .map(|budget| BudgetKey::new(budget.namespace(), budget.name()))
+        .collect();
+    let told = |object: &Object| {
+        let label = label(object)?;
+        let key = BudgetKey::new(object.namespace(), label);
+        if budgets.contains(&key) {
+            return None;
+        }
+        let elsewhere = budgets.iter().find(|budget| budget.name == label);
+        let hint = match elsewhere {
+            Some(other) => format!(
+                "there is one in the namespace {}, and budgets are for their own namespace",
+                other.namespace
+            ),
+            None => "pass its file too, with another -f".into(),
+        };
+        Some(format!(
+            "{} {}/{} bears the label of the budget {label}, which is not in the input: {hint}",
+            object.kind(),
+            object.namespace(),
+            object.name(),
+        ))
+    };
+    objects.iter().filter_map(told).collect()
+}
+
+/// The budget that a workload's pods would bear the label of. The mirror has run: what counts stands in the template.
+fn label(object: &Object) -> Option<&str> {
+    object.of_template(object.workload()?, &["metadata", "labels", names::BUDGET])
+}
+
+/// Workloads that a budget has an entry for, and that do not bear its label.
+fn unlabelled(world: &World, objects: &[Object]) -> Vec<String> {
+    let told = |object: &Object| {
+        let workload = object.workload().filter(|_| label(object).is_none())?;
+        let lists = |budget: &&std::sync::Arc<DbConnectionBudget>| {
+            let entries = &budget.spec.workloads;
+            budget.metadata.namespace.as_deref() == Some(object.namespace())
+                && entries.iter().any(|entry| entry.kind == workload.kind && entry.name == object.name())
+        };
+        let budget = world.budgets.iter().filter(lists).map(|budget| key_of(budget)).min()?;
+        Some(format!(
+            "{} {}/{} is listed in the budget {name} and does not bear its label, so it is not counted: add the label {}: {name}",
+            object.kind(),
+            object.namespace(),
+            object.name(),
+            names::BUDGET,
+            name = budget.name,
+        ))
+    };
+    objects.iter().filter_map(told).collect()
+}

@@ -1,0 +1,114 @@
+//! `poolbudget plan`: what the operator would make of manifests, without a cluster.
+//!
+//! In: manifests and what-ifs. Out: a table or a document, and an exit code. The manifests become the records of
+//! [`crate::cluster`] by the same readers as watch events do, and the decision is that of [`crate::budget`]; nothing is
+//! reckoned here that is reckoned there.
+
+mod advice;
+mod judge;
+mod outcome;
+mod show;
+mod stage;
+mod what_if;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use super::input;
+use super::render::{self, ColorArgs, Tone};
+use outcome::Outcome;
+use what_if::WhatIf;
+
+pub(super) const ABOUT: &str = "Say from manifests whether the connections of a budget suffice
+
+Reads budgets, workloads and autoscalers, and shows the sizes that the operator would give, without a cluster. Objects
+of other kinds are passed over.
+
+Exit codes: 0 everything fits, 1 something does not fit, 2 the input is wrong.";
+
+pub(super) const EXAMPLES: &str = "Examples:
+  poolbudget plan -f deploy/                                  all manifests in a folder
+  helm template charts/shop | poolbudget plan -f -            a rendered chart
+  poolbudget plan -f deploy/ --replicas api=8 --processes api=4   what if
+  poolbudget plan -f deploy/ --label api=main                 what if it bore the label
+  poolbudget plan -f deploy/ --limit 30 -o json               another limit, for machines";
+
+#[derive(Args, Debug)]
+pub(super) struct PlanArgs {
+    /// A file, a folder with all that is under it, or - for standard input; may be repeated
+    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE|DIR|-")]
+    files: Vec<PathBuf>,
+    /// The namespace of objects that state none
+    #[arg(short, long, default_value = "default")]
+    namespace: String,
+    #[command(flatten)]
+    what_if: WhatIf,
+    /// How the answer is written
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    color: ColorArgs,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Output {
+    /// For people
+    #[default]
+    Table,
+    /// For machines; docs/plan.md has the fields
+    Json,
+    /// The same as YAML
+    Yaml,
+}
+
+/// Something does not fit.
+const DOES_NOT_FIT: u8 = 1;
+/// The input is wrong: the answer says nothing about what could not be read.
+const WRONG_INPUT: u8 = 2;
+
+/// Plans, and says with its exit code how it came out.
+pub(super) fn plan(args: &PlanArgs) -> ExitCode {
+    match answer(args) {
+        Ok(code) => code,
+        Err(error) => {
+            super::complain(&error);
+            ExitCode::from(WRONG_INPUT)
+        }
+    }
+}
+
+fn answer(args: &PlanArgs) -> anyhow::Result<ExitCode> {
+    let sources = input::read(&args.files)?;
+    let mut stage = stage::gather(&sources, &args.namespace);
+    args.what_if.apply(&mut stage.objects)?;
+    let outcome = judge::judge(stage);
+    match args.output {
+        Output::Table => {
+            render::put(&show::table(&outcome, args.color.paint(&std::io::stdout())))?;
+            complain(&outcome, args.color);
+        }
+        Output::Json => render::put(&(serde_json::to_string_pretty(&outcome)? + "\n"))?,
+        Output::Yaml => render::put(&serde_yaml::to_string(&outcome)?)?,
+    }
+    Ok(if !outcome.problems.is_empty() {
+        ExitCode::from(WRONG_INPUT)
+    } else if outcome.fits {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(DOES_NOT_FIT)
+    })
+}
+
+/// What is wrong goes to standard error, where it is seen also when the table is kept.
+#[expect(clippy::print_stderr, reason = "a command speaks to people there")]
+fn complain(outcome: &Outcome, color: ColorArgs) {
+    let paint = color.paint(&std::io::stderr());
+    for warning in &outcome.warnings {
+        eprintln!("{} {warning}", paint.text(Tone::Warn, "warning:"));
+    }
+    for problem in &outcome.problems {
+        eprintln!("{} {problem}", paint.text(Tone::Bad, "error:"));
+    }
+}

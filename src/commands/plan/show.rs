@@ -1,0 +1,91 @@
+//! The answer for people.
+
+use std::fmt::Write;
+
+use super::outcome::{BudgetOutcome, Outcome, WorkloadOutcome};
+use crate::commands::render::{Align, Bar, Cell, Paint, Table, Tone};
+
+/// The whole answer, as text.
+pub fn table(outcome: &Outcome, paint: Paint) -> String {
+    let mut text: String = outcome.budgets.iter().map(|one| budget(one, paint) + "\n").collect();
+    let (n, noun) = (outcome.passed_over, if outcome.passed_over == 1 { "object" } else { "objects" });
+    if n > 0 {
+        let note = format!("{n} {noun} of other kinds passed over");
+        text.push_str(&paint.text(Tone::Dim, &note));
+        text.push('\n');
+    }
+    text
+}
+
+fn budget(budget: &BudgetOutcome, paint: Paint) -> String {
+    let mut text = String::new();
+    let name = paint.text(Tone::Strong, &format!("{}/{}", budget.namespace, budget.name));
+    // Writing to a text cannot fail.
+    let _ = writeln!(
+        text,
+        "{name}   {}   limit {}   reserved {}   usable {}",
+        budget.limit_source, budget.limit, budget.reserved, budget.usable
+    );
+    text.push_str(&Bar { taken: budget.needed, whole: budget.usable }.render(paint));
+    text.push('\n');
+    if budget.workloads.is_empty() {
+        let _ = writeln!(
+            text,
+            "no workload in the input bears its label; to try one: --label NAME={}",
+            budget.name
+        );
+    } else {
+        text.push_str(&workloads(&budget.workloads).render(paint));
+    }
+    let (tone, word) = if budget.fits { (Tone::Good, "fits") } else { (Tone::Bad, "does not fit") };
+    let _ = writeln!(text, "{}: {}", paint.text(tone, word), budget.verdict);
+    if !budget.advice.is_empty() {
+        text.push_str("Each of these is enough:\n");
+        for advice in &budget.advice {
+            let _ = writeln!(text, "  - {}", advice.message);
+        }
+    }
+    if !budget.workloads.is_empty() {
+        let most = budget.without_poolbudget.map_or("any number of".to_owned(), |n| format!("up to {n}"));
+        let note = format!("without poolbudget: {most} connections while they roll out");
+        text.push_str(&paint.text(Tone::Dim, &note));
+        text.push('\n');
+    }
+    text
+}
+
+fn workloads(workloads: &[WorkloadOutcome]) -> Table {
+    let mut table = Table::new(&[
+        ("WORKLOAD", Align::Left),
+        ("REPLICAS", Align::Left),
+        ("SLOTS", Align::Right),
+        ("PER PROCESS", Align::Left),
+        ("PER POD", Align::Right),
+        ("HOLDS", Align::Right),
+    ]);
+    for workload in workloads {
+        table.row([
+            Cell::from(format!("{}/{}", workload.kind, workload.name)),
+            replicas(workload).into(),
+            slots(workload),
+            format!("{}+{}", workload.pool_size, workload.max_overflow).into(),
+            workload.per_pod.to_string().into(),
+            workload.holds.to_string().into(),
+        ]);
+    }
+    table
+}
+
+fn replicas(workload: &WorkloadOutcome) -> String {
+    let WorkloadOutcome { replicas, ceiling, .. } = workload;
+    if ceiling > replicas { format!("{replicas} (max {ceiling})") } else { replicas.to_string() }
+}
+
+fn slots(workload: &WorkloadOutcome) -> Cell {
+    let WorkloadOutcome { slots, slots_needed, .. } = workload;
+    if slots < slots_needed {
+        Cell::toned(format!("{slots} of {slots_needed}"), Tone::Bad)
+    } else {
+        slots.to_string().into()
+    }
+}

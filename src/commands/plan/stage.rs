@@ -1,0 +1,194 @@
+//! From manifests to the world that the operator would see.
+//!
+//! In: texts. Out: the objects that concern a budget, completed as the API server and the mirror would complete them;
+//! then the [`World`], made by the readers that take watch events in. Forbidden here: judging.
+
+use kube::runtime::watcher::Event;
+use serde_json::Value;
+
+use crate::api::{DbConnectionBudget, WorkloadKind, names};
+use crate::cluster::autoscaler::AutoscalerView;
+use crate::cluster::guarded::Guarded;
+use crate::cluster::workload::{
+    CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, StatefulSetView,
+};
+use crate::commands::input::{self, Object, Source};
+use crate::controller::observe::{Observed, Watched};
+
+/// What was read.
+#[derive(Debug, Default)]
+pub struct Stage {
+    /// Objects that concern a budget.
+    pub objects: Vec<Object>,
+    /// What could not be read.
+    pub problems: Vec<String>,
+    /// Objects of other kinds.
+    pub passed_over: usize,
+}
+
+/// KEDA's ceiling where a ScaledObject states none.
+const KEDA_MOST: u32 = 100;
+
+/// Finds the objects that concern a budget. Those that state no namespace stand in `namespace`.
+pub fn gather(sources: &[Source], namespace: &str) -> Stage {
+    let mut stage = Stage::default();
+    for document in sources.iter().flat_map(input::documents) {
+        match input::objects(&document) {
+            Ok(objects) => objects.into_iter().for_each(|object| stage.take(object, namespace)),
+            Err(problem) => stage.problems.push(problem),
+        }
+    }
+    stage
+}
+
+impl Stage {
+    fn take(&mut self, object: Object, namespace: &str) {
+        let Some(mut object) = concerning(object) else {
+            self.passed_over += 1;
+            return;
+        };
+        complete(&mut object, namespace);
+        if object.name().is_empty() {
+            self.problems.push(format!(
+                "{}: metadata.name is missing in this {}",
+                object.place,
+                object.kind()
+            ));
+            return;
+        }
+        self.objects.push(object);
+    }
+
+    /// Shows the objects to the operator's readers. What they cannot read is a problem.
+    pub fn observe(&mut self) -> Observed {
+        let observed = Observed::default();
+        for object in &mut self.objects {
+            mirror(object);
+            if let Err(why) = read(&observed, object) {
+                self.problems.push(format!("{}: {} cannot be read: {why}", object.place, object.key()));
+            }
+        }
+        observed
+    }
+}
+
+/// The object, if a plan has a use for it. An autoscaler of KEDA is turned into the one that KEDA would make of it.
+fn concerning(mut object: Object) -> Option<Object> {
+    match (object.group(), object.kind()) {
+        ("poolbudget.dev", "DbConnectionBudget") | ("autoscaling", "HorizontalPodAutoscaler") => {}
+        // A part of another object, and a pod that another object made, say nothing that it does not.
+        _ if object.workload().is_some() => {
+            if object.value.pointer("/metadata/ownerReferences/0").is_some() {
+                return None;
+            }
+        }
+        ("keda.sh", "ScaledObject") => {
+            let target = object.value.pointer("/spec/scaleTargetRef").cloned().unwrap_or_default();
+            let kind = target.get("kind").cloned().unwrap_or_else(|| "Deployment".into());
+            let most = object.value.pointer("/spec/maxReplicaCount").cloned();
+            object.set(&["kind"], "HorizontalPodAutoscaler".into());
+            object.set(&["spec", "scaleTargetRef", "kind"], kind);
+            object.set(&["spec", "maxReplicas"], most.unwrap_or_else(|| KEDA_MOST.into()));
+        }
+        _ => return None,
+    }
+    Some(object)
+}
+
+/// Fills in what every stored object has, and takes out what a cluster has written: a plan is made from what is asked
+/// for.
+fn complete(object: &mut Object, namespace: &str) {
+    if object.namespace().is_empty() {
+        object.set(&["metadata", "namespace"], namespace.into());
+    }
+    let generated = object.value.pointer("/metadata/generateName").cloned();
+    if let (true, Some(name)) = (object.name().is_empty(), generated) {
+        object.set(&["metadata", "name"], name);
+    }
+    if let Some(fields) = object.value.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(metadata) = object.value.get_mut("metadata").and_then(Value::as_object_mut) {
+        for written in ["resourceVersion", "uid", "generation", "creationTimestamp", "deletionTimestamp"] {
+            metadata.remove(written);
+        }
+    }
+}
+
+/// What stands on a workload counts as if it stood in its pod template: admission copies it there.
+fn mirror(object: &mut Object) {
+    let Some(workload) = object.workload() else { return };
+    let labels = [("labels", names::BUDGET)];
+    let annotations = names::APP_ANNOTATIONS.map(|key| ("annotations", key));
+    for (map, key) in labels.into_iter().chain(annotations) {
+        let own = object.value.get("metadata").and_then(|metadata| metadata.get(map)?.get(key)).cloned();
+        if let Some(value) = own {
+            let path: Vec<&str> = workload.template.iter().copied().chain(["metadata", map, key]).collect();
+            object.set(&path, value);
+        }
+    }
+}
+
+fn read(observed: &Observed, object: &Object) -> Result<(), String> {
+    match object.workload().map(|workload| workload.kind) {
+        Some(WorkloadKind::Deployment) => take::<DeploymentView>(observed, object),
+        Some(WorkloadKind::StatefulSet) => take::<StatefulSetView>(observed, object),
+        Some(WorkloadKind::DaemonSet) => take::<DaemonSetView>(observed, object),
+        Some(WorkloadKind::ReplicaSet) => take::<ReplicaSetView>(observed, object),
+        Some(WorkloadKind::Job) => take::<JobView>(observed, object),
+        Some(WorkloadKind::CronJob) => take::<CronJobView>(observed, object),
+        // What is told of by the judge.
+        Some(WorkloadKind::Rollout | WorkloadKind::Pod) => Ok(()),
+        None if object.kind() == "DbConnectionBudget" => {
+            take::<Guarded<DbConnectionBudget>>(observed, object)
+        }
+        None => take::<AutoscalerView>(observed, object),
+    }
+}
+
+fn take<K: Watched>(observed: &Observed, object: &Object) -> Result<(), String> {
+    let read: K = serde_path_to_error::deserialize(&object.value)
+        .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
+    if let Some(odd) = read.odd() {
+        return Err(odd.why.clone());
+    }
+    observed.take(Event::Apply(read), 0);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::workload::WorkloadKey;
+    use crate::commands::input::Place;
+    use crate::commands::plan::judge::UNCOUNTED;
+    use serde_json::json;
+
+    #[test]
+    fn every_governed_kind_is_read() {
+        for kind in WorkloadKind::ALL.into_iter().filter(|kind| !UNCOUNTED.contains(kind)) {
+            let place = Place { origin: String::new(), number: 1, line: 1 };
+            let value = json!({"apiVersion": format!("{}/v1", kind.group()), "kind": kind, "metadata": {"name": "a"}});
+            let mut stage = Stage::default();
+            stage.take(Object { place, value }, "shop");
+            let observed = stage.observe();
+            assert_eq!(stage.problems, Vec::<String>::new());
+            let found = observed.world().workloads.find("shop", &WorkloadKey::new(kind, "a"));
+            assert!(found.is_some(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_a_cluster_has_written_is_left_out_of_account() {
+        let place = Place { origin: String::new(), number: 1, line: 1 };
+        let value = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"generateName": "a-", "resourceVersion": "7", "uid": "u", "generation": 3},
+            "status": {"replicas": 9}});
+        let mut stage = Stage::default();
+        stage.take(Object { place, value }, "shop");
+        let values: Vec<&Value> = stage.objects.iter().map(|object| &object.value).collect();
+        let expected = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"generateName": "a-", "name": "a-", "namespace": "shop"}});
+        assert_eq!(values, [&expected]);
+    }
+}

@@ -1,0 +1,167 @@
+//! What if: changes of the manifests that the user wants tried.
+//!
+//! In: flags. Out: the same objects as if they had been written so. A name that is not there is an error that lists
+//! those that are.
+
+use std::str::FromStr;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::api::names;
+use crate::commands::input::{Object, Workload};
+
+/// Changes to try.
+#[derive(Args, Clone, Debug, Default)]
+pub struct WhatIf {
+    /// What if a workload had so many replicas; may be repeated
+    #[arg(long, value_name = "[KIND/]NAME=N", help_heading = "What if")]
+    replicas: Vec<Change<u32>>,
+    /// What if each pod of a workload ran so many processes; may be repeated
+    #[arg(long, value_name = "[KIND/]NAME=N", help_heading = "What if")]
+    processes: Vec<Change<u32>>,
+    /// What if a workload bore the label of a budget; may be repeated
+    #[arg(long, value_name = "[KIND/]NAME=BUDGET", help_heading = "What if")]
+    label: Vec<Change<String>>,
+    /// What if the limit were another one; with several budgets, of which one
+    #[arg(long, value_name = "[BUDGET=]N", help_heading = "What if")]
+    limit: Vec<Limit>,
+}
+
+/// A value for what bears a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Change<T> {
+    name: String,
+    value: T,
+}
+
+impl<T: FromStr<Err: std::fmt::Display>> FromStr for Change<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, such as api=8")?;
+        let value = value.parse().map_err(|error: T::Err| error.to_string())?;
+        Ok(Self { name: name.into(), value })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Limit {
+    budget: Option<String>,
+    connections: u32,
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (budget, number) = match text.split_once('=') {
+            Some((budget, number)) => (Some(budget.to_owned()), number),
+            None => (None, text),
+        };
+        let connections = number.parse().map_err(|error: std::num::ParseIntError| error.to_string())?;
+        Ok(Self { budget, connections })
+    }
+}
+
+impl WhatIf {
+    /// Changes the objects.
+    ///
+    /// # Errors
+    /// When a name is not there, or a workload has no such number.
+    pub fn apply(&self, objects: &mut [Object]) -> anyhow::Result<()> {
+        for Change { name, value } in &self.replicas {
+            let change = |object: &mut Object, workload: Workload| {
+                let path = workload.replicas.context("a single pod has no replicas")?;
+                object.set(path, (*value).into());
+                Ok(())
+            };
+            each_workload(objects, "--replicas", name, change)?;
+        }
+        for Change { name, value } in &self.processes {
+            let change = |object: &mut Object, workload: Workload| {
+                note(object, workload, "annotations", names::PROCESSES, &value.to_string());
+                Ok(())
+            };
+            each_workload(objects, "--processes", name, change)?;
+        }
+        for Change { name, value } in &self.label {
+            let change = |object: &mut Object, workload: Workload| {
+                note(object, workload, "labels", names::BUDGET, value);
+                Ok(())
+            };
+            each_workload(objects, "--label", name, change)?;
+        }
+        self.limit.iter().try_for_each(|limit| set_limit(objects, limit))
+    }
+}
+
+/// Writes a label or annotation where it counts: the workload's own would be copied over the template's.
+fn note(object: &mut Object, workload: Workload, map: &str, key: &str, value: &str) {
+    let template: Vec<&str> = workload.template.iter().copied().chain(["metadata", map, key]).collect();
+    object.set(&template, value.into());
+    object.set(&["metadata", map, key], value.into());
+}
+
+fn each_workload(
+    objects: &mut [Object],
+    flag: &str,
+    name: &str,
+    mut change: impl FnMut(&mut Object, Workload) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut known = Vec::new();
+    let mut found = false;
+    for object in objects {
+        let Some(workload) = object.workload() else { continue };
+        if is_called(object, name) {
+            change(object, workload).with_context(|| format!("{flag} {name}"))?;
+            found = true;
+        }
+        known.push(object.key());
+    }
+    if !found {
+        bail!("{flag} {name}: there is no such workload in the input; {}", list(known));
+    }
+    Ok(())
+}
+
+/// Whether the user means this object by `[KIND/]NAME`.
+fn is_called(object: &Object, name: &str) -> bool {
+    match name.split_once('/') {
+        Some((kind, name)) => object.name() == name && object.kind().eq_ignore_ascii_case(kind),
+        None => object.name() == name,
+    }
+}
+
+fn set_limit(objects: &mut [Object], limit: &Limit) -> anyhow::Result<()> {
+    let mut budgets: Vec<&mut Object> =
+        objects.iter_mut().filter(|object| object.kind() == "DbConnectionBudget").collect();
+    let known: Vec<String> = budgets.iter().map(|budget| budget.name().to_owned()).collect();
+    match &limit.budget {
+        Some(name) => budgets.retain(|budget| budget.name() == name),
+        None if budgets.len() > 1 => {
+            bail!(
+                "--limit {n}: say of which budget, as --limit NAME={n}; {}",
+                list(known),
+                n = limit.connections
+            )
+        }
+        None => {}
+    }
+    if budgets.is_empty() {
+        let name = limit.budget.as_ref().map_or_else(String::new, |name| format!("{name}="));
+        bail!("--limit {name}{}: there is no such budget in the input; {}", limit.connections, list(known));
+    }
+    for budget in budgets {
+        budget.set(&["spec", "limit"], Value::Null);
+        budget.set(&["spec", "limit"], json!({"connections": limit.connections}));
+    }
+    Ok(())
+}
+
+fn list(mut known: Vec<String>) -> String {
+    known.sort();
+    known.dedup();
+    if known.is_empty() { "there is none at all".into() } else { format!("there are: {}", known.join(", ")) }
+}

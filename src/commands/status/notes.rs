@@ -1,0 +1,176 @@
+//! What of a budget deserves a word: what does not fit, what stands in the way, what is out of date, and what to do.
+//!
+//! In: a budget with its status, and who leads. Out: sentences, none when all is well.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::leader::Leader;
+use crate::api::DbConnectionBudget;
+use crate::api::conditions::{ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, SETTLED, WITHIN_LIMIT};
+use crate::commands::render::Tone;
+
+/// A sentence, what it is about, and how bad that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) about: String,
+    pub(super) text: String,
+    pub(super) tone: Tone,
+}
+
+impl Note {
+    fn new(about: &str, tone: Tone, text: impl Into<String>) -> Self {
+        Self { about: about.to_owned(), text: text.into(), tone }
+    }
+}
+
+/// All that deserves a word, the worst first.
+pub(super) fn notes(budget: &DbConnectionBudget, leader: &Leader) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let answered = budget.status.as_ref().and_then(|status| status.observed_generation);
+    let asked = budget.metadata.generation;
+    let behind = answered < asked;
+    if behind {
+        notes.push(Note::new("Outdated", Tone::Bad, outdated(answered, asked)));
+    }
+    match leader {
+        Leader::Leads => {}
+        // Unanswered, and nobody known who could answer: then it matters that nothing is known.
+        Leader::Unknown(why) if behind => notes.push(Note::new("Operator", Tone::Warn, why.clone())),
+        Leader::Unknown(_) => {}
+        Leader::Nobody(why) => notes.push(Note::new("Operator", Tone::Bad, why.clone())),
+    }
+    let conditions = budget.status.iter().flat_map(|status| &status.conditions);
+    notes.extend(conditions.filter_map(of_condition));
+    for entry in budget.status.iter().flat_map(|status| &status.quarantine) {
+        let text = format!(
+            "{} vanished without showing that its containers had ended: its {} connections count for at most {} s",
+            entry.pod, entry.connections, entry.seconds
+        );
+        notes.push(Note::new("Quarantine", Tone::Warn, text));
+    }
+    notes
+}
+
+fn outdated(answered: Option<i64>, asked: Option<i64>) -> String {
+    match answered {
+        None => "no operator has answered this budget yet".to_owned(),
+        Some(answered) => format!(
+            "the spec was changed since: this answers generation {answered}, the spec is of generation {}",
+            asked.unwrap_or_default()
+        ),
+    }
+}
+
+fn of_condition(condition: &Condition) -> Option<Note> {
+    let holds = condition.status == "True";
+    let tone = match condition.type_.as_str() {
+        ACCEPTED | FEASIBLE | WITHIN_LIMIT if !holds => Tone::Bad,
+        BLOCKED | FOREIGN_PODS if holds => Tone::Warn,
+        SETTLED if !holds => Tone::Warn,
+        _ => return None,
+    };
+    let text = match advice(&condition.type_, &condition.reason) {
+        Some(advice) => format!("{}. {advice}", condition.message.trim_end_matches('.')),
+        None => condition.message.clone(),
+    };
+    Some(Note::new(&condition.type_, tone, text))
+}
+
+/// What can be done about a condition, where its own message does not say it.
+fn advice(kind: &str, reason: &str) -> Option<&'static str> {
+    Some(match (kind, reason) {
+        (FEASIBLE, "DoesNotFit") => {
+            "Fewer replicas or processes, a smaller size.min, a larger plan, or a pooler in transaction mode would help"
+        }
+        (BLOCKED, "PodDisruptionBudget") => "It is tried again; `kubectl get pdb` shows what it waits for",
+        (BLOCKED, "EvictionForbidden") => {
+            "Set spec.eviction to Allowed, or delete one of those pods when it suits you"
+        }
+        (BLOCKED, "BadRevision") => "Mend the image, or `kubectl rollout undo` it",
+        (SETTLED, "MakingRoom" | "NoSlot" | "Waiting") => {
+            "`poolbudget explain POD` says what one of them waits for"
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::conditions::{Finding, LIMIT_CONFIRMED};
+    use crate::api::{DbConnectionBudgetSpec, DbConnectionBudgetStatus};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::jiff::Timestamp;
+
+    fn budget(generation: i64, observed: Option<i64>, findings: &[Finding]) -> DbConnectionBudget {
+        let mut budget = DbConnectionBudget::new("main", DbConnectionBudgetSpec::default());
+        budget.metadata.generation = Some(generation);
+        let now = Time(Timestamp::UNIX_EPOCH);
+        budget.status = Some(DbConnectionBudgetStatus {
+            observed_generation: observed,
+            conditions: findings.iter().map(|f| f.clone().into_condition(&[], observed, &now)).collect(),
+            ..DbConnectionBudgetStatus::default()
+        });
+        budget
+    }
+
+    fn finding(kind: &'static str, holds: bool, reason: &'static str) -> Finding {
+        Finding { kind, holds, reason, message: format!("the message of {kind}") }
+    }
+
+    fn said(budget: &DbConnectionBudget, leader: &Leader) -> Vec<String> {
+        notes(budget, leader).into_iter().map(|note| format!("{}: {}", note.about, note.text)).collect()
+    }
+
+    #[test]
+    fn where_all_is_well_nothing_is_said() {
+        let findings = [
+            finding(ACCEPTED, true, "Accepted"),
+            finding(FEASIBLE, true, "Fits"),
+            finding(SETTLED, true, "Settled"),
+            finding(BLOCKED, false, "NotBlocked"),
+            finding(FOREIGN_PODS, false, "None"),
+            finding(LIMIT_CONFIRMED, false, "NotChecked"),
+        ];
+        assert_eq!(notes(&budget(3, Some(3), &findings), &Leader::Unknown("it may not be read".into())), []);
+    }
+
+    #[test]
+    fn what_is_not_well_is_said_with_what_to_do_about_it() {
+        let findings = [
+            finding(FEASIBLE, false, "CeilingDoesNotFit"),
+            finding(SETTLED, false, "NoSlot"),
+            finding(BLOCKED, true, "BadRevision"),
+        ];
+        assert_eq!(
+            said(&budget(3, Some(3), &findings), &Leader::Leads),
+            [
+                "Feasible: the message of Feasible",
+                "Settled: the message of Settled. `poolbudget explain POD` says what one of them waits for",
+                "Blocked: the message of Blocked. Mend the image, or `kubectl rollout undo` it",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_status_that_is_behind_its_spec_is_called_so_with_what_is_known_of_the_operator() {
+        let unknown = Leader::Unknown("whether an operator leads may not be read".into());
+        assert_eq!(
+            said(&budget(3, Some(2), &[]), &unknown),
+            [
+                "Outdated: the spec was changed since: this answers generation 2, the spec is of generation 3",
+                "Operator: whether an operator leads may not be read",
+            ]
+        );
+        assert_eq!(
+            said(&budget(1, None, &[]), &Leader::Leads),
+            ["Outdated: no operator has answered this budget yet"]
+        );
+    }
+
+    #[test]
+    fn that_nobody_leads_is_said_even_where_the_status_looks_well() {
+        let nobody = Leader::Nobody("no operator leads".into());
+        assert_eq!(said(&budget(1, Some(1), &[]), &nobody), ["Operator: no operator leads"]);
+    }
+}

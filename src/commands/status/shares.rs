@@ -1,0 +1,140 @@
+//! A budget as a picture: its limit, how much of it is committed, and the share of each workload.
+//!
+//! In: a budget's name, spec and status. Out: lines of text. Forbidden here: working out any number.
+
+use crate::api::{DbConnectionBudgetStatus, Mode, WorkloadStatus};
+use crate::commands::render::{Align, Bar, Cell, Paint, Table, Tone};
+
+/// What is drawn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shares<'a> {
+    /// The budget, as it is to be called.
+    pub(super) name: &'a str,
+    /// spec.reserved.
+    pub(super) reserved: u32,
+    /// The numbers.
+    pub(super) status: &'a DbConnectionBudgetStatus,
+}
+
+impl Shares<'_> {
+    /// The head line, the bar and the table.
+    pub(super) fn render(self, paint: Paint) -> String {
+        let mut text = self.head(paint);
+        let whole = |n: i64| u64::try_from(n).unwrap_or(0);
+        let bar = Bar { taken: whole(self.status.committed), whole: whole(self.status.usable) };
+        text.push_str(&bar.render(paint));
+        if self.status.waiting > 0 {
+            let waiting = format!("  {}", waits(self.status.waiting));
+            text.push_str(&paint.text(Tone::Warn, &waiting));
+        }
+        text.push('\n');
+        if self.status.workloads.is_empty() {
+            text.push_str("no workload bears its label yet\n");
+        } else {
+            text.push_str(&self.table().render(paint));
+        }
+        text
+    }
+
+    fn head(self, paint: Paint) -> String {
+        let source = self.status.limit.as_ref().map_or("limit not known", |limit| &limit.source);
+        let name = paint.text(Tone::Strong, self.name);
+        let mode = match self.status.mode {
+            Mode::Gate => String::new(),
+            mode => format!("   mode {mode:?}"),
+        };
+        format!("{name}   {source}   reserved {}   usable {}{mode}\n", self.reserved, self.status.usable)
+    }
+
+    fn table(self) -> Table {
+        let mut table = Table::new(&[
+            ("WORKLOAD", Align::Left),
+            ("REPLICAS", Align::Left),
+            ("SLOTS", Align::Right),
+            ("PER PROCESS", Align::Left),
+            ("PER POD", Align::Right),
+            ("HOLDS", Align::Right),
+            ("WAITING", Align::Right),
+        ]);
+        for workload in &self.status.workloads {
+            table.row(row(workload));
+        }
+        table
+    }
+}
+
+fn row(workload: &WorkloadStatus) -> [Cell; 7] {
+    let replicas = if workload.ceiling > workload.replicas {
+        format!("{} (max {})", workload.replicas, workload.ceiling)
+    } else {
+        workload.replicas.to_string()
+    };
+    let waiting = match workload.waiting {
+        0 => "-".into(),
+        waiting => Cell::toned(waiting.to_string(), Tone::Warn),
+    };
+    [
+        format!("{}/{}", workload.kind, workload.name).into(),
+        replicas.into(),
+        workload.slots.to_string().into(),
+        format!("{}+{}", workload.pool_size, workload.max_overflow).into(),
+        workload.per_pod.to_string().into(),
+        workload.committed.to_string().into(),
+        waiting,
+    ]
+}
+
+fn waits(pods: i32) -> String {
+    if pods == 1 { "1 pod waits".to_owned() } else { format!("{pods} pods wait") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::LimitStatus;
+
+    fn workload(name: &str, replicas: i32, ceiling: i32, waiting: i32) -> WorkloadStatus {
+        WorkloadStatus {
+            name: name.to_owned(),
+            replicas,
+            ceiling,
+            slots: ceiling,
+            pool_size: 1,
+            max_overflow: 1,
+            per_pod: 2,
+            committed: 2 * i64::from(replicas - waiting),
+            waiting,
+            ..WorkloadStatus::default()
+        }
+    }
+
+    fn drawn(waiting: i32, workloads: Vec<WorkloadStatus>) -> String {
+        let limit = LimitStatus { connections: 15, source: "stated in the budget".to_owned() };
+        let status = DbConnectionBudgetStatus {
+            limit: Some(limit),
+            usable: 13,
+            committed: workloads.iter().map(|w| w.committed).sum(),
+            waiting,
+            workloads,
+            ..DbConnectionBudgetStatus::default()
+        };
+        Shares { name: "main", reserved: 2, status: &status }.render(Paint::PLAIN)
+    }
+
+    #[test]
+    fn a_budget_is_drawn_with_a_line_for_each_workload() {
+        assert_eq!(
+            drawn(1, vec![workload("api", 4, 4, 1), workload("web", 1, 2, 0)]),
+            "main   stated in the budget   reserved 2   usable 13\n\
+             ███████████████████████████░░░░░░░░░░░░░░░░░  8 of 13  1 pod waits\n\
+             WORKLOAD        REPLICAS   SLOTS  PER PROCESS  PER POD  HOLDS  WAITING\n\
+             Deployment/api  4              4  1+1                2      6        1\n\
+             Deployment/web  1 (max 2)      2  1+1                2      2        -\n"
+        );
+    }
+
+    #[test]
+    fn a_budget_that_nobody_uses_says_so() {
+        assert_eq!(drawn(0, Vec::new()).lines().last(), Some("no workload bears its label yet"));
+    }
+}

@@ -1,0 +1,7 @@
+//! The commands that need no cluster, run as a user runs them: arguments and manifests in; text, complaints and an exit
+//! code out.
+
+#[cfg(test)]
+mod plan;
+#[cfg(test)]
+mod ran;

@@ -1,0 +1,279 @@
+//! `poolbudget plan`: does it fit, and what does it say of it.
+
+use insta::assert_snapshot;
+
+use crate::ran::{Ran, poolbudget};
+
+const BUDGET: &str = "
+apiVersion: poolbudget.dev/v1alpha1
+kind: DbConnectionBudget
+metadata: {name: main}
+spec:
+  limit: {supabase: {plan: Free, connection: Session}}
+  reserved: 2
+";
+
+fn deployment(name: &str, replicas: u32, more: &str) -> String {
+    format!(
+        "---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+  labels: {{poolbudget.dev/budget: main}}
+  annotations: {{{more}}}
+spec:
+  replicas: {replicas}
+  template: {{spec: {{containers: [{{name: app, image: app}}]}}}}
+"
+    )
+}
+
+fn autoscaler(name: &str, most: u32) -> String {
+    format!(
+        "---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {{name: {name}}}
+spec:
+  maxReplicas: {most}
+  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {name}}}
+"
+    )
+}
+
+fn plan(input: &str, arguments: &[&str]) -> Ran {
+    poolbudget(&[&["plan", "-f", "-"], arguments].concat(), input)
+}
+
+#[test]
+fn what_fits_is_shown_with_the_sizes_of_the_operator() {
+    let ran = plan(&format!("{BUDGET}{}{}", deployment("api", 2, ""), autoscaler("api", 6)), &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert_snapshot!(ran.out);
+}
+
+#[test]
+fn what_does_not_fit_is_told_with_the_arithmetic_and_the_ways_out() {
+    let ran = plan(&format!("{BUDGET}{}", deployment("api", 20, "poolbudget.dev/processes: '4'")), &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    assert_snapshot!(ran.out);
+}
+
+#[test]
+fn several_workloads_share_a_budget_and_each_has_its_line() {
+    let input = format!(
+        "{BUDGET}  workloads: [{{name: api, weight: 2, size: {{min: 2}}}}]\n{}{}{}",
+        deployment("api", 3, ""),
+        deployment("worker", 1, "poolbudget.dev/processes: '2'"),
+        autoscaler("api", 12),
+    );
+    let ran = plan(&input, &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    assert_snapshot!(ran.out);
+}
+
+#[test]
+fn the_examples_fit_once_the_workload_bears_the_label() {
+    let ran = poolbudget(&["plan", "-f", "examples", "--label", "api=main"], "");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(
+        ran.out.contains("Deployment/api  2             3  2+2                4     12\n"),
+        "{}",
+        ran.out
+    );
+    let ran = poolbudget(&["plan", "-f", "examples"], "");
+    assert_eq!(ran.code, 0);
+    assert!(
+        ran.out.contains("no workload in the input bears its label; to try one: --label NAME=main"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn each_what_if_changes_what_it_names() {
+    let input = format!("{BUDGET}{}", deployment("api", 2, ""));
+    let code = |arguments: &[&str]| plan(&input, arguments).code;
+    assert_eq!(code(&["--replicas", "api=13"]), 0);
+    assert_eq!(code(&["--replicas", "deployment/api=14"]), 1);
+    assert_eq!(code(&["--processes", "api=4"]), 0);
+    assert_eq!(code(&["--processes", "api=5"]), 1);
+    assert_eq!(code(&["--limit", "5"]), 0);
+    assert_eq!(code(&["--limit", "main=4"]), 1);
+    assert_eq!(code(&["--replicas", "api=14", "--limit", "16"]), 0);
+}
+
+#[test]
+fn a_what_if_of_an_unknown_name_lists_those_that_are_there() {
+    let input = format!("{BUDGET}{}{}", deployment("api", 2, ""), deployment("web", 2, ""));
+    let complaint = |arguments: &[&str]| {
+        let ran = plan(&input, arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+        ran.err
+    };
+    assert_eq!(
+        complaint(&["--replicas", "spi=3"]),
+        "poolbudget: --replicas spi: there is no such workload in the input; there are: Deployment/api, Deployment/web\n"
+    );
+    assert_eq!(
+        complaint(&["--limit", "mine=3"]),
+        "poolbudget: --limit mine=3: there is no such budget in the input; there are: main\n"
+    );
+    assert!(complaint(&["--processes", "api"]).contains("write it as NAME=VALUE, such as api=8"));
+}
+
+#[test]
+fn a_limit_for_several_budgets_has_to_say_for_which() {
+    let input = format!("{BUDGET}---{}", BUDGET.replace("main", "other"));
+    let ran = plan(&input, &["--limit", "30"]);
+    assert_eq!(ran.code, 2);
+    assert_eq!(
+        ran.err,
+        "poolbudget: --limit 30: say of which budget, as --limit NAME=30; there are: main, other\n"
+    );
+    assert_eq!(plan(&input, &["--limit", "other=30"]).code, 0);
+}
+
+#[test]
+fn machines_get_documented_fields() {
+    let input = format!("{BUDGET}{}---\nkind: Service\napiVersion: v1\n", deployment("api", 20, ""));
+    let json = plan(&input, &["-o", "json"]);
+    assert_eq!(json.code, 1);
+    assert_snapshot!(json.out);
+    let yaml = plan(&input, &["-o", "yaml"]);
+    let read = |text: &str| serde_yaml::from_str::<serde_json::Value>(text).expect("a document");
+    assert_eq!(read(&yaml.out), read(&json.out));
+}
+
+#[test]
+fn a_label_in_the_template_counts_and_a_scaler_of_keda_is_a_ceiling() {
+    let input = format!(
+        "{BUDGET}---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: api}}
+spec:
+  template:
+    metadata: {{labels: {{poolbudget.dev/budget: main}}}}
+    spec: {{containers: [{{name: app}}]}}
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {{name: api}}
+spec: {{scaleTargetRef: {{name: api}}, maxReplicaCount: 6}}
+"
+    );
+    let ran = plan(&input, &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(
+        ran.out.contains("Deployment/api  1 (max 6)      6  1+1                2     12\n"),
+        "{}",
+        ran.out
+    );
+}
+
+/// What is wrong with the input, and the exit code 2.
+fn problems(input: &str) -> String {
+    let ran = plan(input, &[]);
+    assert_eq!(ran.code, 2, "{}{}", ran.out, ran.err);
+    ran.err
+}
+
+#[test]
+fn a_workload_whose_budget_is_not_in_the_input_is_no_yes() {
+    assert_eq!(
+        problems(&deployment("api", 2, "")),
+        "error: Deployment default/api bears the label of the budget main, which is not in the input: pass its file \
+         too, with another -f\n"
+    );
+    let elsewhere = BUDGET.replace("{name: main}", "{name: main, namespace: shop}");
+    assert_eq!(
+        problems(&format!("{elsewhere}{}", deployment("api", 2, ""))),
+        "error: Deployment default/api bears the label of the budget main, which is not in the input: there is one in \
+         the namespace shop, and budgets are for their own namespace\n"
+    );
+    assert_eq!(plan(&format!("{elsewhere}{}", deployment("api", 2, "")), &["-n", "shop"]).code, 0);
+}
+
+#[test]
+fn an_input_without_a_budget_is_no_yes() {
+    assert_eq!(
+        problems("apiVersion: v1\nkind: Service\n"),
+        "error: there is no DbConnectionBudget in the input: pass its file too, with another -f\n"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_named_by_place_and_field_and_the_rest_is_planned() {
+    let broken = deployment("web", 2, "").replace("replicas: 2", "replicas: two");
+    let ran = plan(&format!("{BUDGET}{}{broken}---\na: [\n", deployment("api", 2, "")), &[]);
+    assert_eq!(ran.code, 2);
+    let lines: Vec<&str> = ran.err.lines().collect();
+    assert!(lines[0].starts_with("error: stdin, document 4 (line 28): "), "{lines:?}");
+    assert_eq!(
+        lines[1],
+        "error: stdin, document 3 (line 18): Deployment/web cannot be read: spec.replicas: invalid type: string \"two\", \
+         expected i32"
+    );
+    assert!(ran.out.contains("Deployment/api"), "{}", ran.out);
+}
+
+#[test]
+fn a_budget_that_the_cluster_would_refuse_is_wrong_input() {
+    let refused =
+        |limit: &str| problems(&BUDGET.replace("{supabase: {plan: Free, connection: Session}}", limit));
+    assert_eq!(
+        refused("{connections: 5, postgres: {maxConnections: 5}}"),
+        "error: DbConnectionBudget default/main: set exactly one of limit.supabase (with plan or compute), \
+         limit.connections, limit.postgres\n"
+    );
+    assert_eq!(
+        refused("{connections: 2}"),
+        "error: DbConnectionBudget default/main: reserved is 2 of 2 connections: nothing is left for the workloads; \
+         lower spec.reserved\n"
+    );
+    assert!(refused("{supabase: {plan: Hobby, connection: Session}}").contains("unknown variant `Hobby`"));
+}
+
+#[test]
+fn an_annotation_that_the_cluster_would_refuse_is_wrong_input() {
+    let input = format!("{BUDGET}{}", deployment("api", 2, "poolbudget.dev/processes: 'four'"));
+    assert_eq!(
+        problems(&input),
+        "error: Deployment default/api: poolbudget.dev/processes=\"four\" must be a whole number from 1 to 1000\n"
+    );
+}
+
+#[test]
+fn a_labelled_workload_of_a_kind_that_is_not_counted_is_no_yes() {
+    let pod = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {poolbudget.dev/budget: main}}\n";
+    assert!(
+        problems(&format!("{BUDGET}{pod}"))
+            .starts_with("error: Pod default/p bears a budget label, and a plan does not count")
+    );
+    let owned = pod.replace("metadata: {", "metadata: {ownerReferences: [{kind: ReplicaSet}], ");
+    assert_eq!(plan(&format!("{BUDGET}{owned}"), &[]).code, 0);
+}
+
+#[test]
+fn a_listed_workload_without_the_label_is_warned_of() {
+    let unlabelled = deployment("api", 2, "").replace("  labels: {poolbudget.dev/budget: main}\n", "");
+    let ran = plan(&format!("{BUDGET}  workloads: [{{name: api}}]\n{unlabelled}"), &[]);
+    assert_eq!(ran.code, 0);
+    assert_eq!(
+        ran.err,
+        "warning: Deployment default/api is listed in the budget main and does not bear its label, so it is not \
+         counted: add the label poolbudget.dev/budget: main\n"
+    );
+}
+
+#[test]
+fn colours_are_for_those_who_want_them() {
+    let input = format!("{BUDGET}{}", deployment("api", 20, ""));
+    let plain = plan(&input, &[]).out;
+    let coloured = plan(&input, &["--color", "always"]).out;
+    assert!(!plain.contains('\u{1b}') && coloured.contains('\u{1b}'));
+    let codes = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m"];
+    assert_eq!(codes.iter().fold(coloured, |text, code| text.replace(code, "")), plain);
+}

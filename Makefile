@@ -134,3 +134,4 @@ postgres: cluster-tools postgres-tools release ## Run the tests with real connec
 bench: cluster-tools release ## Measure the core, and the operator on a real control plane
 	$(CARGO) bench --bench core
 	$(CARGO) bench --bench cluster
+	$(CARGO) bench --bench webhook

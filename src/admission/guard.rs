@@ -1,6 +1,7 @@
-//! The guard: nobody but the operator opens a gate, writes a grant or moves a pod between budgets.
+//! The guard: nobody but the operator opens a gate, writes a grant or moves a pod between budgets, and no pod of a
+//! budget is born without a gate.
 //!
-//! In: the operator's user names. Out: two policies, one on updates of pods, one on bindings. What does
+//! In: the operator's user names. Out: three policies: on new pods, on updates of pods, on bindings. What does
 //! not concern the ledger passes: other labels and annotations, other gates, the kubelet's status.
 //!
 //! Both ways to a pod's metadata besides `pods` itself are covered: `pods/status` writes labels and
@@ -14,8 +15,34 @@ use crate::api::names;
 /// The name of the policy on pods and of its binding.
 pub const NAME: &str = "guard.poolbudget.dev";
 
+/// The name of the policy on new pods and of its binding.
+pub const BIRTHS_NAME: &str = "guard-births.poolbudget.dev";
+
 /// The name of the policy on bindings and of its binding.
 pub const BINDINGS_NAME: &str = "guard-bindings.poolbudget.dev";
+
+/// The policy on new pods. Whatever gives pods their gate takes effect some time after it was installed, and can be
+/// exchanged (policies for the webhook, and back): in between pods are refused, and their controllers try again.
+#[must_use]
+pub fn births() -> Policy {
+    Policy {
+        name: BIRTHS_NAME,
+        purpose: "Refuses a pod with a budget label that nothing has given a gate.",
+        requests: vec![Requests { group: "", version: "v1", operations: &["CREATE"], resources: &["pods"] }],
+        labelled_only: true,
+        // One that is born on a node cannot bear a gate; it is foreign, and counted.
+        conditions: vec![Named::new("without-a-node", "object.spec.?nodeName.orValue('') == ''")],
+        variables: vec![],
+        action: Action::Refuse(
+            Reason::Forbidden,
+            vec![Rule {
+                holds: gated("object"),
+                allowed: format!("a pod of a budget is born with the gate {}", names::GATE),
+                found: "'what gives it one is not in force at this moment, try again'".to_owned(),
+            }],
+        ),
+    }
+}
 
 /// The policy on pods. `operators` are the user names that may do everything it refuses.
 #[must_use]
@@ -93,10 +120,12 @@ fn changed(keys: &[&str]) -> String {
     format!("{}.filter(k, variables.annotations[?k] != variables.oldAnnotations[?k])", cel::list(keys))
 }
 
+/// Whether a pod bears our gate.
+fn gated(pod: &str) -> String {
+    format!("{pod}.spec.?schedulingGates.orValue([]).exists(g, g.name == {})", cel::text(names::GATE))
+}
+
 fn gate_stays_shut() -> Rule {
-    let gated = |pod: &str| {
-        format!("{pod}.spec.?schedulingGates.orValue([]).exists(g, g.name == {})", cel::text(names::GATE))
-    };
     Rule {
         holds: format!("{} || !{}", gated("object"), gated("oldObject")),
         allowed: format!("only poolbudget opens the gate {}", names::GATE),

@@ -4,6 +4,7 @@
 
 mod client;
 mod completion;
+mod inject;
 mod input;
 mod name;
 mod output;
@@ -14,6 +15,7 @@ pub mod render;
 mod run;
 mod status;
 mod trouble;
+mod yaml;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -80,6 +82,9 @@ waiting pod the smallest size. The chart runs it before an uninstall.")]
     /// Say from manifests whether the connections of a budget suffice
     #[command(long_about = plan::ABOUT, after_help = plan::EXAMPLES)]
     Plan(plan::PlanArgs),
+    /// Write gate, env and label into the pod templates of manifests
+    #[command(long_about = inject::ABOUT, after_help = inject::EXAMPLES)]
+    Inject(inject::InjectArgs),
     /// Print the CustomResourceDefinition
     Crd(print::CrdArgs),
     /// Print the admission policies, or the configurations of the webhook
@@ -117,6 +122,7 @@ impl Cli {
 pub fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Plan(args) => return Ok(plan::plan(&args)),
+        Command::Inject(args) => return Ok(inject::inject(&args)),
         Command::Crd(args) => print::crd(&args),
         Command::Policies(args) => print::policies(&args),
         Command::Profiles => print::profiles(),

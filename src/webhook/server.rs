@@ -220,3 +220,6 @@ fn response(code: StatusCode, kind: &'static str, body: Vec<u8>) -> Response<Ful
     response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
     response
 }
+
+#[cfg(test)]
+mod tests;

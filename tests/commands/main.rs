@@ -2,6 +2,8 @@
 //! code out.
 
 #[cfg(test)]
+mod inject;
+#[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod ran;

@@ -233,7 +233,13 @@ fn a_budget_that_the_cluster_would_refuse_is_wrong_input() {
         "error: DbConnectionBudget default/main: reserved is 2 of 2 connections: nothing is left for the workloads; \
          lower spec.reserved\n"
     );
-    assert!(refused("{supabase: {plan: Hobby, connection: Session}}").contains("unknown variant `Hobby`"));
+    assert_eq!(
+        refused("{supabase: {plan: Hobby, connection: Session}, conections: 5}"),
+        "error: stdin, document 1 (line 1): DbConnectionBudget/main: spec.limit.conections: there is no such field; \
+         there are: connections, postgres, supabase\n\
+         error: stdin, document 1 (line 1): DbConnectionBudget/main: spec.limit.supabase.plan: \"Hobby\" must be one of \
+         Free, Pro, Team, Enterprise\n"
+    );
 }
 
 #[test]
@@ -245,15 +251,71 @@ fn an_annotation_that_the_cluster_would_refuse_is_wrong_input() {
     );
 }
 
+/// A workload of any kind, with `spec` in front of its pod template.
+fn workload(version: &str, kind: &str, spec: &str) -> String {
+    format!(
+        "---
+apiVersion: {version}
+kind: {kind}
+metadata: {{name: it, labels: {{poolbudget.dev/budget: main}}}}
+spec: {{{spec} template: {{spec: {{containers: [{{name: app}}]}}}}}}
+"
+    )
+}
+
 #[test]
-fn a_labelled_workload_of_a_kind_that_is_not_counted_is_no_yes() {
-    let pod = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {poolbudget.dev/budget: main}}\n";
-    assert!(
-        problems(&format!("{BUDGET}{pod}"))
-            .starts_with("error: Pod default/p bears a budget label, and a plan does not count")
+fn every_kind_is_counted_by_its_own_rules() {
+    let row = |manifest: &str, arguments: &[&str]| {
+        let ran = plan(&format!("{BUDGET}{manifest}"), arguments);
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        let row = ran.out.lines().nth(3).expect("a row").split_whitespace().collect::<Vec<_>>().join(" ");
+        (row, ran.err)
+    };
+    let quiet = |row: &str| (row.to_owned(), String::new());
+    assert_eq!(
+        row(&workload("apps/v1", "StatefulSet", "replicas: 3,"), &[]),
+        quiet("StatefulSet/it 3 3 2+2 4 12")
     );
-    let owned = pod.replace("metadata: {", "metadata: {ownerReferences: [{kind: ReplicaSet}], ");
-    assert_eq!(plan(&format!("{BUDGET}{owned}"), &[]).code, 0);
+    assert_eq!(
+        row(&workload("apps/v1", "ReplicaSet", "replicas: 3,"), &[]),
+        quiet("ReplicaSet/it 3 3 2+2 4 12")
+    );
+    assert_eq!(
+        row(&workload("apps/v1", "DaemonSet", ""), &["--replicas", "it=3"]),
+        quiet("DaemonSet/it 3 3 2+2 4 12")
+    );
+    assert_eq!(row(&workload("batch/v1", "Job", "parallelism: 2,"), &[]), quiet("Job/it 2 2 2+4 6 12"));
+    let run = workload("batch/v1", "CronJob", "concurrencyPolicy: Forbid, jobTemplate: {spec: {")
+        .trim_end()
+        .to_owned()
+        + "}}\n";
+    assert_eq!(row(&run, &[]), quiet("CronJob/it 0 (max 1) 1 5+8 13 13"));
+    let (_, note) = row(&run.replace("Forbid", "Allow"), &[]);
+    assert!(note.starts_with("warning: CronJob default/it: concurrencyPolicy Allow sets no bound"), "{note}");
+}
+
+#[test]
+fn pods_that_nothing_replaces_are_counted_by_their_label() {
+    let pod = |name: &str, more: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{poolbudget.dev/budget: main}}{more}}}\nspec: {{containers: [{{name: a}}]}}\n"
+        )
+    };
+    let owned = pod("c", ", ownerReferences: [{kind: ReplicaSet}]");
+    let ran = plan(&format!("{BUDGET}{}{}{owned}", pod("a", ""), pod("b", "")), &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.contains("  2             2  2+4                6     12\n"), "{}", ran.out);
+}
+
+#[test]
+fn the_pods_of_a_daemon_set_have_to_be_told() {
+    assert_eq!(
+        problems(&format!("{BUDGET}{}", workload("apps/v1", "DaemonSet", ""))),
+        "error: DaemonSet default/it has a pod on each node, and manifests do not say how many nodes there are: say so \
+         with --replicas DaemonSet/it=N, or with maxReplicas in the budget's entry for it\n"
+    );
+    let entry = "  workloads: [{kind: DaemonSet, name: it, maxReplicas: 5}]\n";
+    assert_eq!(plan(&format!("{BUDGET}{entry}{}", workload("apps/v1", "DaemonSet", "")), &[]).code, 0);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::eventually;
 use crate::support::objects::{self, BAD_IMAGE, RUN_MS, deployment};
+use crate::support::{Cluster, Options, Version, eventually};
 use crate::world::{SHARED, SOON, condition, phase, pod, pods, until_pod_ready, until_pods, until_ready};
 
 #[tokio::test]
@@ -15,6 +15,24 @@ async fn the_pods_of_a_deployment_become_ready() {
     until_ready(&client, "ready", "api", 3).await;
     cluster.kubectl(&["scale", "deployment", "api", "-n", "ready", "--replicas=1"]).await.unwrap();
     until_pods(&client, "ready", 1).await;
+}
+
+/// What poolbudget has to do without on older clusters.
+#[tokio::test]
+async fn the_older_cluster_runs_pods_and_serves_no_mutating_policies() {
+    let cluster = Cluster::start(Options { version: Version::Older, ..Options::default() }).await.unwrap();
+    let client = cluster.client().await.unwrap();
+    cluster.apply(&deployment("default", "api").replicas(2).to_string()).await.unwrap();
+    until_ready(&client, "default", "api", 2).await;
+    let version = client.apiserver_version().await.unwrap();
+    assert_eq!((version.git_version.as_str(), version.minor.as_str()), ("v1.33.13", "33"));
+    let served =
+        cluster.kubectl(&["api-resources", "--api-group=admissionregistration.k8s.io", "-o", "name"]);
+    let served = served.await.unwrap();
+    assert!(
+        served.contains("validatingadmissionpolicies") && !served.contains("mutatingadmission"),
+        "{served}"
+    );
 }
 
 #[tokio::test]

@@ -2,16 +2,24 @@
 
 use std::time::Duration;
 
-use crate::installed::{Installed, SHOP};
+use crate::installed::{Installed, SHOP, on_every_version};
 use crate::main_job::governed;
-use crate::support::eventually;
+use crate::support::{Version, eventually};
+
+on_every_version! {
+    the_operator_killed_at_any_moment_of_a_scale_event_leaves_nothing_over_and_nothing_stuck,
+    when_the_leader_dies_the_other_replica_goes_on,
+    a_leader_that_is_told_to_end_hands_over_within_seconds,
+    the_api_server_and_etcd_killed_under_a_rollout_change_nothing_of_the_promise,
+}
 
 /// Moments, in milliseconds after a change, at which something is killed: spread over the life of a grant.
 const MOMENTS: [u64; 8] = [0, 7, 15, 30, 60, 120, 400, 900];
 
-#[tokio::test]
-async fn the_operator_killed_at_any_moment_of_a_scale_event_leaves_nothing_over_and_nothing_stuck() {
-    let mut shop = Installed::start().await;
+async fn the_operator_killed_at_any_moment_of_a_scale_event_leaves_nothing_over_and_nothing_stuck(
+    version: Version,
+) {
+    let mut shop = Installed::start_on(version).await;
     shop.nano_budget().await;
     shop.apply(&governed("api", 2).drains_in_ms(1000).to_string()).await;
     shop.apply(&governed("web", 2).rolling(1, 0).to_string()).await;
@@ -25,14 +33,15 @@ async fn the_operator_killed_at_any_moment_of_a_scale_event_leaves_nothing_over_
         let operator = shop.operators.first_mut().expect("an operator");
         operator.kill().unwrap();
         operator.start_again().unwrap();
+        // Where the webhook gates, a write of a workload is refused while nobody serves it.
+        shop.cluster.until_gated().await.unwrap();
     }
     shop.settles(&[("api", 2), ("web", 2)]).await;
     assert_eq!(shop.recorder.faults(), Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn when_the_leader_dies_the_other_replica_goes_on() {
-    let mut shop = Installed::start().await;
+async fn when_the_leader_dies_the_other_replica_goes_on(version: Version) {
+    let mut shop = Installed::start_on(version).await;
     shop.add_operator("poolbudget-1").await;
     shop.nano_budget().await;
     shop.apply(&governed("api", 2).to_string()).await;
@@ -48,9 +57,8 @@ async fn when_the_leader_dies_the_other_replica_goes_on() {
     assert!(epoch >= 2, "epoch {epoch}");
 }
 
-#[tokio::test]
-async fn a_leader_that_is_told_to_end_hands_over_within_seconds() {
-    let mut shop = Installed::start().await;
+async fn a_leader_that_is_told_to_end_hands_over_within_seconds(version: Version) {
+    let mut shop = Installed::start_on(version).await;
     shop.nano_budget().await;
     shop.apply(&governed("api", 2).to_string()).await;
     shop.settles(&[("api", 2)]).await;
@@ -69,9 +77,8 @@ async fn a_leader_that_is_told_to_end_hands_over_within_seconds() {
     shop.settles(&[("api", 4)]).await;
 }
 
-#[tokio::test]
-async fn the_api_server_and_etcd_killed_under_a_rollout_change_nothing_of_the_promise() {
-    let shop = Installed::start().await;
+async fn the_api_server_and_etcd_killed_under_a_rollout_change_nothing_of_the_promise(version: Version) {
+    let shop = Installed::start_on(version).await;
     shop.nano_budget().await;
     shop.apply(&governed("api", 4).drains_in_ms(1000).to_string()).await;
     shop.settles(&[("api", 4)]).await;

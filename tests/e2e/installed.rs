@@ -9,10 +9,24 @@ use serde_json::Value;
 
 use crate::support::install::chart;
 use crate::support::objects::{budget, nano_session};
-use crate::support::{Cluster, Operator, Options, Recorder, eventually};
+use crate::support::{Cluster, Operator, Options, Recorder, Version, eventually};
 
 /// The namespace of the workloads.
 pub const SHOP: &str = "shop";
+/// Makes each of these rules, which take a version, a test on every version of Kubernetes: on 1.36, where policies gate
+/// pods, and on 1.33, where the webhook does.
+macro_rules! on_every_version {
+    ($($rule:ident),+ $(,)?) => {
+        mod on_1_36_with_policies {
+            $(#[tokio::test] async fn $rule() { super::$rule(crate::support::Version::Current).await; })+
+        }
+        mod on_1_33_with_the_webhook {
+            $(#[tokio::test] async fn $rule() { super::$rule(crate::support::Version::Older).await; })+
+        }
+    };
+}
+pub(crate) use on_every_version;
+
 /// How long anything may take to settle on a busy machine.
 pub const SETTLES: Duration = Duration::from_secs(120);
 
@@ -32,7 +46,12 @@ pub struct Installed {
 impl Installed {
     /// A cluster with the chart and one replica of the operator.
     pub async fn start() -> Self {
-        let mut installed = Self::without_operator().await;
+        Self::start_on(Version::Current).await
+    }
+
+    /// The same on this version of Kubernetes.
+    pub async fn start_on(version: Version) -> Self {
+        let mut installed = Self::without_operator_on(version, |_| chart()).await;
         installed.add_operator("poolbudget-0").await;
         installed
     }
@@ -44,7 +63,12 @@ impl Installed {
 
     /// A cluster with the chart that `chart` names; nobody grants.
     pub async fn without_operator_of(chart: impl FnOnce(&Self) -> PathBuf) -> Self {
-        let cluster = Cluster::start(Options::default()).await.unwrap();
+        Self::without_operator_on(Version::Current, chart).await
+    }
+
+    /// The same on this version of Kubernetes.
+    pub async fn without_operator_on(version: Version, chart: impl FnOnce(&Self) -> PathBuf) -> Self {
+        let cluster = Cluster::start(Options { version, ..Options::default() }).await.unwrap();
         let client = cluster.client().await.unwrap();
         let recorder = Recorder::start(&cluster).await.unwrap();
         let installed = Self { cluster, client, recorder, operators: Vec::new() };

@@ -8,11 +8,15 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
 
-use crate::installed::{Installed, SETTLES, SHOP};
+use crate::installed::{Installed, SETTLES, SHOP, on_every_version};
 use crate::main_job::{app, governed};
-use crate::support::eventually;
 use crate::support::install::{SYSTEM, chart, operator_binary};
 use crate::support::launch::{Identity, Launch};
+use crate::support::{Version, eventually};
+
+on_every_version! {
+    after_an_uninstall_under_load_deployments_roll_as_ever_and_a_new_install_adopts_them_again,
+}
 
 /// The chart as the commit before this one has it, unpacked into the cluster's folder.
 fn previous_chart(shop: &Installed) -> PathBuf {
@@ -102,9 +106,10 @@ async fn an_upgrade_from_the_previous_commit_under_load_leaves_nothing_over_and_
     assert_eq!(shop.recorder.faults(), Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn after_an_uninstall_under_load_deployments_roll_as_ever_and_a_new_install_adopts_them_again() {
-    let mut shop = Installed::start().await;
+async fn after_an_uninstall_under_load_deployments_roll_as_ever_and_a_new_install_adopts_them_again(
+    version: Version,
+) {
+    let mut shop = Installed::start_on(version).await;
     shop.nano_budget().await;
     shop.apply(&app("api", 3).to_string()).await;
     shop.kubectl(&["label", "deployment", "api", "poolbudget.dev/budget=main"]).await;

@@ -48,4 +48,8 @@ mod restarts;
 #[cfg(test)]
 mod stand_in;
 #[cfg(test)]
+mod switching;
+#[cfg(test)]
+mod webhook;
+#[cfg(test)]
 mod world;

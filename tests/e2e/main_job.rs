@@ -1,16 +1,26 @@
-//! The main job: what a user does to workloads, and what their pods may hold meanwhile.
+//! The main job: what a user does to workloads, and what their pods may hold meanwhile. On every version.
 
-use crate::installed::{Installed, SHOP};
+use crate::installed::{Installed, SHOP, on_every_version};
+use crate::support::Version;
 use crate::support::objects::{Workload, autoscaler, budget, deployment, nano_session};
+
+on_every_version! {
+    two_running_deployments_are_adopted_by_rolling_updates,
+    scale_events_need_nothing_but_the_scale_command,
+    an_autoscalers_ceiling_sizes_the_pods_so_that_scaling_below_it_replaces_none,
+    rollouts_move_at_a_full_budget_with_pods_that_drain_for_seconds,
+    an_image_that_never_becomes_ready_stops_its_own_rollout_only,
+    every_strategy_scales_and_rolls_out,
+    weights_processes_and_what_does_not_fit,
+}
 
 /// A Deployment as a user has it before poolbudget: SQLAlchemy's defaults as literals.
 pub fn app(name: &str, replicas: u32) -> Workload {
     deployment(SHOP, name).replicas(replicas).env("DB_POOL_SIZE", "5").env("DB_MAX_OVERFLOW", "10")
 }
 
-#[tokio::test]
-async fn two_running_deployments_are_adopted_by_rolling_updates() {
-    let shop = Installed::start().await;
+async fn two_running_deployments_are_adopted_by_rolling_updates(version: Version) {
+    let shop = Installed::start_on(version).await;
     shop.apply(&app("api", 2).to_string()).await;
     shop.apply(&app("web", 2).to_string()).await;
     shop.complete("api", 2).await;
@@ -40,9 +50,8 @@ fn sizes(shop: &Installed) -> Vec<u64> {
     sizes
 }
 
-#[tokio::test]
-async fn scale_events_need_nothing_but_the_scale_command() {
-    let shop = Installed::start().await;
+async fn scale_events_need_nothing_but_the_scale_command(version: Version) {
+    let shop = Installed::start_on(version).await;
     shop.nano_budget().await;
     shop.apply(&governed("api", 2).drains_in_ms(1500).to_string()).await;
     shop.settles(&[("api", 2)]).await;
@@ -57,9 +66,8 @@ async fn scale_events_need_nothing_but_the_scale_command() {
     assert_eq!(shop.recorder.faults(), Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn an_autoscalers_ceiling_sizes_the_pods_so_that_scaling_below_it_replaces_none() {
-    let shop = Installed::start().await;
+async fn an_autoscalers_ceiling_sizes_the_pods_so_that_scaling_below_it_replaces_none(version: Version) {
+    let shop = Installed::start_on(version).await;
     shop.nano_budget().await;
     shop.apply(&autoscaler(SHOP, "api", 2, 6)).await;
     shop.apply(&governed("api", 2).to_string()).await;
@@ -81,9 +89,8 @@ async fn an_autoscalers_ceiling_sizes_the_pods_so_that_scaling_below_it_replaces
     assert_eq!(sizes(&shop), [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2]);
 }
 
-#[tokio::test]
-async fn rollouts_move_at_a_full_budget_with_pods_that_drain_for_seconds() {
-    let shop = Installed::start().await;
+async fn rollouts_move_at_a_full_budget_with_pods_that_drain_for_seconds(version: Version) {
+    let shop = Installed::start_on(version).await;
     shop.nano_budget().await;
     shop.apply(&governed("api", 4).drains_in_ms(3000).to_string()).await;
     shop.apply(&governed("web", 3).drains_in_ms(2000).rolling(1, 0).to_string()).await;
@@ -96,9 +103,8 @@ async fn rollouts_move_at_a_full_budget_with_pods_that_drain_for_seconds() {
     assert_eq!(shop.recorder.faults(), Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn an_image_that_never_becomes_ready_stops_its_own_rollout_only() {
-    let shop = Installed::start().await;
+async fn an_image_that_never_becomes_ready_stops_its_own_rollout_only(version: Version) {
+    let shop = Installed::start_on(version).await;
     shop.nano_budget().await;
     shop.apply(&governed("api", 3).to_string()).await;
     shop.apply(&governed("web", 2).to_string()).await;
@@ -112,9 +118,8 @@ async fn an_image_that_never_becomes_ready_stops_its_own_rollout_only() {
     shop.settles(&[("api", 3), ("web", 3)]).await;
 }
 
-#[tokio::test]
-async fn every_strategy_scales_and_rolls_out() {
-    let shop = Installed::start().await;
+async fn every_strategy_scales_and_rolls_out(version: Version) {
+    let shop = Installed::start_on(version).await;
     shop.nano_budget().await;
     let strategies = [
         governed("quarter", 1).rolling("25%", "25%"),
@@ -138,9 +143,8 @@ async fn every_strategy_scales_and_rolls_out() {
     shop.settles(&names.map(|name| (name, 2))).await;
 }
 
-#[tokio::test]
-async fn weights_processes_and_what_does_not_fit() {
-    let shop = Installed::start().await;
+async fn weights_processes_and_what_does_not_fit(version: Version) {
+    let shop = Installed::start_on(version).await;
     shop.recorder.limit(SHOP, "main", 13);
     let mut spec = nano_session(2);
     spec["workloads"] = serde_json::json!([{"name": "api", "weight": 2}]);

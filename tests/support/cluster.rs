@@ -22,6 +22,7 @@ use super::folder::Folder;
 use super::pki::{Identity, Pair, Pki, kubeconfig};
 use super::ports::free_port;
 use super::process::{Process, Spec};
+use super::relay::Relay;
 use super::tools::{Tools, Version};
 
 const STAGES: &str = include_str!("stages.yaml");
@@ -60,6 +61,7 @@ pub struct Cluster {
     kwok: Component,
     tools: Tools,
     ports: Ports,
+    relay: Relay,
     kubeconfigs: Kubeconfigs,
     pki: Pki,
     folder: Folder,
@@ -120,6 +122,7 @@ impl Cluster {
             kwok: component("kwok", components::kwok(&kubeconfigs.kwok, &stages)),
             tools,
             ports,
+            relay: Relay::listen(free_port()?)?,
             kubeconfigs,
             pki,
             folder,
@@ -163,6 +166,11 @@ impl Cluster {
     /// The programs that it is made of.
     pub fn tools(&self) -> &Tools {
         &self.tools
+    }
+
+    /// What stands for the Service of the operator's webhook.
+    pub fn relay(&self) -> &Relay {
+        &self.relay
     }
 
     /// A new client of the administrator, bound to the runtime that asks.

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::cluster::Cluster;
 use super::operator::Operator;
+use super::tools::Version;
 
 /// The namespace of the operator.
 pub const SYSTEM: &str = "poolbudget-system";
@@ -43,11 +44,24 @@ pub fn chart() -> PathBuf {
 }
 
 impl Cluster {
-    /// Installs a chart and waits until its policies are in force.
+    /// Installs a chart and waits until its policies are in force. Where the webhook gates, nothing is in force before
+    /// the first replica serves it.
     pub async fn install_chart(&self, chart: &Path) -> Result<()> {
         let chart = chart.display().to_string();
-        self.helm(&["install", RELEASE, &chart, "-n", SYSTEM, "--create-namespace"]).await?;
+        let mut args = vec!["install", RELEASE, &chart, "-n", SYSTEM, "--create-namespace"];
+        let place = self.webhook_place();
+        if self.tools().version() == Version::Older {
+            args.extend(["--set", &place]);
+            self.helm(&args).await?;
+            return Ok(());
+        }
+        self.helm(&args).await?;
         self.until_gated().await
+    }
+
+    /// The value of the chart that says where the API server finds the webhook: no Service leads to a process.
+    pub fn webhook_place(&self) -> String {
+        format!("admission.webhook.url={}", self.relay().url())
     }
 
     /// Waits until pods are born with a gate.
@@ -66,6 +80,10 @@ impl Cluster {
     /// Starts the operator as the chart's pod of this name would run.
     pub async fn start_replica(&self, pod: &str) -> Result<Operator> {
         let launch = self.launch_of(SYSTEM, RELEASE, pod, &operator_binary()?).await?;
-        self.start_operator(&launch)
+        let operator = self.start_operator(&launch)?;
+        if self.tools().version() == Version::Older {
+            self.until_gated().await?;
+        }
+        Ok(operator)
     }
 }

@@ -1,7 +1,7 @@
 //! How a pod would run the program under test, so that a process can stand for the pod.
 //!
 //! In: the Deployment that the chart made. Out: arguments and environment as the kubelet would set them. Only
-//! what must differ between processes of one machine is replaced: the kubeconfig and the HTTP address.
+//! what must differ between processes of one machine is replaced: the kubeconfig and the addresses.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,6 +13,9 @@ use k8s_openapi::api::core::v1::{Container, EnvVar};
 
 /// The variable of the program for the same address.
 pub(super) const HTTP_ADDRESS: &str = "POOLBUDGET_HTTP_ADDRESS";
+
+/// The variable of the program for the address of its webhook.
+pub(super) const WEBHOOK_ADDRESS: &str = "POOLBUDGET_WEBHOOK_ADDRESS";
 
 /// The flag of the program for the address of `/metrics`, `/livez` and `/readyz`.
 const HTTP_FLAG: &str = "--http-address";

@@ -16,6 +16,7 @@
 //! | [`install`] | the chart in a cluster, and the program that stands for its pods |
 //! | [`account`] | kubeconfigs with a ServiceAccount's token |
 //! | [`operator`], [`launch`] | the program under test as a process, from the chart's Deployment |
+//! | [`relay`] | stands for the Service before its replicas |
 //! | [`recorder`], [`ledger`], [`bill`] | the independent count of connections |
 //! | [`store`] | every write to the store, in order, whatever is killed meanwhile |
 //! | [`audit`] | who wrote what, from the API server's audit log |
@@ -45,6 +46,7 @@ pub mod pki;
 pub mod ports;
 pub mod process;
 pub mod recorder;
+pub mod relay;
 pub mod shared;
 pub mod store;
 pub mod tools;

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::cluster::Cluster;
-use super::launch::{HTTP_ADDRESS, Identity, Launch};
+use super::launch::{HTTP_ADDRESS, Identity, Launch, WEBHOOK_ADDRESS};
 use super::ports::free_port;
 use super::process::{Process, Spec};
 
@@ -40,6 +40,11 @@ impl Cluster {
         let mut env: BTreeMap<String, OsString> =
             launch.env.iter().map(|(name, value)| (name.clone(), value.into())).collect();
         env.insert(HTTP_ADDRESS.to_owned(), (&http).into());
+        if let Some(address) = env.get_mut(WEBHOOK_ADDRESS) {
+            let port = free_port()?;
+            *address = format!("127.0.0.1:{port}").into();
+            self.relay().add(port);
+        }
         let spec = Spec {
             name: launch.name.clone(),
             program: launch.binary.clone(),

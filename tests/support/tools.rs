@@ -30,6 +30,11 @@ impl Tools {
         Self { folder: home.join("bin"), version }
     }
 
+    /// Which Kubernetes the programs are of.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
     /// The path of one program.
     ///
     /// # Panics

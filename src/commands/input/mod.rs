@@ -8,5 +8,5 @@ mod object;
 mod source;
 
 pub use document::{Document, Place, documents};
-pub use object::{Object, Workload, objects};
+pub use object::{Object, Workload, items_mut, objects};
 pub use source::{Source, read};

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::{Document, Place};
-use crate::api::WorkloadKind;
+use crate::api::{WorkloadKind, names};
 
 /// An object.
 #[derive(Clone, Debug)]
@@ -84,6 +84,16 @@ pub fn objects(document: &Document<'_>) -> Result<Vec<Object>, String> {
     Ok(items.iter().map(item).collect())
 }
 
+/// The objects of a document where they stand: the items of a list, or the one that it is.
+pub fn items_mut(document: &mut Value) -> Vec<&mut Value> {
+    let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default();
+    if kind.ends_with("List") && document.get("items").is_some_and(Value::is_array) {
+        let items = document.get_mut("items").and_then(Value::as_array_mut);
+        return items.into_iter().flatten().collect();
+    }
+    vec![document]
+}
+
 impl Object {
     fn text(&self, path: &[&str]) -> &str {
         dig(&self.value, path).and_then(Value::as_str).unwrap_or_default()
@@ -129,10 +139,37 @@ impl Object {
         Workload::of(self.group(), self.kind())
     }
 
-    /// The text at a path below a workload's pod template.
+    /// Whether another object made it, which decides over it.
     #[must_use]
-    pub fn of_template(&self, workload: Workload, path: &[&str]) -> Option<&str> {
-        dig(dig(&self.value, workload.template)?, path)?.as_str()
+    pub fn is_owned(&self) -> bool {
+        dig(&self.value, &["metadata", "ownerReferences"]).and_then(|owners| owners.get(0)).is_some()
+    }
+
+    /// What a workload's pods are made from.
+    #[must_use]
+    pub fn template(&self, workload: Workload) -> Option<&Value> {
+        dig(&self.value, workload.template)
+    }
+
+    /// The budget whose label a workload's pods bear.
+    #[must_use]
+    pub fn budget(&self, workload: Workload) -> Option<&str> {
+        dig(self.template(workload)?, &["metadata", "labels", names::BUDGET])?.as_str()
+    }
+
+    /// Writes a value at a path below a workload's pod template.
+    pub fn set_in_template(&mut self, workload: Workload, path: &[&str], value: Value) {
+        self.set(&[workload.template, path].concat(), value);
+    }
+
+    /// What stands on a workload counts as if it stood in its pod template: admission copies it there.
+    pub fn mirror(&mut self, workload: Workload) {
+        let annotations = names::APP_ANNOTATIONS.map(|key| ("annotations", key));
+        for (map, key) in [("labels", names::BUDGET)].into_iter().chain(annotations) {
+            if let Some(value) = dig(&self.value, &["metadata", map, key]).cloned() {
+                self.set_in_template(workload, &["metadata", map, key], value);
+            }
+        }
     }
 
     /// Writes a value at a path, with all that lies on the way. What is no object on the way is left alone, so that

@@ -32,6 +32,8 @@ pub fn judge(mut stage: Stage) -> Outcome {
         match view(&world, &key, &budget.spec) {
             Ok((limit, view)) => {
                 outcome.problems.extend(faults(&view));
+                outcome.problems.extend(unknown_numbers(&view));
+                outcome.warnings.extend(notes(&view));
                 let notes =
                     view.scene.workloads.iter().filter_map(|w| Some(format!("{}: {}", w.key, w.note?)));
                 outcome.warnings.extend(notes.map(|what| format!("DbConnectionBudget {key}: {what}")));
@@ -103,7 +105,7 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
         })
         .collect();
     let unbound =
-        view.scene.workloads.iter().zip(&plan.shares).map(|(w, share)| unbound(world, key, w, share));
+        view.scene.workloads.iter().zip(&plan.shares).map(|(w, share)| unbound(world, view, w, share));
     BudgetOutcome {
         namespace: key.namespace.clone(),
         name: key.name.clone(),
@@ -123,12 +125,14 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
 }
 
 /// What the pods of a workload may open by their own env while they roll out.
-fn unbound(world: &World, key: &BudgetKey, workload: &Labelled, share: &Share) -> Connections {
-    let record = world.workloads.find(&key.namespace, &workload.key);
-    let pods = |surge: Pods| share.pods.plus(surge);
-    record.map_or(Connections::ZERO, |record| {
-        record.template.own.times(pods(record.strategy.surge(share.pods)))
-    })
+fn unbound(world: &World, view: &View, workload: &Labelled, share: &Share) -> Connections {
+    if let Some(record) = world.workloads.find(&view.key.namespace, &workload.key) {
+        let surge = record.strategy.surge(share.pods);
+        return record.template.own.times(share.pods.plus(surge));
+    }
+    // Pods that nothing replaces.
+    let own = view.scene.pods.iter().filter(|pod| pod.maker() == workload.key).map(|pod| pod.app.own);
+    own.sum()
 }
 
 /// Workloads whose own words cannot be used: the API server would refuse them.
@@ -139,18 +143,38 @@ fn faults(view: &View) -> Vec<String> {
     view.scene.workloads.iter().filter_map(told).collect()
 }
 
-/// Kinds whose pods a plan does not count.
-pub const UNCOUNTED: [WorkloadKind; 2] = [WorkloadKind::Rollout, WorkloadKind::Pod];
+/// What the operator would remark on workloads.
+fn notes(view: &View) -> Vec<String> {
+    let told =
+        |w: &Labelled| Some(format!("{} {}/{}: {}", w.key.kind, view.key.namespace, w.key.name, w.note?));
+    view.scene.workloads.iter().filter_map(told).collect()
+}
 
-/// A labelled workload of a kind that the plan leaves out: silence would look like a yes.
+/// A labelled workload that the operator would not count, so that its pods would wait.
 fn uncounted(object: &Object) -> Option<String> {
-    let workload = object.workload().filter(|workload| UNCOUNTED.contains(&workload.kind))?;
+    let workload = object.workload().filter(|workload| workload.kind == WorkloadKind::Rollout)?;
     label(object)?;
-    let (namespace, name) = (object.namespace(), object.name());
     Some(format!(
-        "{} {namespace}/{name} bears a budget label, and a plan does not count workloads of its kind: add its pods by hand",
-        workload.kind
+        "{} {}/{} bears a budget label, and this version does not govern workloads of its kind: take the label away",
+        workload.kind,
+        object.namespace(),
+        object.name(),
     ))
+}
+
+/// Workloads of which the manifests do not say how many pods they have.
+fn unknown_numbers(view: &View) -> Vec<String> {
+    let shares = view.scene.workloads.iter().zip(&view.decision.plan.shares);
+    let unknown =
+        shares.filter(|(w, share)| w.key.kind == WorkloadKind::DaemonSet && share.pods == Pods::ZERO);
+    let told = |(w, _): (&Labelled, &Share)| {
+        format!(
+            "{} {}/{} has a pod on each node, and manifests do not say how many nodes there are: say so with --replicas \
+             {}=N, or with maxReplicas in the budget's entry for it",
+            w.key.kind, view.key.namespace, w.key.name, w.key
+        )
+    };
+    unknown.map(told).collect()
 }
 
 /// Workloads whose budget is not in the input: nothing can be said of them, and that must not look like a yes.
@@ -186,7 +210,7 @@ fn homeless(objects: &[Object]) -> Vec<String> {
 
 /// The budget that a workload's pods would bear the label of. The mirror has run: what counts stands in the template.
 fn label(object: &Object) -> Option<&str> {
-    object.of_template(object.workload()?, &["metadata", "labels", names::BUDGET])
+    object.budget(object.workload()?)
 }
 
 /// Workloads that a budget has an entry for, and that do not bear its label.

@@ -7,6 +7,7 @@
 mod advice;
 mod judge;
 mod outcome;
+mod schema;
 mod show;
 mod stage;
 mod what_if;
@@ -14,9 +15,10 @@ mod what_if;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::input;
+use super::output::OutputArgs;
 use super::render::{self, ColorArgs, Tone};
 use outcome::Outcome;
 use what_if::WhatIf;
@@ -45,22 +47,10 @@ pub(super) struct PlanArgs {
     namespace: String,
     #[command(flatten)]
     what_if: WhatIf,
-    /// How the answer is written
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    output: OutputArgs,
     #[command(flatten)]
     color: ColorArgs,
-}
-
-#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Output {
-    /// For people
-    #[default]
-    Table,
-    /// For machines; docs/plan.md has the fields
-    Json,
-    /// The same as YAML
-    Yaml,
 }
 
 /// Something does not fit.
@@ -84,13 +74,11 @@ fn answer(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let mut stage = stage::gather(&sources, &args.namespace);
     args.what_if.apply(&mut stage.objects)?;
     let outcome = judge::judge(stage);
-    match args.output {
-        Output::Table => {
-            render::put(&show::table(&outcome, args.color.paint(&std::io::stdout())))?;
-            complain(&outcome, args.color);
-        }
-        Output::Json => render::put(&(serde_json::to_string_pretty(&outcome)? + "\n"))?,
-        Output::Yaml => render::put(&serde_yaml::to_string(&outcome)?)?,
+    if args.output.is_asked_for() {
+        args.output.put(&outcome)?;
+    } else {
+        render::put(&show::table(&outcome, args.color.paint(&std::io::stdout())))?;
+        complain(&outcome, args.color);
     }
     Ok(if !outcome.problems.is_empty() {
         ExitCode::from(WRONG_INPUT)

@@ -4,11 +4,13 @@
 //! then the [`World`], made by the readers that take watch events in. Forbidden here: judging.
 
 use kube::runtime::watcher::Event;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::schema;
 use crate::api::{DbConnectionBudget, WorkloadKind, names};
 use crate::cluster::autoscaler::AutoscalerView;
 use crate::cluster::guarded::Guarded;
+use crate::cluster::pod::PodView;
 use crate::cluster::workload::{
     CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, StatefulSetView,
 };
@@ -63,10 +65,17 @@ impl Stage {
     pub fn observe(&mut self) -> Observed {
         let observed = Observed::default();
         for object in &mut self.objects {
-            mirror(object);
-            if let Err(why) = read(&observed, object) {
-                self.problems.push(format!("{}: {} cannot be read: {why}", object.place, object.key()));
+            admit(object);
+            let at = format!("{}: {}", object.place, object.key());
+            let is_budget = object.kind() == "DbConnectionBudget";
+            let faults = if is_budget { schema::faults(&object.value) } else { Vec::new() };
+            match read(&observed, object) {
+                // The fault has been found, and is told in better words.
+                Err(_) if !faults.is_empty() => {}
+                Err(why) => self.problems.push(format!("{at} cannot be read: {why}")),
+                Ok(()) => {}
             }
+            self.problems.extend(faults.iter().map(|fault| format!("{at}: {fault}")));
         }
         observed
     }
@@ -78,7 +87,7 @@ fn concerning(mut object: Object) -> Option<Object> {
         ("poolbudget.dev", "DbConnectionBudget") | ("autoscaling", "HorizontalPodAutoscaler") => {}
         // A part of another object, and a pod that another object made, say nothing that it does not.
         _ if object.workload().is_some() => {
-            if object.value.pointer("/metadata/ownerReferences/0").is_some() {
+            if object.is_owned() {
                 return None;
             }
         }
@@ -105,8 +114,13 @@ fn complete(object: &mut Object, namespace: &str) {
     if let (true, Some(name)) = (object.name().is_empty(), generated) {
         object.set(&["metadata", "name"], name);
     }
+    let nodes = object.value.pointer("/status/desiredNumberScheduled").cloned();
     if let Some(fields) = object.value.as_object_mut() {
         fields.remove("status");
+    }
+    if let (Some(nodes), "DaemonSet") = (nodes, object.kind()) {
+        // What a DaemonSet asks for stands nowhere else.
+        object.set(&["status", "desiredNumberScheduled"], nodes);
     }
     if let Some(metadata) = object.value.get_mut("metadata").and_then(Value::as_object_mut) {
         for written in ["resourceVersion", "uid", "generation", "creationTimestamp", "deletionTimestamp"] {
@@ -115,17 +129,15 @@ fn complete(object: &mut Object, namespace: &str) {
     }
 }
 
-/// What stands on a workload counts as if it stood in its pod template: admission copies it there.
-fn mirror(object: &mut Object) {
+/// Does what admission would do.
+fn admit(object: &mut Object) {
     let Some(workload) = object.workload() else { return };
-    let labels = [("labels", names::BUDGET)];
-    let annotations = names::APP_ANNOTATIONS.map(|key| ("annotations", key));
-    for (map, key) in labels.into_iter().chain(annotations) {
-        let own = object.value.get("metadata").and_then(|metadata| metadata.get(map)?.get(key)).cloned();
-        if let Some(value) = own {
-            let path: Vec<&str> = workload.template.iter().copied().chain(["metadata", map, key]).collect();
-            object.set(&path, value);
-        }
+    object.mirror(workload);
+    let is_born_on_a_node = object.value.pointer("/spec/nodeName").is_some();
+    if workload.kind == WorkloadKind::Pod && !is_born_on_a_node {
+        let uid = object.name().into();
+        object.set(&["metadata", "uid"], uid);
+        object.set(&["spec", "schedulingGates"], json!([{"name": names::GATE}]));
     }
 }
 
@@ -137,8 +149,9 @@ fn read(observed: &Observed, object: &Object) -> Result<(), String> {
         Some(WorkloadKind::ReplicaSet) => take::<ReplicaSetView>(observed, object),
         Some(WorkloadKind::Job) => take::<JobView>(observed, object),
         Some(WorkloadKind::CronJob) => take::<CronJobView>(observed, object),
+        Some(WorkloadKind::Pod) => take::<PodView>(observed, object),
         // What is told of by the judge.
-        Some(WorkloadKind::Rollout | WorkloadKind::Pod) => Ok(()),
+        Some(WorkloadKind::Rollout) => Ok(()),
         None if object.kind() == "DbConnectionBudget" => {
             take::<Guarded<DbConnectionBudget>>(observed, object)
         }
@@ -161,12 +174,11 @@ mod tests {
     use super::*;
     use crate::cluster::workload::WorkloadKey;
     use crate::commands::input::Place;
-    use crate::commands::plan::judge::UNCOUNTED;
-    use serde_json::json;
 
     #[test]
     fn every_governed_kind_is_read() {
-        for kind in WorkloadKind::ALL.into_iter().filter(|kind| !UNCOUNTED.contains(kind)) {
+        let others = [WorkloadKind::Rollout, WorkloadKind::Pod];
+        for kind in WorkloadKind::ALL.into_iter().filter(|kind| !others.contains(kind)) {
             let place = Place { origin: String::new(), number: 1, line: 1 };
             let value = json!({"apiVersion": format!("{}/v1", kind.group()), "kind": kind, "metadata": {"name": "a"}});
             let mut stage = Stage::default();

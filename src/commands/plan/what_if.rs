@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::api::names;
 use crate::commands::input::{Object, Workload};
@@ -99,8 +99,7 @@ impl WhatIf {
 
 /// Writes a label or annotation where it counts: the workload's own would be copied over the template's.
 fn note(object: &mut Object, workload: Workload, map: &str, key: &str, value: &str) {
-    let template: Vec<&str> = workload.template.iter().copied().chain(["metadata", map, key]).collect();
-    object.set(&template, value.into());
+    object.set_in_template(workload, &["metadata", map, key], value.into());
     object.set(&["metadata", map, key], value.into());
 }
 
@@ -154,7 +153,6 @@ fn set_limit(objects: &mut [Object], limit: &Limit) -> anyhow::Result<()> {
         bail!("--limit {name}{}: there is no such budget in the input; {}", limit.connections, list(known));
     }
     for budget in budgets {
-        budget.set(&["spec", "limit"], Value::Null);
         budget.set(&["spec", "limit"], json!({"connections": limit.connections}));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The policies, as the chart installs them, on a real API server.
+//! The policies, and the webhook in their place, as the chart installs them, on a real API server.
 //!
 //! `tests/admission/*.yaml` are the rules as cases; [`tables`] tries them one by one. [`flows`] does what
 //! users and controllers do, with kubectl and the real controllers. Nobody runs the operator here: a test
@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::support::cluster::client_of;
-use crate::support::{Cluster, Shared, eventually};
+use crate::support::install::chart;
+use crate::support::{Cluster, Operator, Shared, Version, eventually};
 
 const SOON: Duration = Duration::from_secs(60);
 const BUDGET: &str = "poolbudget.dev/budget";
@@ -30,11 +31,49 @@ const BEFORE: &str = "before";
 static CLUSTER: Shared = Shared::new();
 static INSTALLED: OnceCell<()> = OnceCell::const_new();
 
+/// The same where the webhook gates, and the replica that serves it.
+static ASKED: Shared = Shared::of(Version::Older);
+static SERVING: OnceCell<Operator> = OnceCell::const_new();
+
+/// Makes each of these tables, which take a cluster, a test of the policies and a test of the webhook.
+macro_rules! by_policies_and_by_the_webhook {
+    ($($table:ident),+ $(,)?) => {
+        mod by_policies {
+            $(#[tokio::test] async fn $table() { super::$table(super::super::installed().await).await; })+
+        }
+        mod by_the_webhook {
+            $(#[tokio::test] async fn $table() { super::$table(super::super::asked().await).await; })+
+        }
+    };
+}
+use by_policies_and_by_the_webhook;
+
 /// The cluster with the chart installed and its policies in force.
 async fn installed() -> &'static Cluster {
     let cluster = CLUSTER.cluster().await.unwrap();
     INSTALLED.get_or_init(|| install(cluster)).await;
     cluster
+}
+
+/// The cluster with the chart installed and a replica that answers its API server.
+async fn asked() -> &'static Cluster {
+    let cluster = ASKED.cluster().await.unwrap();
+    let serve = async || {
+        cluster.install_chart(&chart()).await.unwrap();
+        let replica = cluster.start_replica("poolbudget-0").await.unwrap();
+        until_checked(&cluster.client().await.unwrap()).await;
+        replica
+    };
+    SERVING.get_or_init(serve).await;
+    cluster
+}
+
+async fn until_checked(client: &Client) {
+    eventually(SOON, "the check is in force", async || {
+        let bad = pod_with(&json!({"poolbudget.dev/processes": "none"}));
+        try_pod(client, "default", &bad).await.map_or(Ok(()), |_| Err("a bad pod passes".to_owned()))
+    })
+    .await;
 }
 
 async fn install(cluster: &Cluster) {
@@ -53,11 +92,7 @@ async fn install(cluster: &Cluster) {
         if gates(&pod).is_empty() { Err("a pod is born without it".to_owned()) } else { Ok(()) }
     })
     .await;
-    eventually(SOON, "the check is in force", async || {
-        let bad = pod_with(&json!({"poolbudget.dev/processes": "none"}));
-        try_pod(&client, "default", &bad).await.map_or(Ok(()), |_| Err("a bad pod passes".to_owned()))
-    })
-    .await;
+    until_checked(&client).await;
     eventually(SOON, "the guard of bindings is in force", async || {
         let refusal = bind(&client, "default", "nobody", json!({"poolbudget.dev/connections": "1"})).await;
         refusal.err().filter(|refusal| refusal.code == 403).map(|_| ()).ok_or("not yet".to_owned())
@@ -96,7 +131,10 @@ fn refusal(error: kube::Error) -> Refusal {
     match error {
         kube::Error::Api(status) => {
             let message = status.message;
-            let sentence = message.rsplit_once("denied request: ").map_or(message.as_str(), |(_, said)| said);
+            // A policy's refusal, or the webhook's.
+            let before = ["denied request: ", "denied the request: "];
+            let said = before.iter().find_map(|before| Some(message.rsplit_once(before)?.1));
+            let sentence = said.unwrap_or(message.as_str());
             Refusal { code: status.code, sentence: sentence.to_owned() }
         }
         other => panic!("the request did not get through: {other}"),

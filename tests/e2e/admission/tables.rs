@@ -13,7 +13,17 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{BUDGET, GATE, Refusal, gates, installed, operator, refusal, try_deployment, try_pod};
+use super::{
+    BUDGET, GATE, Refusal, by_policies_and_by_the_webhook, gates, installed, operator, refusal,
+    try_deployment, try_pod,
+};
+use crate::support::Cluster;
+
+by_policies_and_by_the_webhook! {
+    a_labelled_pod_is_born_with_its_gate_and_with_env_that_reads_its_grant,
+    what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it,
+    a_bad_label_or_annotation_is_refused_with_a_sentence_wherever_it_stands,
+}
 
 type Annotations = BTreeMap<String, String>;
 
@@ -61,9 +71,8 @@ fn our_gate() -> Vec<String> {
     vec![GATE.to_owned()]
 }
 
-#[tokio::test]
-async fn a_labelled_pod_is_born_with_its_gate_and_with_env_that_reads_its_grant() {
-    let client = installed().await.client().await.unwrap();
+async fn a_labelled_pod_is_born_with_its_gate_and_with_env_that_reads_its_grant(cluster: &Cluster) {
+    let client = cluster.client().await.unwrap();
     let mut verdict = Verdict::default();
     for case in table::<GateCase>(include_str!("../../admission/gate.yaml")) {
         let mut pod = case.given.clone();
@@ -145,9 +154,7 @@ struct TemplateKeys {
     annotations: Annotations,
 }
 
-#[tokio::test]
-async fn what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it() {
-    let cluster = installed().await;
+async fn what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it(cluster: &Cluster) {
     let client = cluster.client().await.unwrap();
     cluster.create_namespace("mirror").await.unwrap();
     let deployments: Api<Deployment> = Api::namespaced(client, "mirror");
@@ -300,9 +307,8 @@ fn main_budget() -> String {
     "main".to_owned()
 }
 
-#[tokio::test]
-async fn a_bad_label_or_annotation_is_refused_with_a_sentence_wherever_it_stands() {
-    let client = installed().await.client().await.unwrap();
+async fn a_bad_label_or_annotation_is_refused_with_a_sentence_wherever_it_stands(cluster: &Cluster) {
+    let client = cluster.client().await.unwrap();
     let mut verdict = Verdict::default();
     for case in table::<CheckCase>(include_str!("../../admission/check.yaml")) {
         let expected = case.refused.clone().map(|sentence| Refusal { code: 422, sentence });

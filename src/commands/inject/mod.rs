@@ -1,0 +1,154 @@
+//! `poolbudget inject`: writes into pod templates what admission would give their pods.
+//!
+//! In: manifests. Out: the same manifests, in which the template of each labelled workload has the label, the scheduling
+//! gate and the env that reads the grant. Everything else comes through as it was, byte for byte. Twice gives the same
+//! as once.
+
+mod template;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::input::{self, Document, Object};
+use super::render::{self, ColorArgs, Tone};
+use super::yaml;
+
+pub(super) const ABOUT: &str = "Write gate, env and label into the pod templates of manifests
+
+For clusters in which no admission policy and no webhook of poolbudget may run. Each workload that bears the label
+poolbudget.dev/budget gets in its pod template what admission would give its pods. The manifests are written to standard
+output; comments, order and whatever poolbudget does not know stay as they are. Doing it twice changes nothing.
+
+Exit codes: 0 written, 2 the input is wrong, and then nothing is written.";
+
+pub(super) const EXAMPLES: &str = "Examples:
+  poolbudget inject -f deployment.yaml | kubectl apply -f -
+  poolbudget inject -f deployment.yaml --budget main > governed.yaml   label what bears no label
+  helm template charts/shop | poolbudget inject -f -                   or as a post-renderer of Helm";
+
+#[derive(Args, Debug)]
+pub(super) struct InjectArgs {
+    /// A file, a folder with all that is under it, or - for standard input; may be repeated
+    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE|DIR|-")]
+    files: Vec<PathBuf>,
+    /// The budget for workloads that bear no label; without it they are left alone
+    #[arg(long, value_name = "NAME")]
+    budget: Option<String>,
+    #[command(flatten)]
+    color: ColorArgs,
+}
+
+/// The input is wrong.
+const WRONG_INPUT: u8 = 2;
+
+/// What was done.
+#[derive(Default)]
+struct Report {
+    text: String,
+    /// Workloads that were found to be governed.
+    governed: usize,
+    /// What the user should know.
+    notes: Vec<String>,
+    /// Why nothing is written.
+    problems: Vec<String>,
+}
+
+/// Injects, and says with its exit code how it came out.
+pub(super) fn inject(args: &InjectArgs) -> ExitCode {
+    match answer(args) {
+        Ok(code) => code,
+        Err(error) => {
+            super::complain(&error);
+            ExitCode::from(WRONG_INPUT)
+        }
+    }
+}
+
+fn answer(args: &InjectArgs) -> anyhow::Result<ExitCode> {
+    let mut report = Report::default();
+    for source in input::read(&args.files)? {
+        report.separate(&source.text);
+        for document in input::documents(&source) {
+            report.add(&document, args.budget.as_deref());
+        }
+    }
+    if report.governed == 0 && report.problems.is_empty() {
+        report
+            .notes
+            .push("no workload bears the label poolbudget.dev/budget; --budget NAME labels them".into());
+    }
+    report.complain(args.color);
+    if report.problems.is_empty() {
+        render::put(&report.text)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::from(WRONG_INPUT))
+}
+
+impl Report {
+    /// Keeps the last document of a file and the first of the next one apart.
+    fn separate(&mut self, next: &str) {
+        if self.text.is_empty() {
+            return;
+        }
+        if !self.text.ends_with('\n') {
+            self.text.push('\n');
+        }
+        if !next.starts_with("---") {
+            self.text.push_str("---\n");
+        }
+    }
+
+    fn add(&mut self, document: &Document<'_>, budget: Option<&str>) {
+        let old = match document.value() {
+            Ok(value) => value,
+            Err(problem) => return self.problems.push(problem),
+        };
+        let mut new = old.clone();
+        for item in input::items_mut(&mut new) {
+            let mut object = Object { place: document.place.clone(), value: item.take() };
+            let injected = template::inject(&mut object, budget);
+            *item = object.value;
+            match injected {
+                Ok(None) => {}
+                Ok(Some(notes)) => {
+                    self.governed += 1;
+                    self.notes.extend(notes);
+                }
+                Err(problem) => self.problems.push(format!("{}: {problem}", document.place)),
+            }
+        }
+        let parse = |text: &str| Document { text, ..document.clone() }.value().ok();
+        let text = yaml::rewrite(document.text, &old, &new, parse).unwrap_or_else(|_| {
+            self.notes.push(format!(
+                "{}: its comments are lost: it is written in a way (anchors, merge keys) in which it cannot be changed in place",
+                document.place
+            ));
+            written_anew(document.text, &new)
+        });
+        self.text.push_str(&text);
+    }
+
+    /// Standard output is for the manifests.
+    #[expect(clippy::print_stderr, reason = "a command speaks to people there")]
+    fn complain(&self, color: ColorArgs) {
+        let paint = color.paint(&std::io::stderr());
+        // Of what is not written there is nothing to note.
+        for note in self.notes.iter().filter(|_| self.problems.is_empty()) {
+            eprintln!("{} {note}", paint.text(Tone::Warn, "note:"));
+        }
+        for problem in &self.problems {
+            eprintln!("{} {problem}", paint.text(Tone::Bad, "error:"));
+        }
+    }
+}
+
+/// The document without anything that is not in its value.
+fn written_anew(text: &str, value: &Value) -> String {
+    let marker = if text.trim_start().starts_with("---") { "---\n" } else { "" };
+    let written = serde_yaml::to_string(value).unwrap_or_else(|_| value.to_string());
+    format!("{marker}{}\n", written.trim_end())
+}

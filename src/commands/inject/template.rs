@@ -1,0 +1,76 @@
+//! One workload: from its label to the pod template that admission would make of its pods.
+//!
+//! In: an object. Out: the same with another template. What a pod gets is asked of the webhook's own functions, so that
+//! both ways can never differ.
+
+use json_patch::Patch;
+use serde_json::Value;
+
+use crate::admission::webhook::review::{Change, Outcome, Request, Resource};
+use crate::admission::webhook::{mutate, validate};
+use crate::api::names;
+use crate::commands::input::Object;
+
+/// Changes the template of a workload that bears a budget's label, or that `budget` labels. What the user should know
+/// comes back; none when the object is left alone.
+///
+/// # Errors
+/// When admission would refuse its pods, or could not gate them.
+pub fn inject(object: &mut Object, budget: Option<&str>) -> Result<Option<Vec<String>>, String> {
+    let Some(workload) = object.workload().filter(|_| !object.is_owned()) else { return Ok(None) };
+    let mut changed = object.clone();
+    changed.mirror(workload);
+    if changed.budget(workload).is_none() {
+        let Some(budget) = budget else { return Ok(None) };
+        changed.set_in_template(workload, &["metadata", "labels", names::BUDGET], budget.into());
+    }
+    let template = changed.template(workload).cloned().unwrap_or_default();
+    let pod = gated(template).map_err(|why| format!("{}: {why}", object.key()))?;
+    let note = replaced(&pod).filter(|_| replaced(&pod) != changed.template(workload).and_then(replaced));
+    let note = note.map(|values| {
+        format!(
+            "{}: the values {values} give way to the granted ones; the annotation {} keeps them",
+            object.key(),
+            names::REPLACED_ENV
+        )
+    });
+    if workload.template.is_empty() {
+        changed.value = pod;
+    } else {
+        changed.set(workload.template, pod);
+    }
+    *object = changed;
+    Ok(Some(note.into_iter().collect()))
+}
+
+/// The pod that a template describes, as admission would let it be born.
+fn gated(mut pod: Value) -> Result<Value, String> {
+    if pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|node| !node.is_empty()) {
+        return Err("a pod with spec.nodeName cannot be gated: take it out, or the budget's label".to_owned());
+    }
+    if let Outcome::Patch(changes) = mutate(&creation(&pod)) {
+        patch(&mut pod, &changes).map_err(|error| format!("its template cannot be changed: {error}"))?;
+    }
+    match validate(&creation(&pod)) {
+        Outcome::Refuse(refusal) => Err(refusal.sentence),
+        Outcome::Pass | Outcome::Patch(_) => Ok(pod),
+    }
+}
+
+fn creation(pod: &Value) -> Request {
+    Request {
+        resource: Resource { group: String::new(), version: "v1".into(), resource: "pods".into() },
+        operation: "CREATE".into(),
+        object: Some(pod.clone()),
+        ..Request::default()
+    }
+}
+
+fn patch(pod: &mut Value, changes: &[Change]) -> anyhow::Result<()> {
+    let patch: Patch = serde_json::from_value(serde_json::to_value(changes)?)?;
+    Ok(json_patch::patch(pod, &patch)?)
+}
+
+fn replaced(pod: &Value) -> Option<&str> {
+    pod.get("metadata")?.get("annotations")?.get(names::REPLACED_ENV)?.as_str()
+}

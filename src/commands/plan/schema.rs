@@ -1,0 +1,197 @@
+//! What the API server would refuse in a budget, before anybody could read it.
+//!
+//! In: a budget as JSON. Out: sentences, each with the field that it is about. The bounds are those of the resource's own
+//! schema; of its rules in CEL those stand here that no reader of a spec minds.
+
+use kube::CustomResourceExt;
+use serde_json::{Map, Value};
+
+use crate::api::DbConnectionBudget;
+
+/// The longest name that fits into the label's value.
+const LONGEST_NAME: usize = 63;
+
+/// What is wrong with a budget; nothing for one that the API server takes.
+pub fn faults(budget: &Value) -> Vec<String> {
+    let definition = serde_json::to_value(DbConnectionBudget::crd()).unwrap_or_default();
+    let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec");
+    let mut found = Vec::new();
+    match (budget.get("spec"), schema) {
+        (Some(spec), Some(schema)) => check(spec, schema, "spec", &mut found),
+        (None, _) => found.push("spec is missing: a budget needs at least spec.limit".to_owned()),
+        (_, None) => {}
+    }
+    found.extend(bounds_that_cross(budget));
+    let name = budget.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    if name.len() > LONGEST_NAME {
+        found.push(format!("metadata.name must fit into a label value: at most {LONGEST_NAME} characters"));
+    }
+    found
+}
+
+fn bounds_that_cross(budget: &Value) -> Vec<String> {
+    let workloads = budget.pointer("/spec/workloads").and_then(Value::as_array);
+    let crossed = |(index, entry): (usize, &Value)| {
+        let bound = |name: &str| entry.get("size")?.get(name)?.as_i64();
+        let (min, max) = (bound("min").unwrap_or(1), bound("max")?);
+        (min > max).then(|| format!("spec.workloads[{index}].size: min must not be larger than max"))
+    };
+    workloads.into_iter().flatten().enumerate().filter_map(crossed).collect()
+}
+
+/// Holds a value against the part of OpenAPI that the resource uses.
+fn check(value: &Value, schema: &Value, path: &str, found: &mut Vec<String>) {
+    match (schema.get("type").and_then(Value::as_str), value) {
+        // The API server drops it where a default or nothing may stand.
+        (_, Value::Null) => {}
+        (Some("object"), Value::Object(fields)) => check_object(fields, schema, path, found),
+        (Some("array"), Value::Array(items)) => check_array(items, schema, path, found),
+        (Some("integer"), Value::Number(number)) if !number.is_f64() => {
+            check_number(value, schema, path, found);
+        }
+        (Some("string"), Value::String(text)) => check_text(text, schema, path, found),
+        (Some(wanted), other) => found.push(format!("{path}: {other} is no {wanted}")),
+        (None, _) => {}
+    }
+}
+
+fn check_object(fields: &Map<String, Value>, schema: &Value, path: &str, found: &mut Vec<String>) {
+    let Some(known) = schema.get("properties").and_then(Value::as_object) else { return };
+    for (name, value) in fields {
+        match known.get(name) {
+            Some(schema) => check(value, schema, &format!("{path}.{name}"), found),
+            None => {
+                let names: Vec<&str> = known.keys().map(String::as_str).collect();
+                found.push(format!("{path}.{name}: there is no such field; there are: {}", names.join(", ")));
+            }
+        }
+    }
+    let required = schema.get("required").and_then(Value::as_array);
+    for name in required.into_iter().flatten().filter_map(Value::as_str) {
+        if fields.get(name).is_none_or(Value::is_null) {
+            found.push(format!("{path}.{name} is missing"));
+        }
+    }
+}
+
+fn check_array(items: &[Value], schema: &Value, path: &str, found: &mut Vec<String>) {
+    let Some(of) = schema.get("items") else { return };
+    let most = schema.get("maxItems").and_then(Value::as_u64);
+    if most.is_some_and(|most| u64::try_from(items.len()).is_ok_and(|n| n > most)) {
+        found.push(format!("{path}: at most {} items are allowed", most.unwrap_or_default()));
+    }
+    let keys: Vec<&Value> =
+        schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array).into_iter().flatten().collect();
+    let mut seen = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        check(item, of, &path, found);
+        let key: Vec<String> = keys.iter().filter_map(|key| key_of(item, of, key.as_str()?)).collect();
+        if !keys.is_empty() && seen.contains(&key) {
+            found.push(format!("{path}: there is an entry for {} already", key.join("/")));
+        }
+        seen.push(key);
+    }
+}
+
+/// A part of the key of an item; where it is left out, its default.
+fn key_of(item: &Value, schema: &Value, key: &str) -> Option<String> {
+    let default = || schema.get("properties")?.get(key)?.get("default");
+    Some(item.get(key).or_else(default)?.as_str()?.to_owned())
+}
+
+fn check_number(value: &Value, schema: &Value, path: &str, found: &mut Vec<String>) {
+    let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
+    let (least, most, number) = (bound("minimum"), bound("maximum"), value.as_f64());
+    let below = least.zip(number).is_some_and(|(least, number)| number < least);
+    let above = most.zip(number).is_some_and(|(most, number)| number > most);
+    if below || above {
+        let bounds = [("at least ", least), ("at most ", most)];
+        let words = bounds.iter().filter_map(|(word, bound)| Some(format!("{word}{}", (*bound)?)));
+        found.push(format!("{path}: {value} must be {}", words.collect::<Vec<_>>().join(" and ")));
+    }
+}
+
+fn check_text(text: &str, schema: &Value, path: &str, found: &mut Vec<String>) {
+    if let Some(known) = schema.get("enum").and_then(Value::as_array) {
+        let known: Vec<&str> = known.iter().filter_map(Value::as_str).collect();
+        if !known.contains(&text) {
+            found.push(format!("{path}: {text:?} must be one of {}", known.join(", ")));
+        }
+    }
+    let bound = |name: &str| schema.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+    let length = text.chars().count();
+    if bound("minLength").is_some_and(|least| length < least)
+        || bound("maxLength").is_some_and(|most| length > most)
+    {
+        found.push(format!("{path}: {length} characters are too few or too many"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn found(spec: &Value) -> Vec<String> {
+        faults(&json!({"metadata": {"name": "main"}, "spec": spec}))
+    }
+
+    #[test]
+    fn a_budget_that_says_everything_has_no_fault() {
+        let spec = json!({"limit": {"supabase": {"plan": "Free", "connection": "Session"}}, "reserved": 2,
+            "mode": "Gate", "sizing": {"basis": "Ladder", "surge": "Full", "overflowRatio": 0},
+            "infeasible": "Wait", "eviction": "Forbidden",
+            "workloads": [{"name": "a", "kind": "Job", "weight": 2, "size": {"min": 2, "max": 2}, "maxReplicas": 4},
+                {"name": "a"}]});
+        assert_eq!(found(&spec), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_field_that_is_not_there_is_told_with_those_that_are() {
+        assert_eq!(
+            found(&json!({"limit": {"connection": 15}})),
+            ["spec.limit.connection: there is no such field; there are: connections, postgres, supabase"]
+        );
+    }
+
+    #[test]
+    fn bounds_types_and_names_are_those_of_the_schema() {
+        let cases = [
+            (json!({"reserved": 2}), "spec.limit is missing"),
+            (
+                json!({"limit": {"connections": 0}}),
+                "spec.limit.connections: 0 must be at least 1 and at most 1000000",
+            ),
+            (json!({"limit": {"connections": "15"}}), "spec.limit.connections: \"15\" is no integer"),
+            (json!({"limit": {"connections": 1.5}}), "spec.limit.connections: 1.5 is no integer"),
+            (
+                json!({"limit": {}, "mode": "Auto"}),
+                "spec.mode: \"Auto\" must be one of Observe, Rollout, Gate",
+            ),
+            (
+                json!({"limit": {}, "workloads": [{"name": ""}]}),
+                "spec.workloads[0].name: 0 characters are too few or too many",
+            ),
+            (json!({"limit": {}, "workloads": {}}), "spec.workloads: {} is no array"),
+            (
+                json!({"limit": {}, "workloads": [{"name": "a"}, {"name": "a", "kind": "Deployment"}]}),
+                "spec.workloads[1]: there is an entry for Deployment/a already",
+            ),
+            (
+                json!({"limit": {}, "workloads": [{"name": "a", "size": {"min": 3, "max": 2}}]}),
+                "spec.workloads[0].size: min must not be larger than max",
+            ),
+        ];
+        for (spec, sentence) in cases {
+            assert_eq!(found(&spec), [sentence]);
+        }
+    }
+
+    #[test]
+    fn a_name_has_to_fit_into_a_label() {
+        let budget = json!({"metadata": {"name": "a".repeat(64)}, "spec": {"limit": {"connections": 1}}});
+        assert_eq!(faults(&budget), ["metadata.name must fit into a label value: at most 63 characters"]);
+        assert_eq!(faults(&json!({})), ["spec is missing: a budget needs at least spec.limit"]);
+    }
+}

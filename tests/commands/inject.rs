@@ -1,0 +1,263 @@
+//! `poolbudget inject`: what is written, what stays, and what is refused.
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use crate::ran::{Ran, poolbudget};
+
+/// A Deployment as people write it.
+const BLOCK: &str = "\
+# The API.
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: api
+  labels:
+    poolbudget.dev/budget: main   # what shares the database
+spec:
+  replicas: 2
+  template:
+    metadata:
+      labels:
+        app: api
+
+    spec:
+      containers:
+        # Before the app: it is not first by chance.
+        - name: api
+          image: \"api:1\"
+          env:
+            # Where the database is.
+            - name: DATABASE_URL
+              valueFrom: {secretKeyRef: {name: db, key: url}}
+            - name: DB_POOL_SIZE   # too many
+              value: \"5\"
+          x-unknown: [kept, as, it, is]
+        - name: sidecar
+          image: sidecar:1
+---
+apiVersion: v1
+kind: Service # of another kind
+metadata:   {name:   api}
+";
+
+fn inject(input: &str, arguments: &[&str]) -> Ran {
+    poolbudget(&[&["inject", "-f", "-"], arguments].concat(), input)
+}
+
+/// What comes out of what is right.
+fn injected(input: &str) -> String {
+    let ran = inject(input, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    ran.out
+}
+
+fn values(text: &str) -> Vec<Value> {
+    serde_yaml::from_multiple(text).expect("documents")
+}
+
+#[test]
+fn a_template_gets_label_gate_and_env_and_all_else_stays() {
+    assert_snapshot!(injected(BLOCK));
+}
+
+#[test]
+fn what_gives_way_is_told() {
+    assert_eq!(
+        inject(BLOCK, &[]).err,
+        "note: Deployment/api: the values {\"DB_POOL_SIZE\":\"5\"} give way to the granted ones; the annotation \
+         poolbudget.dev/replaced-env keeps them\n"
+    );
+}
+
+/// One Deployment in all manners.
+fn manners() -> Vec<(&'static str, String)> {
+    let spaced =
+        BLOCK.replace("            - ", "          - ").replace("              value", "            value");
+    let json = serde_json::to_string_pretty(&values(BLOCK)[0]).expect("JSON");
+    vec![
+        ("block", BLOCK.to_owned()),
+        ("line ends of Windows", BLOCK.replace('\n', "\r\n")),
+        ("lists not indented", spaced),
+        ("no last line end", BLOCK.split("---").next().expect("a document").trim_end().to_owned()),
+        ("JSON on many lines", json.clone()),
+        ("JSON with tabs", json.replace("  ", "\t")),
+        ("JSON on one line", values(BLOCK)[0].to_string()),
+        ("brackets", format!("---\n{}\n# end\n", values(BLOCK)[0].to_string().replace("\"apps/v1\"", "apps/v1"))),
+        ("no labels, no env", BLOCK.replace("      labels:\n        app: api\n", "      labels:\n").replace("          env:\n            # Where the database is.\n            - name: DATABASE_URL\n              valueFrom: {secretKeyRef: {name: db, key: url}}\n            - name: DB_POOL_SIZE   # too many\n              value: \"5\"\n", "")),
+        ("empty brackets", BLOCK.replace("      labels:\n        app: api\n", "      labels: {}\n      annotations: {}\n")),
+        ("anchors", BLOCK.replace("        app: api\n", "        app: &app api\n").replace("name: sidecar\n", "name: *app\n")),
+        ("a list", format!("apiVersion: v1\nkind: List\nitems:\n- {}", BLOCK.split("---").next().expect("a document").trim_start_matches("# The API.\n").replace('\n', "\n  ").trim_end())),
+    ]
+}
+
+/// The pod template, wherever it stands.
+fn template(document: &Value) -> &Value {
+    document.pointer("/items/0").unwrap_or(document).pointer("/spec/template").expect("a template")
+}
+
+#[test]
+fn every_manner_of_writing_comes_to_the_same_template() {
+    for (manner, input) in manners() {
+        let text = injected(&input);
+        let documents = values(&text);
+        let template = template(&documents[0]);
+        assert_eq!(
+            template.pointer("/metadata/labels/poolbudget.dev~1budget"),
+            Some(&"main".into()),
+            "{manner}"
+        );
+        assert_eq!(
+            template.pointer("/spec/schedulingGates/0/name"),
+            Some(&"poolbudget.dev/connections".into()),
+            "{manner}"
+        );
+        let env = template.pointer("/spec/containers/0/env").and_then(Value::as_array).expect("env");
+        let read = |entry: &Value| {
+            let path =
+                entry.pointer("/valueFrom/fieldRef/fieldPath").and_then(Value::as_str).unwrap_or_default();
+            (entry["name"].as_str().expect("a name").to_owned(), path.to_owned())
+        };
+        let expected = [
+            ("DB_POOL_SIZE", "metadata.annotations['poolbudget.dev/pool-size']"),
+            ("DB_MAX_OVERFLOW", "metadata.annotations['poolbudget.dev/max-overflow']"),
+        ];
+        assert_eq!(
+            env.iter().take(2).map(read).collect::<Vec<_>>(),
+            expected.map(|(a, b)| (a.into(), b.into())),
+            "{manner}"
+        );
+        assert!(template.pointer("/spec/containers/1/env").is_none(), "{manner}");
+        let comments = |text: &str| text.matches("# ").count();
+        let gone = usize::from(input.contains("# too many"));
+        assert_eq!(comments(&text), comments(&input) - gone, "{manner}: {text}");
+    }
+}
+
+#[test]
+fn twice_is_once() {
+    for (manner, input) in manners() {
+        let once = injected(&input);
+        assert_eq!(injected(&once), once, "{manner}");
+    }
+}
+
+#[test]
+fn a_document_that_cannot_be_changed_in_place_loses_its_comments_and_that_is_told() {
+    let input = BLOCK
+        .replace("      labels:\n        app: api\n", "      labels: &labels\n        app: api\n")
+        + "---\n# Its own.\nx: 1\n";
+    let input = input.replace("      containers:\n", "      nodeSelector: *labels\n      containers:\n");
+    let ran = inject(&input, &[]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.err.contains("note: stdin, document 1 (line 1): its comments are lost"), "{}", ran.err);
+    assert!(!ran.out.contains("# The API.") && ran.out.ends_with("---\n# Its own.\nx: 1\n"), "{}", ran.out);
+    let document = &values(&ran.out)[0];
+    assert_eq!(
+        document.pointer("/spec/template/spec/nodeSelector"),
+        Some(&serde_json::json!({"app": "api"}))
+    );
+    assert_eq!(injected(&ran.out), ran.out);
+}
+
+#[test]
+fn what_bears_no_label_is_labelled_when_a_budget_is_named_and_else_left_alone() {
+    let unlabelled =
+        BLOCK.replace("    poolbudget.dev/budget: main   # what shares the database\n", "    a: b\n");
+    let ran = inject(&unlabelled, &[]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, unlabelled.as_str()));
+    assert_eq!(
+        ran.err,
+        "note: no workload bears the label poolbudget.dev/budget; --budget NAME labels them\n"
+    );
+    let ran = inject(&unlabelled, &["--budget", "other"]);
+    let label = "/spec/template/metadata/labels/poolbudget.dev~1budget";
+    assert_eq!(values(&ran.out)[0].pointer(label), Some(&"other".into()));
+    let ran = inject(BLOCK, &["--budget", "other"]);
+    assert_eq!(values(&ran.out)[0].pointer(label), Some(&"main".into()));
+}
+
+#[test]
+fn a_plan_of_what_was_injected_is_the_plan_of_what_was_not() {
+    let budget = "---\napiVersion: poolbudget.dev/v1alpha1\nkind: DbConnectionBudget\nmetadata: {name: main}\nspec: \
+                  {limit: {connections: 15}}\n";
+    let plan = |manifests: &str| {
+        let ran = poolbudget(&["plan", "-f", "-"], &format!("{manifests}{budget}"));
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.out.lines().filter(|line| !line.starts_with("without")).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(plan(&injected(BLOCK)), plan(BLOCK));
+}
+
+#[test]
+fn of_what_is_wrong_nothing_is_written() {
+    let refused = |input: &str| {
+        let ran = inject(input, &[]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+        ran.err
+    };
+    let on_node = BLOCK.replace("      containers:\n", "      nodeName: n1\n      containers:\n");
+    assert!(refused(&on_node).starts_with(
+        "error: stdin, document 1 (line 1): Deployment/api: a pod with spec.nodeName cannot be gated"
+    ));
+    let complaint = refused(&format!("{BLOCK}---\na: [\n"));
+    let place = format!("error: stdin, document 3 (line {}): ", BLOCK.lines().count() + 1);
+    assert!(complaint.starts_with(&place), "{complaint}");
+}
+
+#[test]
+fn what_admission_would_refuse_is_refused_with_its_sentence() {
+    let noted = BLOCK.replace(
+        "  labels:\n    pool",
+        "  annotations: {poolbudget.dev/processes: four}\n  labels:\n    pool",
+    );
+    let ran = inject(&noted, &[]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    let begins = "error: stdin, document 1 (line 1): Deployment/api: ";
+    assert!(ran.err.starts_with(begins) && ran.err.contains("poolbudget.dev/processes"), "{}", ran.err);
+}
+
+#[test]
+fn pods_and_what_runs_at_times_are_injected_too_and_what_another_object_made_is_not() {
+    let pod = |more: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p, labels: {{poolbudget.dev/budget: main}}{more}}}\nspec: {{containers: [{{name: a}}]}}\n"
+        )
+    };
+    let gate = |text: &str, spec: &str| {
+        values(text)[0].pointer(spec).and_then(|spec| spec.get("schedulingGates")).is_some()
+    };
+    assert!(gate(&injected(&pod("")), "/spec"));
+    let owned = pod(", ownerReferences: [{kind: ReplicaSet, name: r}]");
+    assert_eq!(injected(&owned), owned);
+    let run = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c, labels: {poolbudget.dev/budget: main}}\nspec:\n  jobTemplate:\n    spec:\n      template:\n        spec:\n          containers:\n          - name: a\n";
+    assert!(gate(&injected(run), "/spec/jobTemplate/spec/template/spec"));
+}
+
+#[test]
+fn the_annotations_of_the_workload_say_which_container_reads_which_variables() {
+    let noted = BLOCK.replace(
+        "  labels:\n    pool",
+        "  annotations:\n    poolbudget.dev/container: sidecar\n    poolbudget.dev/pool-size-env: SIZE\n    \
+         poolbudget.dev/max-overflow-env: MORE\n  labels:\n    pool",
+    );
+    let text = injected(&noted);
+    let documents = values(&text);
+    let env =
+        template(&documents[0]).pointer("/spec/containers/1/env").and_then(Value::as_array).expect("env");
+    assert_eq!(
+        env.iter().map(|entry| entry["name"].as_str()).collect::<Vec<_>>(),
+        [Some("SIZE"), Some("MORE")]
+    );
+    assert_eq!(injected(&text), text);
+}
+
+#[test]
+fn files_are_joined_as_documents() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (file, text) in [("a.yaml", "a: 1"), ("b.yaml", "b: 2\n"), ("c.yaml", "---\nc: 3\n")] {
+        std::fs::write(folder.path().join(file), text).expect("a file");
+    }
+    let ran = poolbudget(&["inject", "-f", &folder.path().display().to_string()], "");
+    assert_eq!(ran.out, "a: 1\n---\nb: 2\n---\nc: 3\n");
+}

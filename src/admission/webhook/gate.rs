@@ -49,20 +49,21 @@ fn dropped_grants(annotations: Texts<'_>) -> Vec<Change> {
 fn late_bound(pod: &Value, annotations: Texts<'_>) -> Vec<Change> {
     let notes = object::notes(pod);
     let stated = object::stated(pod, &notes);
-    let (entries, named) = (stated.entries(), stated.containers());
+    let (entries, mut named) = (stated.entries(), stated.containers());
     if entries.is_empty() || named.len() > names::MAX_CONTAINERS {
         return Vec::new();
     }
+    let several = named.len() > 1;
     let (mut changes, mut replaced) = (Vec::new(), Vec::new());
     for path in [object::CONTAINERS, object::INIT_CONTAINERS] {
         let containers = pod.pointer(path).and_then(Value::as_array);
         for (place, container) in containers.into_iter().flatten().enumerate() {
             let Some(name) = container.get("name").and_then(Value::as_str) else { continue };
-            if !named.contains(&name) {
-                continue;
-            }
+            // Each name once: the API server takes no pod that has it twice.
+            let Some(found) = named.iter().position(|wanted| *wanted == name) else { continue };
+            named.swap_remove(found);
             let env = container.get("env").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            let prefix = if named.len() > 1 { format!("{name}/") } else { String::new() };
+            let prefix = if several { format!("{name}/") } else { String::new() };
             replaced.extend(entries.iter().filter_map(|entry| remembered(entry, env, &prefix)));
             let bound = bound_env(&stated, &entries, env);
             if bound != env {

@@ -8,8 +8,9 @@
 //! scale-downs, its finalizers and its image updates.
 
 use super::cel;
+use super::gate;
 use super::policy::{Action, Named, Policy, Reason, Rule};
-use super::{gate, mirror};
+use super::workload;
 use crate::api::names;
 use crate::profile::rules::{self, Rule as Stated};
 
@@ -25,14 +26,14 @@ const OBJECT_NAME: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]
 /// The policy on workloads.
 #[must_use]
 pub fn workloads() -> Policy {
-    let template = "object.spec.template";
+    let template = &workload::template("object");
     Policy {
         name: WORKLOADS_NAME,
         purpose: "Refuses a workload with a poolbudget.dev label or annotation that says nothing sensible.",
-        requests: vec![mirror::WORKLOADS],
+        requests: workload::WORKLOADS.to_vec(),
         labelled_only: false,
         conditions: vec![
-            Named::new("governed", cel::governed(&format!("{template}.metadata"))),
+            Named::new("governed", cel::governed(&format!("{template}.?metadata"))),
             something_to_judge(template),
             Named::new("judged-parts-change", judged_parts_change()),
         ],
@@ -72,7 +73,7 @@ fn something_to_judge(template: &str) -> Named {
 fn judged_parts_change() -> String {
     let key = cel::text(names::BUDGET);
     let differ = |part: &dyn Fn(&str) -> String| {
-        format!("{} != {}", part("object.spec.template"), part("oldObject.spec.template"))
+        format!("{} != {}", part(&workload::template("object")), part(&workload::template("oldObject")))
     };
     format!(
         "oldObject == null\n|| {}\n|| {}.exists(k, {})\n|| {}\n|| {}",

@@ -8,19 +8,12 @@
 //! Nothing else of a workload is touched, and neither are its `scale` and `status` subresources.
 
 use super::cel;
-use super::policy::{Action, Named, Policy, Requests};
+use super::policy::{Action, Named, Policy};
+use super::workload;
 use crate::api::names;
 
 /// The name of the policy and of its binding.
 pub const NAME: &str = "mirror.poolbudget.dev";
-
-/// The kinds whose template is kept in step: those that the operator knows how to count.
-pub(super) const WORKLOADS: Requests =
-    Requests { group: "apps", version: "v1", operations: &["CREATE", "UPDATE"], resources: &["deployments"] };
-
-const TEMPLATE: &str = "object.spec.template.metadata";
-const LABELS_PATH: &str = "/spec/template/metadata/labels";
-const ANNOTATIONS_PATH: &str = "/spec/template/metadata/annotations";
 
 /// The policy.
 #[must_use]
@@ -29,10 +22,14 @@ pub fn policy() -> Policy {
         name: NAME,
         purpose: "Copies a workload's budget label and its poolbudget.dev annotations into the pod template, and \
                   takes them out again when they are removed.",
-        requests: vec![WORKLOADS],
+        requests: workload::WORKLOADS.to_vec(),
         // A selector sees the workload's own labels only, and the label may stand in the template alone.
         labelled_only: false,
-        conditions: vec![Named::new("governed-now-or-before", governed_now_or_before())],
+        conditions: vec![
+            Named::new("own-master", workload::is_own_master()),
+            Named::new("has-a-template", format!("{}.?metadata.hasValue()", workload::template("object"))),
+            Named::new("governed-now-or-before", governed_now_or_before()),
+        ],
         variables: variables(),
         action: Action::Patch(format!("({})\n+ ({})", mirror_label(), mirror_annotations())),
     }
@@ -42,11 +39,11 @@ fn governed_now_or_before() -> String {
     format!("([object] + (oldObject == null ? [] : [oldObject]))\n  .exists(o, {})", governed_workload("o"))
 }
 
-fn governed_workload(workload: &str) -> String {
+fn governed_workload(object: &str) -> String {
     format!(
         "{} || {}",
-        cel::governed(&format!("{workload}.metadata")),
-        cel::governed(&format!("{workload}.spec.template.metadata"))
+        cel::governed(&format!("{object}.metadata")),
+        cel::governed(&format!("{}.?metadata", workload::template(object)))
     )
 }
 
@@ -55,12 +52,14 @@ fn variables() -> Vec<Named> {
     let budget = cel::text(names::BUDGET);
     let keys = cel::list(&names::APP_ANNOTATIONS);
     vec![
+        Named::new("template", format!("{}.metadata", workload::template("object"))),
+        Named::new("path", format!("{} + '/metadata'", workload::template_path())),
         Named::new("labels", cel::labels("object.metadata")),
         Named::new("annotations", cel::annotations("object.metadata")),
         Named::new("oldLabels", before(cel::labels("oldObject.metadata"))),
         Named::new("oldAnnotations", before(cel::annotations("oldObject.metadata"))),
-        Named::new("templateLabels", cel::labels(TEMPLATE)),
-        Named::new("templateAnnotations", cel::annotations(TEMPLATE)),
+        Named::new("templateLabels", cel::labels("variables.template")),
+        Named::new("templateAnnotations", cel::annotations("variables.template")),
         Named::new(
             "leaves",
             format!(
@@ -94,24 +93,36 @@ fn variables() -> Vec<Named> {
     ]
 }
 
+/// CEL of the path of a member of one of the two maps.
+fn member(map: &str, key: &str) -> String {
+    format!("variables.path + '/{map}/' + jsonpatch.escapeKey({key})")
+}
+
+/// CEL of the patch that puts an empty map where the template has none.
+fn map_itself(map: &str) -> String {
+    format!("[JSONPatch{{op: 'add', path: variables.path + '/{map}', value: {{}}}}]")
+}
+
 fn mirror_label() -> String {
     let budget = cel::text(names::BUDGET);
-    let path = format!("'{LABELS_PATH}/' + jsonpatch.escapeKey({budget})");
+    let path = member("labels", &budget);
     format!(
         "variables.leaves ? [JSONPatch{{op: 'remove', path: {path}}}]\n\
          \x20 : {budget} in variables.labels\n\
-         \x20   ? (has({TEMPLATE}.labels) ? [] : [JSONPatch{{op: 'add', path: '{LABELS_PATH}', value: {{}}}}])\n\
+         \x20   ? (has(variables.template.labels) ? [] : {})\n\
          \x20     + [JSONPatch{{op: 'add', path: {path}, value: variables.labels[{budget}]}}]\n\
-         \x20   : []"
+         \x20   : []",
+        map_itself("labels")
     )
 }
 
 fn mirror_annotations() -> String {
-    let path = format!("'{ANNOTATIONS_PATH}/' + jsonpatch.escapeKey(k)");
+    let path = member("annotations", "k");
     format!(
-        "(variables.wanted.size() == 0 || has({TEMPLATE}.annotations) ? []\n\
-         \x20   : [JSONPatch{{op: 'add', path: '{ANNOTATIONS_PATH}', value: {{}}}}])\n\
+        "(variables.wanted.size() == 0 || has(variables.template.annotations) ? []\n\
+         \x20   : {})\n\
          + variables.wanted.map(k, JSONPatch{{op: 'add', path: {path}, value: variables.annotations[k]}})\n\
-         + variables.unwanted.map(k, JSONPatch{{op: 'remove', path: {path}}})"
+         + variables.unwanted.map(k, JSONPatch{{op: 'remove', path: {path}}})",
+        map_itself("annotations")
     )
 }

@@ -23,6 +23,7 @@ pub mod guard;
 pub mod mirror;
 mod policy;
 pub mod webhook;
+mod workload;
 
 use std::collections::BTreeMap;
 use std::fmt;

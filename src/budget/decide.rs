@@ -7,8 +7,8 @@ use super::amount::{Connections, Pods};
 use super::basis::Basis;
 use super::grant::{Allotment, Grants, grants};
 use super::ledger::{Ledger, Pod, Unadopted};
-use super::plan::{Demand, Feasibility, Plan, Terms};
-use super::rollout::Surge;
+use super::plan::{Demand, Feasibility, Plan, Share, Terms};
+use super::rollout::{Nature, Surge};
 use super::room::{Room, Scene, room};
 use super::settle::settled;
 use super::shortfall::largest_replicas;
@@ -90,7 +90,8 @@ pub fn decide(situation: &Situation) -> Decision {
         .zip(&settled)
         .map(|(w, settled)| Demand { settled: *settled, ..w.demand.clone() })
         .collect();
-    let plan = Plan::of(Terms { usable, surge: situation.surge, basis: situation.basis }, &demands);
+    let terms = Terms { usable, surge: situation.surge, basis: situation.basis };
+    let plan = plan_beside_what_stays(terms, &demands, &situation.pods);
     let allotments: Vec<Allotment> =
         plan.shares.iter().zip(&settled).map(|(share, settled)| Allotment::new(*share, *settled)).collect();
     let grants = grants(usable, &ledger, &allotments, &situation.pods);
@@ -104,4 +105,92 @@ pub fn decide(situation: &Situation) -> Decision {
     };
     let room = room(&scene, &grants);
     Decision { usable, ledger, plan, settled, grants, room }
+}
+
+/// How often a plan is made anew because of what pods hold that stay, before the most that this can be is taken off.
+const REPLANS: usize = 8;
+
+/// The plan of what is left when pods that are never sent away ([`Nature`]) hold more than their share. Otherwise it would
+/// promise others what those do not give back. Smaller sizes make their share smaller still, so it is made again until
+/// nothing more comes to it.
+fn plan_beside_what_stays(terms: Terms, demands: &[Demand], pods: &[Pod]) -> Plan {
+    let beside = |above: Connections| Plan::of(Terms { usable: terms.usable.minus(above), ..terms }, demands);
+    let mut above = Connections::ZERO;
+    for _ in 0..REPLANS {
+        let plan = beside(above);
+        let now = above_their_share(&plan, pods, |share| share.bill);
+        if now <= above {
+            return plan;
+        }
+        above = now;
+    }
+    let smallest = |share: &Share| share.min.per_pod(share.instances);
+    beside(above_their_share(&beside(above), pods, smallest))
+}
+
+/// What pods that stay hold above what their workload's share is taken for.
+fn above_their_share(plan: &Plan, pods: &[Pod], taken_for: impl Fn(&Share) -> Connections) -> Connections {
+    let above = |pod: &Pod| {
+        let share = plan.shares.get(pod.workload?)?;
+        let stays = share.nature != Nature::Service && pod.admitted();
+        stays.then(|| pod.hold.bill().minus(taken_for(share)))
+    };
+    pods.iter().filter_map(above).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::amount::Instances;
+    use crate::budget::ledger::Hold;
+    use crate::budget::rollout::Strategy;
+
+    fn demand(name: &str, replicas: u32, strategy: Strategy) -> Demand {
+        Demand {
+            name: name.to_owned(),
+            replicas: Pods::new(replicas),
+            pods: Pods::new(replicas),
+            settled: Pods::new(replicas),
+            strategy,
+            processes: 1,
+            engines: 1,
+            min: Connections::ONE,
+            max: None,
+            weight: 1,
+        }
+    }
+
+    fn granted(bill: u64, workload: usize) -> Pod {
+        Pod {
+            uid: String::new(),
+            name: String::new(),
+            workload: Some(workload),
+            created: 0,
+            age: 100,
+            hold: Hold::Granted(Connections::new(bill)),
+            ready: true,
+            terminating: false,
+            leaving: false,
+            current: true,
+            instances: Instances::ONE,
+            least: Connections::ONE,
+        }
+    }
+
+    /// The sizes of a service and of a workload whose pods stay, with 12 to share.
+    fn sizes(strategy: Strategy, bills: &[u64]) -> [u64; 2] {
+        let demands = [demand("service", 4, Strategy::OnDelete), demand("stays", 2, strategy)];
+        let pods: Vec<Pod> = bills.iter().map(|bill| granted(*bill, 1)).collect();
+        let terms = Terms { usable: Connections::new(12), surge: Surge::Minimal, basis: Basis::Ceiling };
+        let plan = plan_beside_what_stays(terms, &demands, &pods);
+        [plan.shares[0].size.get(), plan.shares[1].size.get()]
+    }
+
+    #[test]
+    fn what_pods_hold_that_are_never_sent_away_is_promised_to_nobody() {
+        assert_eq!(sizes(Strategy::Loose, &[2, 2]), [2, 2]);
+        assert_eq!(sizes(Strategy::Loose, &[3, 3]), [1, 3]);
+        assert_eq!(sizes(Strategy::Task, &[4, 4]), [1, 2]);
+        assert_eq!(sizes(Strategy::OnDelete, &[3, 3]), [2, 2]);
+    }
 }

@@ -25,6 +25,10 @@ use crate::budget::plan::Demand;
 use crate::budget::rollout::Nature;
 use crate::budget::split::Knobs;
 
+/// What is to be known of an app that no variable governs.
+const COUNTED: &str = "its size is counted, not governed: no variable sets it, so the app itself must keep to what \
+                       its annotation poolbudget.dev/size or its profile says";
+
 /// One instant of one budget, with the records behind it.
 #[derive(Clone, Debug)]
 pub struct Scene {
@@ -168,7 +172,10 @@ impl Stage<'_> {
             fault: stays.then(|| record.template.instances.clone().err()).flatten(),
             knobs: apps.first().map_or(Knobs::BOTH, |app| app.knobs()),
             unmirrored: record.label.as_ref() == Some(&self.key.name) && !stays,
-            note: record.note.filter(|_| entry.max_replicas.is_none()),
+            note: record
+                .note
+                .filter(|_| entry.max_replicas.is_none())
+                .or(record.template.is_counted().then_some(COUNTED)),
         };
         Some((Workload { demand, carried: settled, observed: record.observed, unadopted }, labelled))
     }

@@ -4,6 +4,7 @@
 
 mod client;
 mod completion;
+mod explain;
 mod inject;
 mod input;
 mod name;
@@ -31,6 +32,7 @@ use crate::telemetry::log;
 #[command(after_help = "Examples:
   poolbudget plan -f deploy/                 does it fit?
   poolbudget status                          the budgets of your namespace
+  poolbudget explain api-5d9c7b-x2x4x        why this pod has its size, or why it waits
   poolbudget crd | kubectl apply -f -        install the resource without the chart
   poolbudget run --http-address 127.0.0.1:8080   run against the cluster of your kubeconfig
 
@@ -73,6 +75,12 @@ enum Command {
   poolbudget status main --watch         as it changes, until Ctrl-C
   poolbudget status main -o json | jq .status.committed")]
     Status(status::StatusArgs),
+    /// Say why a pod has its size, or why it waits; and what a workload gets
+    #[command(after_help = "Examples:
+  poolbudget explain api-5d9c7b-x2x4x        a pod: its size and why, or what it waits for
+  poolbudget explain deploy/api -n shop      a workload: its share, its slots, its pods
+  poolbudget explain pod api-5d9c7b-x2x4x -o yaml")]
+    Explain(explain::ExplainArgs),
     /// Open every gate, so that poolbudget can be uninstalled
     #[command(long_about = "Open every gate, so that poolbudget can be uninstalled.
 
@@ -135,6 +143,10 @@ pub fn start(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Release(args) => {
             cli.log.start("info")?;
             in_runtime(release::release(args))
+        }
+        Command::Explain(args) => {
+            cli.log.start("error")?;
+            in_runtime(explain::explain(args))
         }
         Command::Status(args) => {
             cli.log.start("error")?;

@@ -90,8 +90,10 @@ async fn end<G: Gateway>(leader: &Leader<G>, pod: &PodRecord, cause: Cause) -> R
     }
 }
 
-async fn tell<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, pod: &PodRecord, cause: Cause) {
-    let why = match cause {
+/// Why a pod is ended to make room, as part of a sentence.
+#[must_use]
+pub fn why(cause: Cause) -> &'static str {
+    match cause {
         Cause::Superseded => {
             "it is not ready, of an older revision, and a newer pod of its workload needs the room"
         }
@@ -99,7 +101,11 @@ async fn tell<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, pod: &PodRecord, 
         Cause::Escaped => "it holds connections without a grant, and its successor will not",
         Cause::Oversize => "it holds more than its workload's share, and another pod needs the room",
         Cause::Surplus => "its workload has more pods than the budget can carry",
-    };
+    }
+}
+
+async fn tell<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, pod: &PodRecord, cause: Cause) {
+    let why = why(cause);
     leader.metrics.evicted(key);
     tracing::info!(budget = %key, pod = pod.name, why, "pod ended to make room");
     let note = format!("ended to make room in budget {}: {why}", key.name);

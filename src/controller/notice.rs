@@ -187,7 +187,9 @@ pub async fn tell_stranded<G: Gateway>(
     Stranded { waiting: waiting.len(), untold: untold.len() > AT_ONCE }
 }
 
-fn why_it_is_stranded(key: &BudgetKey, odd: Option<&Odd>) -> (&'static str, String) {
+/// Why a pod waits for a budget that is not there, or cannot be read.
+#[must_use]
+pub fn why_it_is_stranded(key: &BudgetKey, odd: Option<&Odd>) -> (&'static str, String) {
     let BudgetKey { namespace, name } = key;
     match odd {
         Some(odd) => (

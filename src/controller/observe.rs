@@ -25,8 +25,8 @@ use crate::cluster::autoscaler::{AutoscalerRecord, AutoscalerView};
 use crate::cluster::guarded::{Guarded, Odd};
 use crate::cluster::pod::{PodRecord, PodView, version};
 use crate::cluster::workload::{
-    CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, StatefulSetView, WorkloadRecord,
-    WorkloadView,
+    CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, RolloutView, StatefulSetView,
+    WorkloadRecord, WorkloadView,
 };
 use crate::cluster::world::{BudgetKey, Index, Record, World};
 use crate::telemetry::metrics::Metrics;
@@ -36,7 +36,9 @@ const PAGE: u32 = 100;
 /// After so long without an error the next one is taken for a first one.
 const CALM: Duration = Duration::from_secs(60);
 /// The watches that must have listed once before anything is decided.
-const KINDS: usize = 9;
+const KINDS: usize = 10;
+/// How often it is looked whether a kind is served that need not be installed.
+const DISCOVERY: Duration = Duration::from_secs(30);
 
 /// What was observed, shared by the watches and the reconciler.
 #[derive(Clone, Default)]
@@ -255,17 +257,27 @@ pub fn watch_all(client: &Client, observed: &Observed, requests: &Requests, metr
     };
     let mut tasks = JoinSet::new();
     let plain = || watcher::Config::default().page_size(PAGE);
-    tasks.spawn(feed.clone().follow::<DbConnectionBudget>(plain()));
-    tasks.spawn(feed.clone().follow::<PodView>(plain().labels(names::BUDGET)));
-    tasks.spawn(feed.clone().follow::<DeploymentView>(plain()));
-    tasks.spawn(feed.clone().follow::<ReplicaSetView>(plain()));
-    tasks.spawn(feed.clone().follow::<StatefulSetView>(plain()));
-    tasks.spawn(feed.clone().follow::<DaemonSetView>(plain()));
-    tasks.spawn(feed.clone().follow::<JobView>(plain()));
-    tasks.spawn(feed.clone().follow::<CronJobView>(plain()));
-    tasks.spawn(feed.clone().follow::<AutoscalerView>(plain()));
+    tasks.spawn(feed.clone().follow_served::<DbConnectionBudget>(plain()));
+    tasks.spawn(feed.clone().follow_served::<PodView>(plain().labels(names::BUDGET)));
+    tasks.spawn(feed.clone().follow_served::<DeploymentView>(plain()));
+    tasks.spawn(feed.clone().follow_served::<ReplicaSetView>(plain()));
+    tasks.spawn(feed.clone().follow_served::<StatefulSetView>(plain()));
+    tasks.spawn(feed.clone().follow_served::<DaemonSetView>(plain()));
+    tasks.spawn(feed.clone().follow_served::<JobView>(plain()));
+    tasks.spawn(feed.clone().follow_served::<CronJobView>(plain()));
+    tasks.spawn(feed.clone().follow_served::<AutoscalerView>(plain()));
+    tasks.spawn(feed.clone().follow_installed::<RolloutView>(plain()));
     tasks.spawn(feed.follow_disruption());
     Watches { tasks, synced: receiver }
+}
+
+/// Whether the API server serves a kind.
+pub(super) async fn serves<K: Watched>(client: &Client) -> Result<bool, kube::Error> {
+    match client.list_api_group_resources(&K::api_version(&())).await {
+        Ok(served) => Ok(served.resources.iter().any(|resource| resource.name == K::plural(&()))),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Namespace and name of an object.
@@ -304,10 +316,60 @@ impl Backoff for Patience {
 }
 
 impl Feed {
-    async fn follow<K: Watched>(self, config: watcher::Config) {
+    /// Follows a kind that every cluster has.
+    async fn follow_served<K: Watched>(self, config: watcher::Config) {
+        self.follow::<K>(config, &mut false).await;
+    }
+
+    /// Follows a kind that may be installed, come, and go.
+    async fn follow_installed<K: Watched>(self, config: watcher::Config) {
+        let mut counted = false;
+        loop {
+            if self.until_known::<K>().await {
+                tokio::select! {
+                    () = self.follow::<K>(config.clone(), &mut counted) => return,
+                    () = self.until_gone::<K>() => {}
+                }
+                // Nobody tells of what went with its kind.
+                for nothing in [Event::<Guarded<K>>::Init, Event::InitDone] {
+                    self.observed.take(nothing, now()).into_iter().for_each(|key| self.requests.request(key));
+                }
+            } else if !counted {
+                counted = true;
+                self.synced.send_modify(|count| *count += 1);
+            }
+            tokio::time::sleep(DISCOVERY).await;
+        }
+    }
+
+    /// Asks until the API server says whether it serves a kind.
+    async fn until_known<K: Watched>(&self) -> bool {
+        for delay in Patience::new() {
+            match serves::<K>(&self.client).await {
+                Ok(served) => return served,
+                Err(error) => {
+                    self.metrics.api_error("watch");
+                    tracing::warn!(%error, kind = %K::kind(&()), "not known whether this kind is served; asking again");
+                }
+            }
+            tokio::time::sleep(delay).await;
+        }
+        false
+    }
+
+    async fn until_gone<K: Watched>(&self) {
+        loop {
+            tokio::time::sleep(DISCOVERY).await;
+            if matches!(serves::<K>(&self.client).await, Ok(false)) {
+                return;
+            }
+        }
+    }
+
+    /// Follows a kind, and counts its first list unless it was `counted`.
+    async fn follow<K: Watched>(&self, config: watcher::Config, counted: &mut bool) {
         let api = Api::<Guarded<K>>::all(self.client.clone());
         let mut events = watcher(api, config).backoff(Patience::new()).boxed();
-        let mut listed = false;
         loop {
             match events.try_next().await {
                 Ok(Some(event)) => {
@@ -315,8 +377,8 @@ impl Feed {
                     self.complain(&event);
                     let keys = self.observed.take(event, now());
                     keys.into_iter().for_each(|key| self.requests.request(key));
-                    if done && !listed {
-                        listed = true;
+                    if done && !*counted {
+                        *counted = true;
                         self.synced.send_modify(|count| *count += 1);
                     }
                 }

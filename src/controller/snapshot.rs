@@ -9,12 +9,14 @@ use kube::core::NamespaceResourceScope;
 use kube::runtime::watcher::Event;
 use kube::{Client, Resource};
 
-use super::observe::{Observed, Watched};
+use super::observe::{self, Observed, Watched};
 use crate::api::{DbConnectionBudget, names};
 use crate::cluster::autoscaler::AutoscalerView;
 use crate::cluster::guarded::Guarded;
 use crate::cluster::pod::PodView;
-use crate::cluster::workload::{DeploymentView, ReplicaSetView};
+use crate::cluster::workload::{
+    CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, RolloutView, StatefulSetView,
+};
 
 /// Objects per page.
 const PAGE: u32 = 250;
@@ -45,7 +47,12 @@ pub async fn snapshot(client: &Client, namespace: &str) -> Result<Observed, Snap
         lister.list::<PodView>(all().labels(names::BUDGET)),
         lister.list::<DeploymentView>(all()),
         lister.list::<ReplicaSetView>(all()),
+        lister.list::<StatefulSetView>(all()),
+        lister.list::<DaemonSetView>(all()),
+        lister.list::<JobView>(all()),
+        lister.list::<CronJobView>(all()),
         lister.list::<AutoscalerView>(all()),
+        lister.list_installed::<RolloutView>(all()),
     )?;
     Ok(observed)
 }
@@ -57,6 +64,19 @@ struct Lister<'a> {
 }
 
 impl Lister<'_> {
+    /// Lists a kind that need not be installed. The list itself does not tell: who may not read all kinds is refused
+    /// those that are not there, too.
+    async fn list_installed<K: Watched + Resource<Scope = NamespaceResourceScope>>(
+        &self,
+        params: ListParams,
+    ) -> Result<(), SnapshotError> {
+        match observe::serves::<K>(self.client).await {
+            Ok(true) => self.list::<K>(params).await,
+            Ok(false) => Ok(()),
+            Err(source) => Err(self.failed::<K>(source)),
+        }
+    }
+
     async fn list<K: Watched + Resource<Scope = NamespaceResourceScope>>(
         &self,
         params: ListParams,

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod inject;
 #[cfg(test)]
+mod line;
+#[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod ran;

@@ -40,6 +40,8 @@ mod room;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]
+mod snapshot;
+#[cfg(test)]
 mod spoiled;
 #[cfg(test)]
 mod status;

@@ -140,6 +140,36 @@ async fn nothing_is_decided_before_every_kind_was_listed_and_a_list_that_fails_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kind_that_is_not_installed_keeps_nothing_from_anything_and_is_followed_once_it_is() {
+    let mut watching = Watching::start(|wire| {
+        wire.state()
+            .lists
+            .insert("rollouts".into(), vec![object("api", 7, &json!({"spec": {"replicas": 3}}))]);
+    });
+    watching.sync().await;
+    let api = WorkloadKey::new(WorkloadKind::Rollout, "api");
+    let seen = |watching: &Watching| watching.observed.world().workloads.find("shop", &api).is_some();
+    assert_eq!((watching.wire.asked("rollouts"), watching.counted("watch")), (0, false));
+    watching.wire.state().installed = true;
+    until("the Rollout is seen", || seen(&watching)).await;
+    // Without its kind an object is nothing.
+    watching.wire.state().installed = false;
+    until("the Rollout is forgotten", || !seen(&watching)).await;
+    watching.wire.state().installed = true;
+    until("the Rollout is seen again", || seen(&watching)).await;
+    assert!(!watching.counted("watch"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_it_is_not_known_whether_a_kind_is_installed_nothing_is_decided() {
+    let mut watching = Watching::start(|wire| wire.fail("/argoproj.io/v1alpha1", Trouble::Refused(503)));
+    assert!(!watching.sync_within(30).await);
+    assert!(watching.counted("watch"));
+    watching.wire.heal();
+    watching.sync().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_without_an_answer_keeps_the_others_from_nothing() {
     let mut watching = Watching::start(|wire| {
         wire.state().lists.insert("pods".into(), vec![pod("a", 3)]);

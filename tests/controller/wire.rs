@@ -44,6 +44,8 @@ pub(crate) struct State {
     /// The lines of all requests.
     pub(crate) asked: Vec<String>,
     unanswered: Vec<SendResponse<Reply>>,
+    /// Whether Argo Rollouts are installed.
+    pub(crate) installed: bool,
 }
 
 /// The server.
@@ -62,6 +64,7 @@ impl Wire {
             watchers: HashMap::new(),
             asked: Vec::new(),
             unanswered: Vec::new(),
+            installed: false,
         };
         let wire = Self(Arc::new(Mutex::new(state)));
         let server = wire.clone();
@@ -133,6 +136,9 @@ impl State {
         if path.contains("/leases") {
             return self.lease(method, body);
         }
+        if path.ends_with("/argoproj.io/v1alpha1") {
+            return self.discovery();
+        }
         if uri.contains("watch=true") {
             let (sender, receiver) = unbounded();
             self.watchers.entry(plural).or_default().push(sender);
@@ -140,6 +146,18 @@ impl State {
         }
         let items = self.lists.get(&plural).cloned().unwrap_or_default();
         let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "50"}, "items": items});
+        answer(200, list.to_string())
+    }
+
+    /// What is served of a group that need not be installed.
+    fn discovery(&self) -> Reply {
+        if !self.installed {
+            return refusal(404);
+        }
+        let rollouts = json!({"name": "rollouts", "singularName": "rollout", "namespaced": true, "kind": "Rollout",
+            "verbs": ["get", "list", "watch"]});
+        let list = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "argoproj.io/v1alpha1",
+            "resources": [rollouts]});
         answer(200, list.to_string())
     }
 

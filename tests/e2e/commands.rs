@@ -1,6 +1,6 @@
 //! The commands for people, on a cluster in which there is something to tell: what they say is what is so.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -9,7 +9,9 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use crate::installed::{Installed, SETTLES, SHOP};
 use crate::main_job::governed;
+use crate::support::eventually;
 use crate::support::install::operator_binary;
+use crate::support::objects::pod;
 
 /// How a command ended.
 struct Said {
@@ -34,14 +36,22 @@ impl Said {
 
 /// A command of the user who administers the cluster.
 fn command(shop: &Installed, program: PathBuf, args: &[&str]) -> Command {
+    command_as(shop.cluster.kubeconfig(), program, args)
+}
+
+fn command_as(kubeconfig: &Path, program: PathBuf, args: &[&str]) -> Command {
     let mut command = Command::new(program);
-    command.args(args).env_clear().env("KUBECONFIG", shop.cluster.kubeconfig());
+    command.args(args).env_clear().env("KUBECONFIG", kubeconfig);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
 
 async fn run(shop: &Installed, args: &[&str]) -> Said {
-    let output = command(shop, operator_binary().unwrap(), args).output().await.unwrap();
+    run_as(shop.cluster.kubeconfig(), args).await
+}
+
+async fn run_as(kubeconfig: &Path, args: &[&str]) -> Said {
+    let output = command_as(kubeconfig, operator_binary().unwrap(), args).output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Said { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
 }
@@ -57,6 +67,112 @@ async fn commands_tell_what_is_so_and_errors_what_to_do() {
     kubectl_runs_it_as_a_plugin(&shop).await;
     a_watch_goes_on_until_it_is_told_to_end(&shop).await;
     programs_can_read_it(&shop).await;
+    who_may_view_a_namespace_may_ask_in_it(&shop).await;
+    granted_pods_and_their_workload_are_explained(&shop).await;
+    pods_that_wait_are_explained(&shop).await;
+    pods_outside_of_any_budget_are_explained(&shop).await;
+}
+
+/// What `explain` says, in one line.
+async fn explained(shop: &Installed, target: &str) -> String {
+    let said = run(shop, &["explain", target, "-n", SHOP]).await.well();
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The pods that these arguments of `kubectl get pods` find.
+async fn pods(shop: &Installed, args: &[&str]) -> Vec<String> {
+    let names =
+        shop.kubectl(&[&["get", "pods", "-o", "jsonpath={.items[*].metadata.name}"], args].concat()).await;
+    names.split_whitespace().map(ToOwned::to_owned).collect()
+}
+
+async fn who_may_view_a_namespace_may_ask_in_it(shop: &Installed) {
+    shop.kubectl(&["create", "serviceaccount", "reader"]).await;
+    let reader = shop.cluster.account_kubeconfig(SHOP, "reader").await.unwrap();
+    let refused = run_as(&reader, &["status", "-n", SHOP]).await.badly();
+    assert!(refused.contains("the ClusterRole view, bound to you in that namespace, is enough"), "{refused}");
+    shop.kubectl(&["create", "rolebinding", "reader", "--clusterrole=view", "--serviceaccount=shop:reader"])
+        .await;
+    // RBAC is followed by a watch.
+    eventually(SETTLES, "the reader may read", async || {
+        let said = run_as(&reader, &["status", "main", "-n", SHOP]).await;
+        if said.out == SETTLED { Ok(()) } else { Err(said.out + &said.err) }
+    })
+    .await;
+    let told = run_as(&reader, &["explain", "deploy/api", "-n", SHOP]).await.well();
+    assert!(told.contains("governed    2 replicas, 2 with a grant"), "{told}");
+}
+
+async fn granted_pods_and_their_workload_are_explained(shop: &Installed) {
+    let api = pods(shop, &["-l", "app=api"]).await;
+    let told = explained(shop, &api[0]).await;
+    let start = format!(
+        "Pod/{} in namespace shop granted 4 connections budget main: 15 connections (supabase",
+        api[0]
+    );
+    assert!(told.starts_with(&start), "{told}");
+    assert!(
+        told.contains("size 2 + 2 = 4 connections share that is what a pod of its workload gets now"),
+        "{told}"
+    );
+    let told = explained(shop, "api").await;
+    assert!(api.iter().all(|pod| told.contains(&format!("{pod} granted 4"))), "{told}");
+}
+
+async fn pods_that_wait_are_explained(shop: &Installed) {
+    shop.scale("api", 20).await;
+    shop.awaits("Settled", "False", "Infeasible").await;
+    let waiting = pods(shop, &["-l", "app=api", "--field-selector", "spec.nodeName="]).await;
+    let told = explained(shop, &format!("pod/{}", waiting[0])).await;
+    assert!(told.contains("waits its workload has all the pods that budget main can carry"), "{told}");
+    assert!(told.contains("20 pods × 1 = 20 connections, 13 usable; largest safe replicas: 13"), "{told}");
+    let status = run(shop, &["status", "main", "-n", SHOP]).await.well();
+    assert!(
+        status.contains("\nFeasible    Deployment/api: 20 pods × 1 = 20 connections, 13 usable"),
+        "{status}"
+    );
+    shop.scale("api", 2).await;
+    shop.settles(&[("api", 2)]).await;
+    // A full budget, and no leave to send anybody away.
+    shop.kubectl(&["patch", "dbcb", "main", "--type=merge", "-p", r#"{"spec": {"eviction": "Forbidden"}}"#])
+        .await;
+    shop.kubectl(&["rollout", "restart", "deployment/api"]).await;
+    shop.settles(&[("api", 2)]).await;
+    shop.apply(&governed("web", 3).recreate().to_string()).await;
+    shop.awaits("Blocked", "True", "EvictionForbidden").await;
+    let waiting = pods(shop, &["-l", "app=web", "--field-selector", "spec.nodeName="]).await;
+    let told = explained(shop, &waiting[waiting.len() - 1]).await;
+    assert!(told.contains("connections are missing"), "{told}");
+    assert!(told.contains(" committed + ") && told.contains(", of 13 usable turn "), "{told}");
+    assert!(told.contains("next eviction is Forbidden, so it waits"), "{told}");
+    shop.kubectl(&["delete", "deployment", "web"]).await;
+    shop.settles(&[("api", 2)]).await;
+}
+
+async fn pods_outside_of_any_budget_are_explained(shop: &Installed) {
+    shop.apply(&pod(SHOP, "free").to_string()).await;
+    let told = explained(shop, "free").await;
+    assert!(told.contains("not governed it bears no label poolbudget.dev/budget"), "{told}");
+    let missing = run(shop, &["explain", "nobody", "-n", SHOP]).await.badly();
+    assert!(missing.contains("namespace shop has no pod or workload nobody"), "{missing}");
+    shop.apply(&governed("lost", 1).label("poolbudget.dev/budget", "gone").to_string()).await;
+    let lost = eventually(SETTLES, "a pod of the lost Deployment", async || {
+        pods(shop, &["-l", "app=lost"]).await.pop().ok_or_else(|| "none".to_owned())
+    })
+    .await;
+    let told = explained(shop, &lost).await;
+    assert!(
+        told.contains("waits its label poolbudget.dev/budget names the DbConnectionBudget gone"),
+        "{told}"
+    );
+    // Bound by hand, a pod is never held at the gate.
+    let mut escaped: Value =
+        serde_json::from_str(&pod(SHOP, "escaped").label("poolbudget.dev/budget", "main").to_string())
+            .unwrap();
+    escaped["spec"]["nodeName"] = "node-0".into();
+    shop.apply(&escaped.to_string()).await;
+    let told = explained(shop, "escaped").await;
+    assert!(told.contains("foreign it runs without a grant and may hold 15 connections"), "{told}");
 }
 
 async fn nothing_is_there_yet(shop: &Installed) {

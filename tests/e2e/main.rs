@@ -34,9 +34,13 @@ mod installed;
 #[cfg(test)]
 mod judge;
 #[cfg(test)]
+mod kinds;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod main_job;
+#[cfg(test)]
+mod offline;
 #[cfg(test)]
 mod quiet;
 #[cfg(test)]

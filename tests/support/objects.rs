@@ -24,7 +24,7 @@ pub const RUN_MS: &str = "test.poolbudget.dev/run-ms";
 /// An image that never becomes Ready.
 pub const BAD_IMAGE: &str = "shop/app:bad";
 
-/// A Deployment, or a bare pod of the same shape.
+/// A workload of any kind with one container, or a bare pod of the same shape.
 #[derive(Debug, Clone)]
 pub struct Workload {
     kind: Kind,
@@ -41,17 +41,49 @@ pub struct Workload {
     replicas: u32,
     grace: u32,
     strategy: Option<Value>,
+    /// More fields of its spec; of a CronJob, of the spec of its Jobs.
+    spec: Map<String, Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Deployment,
+    StatefulSet,
+    DaemonSet,
+    ReplicaSet,
+    Job,
+    CronJob,
     Pod,
 }
 
 /// A Deployment of one replica with one container, `app`.
 pub fn deployment(namespace: &str, name: &str) -> Workload {
     Workload::new(Kind::Deployment, namespace, name)
+}
+
+/// A StatefulSet of one replica with one container, `app`. Its Service does not exist.
+pub fn stateful_set(namespace: &str, name: &str) -> Workload {
+    Workload::new(Kind::StatefulSet, namespace, name).spec("serviceName", name)
+}
+
+/// A DaemonSet with one container, `app`.
+pub fn daemon_set(namespace: &str, name: &str) -> Workload {
+    Workload::new(Kind::DaemonSet, namespace, name)
+}
+
+/// A ReplicaSet of one replica with one container, `app`.
+pub fn replica_set(namespace: &str, name: &str) -> Workload {
+    Workload::new(Kind::ReplicaSet, namespace, name)
+}
+
+/// A Job of one pod with one container, `app`, that succeeds after a while.
+pub fn job(namespace: &str, name: &str) -> Workload {
+    Workload::new(Kind::Job, namespace, name).pod_annotation(RUN_MS, "1000")
+}
+
+/// A CronJob that nothing but `kubectl create job --from` lets run.
+pub fn cron_job(namespace: &str, name: &str) -> Workload {
+    Workload::new(Kind::CronJob, namespace, name).pod_annotation(RUN_MS, "1000")
 }
 
 /// A bare pod with one container, `app`.
@@ -88,6 +120,7 @@ impl Workload {
             replicas: 1,
             grace: 60,
             strategy: None,
+            spec: Map::new(),
         }
     }
 
@@ -125,6 +158,12 @@ impl Workload {
     /// `Recreate`.
     pub fn recreate(mut self) -> Self {
         self.strategy = Some(json!({"type": "Recreate"}));
+        self
+    }
+
+    /// A field of the spec; of a CronJob, of the spec of its Jobs.
+    pub fn spec(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.spec.insert(field.to_owned(), value.into());
         self
     }
 
@@ -193,22 +232,36 @@ impl Workload {
         json!({"namespace": self.namespace, "name": self.name, "labels": labels, "annotations": annotations})
     }
 
-    fn as_deployment(&self) -> Value {
-        let template = json!({
-            "metadata": {"labels": self.pod_labels, "annotations": self.pod_annotations},
-            "spec": self.pod_spec(),
-        });
+    /// A workload that makes pods from a template.
+    fn as_controller(&self) -> Value {
+        let mut spec = self.spec.clone();
+        let mut pods = self.pod_spec();
+        if matches!(self.kind, Kind::Job | Kind::CronJob) {
+            if let Some(fields) = pods.as_object_mut() {
+                fields.insert("restartPolicy".to_owned(), json!("Never"));
+            }
+        } else {
+            spec.insert("selector".to_owned(), json!({"matchLabels": {"app": self.name}}));
+            let strategy = if self.kind == Kind::Deployment { "strategy" } else { "updateStrategy" };
+            if let Some(value) = &self.strategy {
+                spec.insert(strategy.to_owned(), value.clone());
+            }
+        }
+        if matches!(self.kind, Kind::Deployment | Kind::StatefulSet | Kind::ReplicaSet) {
+            spec.insert("replicas".to_owned(), json!(self.replicas));
+        }
+        let metadata = json!({"labels": self.pod_labels, "annotations": self.pod_annotations});
+        spec.insert("template".to_owned(), json!({"metadata": metadata, "spec": pods}));
+        let (group, spec) = match self.kind {
+            Kind::Job => ("batch", json!(spec)),
+            Kind::CronJob => ("batch", json!({"schedule": "0 0 1 1 *", "jobTemplate": {"spec": spec}})),
+            _ => ("apps", json!(spec)),
+        };
         json!({
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
+            "apiVersion": format!("{group}/v1"),
+            "kind": format!("{:?}", self.kind),
             "metadata": self.metadata(&self.labels, &self.annotations),
-            "spec": {
-                "replicas": self.replicas,
-                // null leaves it to the API server
-                "strategy": self.strategy,
-                "selector": {"matchLabels": {"app": self.name}},
-                "template": template,
-            },
+            "spec": spec,
         })
     }
 
@@ -230,7 +283,7 @@ impl Workload {
 
 impl Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let object = if self.kind == Kind::Deployment { self.as_deployment() } else { self.as_pod() };
+        let object = if self.kind == Kind::Pod { self.as_pod() } else { self.as_controller() };
         writeln!(f, "{object:#}")
     }
 }

@@ -15,12 +15,10 @@ pub(super) fn pod(pod: &Value) -> Option<Refusal> {
     object::governed(pod.get("metadata")).then(|| template(pod)).flatten()
 }
 
-/// Why a workload is refused. One that was bad before keeps its scale-downs, its finalizers and its image updates.
-pub(super) fn workload(workload: &Value, old: Option<&Value>) -> Option<Refusal> {
-    let now = workload.pointer("/spec/template")?;
-    if !object::governed(now.get("metadata"))
-        || old.is_some_and(|old| same(now, old.pointer("/spec/template")))
-    {
+/// Why a workload is refused whose template stands at `path`. One that was bad before keeps its scale-downs, its finalizers and its image updates.
+pub(super) fn workload(path: &str, workload: &Value, old: Option<&Value>) -> Option<Refusal> {
+    let now = workload.pointer(path)?;
+    if !object::governed(now.get("metadata")) || old.is_some_and(|old| same(now, old.pointer(path))) {
         return None;
     }
     template(now)

@@ -8,20 +8,29 @@ use super::object::{self, Texts};
 use super::review::Change;
 use crate::api::names;
 
-const TEMPLATE: &str = "/spec/template/metadata";
-
-/// The changes that bring the template in step; empty when it is.
-pub(super) fn changes(workload: &Value, old: Option<&Value>) -> Vec<Change> {
-    let now = Keys::of(workload, Texts::labels);
-    let before = old.map(|old| Keys::of(old, Texts::labels)).unwrap_or_default();
-    let mut changes = label(now, before);
+/// The changes that bring the template, which stands at `path`, in step; empty when it is, and where there is none.
+pub(super) fn changes(path: &str, workload: &Value, old: Option<&Value>) -> Vec<Change> {
+    let path = &format!("{path}/metadata");
+    if is_decided_over(workload) || workload.pointer(path).is_none() {
+        return Vec::new();
+    }
+    let now = Keys::of(workload, path, Texts::labels);
+    let before = old.map(|old| Keys::of(old, path, Texts::labels)).unwrap_or_default();
+    let mut changes = label(path, now, before);
     let leaves = goes(names::BUDGET, now, before);
     let governed = now.own.has(names::BUDGET) || (now.template.has(names::BUDGET) && !leaves);
     let was_governed = before.own.has(names::BUDGET) || before.template.has(names::BUDGET);
-    let now = Keys::of(workload, Texts::annotations);
-    let before = old.map(|old| Keys::of(old, Texts::annotations)).unwrap_or_default();
-    changes.extend(annotations(now, before, governed, was_governed));
+    let now = Keys::of(workload, path, Texts::annotations);
+    let before = old.map(|old| Keys::of(old, path, Texts::annotations)).unwrap_or_default();
+    changes.extend(annotations(path, now, before, governed, was_governed));
     changes
+}
+
+/// A ReplicaSet of a Deployment is its controller's.
+fn is_decided_over(workload: &Value) -> bool {
+    let owners = workload.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let controlled = owners.into_iter().flatten().any(|owner| owner["controller"] == true);
+    workload["kind"] == "ReplicaSet" && controlled
 }
 
 /// Labels or annotations of a workload and of its template.
@@ -32,8 +41,8 @@ struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    fn of(workload: &'a Value, texts: fn(Option<&'a Value>) -> Texts<'a>) -> Self {
-        Self { own: texts(workload.get("metadata")), template: texts(workload.pointer(TEMPLATE)) }
+    fn of(workload: &'a Value, path: &str, texts: fn(Option<&'a Value>) -> Texts<'a>) -> Self {
+        Self { own: texts(workload.get("metadata")), template: texts(workload.pointer(path)) }
     }
 }
 
@@ -42,8 +51,8 @@ fn goes(key: &str, now: Keys<'_>, before: Keys<'_>) -> bool {
     !now.own.has(key) && before.own.has(key) && now.template.of(key) == before.own.of(key)
 }
 
-fn label(now: Keys<'_>, before: Keys<'_>) -> Vec<Change> {
-    let path = format!("{TEMPLATE}/labels");
+fn label(path: &str, now: Keys<'_>, before: Keys<'_>) -> Vec<Change> {
+    let path = format!("{path}/labels");
     match now.own.of(names::BUDGET) {
         Some(budget) if now.template.of(names::BUDGET) == Some(budget) => vec![],
         Some(budget) => object::set(&path, now.template.exist(), vec![(names::BUDGET, budget)]),
@@ -55,8 +64,14 @@ fn label(now: Keys<'_>, before: Keys<'_>) -> Vec<Change> {
 }
 
 /// A workload that leaves its budget takes along what it had mirrored.
-fn annotations(now: Keys<'_>, before: Keys<'_>, governed: bool, was_governed: bool) -> Vec<Change> {
-    let path = format!("{TEMPLATE}/annotations");
+fn annotations(
+    path: &str,
+    now: Keys<'_>,
+    before: Keys<'_>,
+    governed: bool,
+    was_governed: bool,
+) -> Vec<Change> {
+    let path = format!("{path}/annotations");
     let wanted = |key: &'static str| now.own.of(key).filter(|_| governed).map(|text| (key, text));
     let missing = |&(key, text): &(&str, &str)| now.template.of(key) != Some(text);
     let members = names::APP_ANNOTATIONS.into_iter().filter_map(wanted).filter(missing).collect();

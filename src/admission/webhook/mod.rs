@@ -19,6 +19,7 @@ mod object;
 pub mod review;
 
 use super::policy::Requests;
+use super::workload::{self, WORKLOADS};
 use review::{Outcome, Request};
 
 /// What becomes of an object: the gate for a pod, the mirror for a workload.
@@ -27,8 +28,8 @@ pub fn mutate(request: &Request) -> Outcome {
     let Some(object) = &request.object else { return Outcome::Pass };
     let changes = if request.is_for(&super::gate::PODS) {
         gate::changes(object)
-    } else if request.is_for(&super::mirror::WORKLOADS) {
-        mirror::changes(object, request.old_object.as_ref())
+    } else if request.is_for_a_workload() {
+        mirror::changes(request.template(), object, request.old_object.as_ref())
     } else {
         Vec::new()
     };
@@ -41,8 +42,8 @@ pub fn validate(request: &Request) -> Outcome {
     let Some(object) = &request.object else { return Outcome::Pass };
     let refusal = if request.is_for(&super::gate::PODS) {
         check::pod(object)
-    } else if request.is_for(&super::mirror::WORKLOADS) {
-        check::workload(object, request.old_object.as_ref())
+    } else if request.is_for_a_workload() {
+        check::workload(request.template(), object, request.old_object.as_ref())
     } else {
         None
     };
@@ -50,6 +51,15 @@ pub fn validate(request: &Request) -> Outcome {
 }
 
 impl Request {
+    fn is_for_a_workload(&self) -> bool {
+        WORKLOADS.iter().any(|requests| self.is_for(requests))
+    }
+
+    /// Where the pod template of the workload stands.
+    fn template(&self) -> &'static str {
+        workload::pointer(&self.resource.resource)
+    }
+
     fn is_for(&self, requests: &Requests) -> bool {
         self.sub_resource.is_empty()
             && self.resource.group == requests.group

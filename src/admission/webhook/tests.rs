@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::review::{self, Change, Outcome, Reason, Refusal, Request, Resource};
-use super::{mutate, validate};
-use crate::api::names;
+use super::{mutate, validate, workload};
+use crate::api::{WorkloadKind, names};
 
 type Texts = BTreeMap<String, String>;
 
@@ -163,6 +163,8 @@ fn an_object_of_any_shape_is_answered() {
 #[derive(Deserialize)]
 struct MirrorCase {
     name: String,
+    #[serde(default)]
+    kind: WorkloadKind,
     created: Value,
     changed: Option<Value>,
     template: TemplateKeys,
@@ -177,28 +179,32 @@ struct TemplateKeys {
 
 #[test]
 fn what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it() {
-    const DEPLOYMENTS: &str = "apps/v1/deployments";
     for case in table::<MirrorCase>(include_str!("../../../tests/admission/mirror.yaml")) {
         let object = |value: &Value| if value.is_null() { json!({}) } else { value.clone() };
-        let sent = json!({
-            "metadata": object(&case.created["metadata"]),
-            "spec": {"template": {"metadata": object(&case.created["template"])}},
-        });
-        let mut after = mutated(DEPLOYMENTS, &sent, None);
+        let resource = format!("{}/v1/{}s", case.kind.group(), case.kind.to_string().to_lowercase());
+        let template = json!({"template": {"metadata": object(&case.created["template"])}});
+        let spec = if case.kind == WorkloadKind::CronJob {
+            json!({"jobTemplate": {"spec": template}})
+        } else {
+            template
+        };
+        let sent = json!({"kind": case.kind, "metadata": object(&case.created["metadata"]), "spec": spec});
+        let mut after = mutated(&resource, &sent, None);
         if let Some(change) = &case.changed {
             let before = after.clone();
             json_patch::merge(&mut after, change);
-            after = mutated(DEPLOYMENTS, &after, Some(&before));
-            let again = mutated(DEPLOYMENTS, &after, Some(&before));
+            after = mutated(&resource, &after, Some(&before));
+            let again = mutated(&resource, &after, Some(&before));
             assert_eq!(again, after, "{}: a second pass", case.name);
         }
-        let template = after.pointer("/spec/template/metadata").unwrap();
+        let template = after.pointer(workload::pointer(resource.rsplit('/').next().unwrap())).unwrap();
+        let template = &template["metadata"];
         let found = TemplateKeys {
             labels: texts(template.get("labels")),
             annotations: texts(template.get("annotations")),
         };
         assert_eq!(found, case.template, "{}", case.name);
-        let unchanged = mutate(&request(DEPLOYMENTS, &after, Some(&after)));
+        let unchanged = mutate(&request(&resource, &after, Some(&after)));
         assert_eq!(unchanged, Outcome::Pass, "{}: a write that changes nothing", case.name);
     }
 }
@@ -231,6 +237,9 @@ fn a_bad_label_or_annotation_is_refused_with_the_sentence_of_the_policy() {
             .map_or(Outcome::Pass, |sentence| Outcome::Refuse(Refusal { reason: Reason::Invalid, sentence }));
         let found = validate(&request("/v1/pods", &template, None));
         assert_eq!(found, expected, "{} on a pod", case.name);
+        let cron_job = json!({"spec": {"jobTemplate": {"spec": {"template": template}}}});
+        let found = validate(&request("batch/v1/cronjobs", &cron_job, None));
+        assert_eq!(found, expected, "{} in the template of a CronJob", case.name);
         let workload = json!({"spec": {"replicas": 1, "template": template}});
         let found = validate(&request("apps/v1/deployments", &workload, None));
         assert_eq!(found, expected, "{} in a template", case.name);

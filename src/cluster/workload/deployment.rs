@@ -13,7 +13,7 @@ use crate::budget::rollout::{IntOrPercent, Strategy};
 use crate::cluster::meta;
 
 /// What a Deployment gets that says nothing.
-const QUARTER: IntOrPercent = IntOrPercent::Percent(25);
+pub(super) const QUARTER: IntOrPercent = IntOrPercent::Percent(25);
 
 /// A Deployment, as far as it is parsed.
 #[derive(Resource, Deserialize, Clone, Debug)]

@@ -8,6 +8,7 @@ pub mod daemon_set;
 pub mod deployment;
 pub mod job;
 pub mod replica_set;
+pub mod rollout;
 pub mod stateful_set;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use deployment::{
 };
 pub use job::JobView;
 pub use replica_set::{ReplicaSetSpecView, ReplicaSetStatusView, ReplicaSetView};
+pub use rollout::RolloutView;
 pub use stateful_set::StatefulSetView;
 
 use super::env::Container;

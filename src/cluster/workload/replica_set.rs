@@ -1,4 +1,4 @@
-//! ReplicaSets: the revisions of a Deployment, or workloads of their own.
+//! ReplicaSets: the revisions of a Deployment or of an Argo Rollout, or workloads of their own.
 //!
 //! In: objects of apps/v1. Out: the record of a part of a workload, or of a workload.
 
@@ -11,8 +11,8 @@ use crate::api::WorkloadKind;
 use crate::cluster::meta;
 use crate::cluster::pod::controller;
 
-/// The place of a ReplicaSet in the history of its Deployment.
-const REVISION: &str = "deployment.kubernetes.io/revision";
+/// The place of a ReplicaSet in the history of its Deployment or Rollout.
+const REVISIONS: [&str; 2] = ["deployment.kubernetes.io/revision", "rollout.argoproj.io/revision"];
 
 /// A ReplicaSet, as far as it is parsed.
 #[derive(Resource, Deserialize, Clone, Debug)]
@@ -59,10 +59,11 @@ impl WorkloadView for ReplicaSetView {
         let meta = &self.metadata;
         let owner = controller(meta).and_then(|owner| owner.workload());
         let base = WorkloadRecord::of(Self::KIND, meta, &self.spec.template)?;
-        let revision = meta.annotations.as_ref().and_then(|notes| notes.get(REVISION));
+        let noted = |key: &str| meta.annotations.as_ref()?.get(key)?.parse().ok();
         Some(WorkloadRecord {
-            owner: owner.filter(|owner| owner.kind == WorkloadKind::Deployment),
-            revision: revision.and_then(|text| text.parse().ok()).unwrap_or(0),
+            owner: owner
+                .filter(|owner| matches!(owner.kind, WorkloadKind::Deployment | WorkloadKind::Rollout)),
+            revision: REVISIONS.into_iter().find_map(noted).unwrap_or(0),
             replicas: whole(self.spec.replicas.or(Some(1))),
             pods: whole(self.status.replicas),
             ready: whole(self.status.ready_replicas),

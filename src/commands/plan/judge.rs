@@ -43,7 +43,6 @@ pub fn judge(mut stage: Stage) -> Outcome {
         }
     }
     outcome.problems.splice(0..0, std::mem::take(&mut stage.problems));
-    outcome.problems.extend(stage.objects.iter().filter_map(uncounted));
     outcome.problems.extend(homeless(&stage.objects));
     outcome.warnings.extend(unlabelled(&world, &stage.objects));
     if world.budgets.is_empty() && outcome.problems.is_empty() {
@@ -148,18 +147,6 @@ fn notes(view: &View) -> Vec<String> {
     let told =
         |w: &Labelled| Some(format!("{} {}/{}: {}", w.key.kind, view.key.namespace, w.key.name, w.note?));
     view.scene.workloads.iter().filter_map(told).collect()
-}
-
-/// A labelled workload that the operator would not count, so that its pods would wait.
-fn uncounted(object: &Object) -> Option<String> {
-    let workload = object.workload().filter(|workload| workload.kind == WorkloadKind::Rollout)?;
-    label(object)?;
-    Some(format!(
-        "{} {}/{} bears a budget label, and this version does not govern workloads of its kind: take the label away",
-        workload.kind,
-        object.namespace(),
-        object.name(),
-    ))
 }
 
 /// Workloads of which the manifests do not say how many pods they have.

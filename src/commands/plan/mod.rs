@@ -78,8 +78,8 @@ fn answer(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         args.output.put(&outcome)?;
     } else {
         render::put(&show::table(&outcome, args.color.paint(&std::io::stdout())))?;
-        complain(&outcome, args.color);
     }
+    complain(&outcome, args.color);
     Ok(if !outcome.problems.is_empty() {
         ExitCode::from(WRONG_INPUT)
     } else if outcome.fits {

@@ -12,7 +12,7 @@ use crate::cluster::autoscaler::AutoscalerView;
 use crate::cluster::guarded::Guarded;
 use crate::cluster::pod::PodView;
 use crate::cluster::workload::{
-    CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, StatefulSetView,
+    CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, RolloutView, StatefulSetView,
 };
 use crate::commands::input::{self, Object, Source};
 use crate::controller::observe::{Observed, Watched};
@@ -49,6 +49,7 @@ impl Stage {
             self.passed_over += 1;
             return;
         };
+        drop_nulls(&mut object.value);
         complete(&mut object, namespace);
         if object.name().is_empty() {
             self.problems.push(format!(
@@ -129,6 +130,18 @@ fn complete(object: &mut Object, namespace: &str) {
     }
 }
 
+/// A field that is null is one that is left out: charts leave such, and so does the API server's own YAML.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
 /// Does what admission would do.
 fn admit(object: &mut Object) {
     let Some(workload) = object.workload() else { return };
@@ -149,9 +162,8 @@ fn read(observed: &Observed, object: &Object) -> Result<(), String> {
         Some(WorkloadKind::ReplicaSet) => take::<ReplicaSetView>(observed, object),
         Some(WorkloadKind::Job) => take::<JobView>(observed, object),
         Some(WorkloadKind::CronJob) => take::<CronJobView>(observed, object),
+        Some(WorkloadKind::Rollout) => take::<RolloutView>(observed, object),
         Some(WorkloadKind::Pod) => take::<PodView>(observed, object),
-        // What is told of by the judge.
-        Some(WorkloadKind::Rollout) => Ok(()),
         None if object.kind() == "DbConnectionBudget" => {
             take::<Guarded<DbConnectionBudget>>(observed, object)
         }
@@ -177,8 +189,7 @@ mod tests {
 
     #[test]
     fn every_governed_kind_is_read() {
-        let others = [WorkloadKind::Rollout, WorkloadKind::Pod];
-        for kind in WorkloadKind::ALL.into_iter().filter(|kind| !others.contains(kind)) {
+        for kind in WorkloadKind::ALL.into_iter().filter(|kind| *kind != WorkloadKind::Pod) {
             let place = Place { origin: String::new(), number: 1, line: 1 };
             let value = json!({"apiVersion": format!("{}/v1", kind.group()), "kind": kind, "metadata": {"name": "a"}});
             let mut stage = Stage::default();
@@ -188,6 +199,13 @@ mod tests {
             let found = observed.world().workloads.find("shop", &WorkloadKey::new(kind, "a"));
             assert!(found.is_some(), "{kind}");
         }
+    }
+
+    #[test]
+    fn what_is_null_is_left_out() {
+        let mut value = json!({"a": null, "b": [{"c": null, "d": 1}], "e": {"f": null}});
+        drop_nulls(&mut value);
+        assert_eq!(value, json!({"b": [{"d": 1}], "e": {}}));
     }
 
     #[test]

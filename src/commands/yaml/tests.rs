@@ -1,5 +1,6 @@
 //! What a change of the value does to texts of all manners.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Unfit, rewrite};
@@ -141,6 +142,16 @@ fn blocks_of_text_stay_whole() {
 }
 
 #[test]
+fn blocks_of_text_may_be_items_and_may_be_replaced() {
+    let text = "a:\n- |- # | of one\n\n  one\n- >2\n    two\n";
+    assert_eq!(
+        lines(text, |value| value["a"].as_array_mut().expect("a list").insert(0, json!("first"))),
+        "a:\n- first\n- |- # | of one\n\n  one\n- >2\n    two\n"
+    );
+    assert_eq!(lines("a: |\n  b\n  c\nd: 1\n", |value| value["a"] = json!("e")), "a: e\nd: 1\n");
+}
+
+#[test]
 fn a_text_that_could_be_read_as_something_else_is_quoted() {
     for odd in [
         "no", "y", "1", "1_000", "null", "", "a: b", "# c", "- d", "a\nb", "'", "\"", "{", "*x", "é", "0x1f",
@@ -168,4 +179,71 @@ fn nodes_that_stand_for_others_are_not_changed() {
 fn the_same_value_leaves_the_same_text() {
     let text = "a : {  b: 1 }  # c\r\n\r\n";
     assert_eq!(changed(text, |_| {}), Ok(text.to_owned()));
+}
+
+fn leaf() -> impl Strategy<Value = Value> {
+    let texts = ["x", "no", "1", "", "a: b", "# c", "- d", "two\nlines\n", "é", "{", "'"];
+    prop_oneof![
+        (0..3_i64).prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        prop::sample::select(texts.to_vec()).prop_map(Value::from),
+    ]
+}
+
+/// Mappings and lists in each other, none of them empty.
+fn tree() -> impl Strategy<Value = Value> {
+    let inner = leaf().prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-e]", inner, 1..4).prop_map(|map| json!(map)),
+        ]
+    });
+    prop::collection::btree_map("[a-e]", inner, 1..4).prop_map(|map| json!(map))
+}
+
+/// The same value with something more in each mapping, and something first in each list of a mapping.
+fn grown(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: serde_json::Map<String, Value> =
+                fields.iter().map(|(key, value)| (key.clone(), grown(value))).collect();
+            for list in fields.values_mut().filter_map(Value::as_array_mut) {
+                list.insert(0, json!({"name": "first", "more": ["x"]}));
+            }
+            fields.insert("z".into(), json!({"y": [{"x": "w"}]}));
+            fields.into()
+        }
+        Value::Array(items) => items.clone().into(),
+        leaf => leaf.clone(),
+    }
+}
+
+fn is_within<'a>(mut part: impl Iterator<Item = &'a str>, mut whole: impl Iterator<Item = &'a str>) -> bool {
+    part.all(|line| whole.any(|other| other == line))
+}
+
+proptest! {
+    #[test]
+    fn what_is_added_to_a_block_takes_no_line_away(old in tree()) {
+        let (text, new) = (serde_yaml::to_string(&old).expect("YAML"), grown(&old));
+        let result = rewrite(&text, &old, &new, parse);
+        prop_assert!(result.is_ok(), "{text}");
+        prop_assert!(is_within(text.lines(), result.expect("it can be written").lines()), "{text}");
+    }
+
+    #[test]
+    fn what_is_added_to_json_leaves_json(old in tree(), pretty in any::<bool>()) {
+        let text = if pretty { serde_json::to_string_pretty(&old).expect("JSON") } else { old.to_string() };
+        let new = grown(&old);
+        let result = rewrite(&text, &old, &new, parse).expect("it can be written");
+        prop_assert_eq!(serde_json::from_str::<Value>(&result).expect("JSON"), new);
+    }
+
+    #[test]
+    fn any_change_is_written_rightly_or_not_at_all(old in tree(), new in tree(), json in any::<bool>()) {
+        let text = if json { old.to_string() } else { serde_yaml::to_string(&old).expect("YAML") };
+        if let Ok(result) = rewrite(&text, &old, &new, parse) {
+            prop_assert_eq!(parse(&result), Some(new));
+        }
+    }
 }

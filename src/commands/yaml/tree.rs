@@ -1,6 +1,6 @@
 //! The nodes of a document, each with the place of its text.
 
-use granit_parser::{Event, Options, Parser, Span, StructureStyle};
+use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StructureStyle};
 
 /// A document.
 #[derive(Clone, Debug)]
@@ -89,6 +89,10 @@ impl<'a, I: Iterator<Item = (Event<'a>, Span)>> Reader<'a, I> {
         let anchored = event.anchor_id().is_some_and(|id| id > 0);
         let leaf = |end: usize| Node { start, end, anchored, shape: Shape::Leaf };
         match event {
+            Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => {
+                let end = self.trimmed(start, span.end.byte_offset()?);
+                Some(Node { start: self.header(start)?, ..leaf(end) })
+            }
             Event::Scalar(..) => Some(leaf(self.trimmed(start, span.end.byte_offset()?))),
             Event::Alias(_) => {
                 self.has_aliases = true;
@@ -139,6 +143,19 @@ impl<'a, I: Iterator<Item = (Event<'a>, Span)>> Reader<'a, I> {
             }
             items.push(self.node(&event, span)?);
         }
+    }
+
+    /// Where the sign stands that begins a block of text: on the line before its first one.
+    fn header(&self, start: usize) -> Option<usize> {
+        let before = self.text.get(..start)?.trim_end();
+        let line = before.rfind('\n').map_or(0, |end| end + 1);
+        let begins = |(at, _): &(usize, &str)| {
+            let rest = before.get(line + at + 1..).unwrap_or_default();
+            let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'));
+            rest.is_empty() || (rest.starts_with([' ', '\t']) && rest.trim_start().starts_with('#'))
+        };
+        let (at, _) = before.get(line..)?.match_indices(['|', '>']).find(begins)?;
+        Some(line + at)
     }
 
     /// The span of a block of text reaches to whatever follows it.

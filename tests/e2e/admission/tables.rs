@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
+use poolbudget::api::WorkloadKind;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -142,6 +142,8 @@ fn describe_entry(entry: &EnvVar) -> String {
 #[serde(deny_unknown_fields)]
 struct MirrorCase {
     name: String,
+    #[serde(default)]
+    kind: WorkloadKind,
     created: Value,
     changed: Option<Value>,
     template: TemplateKeys,
@@ -157,29 +159,70 @@ struct TemplateKeys {
 async fn what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it(cluster: &Cluster) {
     let client = cluster.client().await.unwrap();
     cluster.create_namespace("mirror").await.unwrap();
-    let deployments: Api<Deployment> = Api::namespaced(client, "mirror");
     let mut verdict = Verdict::default();
     for (number, case) in table::<MirrorCase>(include_str!("../../admission/mirror.yaml")).iter().enumerate()
     {
         let name = format!("case-{number}");
-        let object = deployment(&name, &case.created["metadata"], &case.created["template"]);
+        let object = workload(case.kind, &name, &case.created["metadata"], &case.created["template"]);
+        let workloads = api_of(&client, case.kind);
         let object = serde_json::from_value(object).unwrap();
-        let mut after = deployments.create(&PostParams::default(), &object).await.unwrap();
+        let mut after = workloads.create(&PostParams::default(), &object).await.unwrap();
         if let Some(change) = &case.changed {
             let patch = Patch::Merge(change);
-            after = deployments.patch(&name, &PatchParams::default(), &patch).await.unwrap();
+            after = workloads.patch(&name, &PatchParams::default(), &patch).await.unwrap();
         }
-        verdict.expect(&case.name, "template", &template_keys(&after), &case.template);
-        let selector = after.spec.selector.match_labels.unwrap_or_default();
-        verdict.expect(&case.name, "selector", &selector, &[("app".to_owned(), name)].into());
+        let after = serde_json::to_value(after).unwrap();
+        verdict.expect(&case.name, "template", &template_keys(case.kind, &after), &case.template);
+        if case.kind.group() == "apps" {
+            let selector = &after["spec"]["selector"]["matchLabels"];
+            verdict.expect(&case.name, "selector", selector, &json!({"app": name}));
+        }
     }
 }
 
-fn template_keys(deployment: &Deployment) -> TemplateKeys {
-    let metadata = deployment.spec.template.metadata.clone().unwrap_or_default();
-    let mut labels = metadata.labels.unwrap_or_default();
-    labels.remove("app");
-    TemplateKeys { labels, annotations: metadata.annotations.unwrap_or_default() }
+fn api_of(client: &Client, kind: WorkloadKind) -> Api<DynamicObject> {
+    let gvk = GroupVersionKind::gvk(kind.group(), "v1", &kind.to_string());
+    Api::namespaced_with(client.clone(), "mirror", &ApiResource::from_gvk(&gvk))
+}
+
+fn template_keys(kind: WorkloadKind, workload: &Value) -> TemplateKeys {
+    let job = if kind == WorkloadKind::CronJob { &workload["spec"]["jobTemplate"] } else { workload };
+    let metadata = &job["spec"]["template"]["metadata"];
+    let texts = |map: &str| -> BTreeMap<String, String> {
+        let texts = metadata.get(map).cloned().unwrap_or_else(|| json!({}));
+        let texts: BTreeMap<String, String> = serde_json::from_value(texts).unwrap();
+        // What the Job controller tells its pods by.
+        texts
+            .into_iter()
+            .filter(|(key, _)| key != "app" && !key.ends_with("-name") && !key.ends_with("-uid"))
+            .collect()
+    };
+    TemplateKeys { labels: texts("labels"), annotations: texts("annotations") }
+}
+
+/// A workload that makes no pods; both metadata may be null.
+fn workload(kind: WorkloadKind, name: &str, metadata: &Value, template: &Value) -> Value {
+    let mut object = deployment(name, metadata, template);
+    object["apiVersion"] = json!(format!("{}/v1", kind.group()));
+    object["kind"] = json!(kind);
+    let spec = &mut object["spec"];
+    match kind {
+        WorkloadKind::DaemonSet => {
+            spec["template"]["spec"]["nodeSelector"] = json!({"nobody": "here"});
+            spec.as_object_mut().unwrap().remove("replicas");
+        }
+        WorkloadKind::Job | WorkloadKind::CronJob => {
+            spec["template"]["spec"]["restartPolicy"] = json!("Never");
+            let job = json!({"suspend": true, "template": spec["template"]});
+            *spec = if kind == WorkloadKind::Job {
+                job
+            } else {
+                json!({"schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": {"spec": job}})
+            };
+        }
+        _ => {}
+    }
+    object
 }
 
 /// A Deployment without replicas; both metadata may be null.

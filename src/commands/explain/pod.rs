@@ -1,0 +1,345 @@
+//! A pod in words: what it holds and why, or what it waits for.
+//!
+//! In: a pod, and a look at its budget. Out: an explanation. The reasons are those of the decision; the sentences of
+//! a refusal are those that the pod's own event says.
+
+use super::room;
+use super::share;
+use super::sight::{Look, Sight};
+use super::words::{Explanation, State, amount, count, product};
+use crate::api::conditions::BLOCKED;
+use crate::api::{EvictionPolicy, Mode};
+use crate::budget::amount::{Connections, Pods};
+use crate::budget::grant::{PATIENCE, Refusal, Want};
+use crate::budget::ledger::Hold;
+use crate::budget::plan::Feasibility;
+use crate::budget::queue::{self, Class};
+use crate::cluster::pod::{GrantNote, PodRecord};
+use crate::controller::evict;
+use crate::controller::notice;
+use crate::controller::view::View;
+
+/// Explains a labelled pod.
+pub(super) fn explain(sight: &Sight, record: &PodRecord) -> Explanation {
+    let mut told = match sight.look(record.budget()) {
+        Ok(look) => with_budget(sight, record, &look),
+        Err(why) => without_budget(record, &why),
+    };
+    told.budget = Some(record.budget().to_owned());
+    told
+}
+
+fn told(record: &PodRecord, state: State, summary: impl Into<String>) -> Explanation {
+    Explanation::new("Pod", &record.name, &record.namespace, state, summary.into())
+}
+
+fn without_budget(record: &PodRecord, why: &str) -> Explanation {
+    if record.ended {
+        return ended(record);
+    }
+    match record.hold() {
+        Hold::Waiting | Hold::InFlight(_) => told(record, State::Waiting, why),
+        Hold::Granted(bill) => {
+            let held = count(bill.get(), "connection");
+            told(record, State::Granted, format!("{held}, for life; but {why}"))
+        }
+        Hold::Escaped(own) => told(record, State::Foreign, format!("it may hold {}; {why}", amount(own))),
+    }
+}
+
+fn ended(record: &PodRecord) -> Explanation {
+    told(record, State::Ended, "all its containers have ended: it holds no connection any more")
+}
+
+fn with_budget(sight: &Sight, record: &PodRecord, look: &Look) -> Explanation {
+    let view = &look.view;
+    let place = view.scene.pods.iter().position(|pod| pod.uid == record.uid);
+    let Some(pod) = place else { return ended(record) };
+    let seen = Seen { sight, look, view, pod, record };
+    let standing = seen.standing();
+    let mut told = told(record, standing.state, standing.summary);
+    told.point("budget", share::budget(look));
+    if let Some(workload) = seen.workload_words() {
+        told.point("workload", workload);
+    }
+    seen.sizes(&mut told);
+    seen.wait(&mut told);
+    seen.future(&mut told);
+    told
+}
+
+/// What a pod is within its budget, in short.
+pub(super) fn standing(sight: &Sight, look: &Look, pod: usize) -> Option<Standing> {
+    let record = look.view.scene.pods.get(pod)?;
+    Some(Seen { sight, look, view: &look.view, pod, record }.standing())
+}
+
+/// What a pod is within its budget.
+pub(super) struct Standing {
+    pub(super) state: State,
+    /// In a sentence.
+    pub(super) summary: String,
+    /// In a word or two, where the state does not say it all.
+    pub(super) note: String,
+}
+
+impl Standing {
+    fn new(state: State, summary: impl Into<String>) -> Self {
+        Self { state, summary: summary.into(), note: String::new() }
+    }
+}
+
+/// A pod within a look at its budget.
+struct Seen<'a> {
+    sight: &'a Sight,
+    look: &'a Look,
+    view: &'a View,
+    /// Its place among the pods of the situation.
+    pod: usize,
+    record: &'a PodRecord,
+}
+
+impl Seen<'_> {
+    fn core(&self) -> Option<&crate::budget::ledger::Pod> {
+        self.view.scene.situation.pods.get(self.pod)
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        let refused = &self.view.decision.grants.refused;
+        refused.iter().find(|(pod, _)| *pod == self.pod).map(|(_, refusal)| *refusal)
+    }
+
+    fn want(&self) -> Option<&Want> {
+        self.view.decision.grants.wants.iter().find(|want| want.pod == self.pod)
+    }
+
+    fn standing(&self) -> Standing {
+        let (hold, terminating) =
+            self.core().map_or((Hold::Waiting, false), |pod| (pod.hold, pod.terminating));
+        match hold {
+            Hold::Waiting if terminating => {
+                Standing::new(State::Ended, "it is being deleted at the gate: it never held a connection")
+            }
+            Hold::Waiting => self.waiting(),
+            hold if terminating => {
+                let held = amount(hold.bill());
+                let when = room::due(self.record.due, self.sight.now);
+                let summary = format!("it is being deleted, and counts with {held} until it is gone,{when}");
+                Standing { note: when.trim_start().to_owned(), ..Standing::new(State::Draining, summary) }
+            }
+            Hold::InFlight(bill) => {
+                let held = count(bill.get(), "connection");
+                Standing::new(State::BeingGranted, format!("{held}: the grant is recorded and on its way"))
+            }
+            Hold::Granted(bill) => Standing::new(State::Granted, count(bill.get(), "connection")),
+            Hold::Escaped(own) => {
+                let summary = format!("it runs without a grant and may hold {} connections", amount(own));
+                Standing::new(State::Foreign, summary)
+            }
+        }
+    }
+
+    fn waiting(&self) -> Standing {
+        if let Some(refusal) = self.refusal() {
+            let (reason, why) = notice::why_it_waits(self.view, self.pod, refusal);
+            return Standing { note: reason.to_owned(), ..Standing::new(State::Waiting, why) };
+        }
+        let granted = self.view.decision.grants.granted.iter().find(|grant| grant.pod == self.pod);
+        let bill = granted.map_or(Connections::ZERO, |grant| grant.bill);
+        let what = match self.view.mode {
+            Mode::Gate => format!("it fits and is granted {} now", count(bill.get(), "connection")),
+            mode => format!("mode {mode:?} holds no pod: its gate is opened now"),
+        };
+        let doubt = "if it still waits in some seconds, no operator leads (poolbudget status says more)";
+        Standing::new(State::BeingGranted, format!("{what}; {doubt}"))
+    }
+
+    fn workload_words(&self) -> Option<String> {
+        let core = self.core()?;
+        let name = &self.view.scene.situation.workloads.get(core.workload?)?.demand.name;
+        let revision = if core.current { "its newest revision" } else { "an older revision" };
+        let ready = if core.ready { "ready" } else { "not ready" };
+        Some(if core.hold == Hold::Waiting {
+            format!("{name}, {revision}")
+        } else {
+            format!("{name}, {revision}, {ready}")
+        })
+    }
+
+    /// What it has, what pods of its workload get now, and why.
+    fn sizes(&self, told: &mut Explanation) {
+        let Some(core) = self.core() else { return };
+        if let (Some(note), Hold::Granted(bill)) = (&self.record.grant, core.hold) {
+            told.point("size", size(self.record, note, bill));
+        }
+        // Who is on the way out, or never came through the gate, gets nothing any more.
+        if core.terminating || matches!(core.hold, Hold::Escaped(_)) {
+            return;
+        }
+        let Some(workload) = core.workload else { return };
+        let of = self.view.scene.situation.workloads.get(workload);
+        let (Some(of), Some(plan)) = (of, self.view.decision.plan.shares.get(workload)) else { return };
+        let now = share::size(&self.look.budget, self.record.app.knobs(), &of.demand, plan);
+        told.point("share", self.compared(core.hold, plan.bill, &now));
+        told.point("why", share::why(self.view, workload));
+        if let Some(slots) = share::slots(self.sight, self.look, workload) {
+            told.point("slots", slots);
+        }
+    }
+
+    /// What it holds beside what a pod of its workload gets now.
+    fn compared(&self, hold: Hold, share: Connections, now: &str) -> String {
+        if self.view.mode != Mode::Gate {
+            return format!(
+                "by the plan a pod of its workload gets {now}; mode {:?} evicts nobody for it",
+                self.view.mode
+            );
+        }
+        match hold {
+            Hold::Granted(bill) if bill == share => "that is what a pod of its workload gets now".to_owned(),
+            Hold::Granted(bill) if bill > share => {
+                let fate = match self.look.budget.spec.eviction {
+                    EvictionPolicy::Allowed => "it may be evicted when another pod needs the room",
+                    EvictionPolicy::Forbidden => {
+                        "eviction is Forbidden, so it stays until somebody deletes it"
+                    }
+                };
+                format!("{} more than a pod of its workload gets now, {now}; {fate}", bill.minus(share))
+            }
+            Hold::Granted(_) => {
+                format!(
+                    "a pod of its workload gets more now, {now}; it keeps its size for life, its successor gets that"
+                )
+            }
+            _ => format!("a pod of its workload gets {now}"),
+        }
+    }
+
+    /// The sum that refuses it, and its turn.
+    fn wait(&self, told: &mut Explanation) {
+        let Some(refusal) = self.refusal() else { return };
+        if let Some(want) = self.want() {
+            told.point("sum", sum(want, self.view.decision.usable));
+        }
+        if let Some(turn) = self.turn(refusal) {
+            told.point("turn", turn);
+        }
+        match refusal {
+            Refusal::NoRoom { .. } => told.point("next", room::for_the_refused(self.sight, self.look)),
+            Refusal::NoSlot => told.point("next", self.for_a_slot()),
+            Refusal::Behind => told.point("next", self.behind()),
+            Refusal::NoWorkload => {}
+        }
+        let conditions = self.look.budget.status.iter().flat_map(|status| &status.conditions);
+        for blocked in conditions.filter(|c| c.type_ == BLOCKED && c.status == "True") {
+            told.point("blocked", blocked.message.clone());
+        }
+    }
+
+    fn turn(&self, refusal: Refusal) -> Option<String> {
+        let core = self.core()?;
+        let class = match refusal {
+            Refusal::NoRoom { .. } => self.want()?.class,
+            Refusal::Behind => Class::Rest,
+            Refusal::NoSlot => Class::Beyond,
+            Refusal::NoWorkload => return None,
+        };
+        let order = queue::order(&self.view.scene.situation.pods);
+        let place = order.iter().position(|pod| *pod == self.pod)? + 1;
+        Some(format!(
+            "{place} of {} that wait, oldest first, for {} s; {}",
+            order.len(),
+            core.age,
+            of_class(class)
+        ))
+    }
+
+    fn for_a_slot(&self) -> String {
+        let workload = self.core().and_then(|core| core.workload);
+        let standing = workload.and_then(|w| self.view.decision.ledger.workloads.get(w));
+        let stand = standing.map_or(Pods::ZERO, |standing| standing.admitted);
+        if let Feasibility::Infeasible(_) = self.view.decision.plan.feasibility {
+            return format!(
+                "{} stand; it waits until the workload is made smaller or the budget larger",
+                count(stand.get(), "pod")
+            );
+        }
+        format!(
+            "{} stand; one of them has to go first, as a rollout or a scale-down sees to",
+            count(stand.get(), "pod")
+        )
+    }
+
+    fn behind(&self) -> String {
+        let pods = &self.view.scene.situation.pods;
+        let first = self
+            .view
+            .decision
+            .grants
+            .wants
+            .iter()
+            .filter(|want| matches!(want.class, Class::Task | Class::Rest))
+            .find_map(|want| pods.get(want.pod).filter(|pod| pod.age >= PATIENCE));
+        first.map_or_else(String::new, |pod| {
+            format!("Pod/{} has waited {} s: after {PATIENCE} s nobody passes it any more", pod.name, pod.age)
+        })
+    }
+
+    /// What will become of it.
+    fn future(&self, told: &mut Explanation) {
+        let candidates = &self.view.decision.room.candidates;
+        if let Some(place) = candidates.iter().position(|candidate| candidate.pod == self.pod) {
+            let why = candidates.get(place).map_or("", |candidate| evict::why(candidate.cause));
+            let turn =
+                if place == 0 { "it is the next".to_owned() } else { format!("{place} others go before it") };
+            told.point("next", format!("it is to go to make room, {turn}: {why}"));
+        }
+        let Some(core) = self.core() else { return };
+        if matches!(core.hold, Hold::Escaped(_)) {
+            told.point("how", ESCAPED);
+            if self.view.mode == Mode::Gate {
+                told.point("then", "its successor comes through the gate: `kubectl rollout restart` of its workload replaces it");
+            }
+        }
+    }
+}
+
+/// The arithmetic of a grant.
+fn size(record: &PodRecord, note: &GrantNote, bill: Connections) -> String {
+    let app = &record.app;
+    let text = product(note.pool_size.into(), note.max_overflow.into(), app.processes, app.engines);
+    if record.bill_of(note.pool_size.into(), note.max_overflow.into()) == bill {
+        return text;
+    }
+    format!("{text}; it counts with {}, which its own env or an annotation allows", amount(bill))
+}
+
+/// How a pod comes to run without a grant.
+const ESCAPED: &str = "it was made while the gate was not in force, or with nodeName set, or its grant was spoiled; what \
+                       its own env allows is taken off what others may use";
+
+/// Everything that a grant of it would have to fit beside.
+fn sum(want: &Want, usable: Connections) -> String {
+    let Want { class, bill, committed, kept, .. } = *want;
+    let total = committed.plus(kept).plus(bill);
+    let kept = match (kept, class) {
+        (Connections::ZERO, _) => String::new(),
+        (kept, Class::Task | Class::Surge) => format!(" + {kept} kept for lost pods"),
+        (kept, _) => format!(" + {kept} kept for lost pods and for rollouts"),
+    };
+    format!("{committed} committed{kept} + {bill} for it = {total}, of {usable} usable")
+}
+
+fn of_class(class: Class) -> &'static str {
+    match class {
+        Class::Lost => "it replaces a pod that stood, and such go before all others, at any size that fits",
+        Class::Surge => {
+            "it takes the slot that is kept so that rollouts can move, and such go right after replacements of lost pods"
+        }
+        Class::Task => "it does work and ends by itself, and such go right after replacements of lost pods",
+        Class::Rest => {
+            "it is one more pod, and such go after replacements of lost pods, after tasks and after rollouts"
+        }
+        Class::Beyond => "it is beyond the slots of its workload",
+    }
+}

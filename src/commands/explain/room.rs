@@ -1,0 +1,73 @@
+//! How room comes about: who gives connections back, when, and who is to go.
+//!
+//! In: a look at a budget. Out: sentences.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::sight::{Look, Sight};
+use crate::api::{EvictionPolicy, Mode};
+use crate::budget::ledger::Hold;
+use crate::controller::evict;
+use crate::controller::view::View;
+
+/// Pods that are named.
+const NAMED: usize = 5;
+
+/// What has to happen before a pod that was refused for want of room is granted.
+pub(super) fn for_the_refused(sight: &Sight, look: &Look) -> String {
+    let room = &look.view.decision.room;
+    let draining = draining(sight, look);
+    if room.draining {
+        return format!("waiting is enough: {draining}");
+    }
+    let also = if draining.is_empty() { String::new() } else { format!("; besides, {draining}") };
+    let goes = room.candidates.first().and_then(|candidate| {
+        let pod = look.view.scene.pods.get(candidate.pod)?;
+        Some(format!("Pod/{} is to go for it: {}", pod.name, evict::why(candidate.cause)))
+    });
+    let next = goes.unwrap_or_else(|| nobody_goes(&look.view, look.budget.spec.eviction));
+    format!("{next}{also}")
+}
+
+fn nobody_goes(view: &View, eviction: EvictionPolicy) -> String {
+    match eviction {
+        _ if view.mode != Mode::Gate => "no pod is sent away in this mode".to_owned(),
+        EvictionPolicy::Forbidden => {
+            "eviction is Forbidden, so it waits until a pod of the budget goes by itself".to_owned()
+        }
+        EvictionPolicy::Allowed => {
+            "no pod may be sent away now (none holds too much, or its workload is short of ready pods); it \
+                                    waits until one goes or becomes ready"
+                .to_owned()
+        }
+    }
+}
+
+/// Who gives back what, and when: `Pod/a gives back 4 in 25 s at the latest`.
+fn draining(sight: &Sight, look: &Look) -> String {
+    let pods = look.view.scene.situation.pods.iter().zip(&look.view.scene.pods);
+    let leaving =
+        pods.filter(|(pod, _)| pod.terminating && pod.hold != Hold::Waiting).map(|(pod, record)| {
+            format!("Pod/{} gives back {}{}", pod.name, pod.hold.bill(), due(record.due, sight.now))
+        });
+    let quarantine = look.budget.status.iter().flat_map(|status| &status.quarantine).map(|entry| {
+        let when = due(Some(entry.until.0.as_second()), sight.now);
+        format!("Pod/{} vanished and counts with {}{when}", entry.pod, entry.connections)
+    });
+    let all: Vec<String> = leaving.chain(quarantine).collect();
+    let others = all.len().saturating_sub(NAMED);
+    let mut named: Vec<String> = all.into_iter().take(NAMED).collect();
+    if others > 0 {
+        named.push(format!("and {others} more"));
+    }
+    named.join(", ")
+}
+
+/// ` in 25 s at the latest`, or by how much that is over.
+pub(super) fn due(due: Option<i64>, now: Timestamp) -> String {
+    match due.map(|due| due - now.as_second()) {
+        None => String::new(),
+        Some(left) if left > 0 => format!(" in {left} s at the latest"),
+        Some(left) => format!(", which is {} s overdue: see its node", -left),
+    }
+}

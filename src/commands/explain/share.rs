@@ -1,0 +1,185 @@
+//! The share of a workload in words: what its pods get and why not more, how many of them there may be.
+//!
+//! In: a look at the budget, a workload of it. Out: sentences. Every number is one of the plan.
+
+use super::sight::{Look, Sight};
+use super::words::{count, product};
+use crate::api::DbConnectionBudget;
+use crate::budget::amount::{Connections, Pods};
+use crate::budget::basis::Basis;
+use crate::budget::plan::{Demand, Feasibility, Share};
+use crate::budget::rollout::{Strategy, Surge};
+use crate::budget::split::{Knobs, Split};
+use crate::cluster::spec;
+use crate::cluster::workload::WorkloadKey;
+use crate::controller::view::View;
+
+/// Workloads whose part in the sum is named.
+const NAMED: usize = 4;
+
+/// `main: 15 connections (…), 2 reserved, 13 usable, 12 committed`.
+pub(super) fn budget(look: &Look) -> String {
+    let Look { budget, view } = look;
+    let name = &view.key.name;
+    let Some(limit) = &view.limit else { return format!("{name}, which gives no sizes") };
+    let escaped = match view.decision.ledger.escaped {
+        Connections::ZERO => String::new(),
+        escaped => format!(", {} taken off for pods without a grant", super::words::amount(escaped)),
+    };
+    format!(
+        "{name}: {} ({}), {} reserved{escaped}, {} usable, {} committed",
+        count(limit.connections.get(), "connection"),
+        limit.source,
+        budget.spec.reserved,
+        view.decision.usable,
+        view.decision.ledger.committed
+    )
+}
+
+/// What one pod of a workload gets now.
+pub(super) fn size(budget: &DbConnectionBudget, knobs: Knobs, demand: &Demand, share: &Share) -> String {
+    let split = Split::of(share.size, budget.spec.sizing.overflow_ratio, knobs);
+    let Demand { processes, engines, .. } = demand;
+    product(split.pool_size.get(), split.max_overflow.get(), *processes, *engines)
+}
+
+/// Why a pod of a workload gets what it gets.
+pub(super) fn why(view: &View, workload: usize) -> String {
+    let demands = &view.scene.situation.workloads;
+    let (Some(of), Some(share)) = (demands.get(workload), view.decision.plan.shares.get(workload)) else {
+        return String::new();
+    };
+    match &view.decision.plan.feasibility {
+        Feasibility::Infeasible(shortfall) => {
+            format!(
+                "not everything fits, so each gets its smallest size, size.min: {}. {shortfall}",
+                share.min
+            )
+        }
+        Feasibility::Feasible { planned, usable } => {
+            format!("{} of {usable} usable{}", sum(view), limit(&of.demand, share, *planned, *usable))
+        }
+    }
+}
+
+/// `Deployment/api 6 slots × 2 + Deployment/web 3 slots × 1 = 15`, the largest first.
+fn sum(view: &View) -> String {
+    let workloads = view.scene.situation.workloads.iter().zip(&view.decision.plan.shares);
+    let mut parts: Vec<(&str, &Share)> =
+        workloads.map(|(w, share)| (w.demand.name.as_str(), share)).collect();
+    parts.sort_by_key(|(name, share)| (std::cmp::Reverse(share.bill.times(share.slots)), *name));
+    let others: Connections = parts.iter().skip(NAMED).map(|(_, share)| share.bill.times(share.slots)).sum();
+    let total: Connections = parts.iter().map(|(_, share)| share.bill.times(share.slots)).sum();
+    let mut named: Vec<String> = parts
+        .iter()
+        .take(NAMED)
+        .map(|(name, share)| format!("{name} {} × {}", count(share.slots.get(), "slot"), share.bill))
+        .collect();
+    if parts.len() > NAMED {
+        named.push(format!("{} others {others}", parts.len() - NAMED));
+    }
+    format!("{} = {total}", named.join(" + "))
+}
+
+/// What keeps the size from being one larger.
+fn limit(demand: &Demand, share: &Share, planned: Connections, usable: Connections) -> String {
+    let weight = if demand.weight > 1 { format!("; its weight is {}", demand.weight) } else { String::new() };
+    if demand.max.is_some_and(|max| share.size >= max) {
+        return format!("; it is to have no more: size.max is {}{weight}", share.size);
+    }
+    let step = Connections::ONE.per_pod(share.instances).times(share.slots);
+    format!(
+        "; one more for each of their pools would take {step}, with {} left{weight}",
+        usable.minus(planned)
+    )
+}
+
+/// How many pods of a workload may hold connections at once, and why so many.
+pub(super) fn slots(sight: &Sight, look: &Look, workload: usize) -> Option<String> {
+    let view = &look.view;
+    let demand = &view.scene.situation.workloads.get(workload)?.demand;
+    let share = view.decision.plan.shares.get(workload)?;
+    let key = &view.scene.workloads.get(workload)?.key;
+    if let Feasibility::Infeasible(shortfall) = &view.decision.plan.feasibility {
+        let line = shortfall.lines.iter().find(|line| line.name == demand.name)?;
+        let asked = line.pods.plus(line.surge);
+        if share.slots < asked {
+            return Some(format!(
+                "{} of the {asked} that it asks for, because not everything fits",
+                share.slots
+            ));
+        }
+    }
+    let surge = share.slots.minus(demand.peak());
+    let surge = match view.scene.situation.surge {
+        _ if surge == Pods::ZERO => String::new(),
+        Surge::Minimal if surge == Pods::ONE => {
+            " + 1 for the surge pod without which a rollout could not move".to_owned()
+        }
+        Surge::Minimal => format!(" + {surge} for the surge pods without which a rollout could not move"),
+        Surge::Full => format!(" + {surge} for the surge pods of a rollout"),
+    };
+    let replicas = count(demand.peak().get(), "replica");
+    let source = source(sight, look, key);
+    Some(format!("{} = {replicas}{surge}; {source}", share.slots))
+}
+
+/// Who says for how many replicas slots are kept.
+fn source(sight: &Sight, look: &Look, key: &WorkloadKey) -> String {
+    match look.view.scene.situation.basis {
+        Basis::Current => "sizing.basis Current: the replicas of now count, so a scale-up makes shares smaller".to_owned(),
+        Basis::Ladder => "sizing.basis Ladder: the next power of two counts".to_owned(),
+        Basis::Ceiling => ceiling(sight, look, key).unwrap_or_else(|| {
+            "no HorizontalPodAutoscaler or maxReplicas states a ceiling, so a scale-up makes shares smaller".to_owned()
+        }),
+    }
+}
+
+/// The first of those who may state a ceiling, in the order in which they are asked.
+fn ceiling(sight: &Sight, look: &Look, key: &WorkloadKey) -> Option<String> {
+    let (scalers, own) = {
+        let world = sight.observed.world();
+        let own = world.workloads.find(&sight.namespace, key).and_then(|record| record.ceiling);
+        (world.autoscalers.group(&sight.namespace, &key.to_string()), own)
+    };
+    if let Some(scaler) = scalers.iter().max_by_key(|scaler| scaler.max_replicas) {
+        let (most, name) = (scaler.max_replicas, &scaler.name);
+        return Some(format!("the ceiling is maxReplicas {most} of HorizontalPodAutoscaler/{name}"));
+    }
+    let entry = spec::entry(&look.budget.spec, key).max_replicas;
+    let stated = entry.map(|most| format!("the ceiling is maxReplicas {most} of the budget"));
+    stated.or_else(|| own.map(|most| format!("room is kept for {} of its next run", count(most, "pod"))))
+}
+
+/// What a rollout of a workload does, as far as it has pods.
+pub(super) fn rollout(demand: &Demand, share: &Share) -> String {
+    let Share { surge, unavailable, .. } = *share;
+    match demand.strategy {
+        _ if demand.replicas == Pods::ZERO => "there is no pod to replace".to_owned(),
+        Strategy::Task => "its pods end when their work is done".to_owned(),
+        Strategy::Loose => "nobody replaces its pods".to_owned(),
+        Strategy::OnDelete | Strategy::StatefulSet { max_unavailable: None, .. } => {
+            "whoever deletes a pod gets a new one, which takes its room".to_owned()
+        }
+        Strategy::Recreate => "all its pods end first; their successors take their room".to_owned(),
+        Strategy::Twice => {
+            "a second set of pods becomes ready before the first goes, and slots are kept for both".to_owned()
+        }
+        Strategy::RollingUpdate { .. } | Strategy::DaemonSet { .. } | Strategy::StatefulSet { .. } => {
+            step_by_step(share.rho, surge, unavailable)
+        }
+    }
+}
+
+fn step_by_step(rho: Pods, surge: Pods, unavailable: Pods) -> String {
+    if rho > Pods::ZERO {
+        return "one pod more is started first, for which a slot is kept; then pod by pod".to_owned();
+    }
+    let beside = if surge > Pods::ZERO {
+        format!("; up to {surge} more start while slots are free")
+    } else {
+        String::new()
+    };
+    let missing = count(unavailable.get(), "pod");
+    format!("up to {missing} may be missing, and each leaves its room to its successor{beside}")
+}

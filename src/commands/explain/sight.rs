@@ -1,0 +1,75 @@
+//! One namespace at one instant, as its operator sees it.
+//!
+//! In: what was observed. Out: for each budget the look that the leader would take now, by the same code. Forbidden
+//! here: arithmetic.
+
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::{DbConnectionBudget, WorkloadKind};
+use crate::budget::decide::decide;
+use crate::cluster::pod::PodRecord;
+use crate::cluster::workload::{WorkloadKey, WorkloadRecord};
+use crate::cluster::world::BudgetKey;
+use crate::controller::notice;
+use crate::controller::observe::Observed;
+use crate::controller::view::View;
+
+/// A namespace at an instant.
+pub(super) struct Sight {
+    pub(super) observed: Observed,
+    pub(super) namespace: String,
+    pub(super) now: Timestamp,
+}
+
+/// A budget and the look at it.
+pub(super) struct Look {
+    pub(super) budget: Arc<DbConnectionBudget>,
+    pub(super) view: View,
+}
+
+impl Sight {
+    /// Looks at the budget of this name; or says why pods that name it wait.
+    pub(super) fn look(&self, name: &str) -> Result<Look, String> {
+        let key = BudgetKey::new(&self.namespace, name);
+        let world = self.observed.world();
+        let odd = world.budgets.odd(&self.namespace, name).cloned();
+        let Some(budget) = world.budgets.find(&self.namespace, name).filter(|_| odd.is_none()) else {
+            return Err(notice::why_it_is_stranded(&key, odd.as_ref()).1);
+        };
+        let status = budget.status.clone().unwrap_or_default();
+        let view = View::of(world, &key, &budget.spec, &status, decide, self.now);
+        Ok(Look { budget, view })
+    }
+
+    /// The labelled pod of this name.
+    pub(super) fn pod(&self, name: &str) -> Option<Arc<PodRecord>> {
+        self.observed.world().pods.find(&self.namespace, name)
+    }
+
+    /// The workload of this key, or the one that it is a part of.
+    pub(super) fn workload(&self, key: &WorkloadKey) -> Option<Arc<WorkloadRecord>> {
+        let world = self.observed.world();
+        let record = world.workloads.find(&self.namespace, key)?;
+        match &record.owner {
+            Some(owner) => world.workloads.find(&self.namespace, owner),
+            None => Some(record),
+        }
+    }
+
+    /// The workloads of this name, of whatever kind.
+    pub(super) fn workloads_named(&self, name: &str) -> Vec<Arc<WorkloadRecord>> {
+        let world = self.observed.world();
+        let keys = WorkloadKind::ALL.into_iter().map(|kind| WorkloadKey::new(kind, name));
+        keys.filter_map(|key| world.workloads.find(&self.namespace, &key))
+            .filter(|record| record.owner.is_none())
+            .collect()
+    }
+
+    /// The budgets that a workload takes part in, by name.
+    pub(super) fn budgets_of(&self, workload: &WorkloadKey) -> Vec<String> {
+        let keys = self.observed.world().budgets_of(&self.namespace, workload);
+        keys.into_iter().map(|key| key.name).collect()
+    }
+}

@@ -1,0 +1,122 @@
+//! A workload in words: its share, its slots, what a rollout of it does, and its pods.
+//!
+//! In: a workload, and a look at its budget. Out: an explanation.
+
+use super::pod;
+use super::share;
+use super::sight::{Look, Sight};
+use super::words::{Explanation, PodLine, State, amount, count};
+use crate::api::names;
+use crate::budget::amount::{Connections, Pods};
+use crate::budget::ledger::Hold;
+use crate::budget::rollout::Nature;
+use crate::cluster::workload::{WorkloadKey, WorkloadRecord};
+
+/// Explains a workload, once for each budget that it takes part in: that is more than one while it moves.
+pub(super) fn explain(sight: &Sight, record: &WorkloadRecord) -> Vec<Explanation> {
+    let budgets = sight.budgets_of(&record.key);
+    if budgets.is_empty() {
+        return vec![not_governed(record)];
+    }
+    let told = budgets.into_iter().map(|name| {
+        let mut told = match sight.look(&name) {
+            Ok(look) => with_budget(sight, &record.key, &look),
+            Err(why) => told(sight, &record.key, State::Waiting, why),
+        };
+        told.budget = Some(name);
+        told
+    });
+    told.collect()
+}
+
+fn told(sight: &Sight, key: &WorkloadKey, state: State, summary: String) -> Explanation {
+    Explanation::new(&key.kind.to_string(), &key.name, &sight.namespace, state, summary)
+}
+
+fn not_governed(record: &WorkloadRecord) -> Explanation {
+    let key = &record.key;
+    let how = format!(
+        "kubectl label {} {} {}=BUDGET",
+        key.kind.to_string().to_lowercase(),
+        key.name,
+        names::BUDGET
+    );
+    let summary =
+        format!("it bears no label {}, so no budget limits it; to put it under one: {how}", names::BUDGET);
+    Explanation::new(&key.kind.to_string(), &key.name, &record.namespace, State::NotGoverned, summary)
+}
+
+fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
+    let view = &look.view;
+    let place = view.scene.workloads.iter().position(|labelled| labelled.key == *key);
+    let parts = place.and_then(|w| {
+        Some((
+            w,
+            view.scene.workloads.get(w)?,
+            view.scene.situation.workloads.get(w)?,
+            view.decision.plan.shares.get(w)?,
+            view.decision.ledger.workloads.get(w)?,
+            view.decision.settled.get(w)?,
+        ))
+    });
+    let Some((w, labelled, of, share, standing, settled)) = parts else {
+        let summary = format!("no pod of it counts in budget {}", view.key.name);
+        return told(sight, key, State::NotGoverned, summary);
+    };
+    let summary = format!(
+        "{}, {} with a grant, {} waiting; a pod of it gets {}",
+        count(of.demand.replicas.get(), "replica"),
+        standing.granted,
+        standing.waiting,
+        share::size(&look.budget, labelled.knobs, &of.demand, share)
+    );
+    let mut told = told(sight, key, State::Governed, summary);
+    told.point("budget", share::budget(look));
+    told.point("why", share::why(view, w));
+    if let Some(slots) = share::slots(sight, look, w) {
+        told.point("slots", slots);
+    }
+    told.point("rollout", share::rollout(&of.demand, share));
+    if share.nature == Nature::Service {
+        let stood = count(settled.get(), "pod");
+        let text =
+            format!("it last stood complete with {stood}: so many are replaced first when they are lost");
+        told.point("settled", text);
+    }
+    if let Some(note) = labelled.note {
+        told.point("note", note);
+    }
+    if let Some(fault) = &labelled.fault {
+        told.point("fault", format!("its pods can be given no size: {fault}"));
+    }
+    if labelled.unmirrored {
+        told.point("fault", "it bears the label but its pod template does not, so its pods pass the gate: label the template too");
+    }
+    if of.unadopted.pods > Pods::ZERO {
+        told.point("foreign", before_the_label(of.unadopted.pods, of.unadopted.connections));
+    }
+    told.pods = pods(sight, look, w);
+    told
+}
+
+fn before_the_label(pods: Pods, connections: Connections) -> String {
+    format!(
+        "{} from before the label may hold {} connections on top of the budget, until its rollout has replaced them",
+        count(pods.get(), "pod"),
+        amount(connections)
+    )
+}
+
+fn pods(sight: &Sight, look: &Look, workload: usize) -> Vec<PodLine> {
+    let of =
+        look.view.scene.situation.pods.iter().enumerate().filter(|(_, pod)| pod.workload == Some(workload));
+    let lines = of.filter_map(|(index, core)| {
+        let standing = pod::standing(sight, look, index)?;
+        let holds = match core.hold {
+            Hold::Waiting => "-".to_owned(),
+            hold => amount(hold.bill()),
+        };
+        Some(PodLine { name: core.name.clone(), state: standing.state, holds, note: standing.note })
+    });
+    lines.collect()
+}

@@ -1,0 +1,58 @@
+//! Jobs and CronJobs: they end by themselves, and while they wait they go before what can wait.
+
+use std::time::Duration;
+
+use super::governed;
+use crate::installed::{Installed, SETTLES, SHOP};
+use crate::support::eventually;
+use crate::support::objects::{RUN_MS, cron_job, deployment, job};
+
+#[tokio::test]
+async fn a_migration_waits_for_its_connection_and_passes_what_waits_with_it() {
+    let mut shop = Installed::start().await;
+    shop.budget_of(5).await;
+    shop.apply(&governed(deployment(SHOP, "api")).replicas(2).drains_in_ms(1500).to_string()).await;
+    shop.holds(&[("Deployment", "api", 2)]).await;
+    // The sizes of the two were made for them alone. The Job gets what the third part is, or less.
+    shop.apply(&governed(job(SHOP, "migrate")).to_string()).await;
+    shop.kill_operator();
+    done(&shop, "job/migrate", SETTLES).await;
+    shop.holds(&[("Deployment", "api", 2), ("Job", "migrate", 0)]).await;
+
+    let many = governed(job(SHOP, "fill")).spec("completions", 6).spec("parallelism", 2);
+    shop.apply(&many.to_string()).await;
+    shop.kubectl(&["set", "image", "deployment/api", "app=app:2"]).await;
+    done(&shop, "job/fill", SETTLES).await;
+    shop.runs("api", "app:2", 2).await;
+    shop.holds(&[("Deployment", "api", 2), ("Job", "fill", 0)]).await;
+    assert_eq!(shop.recorder.faults(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_cron_job_keeps_room_for_its_next_run() {
+    let shop = Installed::start().await;
+    shop.budget_of(12).await;
+    let report = governed(cron_job(SHOP, "report")).spec("parallelism", 2).pod_annotation(RUN_MS, "2500");
+    shop.apply(&report.to_string()).await;
+    shop.apply(&governed(deployment(SHOP, "api")).replicas(4).to_string()).await;
+    shop.holds(&[("Deployment", "api", 4), ("CronJob", "report", 0)]).await;
+    let share = shop.share("CronJob", "report").await.expect("a share");
+    assert_eq!((share["ceiling"].as_i64(), share["slots"].as_i64()), (Some(2), Some(2)));
+    let accepted = shop.awaits("Accepted", "True", "Accepted").await;
+    assert!(accepted.contains("CronJob/report: concurrencyPolicy Allow sets no bound"), "{accepted}");
+    shop.kubectl(&["create", "job", "--from=cronjob/report", "run-1"]).await;
+    done(&shop, "job/run-1", SETTLES).await;
+    shop.holds(&[("Deployment", "api", 4), ("CronJob", "report", 0)]).await;
+    // Nobody had to go for the run.
+    let events = shop.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]).await;
+    assert!(!events.contains("MadeRoom"), "{events}");
+}
+
+async fn done(shop: &Installed, job: &str, within: Duration) {
+    eventually(within, &format!("{job} is complete"), async || {
+        let path = "jsonpath={.status.conditions[?(@.type==\"Complete\")].status} {.status}";
+        let said = shop.kubectl(&["get", job, "-o", path]).await;
+        if said.starts_with("True") { Ok(()) } else { Err(said) }
+    })
+    .await;
+}

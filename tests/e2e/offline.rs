@@ -1,0 +1,86 @@
+//! The commands that need no cluster, held against one: a plan says what the status will say, and templates that were
+//! injected need no admission.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::installed::{Installed, SETTLES, SHOP};
+use crate::main_job::governed;
+use crate::support::eventually;
+use crate::support::install::operator_binary;
+use crate::support::objects::{autoscaler, budget, documents, nano_session, pod};
+
+/// What a command makes of a manifest.
+async fn offline(shop: &Installed, manifest: &str, args: &[&str]) -> String {
+    let file = shop.cluster.folder().write("manifest.yaml", manifest).unwrap();
+    let mut command = Command::new(operator_binary().unwrap());
+    command.args(args).arg("-f").arg(file).env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What the plan of a manifest says of each workload, under the names that the status has for it.
+async fn planned(shop: &Installed, manifest: &str) -> Vec<Value> {
+    let plan = offline(shop, manifest, &["plan", "-o", "json"]).await;
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    let budgets = plan["budgets"].as_array().unwrap();
+    assert_eq!(budgets.len(), 1, "{plan:#}");
+    shares(&budgets[0]["workloads"])
+}
+
+fn shares(workloads: &Value) -> Vec<Value> {
+    let fields = ["kind", "name", "replicas", "ceiling", "slots", "poolSize", "maxOverflow", "perPod"];
+    let share = |workload: &Value| fields.iter().map(|field| (*field, workload[*field].clone())).collect();
+    workloads.as_array().into_iter().flatten().map(share).collect()
+}
+
+#[tokio::test]
+async fn a_plan_says_what_the_status_will_say() {
+    let shop = Installed::start().await;
+    shop.recorder.limit(SHOP, "main", 30);
+    let spec = json!({"limit": {"connections": 32}, "reserved": 2, "sizing": {"overflowRatio": 1},
+        "workloads": [{"name": "web", "weight": 2, "size": {"max": 5}}]});
+    let manifest = documents(&[
+        budget(SHOP, "main", &spec),
+        autoscaler(SHOP, "api", 2, 5),
+        governed("api", 2).annotation("poolbudget.dev/processes", "2").to_string(),
+        governed("web", 3).rolling(1, 0).to_string(),
+        governed("worker", 1).recreate().to_string(),
+    ]);
+    shop.apply(&manifest).await;
+    shop.settles(&[("api", 2), ("web", 3), ("worker", 1)]).await;
+    let told = shares(&shop.budget().await["status"]["workloads"]);
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(planned(&shop, &manifest).await, told);
+    // The same objects with all that a cluster has written into them.
+    let stored = shop.kubectl(&["get", "dbcb,deployments,hpa,replicasets,pods", "-o", "yaml"]).await;
+    assert_eq!(planned(&shop, &stored).await, told);
+}
+
+#[tokio::test]
+async fn templates_that_were_injected_need_no_admission() {
+    let shop = Installed::start().await;
+    let policies = ["gate.poolbudget.dev", "mirror.poolbudget.dev"];
+    shop.kubectl(&[&["delete", "mutatingadmissionpolicybinding"], &policies[..]].concat()).await;
+    eventually(SETTLES, "pods are born without a gate", async || {
+        let probe = pod(SHOP, "probe").label("poolbudget.dev/budget", "main").to_string();
+        let file = shop.cluster.folder().write("probe.json", &probe).unwrap().display().to_string();
+        let gates = "jsonpath={.spec.schedulingGates}";
+        let gates = shop.kubectl(&["create", "--dry-run=server", "-o", gates, "-f", &file]).await;
+        if gates.is_empty() { Ok(()) } else { Err(gates) }
+    })
+    .await;
+    shop.recorder.limit(SHOP, "main", 13);
+    shop.apply(&budget(SHOP, "main", &nano_session(2))).await;
+    let injected = offline(&shop, &governed("api", 2).to_string(), &["inject"]).await;
+    shop.apply(&injected).await;
+    shop.settles(&[("api", 2)]).await;
+    assert_eq!(shop.recorder.totals(SHOP, "main").granted, 2);
+    shop.scale("api", 6).await;
+    shop.settles(&[("api", 6)]).await;
+    assert_eq!(shop.recorder.totals(SHOP, "main").granted, 6);
+    assert_eq!(shop.recorder.faults(), Vec::<String>::new());
+}

@@ -9,13 +9,18 @@
 
 use super::cel;
 use super::policy::{Action, Named, Policy, Requests, Rule};
-use crate::api::names;
+use crate::api::{WorkloadKind, names};
 
 /// The name of the policy and of its binding.
 pub const NAME: &str = "deny.poolbudget.dev";
 
 /// What can be scaled: the resource as requests name it, and its kind.
-const SCALED: [(&str, &str); 1] = [("deployments", "Deployment")];
+const SCALED: [(&str, WorkloadKind); 4] = [
+    ("deployments", WorkloadKind::Deployment),
+    ("statefulsets", WorkloadKind::StatefulSet),
+    ("replicasets", WorkloadKind::ReplicaSet),
+    ("rollouts", WorkloadKind::Rollout),
+];
 
 /// The policy on workloads and their scale.
 #[must_use]
@@ -23,12 +28,28 @@ pub fn policy() -> Policy {
     Policy {
         name: NAME,
         purpose: "Refuses replicas that can never fit, where the budget says infeasible: Deny.",
-        requests: vec![Requests {
-            group: "apps",
-            version: "v1",
-            operations: &["CREATE", "UPDATE"],
-            resources: &["deployments", "deployments/scale"],
-        }],
+        requests: vec![
+            Requests {
+                group: "apps",
+                version: "v1",
+                operations: &["CREATE", "UPDATE"],
+                resources: &[
+                    "deployments",
+                    "deployments/scale",
+                    "statefulsets",
+                    "statefulsets/scale",
+                    "replicasets",
+                    "replicasets/scale",
+                ],
+            },
+            // Nothing matches where Argo Rollouts is not installed.
+            Requests {
+                group: "argoproj.io",
+                version: "v1alpha1",
+                operations: &["CREATE", "UPDATE"],
+                resources: &["rollouts", "rollouts/scale"],
+            },
+        ],
         // A Scale has the name of its workload and none of its labels.
         labelled_only: false,
         conditions: vec![
@@ -47,7 +68,7 @@ pub fn policy() -> Policy {
 fn kinds() -> String {
     let pairs: Vec<String> = SCALED
         .iter()
-        .map(|(resource, kind)| format!("{}: {}", cel::text(resource), cel::text(kind)))
+        .map(|(resource, kind)| format!("{}: {}", cel::text(resource), cel::text(&kind.to_string())))
         .collect();
     format!("{{{}}}", pairs.join(", "))
 }
@@ -68,7 +89,7 @@ fn limits() -> String {
         "params.?status.?workloads.orValue([])\n\
          \x20 .filter(w, has(w.largestReplicas) && w.kind == variables.kind && w.name == object.metadata.?name.orValue('')\n\
          \x20   && (request.subResource == 'scale'\n\
-         \x20     || dyn(object).spec.template.metadata.?labels[?{}].orValue('') == params.metadata.name))\n\
+         \x20     || dyn(object).spec.?template.?metadata.?labels[?{}].orValue('') == params.metadata.name))\n\
          \x20 .map(w, w.largestReplicas)",
         cel::text(names::BUDGET)
     )
@@ -82,5 +103,25 @@ fn fits() -> Rule {
                 \x20 + ' of ' + variables.kind + '/' + object.metadata.name + ' fit, and '\n\
                 \x20 + string(variables.wanted) + ' are asked for'"
             .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_that_scales_is_watched_under_its_group_with_its_scale() {
+        let policy = policy();
+        for (resource, kind) in SCALED {
+            let requests = policy.requests.iter().find(|requests| requests.group == kind.group()).unwrap();
+            for resource in [resource.to_owned(), format!("{resource}/scale")] {
+                assert!(requests.resources.contains(&resource.as_str()), "{resource}");
+            }
+        }
+        let scaled = WorkloadKind::ALL.into_iter().filter(|kind| kind.scales());
+        assert!(
+            scaled.eq(WorkloadKind::ALL.into_iter().filter(|k| SCALED.iter().any(|(_, kind)| kind == k)))
+        );
     }
 }

@@ -121,7 +121,12 @@ fn replaceable() -> Vec<Policy> {
 /// The policies that stay where the webhook is in use: what they need is as old as scheduling gates. A webhook would
 /// be asked about every scale-up of the cluster to deny one.
 fn staying(settings: &Settings) -> Vec<Policy> {
-    vec![deny::policy(), guard::pods(&settings.operators), guard::bindings()]
+    let mut staying = vec![deny::policy(), guard::pods(&settings.operators), guard::bindings()];
+    // With Ignore an unguarded pod is what the user prefers to none.
+    if settings.failure_policy == FailurePolicy::Fail {
+        staying.push(guard::births());
+    }
+    staying
 }
 
 /// Every policy and its binding, in the order in which they are to be applied.

@@ -368,6 +368,12 @@ impl WorkloadKind {
         Self::Pod,
     ];
 
+    /// Whether it has a number of replicas that others set, by its `scale` or an autoscaler.
+    #[must_use]
+    pub const fn scales(self) -> bool {
+        matches!(self, Self::Deployment | Self::StatefulSet | Self::ReplicaSet | Self::Rollout)
+    }
+
     /// The API group in which the kind is.
     #[must_use]
     pub const fn group(self) -> &'static str {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use k8s_openapi::api::admissionregistration::v1::{
-    MutatingAdmissionPolicyBinding, MutatingWebhookConfiguration,
+    MutatingAdmissionPolicyBinding, MutatingWebhookConfiguration, ValidatingAdmissionPolicyBinding,
 };
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::{Client, Resource, ResourceExt};
@@ -43,6 +43,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(super) async fn release(args: ReleaseArgs) -> anyhow::Result<()> {
     let client = client().await?;
     let deadline = Instant::now() + Duration::from_secs(args.timeout_seconds);
+    // First what would refuse the pods that nobody gates any more.
+    put_out_of_force::<ValidatingAdmissionPolicyBinding>(&client, admission::guard::BIRTHS_NAME).await?;
     put_out_of_force::<MutatingAdmissionPolicyBinding>(&client, admission::gate::NAME).await?;
     put_out_of_force::<MutatingAdmissionPolicyBinding>(&client, admission::mirror::NAME).await?;
     put_out_of_force::<MutatingWebhookConfiguration>(&client, configuration::NAME).await?;
@@ -64,7 +66,8 @@ where
     Ok(())
 }
 
-/// Each API server drops them in its own time; a pod that is only tried shows whether this one has.
+/// Each API server drops them in its own time; a pod that is only tried shows whether this one has. One that is refused
+/// shows that it has not dropped them all.
 async fn await_ungated(client: &Client, namespace: &str, deadline: Instant) -> anyhow::Result<()> {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -80,15 +83,18 @@ async fn await_ungated(client: &Client, namespace: &str, deadline: Instant) -> a
         let request = kube::core::Request::new("/api/v1/namespaces/".to_owned() + namespace + "/pods")
             .create(&PostParams { dry_run: true, ..PostParams::default() }, body.clone())
             .context("cannot build the request of a dry-run pod")?;
-        let born: PodView = client.request(request).await.context("cannot try a dry-run pod")?;
-        if born.spec.scheduling_gates.iter().all(|gate| gate.name != names::GATE) {
-            return Ok(());
-        }
+        let seen = match client.request::<PodView>(request).await {
+            Ok(born) if born.spec.scheduling_gates.iter().all(|gate| gate.name != names::GATE) => {
+                return Ok(());
+            }
+            Ok(_) => format!("pods are still born with the gate {}", names::GATE),
+            Err(kube::Error::Api(status)) if status.is_forbidden() => {
+                format!("a pod that is only tried is refused: {}", status.message)
+            }
+            Err(error) => return Err(error).context("cannot try a dry-run pod"),
+        };
         if Instant::now() > deadline {
-            bail!(
-                "pods are still born with the gate {} although nothing of ours adds it any more",
-                names::GATE
-            );
+            bail!("{seen}, although nothing of ours should do that any more");
         }
         tokio::time::sleep(PAUSE).await;
     }

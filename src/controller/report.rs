@@ -109,7 +109,7 @@ fn workload(view: &View, index: usize, ratio: u32, largest: Option<&Pods>) -> Op
         name: labelled.key.name.clone(),
         replicas: count(core.demand.replicas),
         ceiling: count(core.demand.peak()),
-        largest_replicas: largest.copied().map(count),
+        largest_replicas: largest.filter(|_| labelled.key.kind.scales()).copied().map(count),
         slots: count(share.slots),
         settled: count(*view.decision.settled.get(index)?),
         pool_size: i32::try_from(split.pool_size.get()).unwrap_or(i32::MAX),

@@ -15,15 +15,11 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// Follows the folder for ever.
 pub async fn follow(folder: &Path, shown: &Shown) {
-    let mut told = String::new();
+    let mut told = None;
     loop {
-        let trouble = match read(folder) {
-            Ok(held) if shown.show(&held) => String::new(),
-            Ok(_) => "tls.crt and tls.key hold no certificate with its key".to_owned(),
-            Err(error) => error.to_string(),
-        };
+        let trouble = look(folder, shown).err().map(|error| error.to_string());
         if trouble != told {
-            if !trouble.is_empty() {
+            if let Some(trouble) = &trouble {
                 tracing::warn!(folder = %folder.display(), trouble, "no certificate to be read");
             }
             told = trouble;
@@ -32,7 +28,56 @@ pub async fn follow(folder: &Path, shown: &Shown) {
     }
 }
 
-fn read(folder: &Path) -> io::Result<Held> {
-    let text = |name: &str| std::fs::read_to_string(folder.join(name));
-    Ok(Held { certificate: text("tls.crt")?, key: text("tls.key")?, ..Held::default() })
+/// Shows what stands there now.
+fn look(folder: &Path, shown: &Shown) -> io::Result<()> {
+    let text = |name: &str| {
+        let file = folder.join(name);
+        std::fs::read_to_string(&file)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot read {}: {error}", file.display())))
+    };
+    let held = Held { certificate: text("tls.crt")?, key: text("tls.key")?, ..Held::default() };
+    if shown.show(&held) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "tls.crt and tls.key hold no certificate with its key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::*;
+    use crate::telemetry::http::Readiness;
+    use crate::telemetry::metrics::Metrics;
+    use crate::webhook::certificate::{Lives, renewed};
+
+    fn made() -> Held {
+        renewed(None, "host", Lives::default(), Timestamp::now()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_stands_in_the_folder_is_shown_once_it_is_whole_and_stays_while_it_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let readiness = Readiness::default();
+        let shown = Shown::new(Metrics::default(), readiness.clone());
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let said = || look(folder.path(), &shown).err().map(|error| error.to_string());
+        assert!(said().unwrap().contains("tls.crt: No such file"), "{:?}", said());
+        let (first, second) = (made(), made());
+        write("tls.crt", &first.certificate);
+        assert!(said().unwrap().contains("tls.key: No such file"), "{:?}", said());
+        assert!(!readiness.missing().is_empty());
+        write("tls.key", &first.key);
+        assert_eq!(said(), None);
+        assert!(readiness.missing().is_empty());
+
+        write("tls.crt", &second.certificate);
+        assert_eq!(said().unwrap(), "tls.crt and tls.key hold no certificate with its key");
+        assert!(shown.shows(&first.certificate) && readiness.missing().is_empty());
+        write("tls.key", &second.key);
+        assert_eq!(said(), None);
+        assert!(shown.shows(&second.certificate));
+    }
 }

@@ -231,3 +231,6 @@ fn patch_of<K: Configuration + Resource>(configuration: &K, authorities: &ByteSt
         .collect();
     if adds.is_empty() { adds } else { [vec![version], adds].concat() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ impl Shown {
 
     /// Shows this from now on. Something that cannot be shown leaves what is there; false says so.
     pub fn show(&self, held: &Held) -> bool {
-        if self.current.shows(&held.certificate) {
+        if self.shows(&held.certificate) {
             return true;
         }
         let Some(certified) = held.certified() else { return false };
@@ -48,6 +48,12 @@ impl Shown {
         true
     }
 
+    /// Whether it is this certificate that is shown.
+    pub(super) fn shows(&self, certificate: &str) -> bool {
+        let current = self.current.0.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().is_some_and(|(shown, _)| shown == certificate)
+    }
+
     /// What answers rustls.
     pub(super) fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
         Arc::clone(&self.current) as Arc<dyn ResolvesServerCert>
@@ -55,11 +61,6 @@ impl Shown {
 }
 
 impl Current {
-    fn shows(&self, certificate: &str) -> bool {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        current.as_ref().is_some_and(|(shown, _)| shown == certificate)
-    }
-
     fn set(&self, certificate: String, certified: CertifiedKey) {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         *current = Some((certificate, Arc::new(certified)));

@@ -32,6 +32,12 @@ fn the_operator_may_do_this_and_nothing_else() {
         },
         {
             "apiGroups": ["admissionregistration.k8s.io"],
+            "resources": ["validatingadmissionpolicybindings"],
+            "resourceNames": ["guard-births.poolbudget.dev"],
+            "verbs": ["get", "delete"],
+        },
+        {
+            "apiGroups": ["admissionregistration.k8s.io"],
             "resources": ["mutatingwebhookconfigurations"],
             "resourceNames": ["poolbudget.dev"],
             "verbs": ["get", "delete"],

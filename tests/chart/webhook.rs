@@ -30,10 +30,18 @@ fn a_cluster_gets_policies_where_it_serves_them_and_the_webhook_elsewhere() {
 
 #[test]
 fn the_guard_and_the_denial_stay_policies() {
-    let rendered = render(&[WEBHOOK]);
-    let names: Vec<&Value> =
-        rendered.of_kind("ValidatingAdmissionPolicy").map(|policy| &policy["metadata"]["name"]).collect();
-    assert_eq!(names, ["deny.poolbudget.dev", "guard.poolbudget.dev", "guard-bindings.poolbudget.dev"]);
+    let names = |settings: &[&str]| -> Vec<Value> {
+        let rendered = render(settings);
+        rendered
+            .of_kind("ValidatingAdmissionPolicy")
+            .map(|policy| policy["metadata"]["name"].clone())
+            .collect()
+    };
+    let always = ["deny.poolbudget.dev", "guard.poolbudget.dev", "guard-bindings.poolbudget.dev"];
+    assert_eq!(names(&[WEBHOOK, r#"failurePolicy="Ignore""#]), always);
+    // Where pods are rather refused than born without a gate, this one sees to it.
+    let [deny, guard, bindings] = always;
+    assert_eq!(names(&[WEBHOOK]), ["guard-births.poolbudget.dev", deny, guard, bindings]);
 }
 
 #[test]

@@ -332,6 +332,17 @@ fn a_listed_workload_without_the_label_is_warned_of() {
 }
 
 #[test]
+fn of_an_object_that_is_there_twice_the_last_one_counts_and_that_is_told() {
+    let ran = plan(&format!("{BUDGET}{}{}", deployment("api", 20, ""), deployment("api", 2, "")), &[]);
+    assert_eq!(ran.code, 0);
+    assert_eq!(
+        ran.err,
+        "warning: Deployment default/api is there more than once, and the last one counts: stdin, document 2 (line 8); \
+         stdin, document 3 (line 18)\n"
+    );
+}
+
+#[test]
 fn colours_are_for_those_who_want_them() {
     let input = format!("{BUDGET}{}", deployment("api", 20, ""));
     let plain = plan(&input, &[]).out;

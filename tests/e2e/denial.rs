@@ -2,10 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::installed::{Installed, SETTLES, SHOP};
+use crate::installed::{Installed, SETTLES, SHOP, on_every_version};
 use crate::main_job::governed;
-use crate::support::eventually;
 use crate::support::objects::{autoscaler, budget, nano_session};
+use crate::support::{Version, eventually};
+
+on_every_version! {
+    more_replicas_than_can_ever_fit_are_refused_with_the_number_that_fits,
+    who_is_above_already_may_shrink_and_change_everything_else,
+}
 
 /// 13 usable, and a budget that denies.
 fn denying() -> Value {
@@ -15,8 +20,8 @@ fn denying() -> Value {
 }
 
 /// A shop whose api runs with four pods beside a web of two.
-async fn shop() -> Installed {
-    let shop = Installed::start().await;
+async fn shop(version: Version) -> Installed {
+    let shop = Installed::start_on(version).await;
     shop.recorder.limit(SHOP, "main", 13);
     shop.apply(&budget(SHOP, "main", &denying())).await;
     shop.apply(&governed("api", 4).to_string()).await;
@@ -55,9 +60,8 @@ async fn replicas(shop: &Installed, name: &str) -> String {
 const SENTENCE: &str = "replicas that can never fit are denied by the budget; beside the other workloads of main at \
                         most 11 of Deployment/api fit, and 12 are asked for";
 
-#[tokio::test]
-async fn more_replicas_than_can_ever_fit_are_refused_with_the_number_that_fits() {
-    let shop = shop().await;
+async fn more_replicas_than_can_ever_fit_are_refused_with_the_number_that_fits(version: Version) {
+    let shop = shop(version).await;
     assert_eq!((largest(&shop, "api").await, largest(&shop, "web").await), (json!(11), json!(9)));
     // The policy may be in force a moment later than the one of the gate; a dry run tells.
     let scale = ["scale", "deployment", "api", "--replicas=12"];
@@ -86,9 +90,8 @@ async fn more_replicas_than_can_ever_fit_are_refused_with_the_number_that_fits()
     shop.settles(&[("api", 12), ("web", 1)]).await;
 }
 
-#[tokio::test]
-async fn who_is_above_already_may_shrink_and_change_everything_else() {
-    let shop = shop().await;
+async fn who_is_above_already_may_shrink_and_change_everything_else(version: Version) {
+    let shop = shop(version).await;
     shop.scale("api", 8).await;
     shop.settles(&[("api", 8), ("web", 2)]).await;
     let mut spec = denying();

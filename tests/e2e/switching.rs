@@ -9,9 +9,11 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::installed::{Installed, SHOP};
+use crate::installed::{Installed, SETTLES, SHOP};
 use crate::main_job::governed;
+use crate::support::eventually;
 use crate::support::install::{RELEASE, SYSTEM, chart};
+use crate::support::objects::{BUDGET_LABEL, pod};
 
 /// Tries pods all the time, each as a dry run, and notes how they would be born.
 pub struct Nursery {
@@ -112,5 +114,28 @@ async fn policies_and_the_webhook_take_each_others_place_and_no_pod_is_born_with
         shop.set_image("api", &format!("app:{round}")).await;
         shop.settles(&[("api", 4), ("web", 2)]).await;
     }
+    assert_eq!(shop.recorder.faults(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_pod_that_nothing_gives_a_gate_is_refused() {
+    let shop = Installed::without_operator().await;
+    shop.kubectl(&["delete", "mutatingadmissionpolicybinding", "gate.poolbudget.dev"]).await;
+    let pod = pod(SHOP, "api").label(BUDGET_LABEL, "main").to_string();
+    eventually(SETTLES, "the pod is refused", async || {
+        // Born with a gate as long as the API server has not dropped the policy.
+        let born = shop.cluster.apply(&pod).await;
+        shop.kubectl(&["delete", "pod", "api", "--ignore-not-found"]).await;
+        match born.map_err(|error| format!("{error:#}")) {
+            Err(said)
+                if said.contains("a pod of a budget is born with the gate poolbudget.dev/connections; ") =>
+            {
+                Ok(())
+            }
+            Err(said) => Err(said),
+            Ok(born) => Err(born),
+        }
+    })
+    .await;
     assert_eq!(shop.recorder.faults(), Vec::<String>::new());
 }

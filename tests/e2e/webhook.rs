@@ -17,6 +17,9 @@ use crate::support::install::{SYSTEM, chart};
 use crate::support::{Version, eventually};
 use crate::switching::Nursery;
 
+/// Sooner than the replicas look by themselves, every 30 seconds: they are told of what is changed.
+const TOLD: Duration = Duration::from_secs(20);
+
 const CONFIGURATIONS: [&str; 2] = ["mutatingwebhookconfiguration", "validatingwebhookconfiguration"];
 
 async fn shop() -> Installed {
@@ -106,7 +109,7 @@ async fn an_authority_that_is_lost_or_overwritten_is_put_back() {
 
 /// Waits until every entry of a configuration bears the authorities of the Secret.
 async fn until_trusted(shop: &Installed, kind: &str) {
-    eventually(SETTLES, &format!("the {kind} bears the authority"), async || {
+    eventually(TOLD, &format!("the {kind} bears the authority"), async || {
         let path = "jsonpath={range .webhooks[*]}{.clientConfig.caBundle}{\"\\n\"}{end}";
         let found = shop.cluster.kubectl(&["get", kind, "poolbudget.dev", "-o", path]).await.unwrap();
         let secret = ["get", "secret", SECRET, "-n", SYSTEM, "-o", "jsonpath={.data.ca\\.crt}"];

@@ -234,3 +234,6 @@ fn int_or_percent(value: Option<&IntOrString>, unsaid: IntOrPercent) -> IntOrPer
         None => unsaid,
     }
 }
+
+#[cfg(test)]
+mod tests;

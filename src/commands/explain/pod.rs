@@ -14,6 +14,7 @@ use crate::budget::grant::{PATIENCE, Refusal, Want};
 use crate::budget::ledger::Hold;
 use crate::budget::plan::Feasibility;
 use crate::budget::queue::{self, Class};
+use crate::budget::rollout::Nature;
 use crate::cluster::pod::{GrantNote, PodRecord};
 use crate::controller::evict;
 use crate::controller::notice;
@@ -298,8 +299,20 @@ impl Seen<'_> {
         if matches!(core.hold, Hold::Escaped(_)) {
             told.point("how", ESCAPED);
             if self.view.mode == Mode::Gate {
-                told.point("then", "its successor comes through the gate: `kubectl rollout restart` of its workload replaces it");
+                told.point("then", self.successor());
             }
+        }
+    }
+
+    /// How a pod that passed the gate is got rid of.
+    fn successor(&self) -> &'static str {
+        let workload = self.core().and_then(|core| core.workload);
+        let share = workload.and_then(|w| self.view.decision.plan.shares.get(w));
+        match share.map(|share| share.nature) {
+            Some(Nature::Service) => {
+                "its successor comes through the gate: `kubectl rollout restart` of its workload replaces it"
+            }
+            Some(Nature::Task | Nature::Loose) | None => "made anew, it comes through the gate",
         }
     }
 }

@@ -27,7 +27,7 @@ Exit codes: 0 written, 2 the input is wrong, and then nothing is written.";
 pub(super) const EXAMPLES: &str = "Examples:
   poolbudget inject -f deployment.yaml | kubectl apply -f -
   poolbudget inject -f deployment.yaml --budget main > governed.yaml   label what bears no label
-  helm template charts/shop | poolbudget inject -f -                   or as a post-renderer of Helm";
+  helm template charts/shop | poolbudget inject -f - | kubectl apply -f -";
 
 #[derive(Args, Debug)]
 pub(super) struct InjectArgs {

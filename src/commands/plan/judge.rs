@@ -2,7 +2,7 @@
 //!
 //! In: the objects. Out: the [`Outcome`]. Each budget goes through the steps of a reconcile: limit, scene, decision.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -45,6 +45,7 @@ pub fn judge(mut stage: Stage) -> Outcome {
     outcome.problems.splice(0..0, std::mem::take(&mut stage.problems));
     outcome.problems.extend(homeless(&stage.objects));
     outcome.warnings.extend(unlabelled(&world, &stage.objects));
+    outcome.warnings.extend(repeated(&stage.objects));
     if world.budgets.is_empty() && outcome.problems.is_empty() {
         outcome
             .problems
@@ -220,4 +221,23 @@ fn unlabelled(world: &World, objects: &[Object]) -> Vec<String> {
         ))
     };
     objects.iter().filter_map(told).collect()
+}
+
+/// Objects that the input holds more than once: as when they are applied, the last one counts.
+fn repeated(objects: &[Object]) -> Vec<String> {
+    let mut seen: HashMap<(String, &str), &Object> = HashMap::new();
+    let mut told = Vec::new();
+    for object in objects {
+        if let Some(before) = seen.insert((object.key(), object.namespace()), object) {
+            told.push(format!(
+                "{} {}/{} is there more than once, and the last one counts: {}; {}",
+                object.kind(),
+                object.namespace(),
+                object.name(),
+                before.place,
+                object.place
+            ));
+        }
+    }
+    told
 }

@@ -132,14 +132,14 @@ impl Stage<'_> {
             WorkloadKind::Pod => WorkloadRecord::of_loose_pods(workload, &made)?,
             _ => self.world.workloads.find(&self.key.namespace, workload)?.as_ref().clone(),
         };
+        // They may be many, and stay for as long as somebody wants to read their logs.
+        if workload.kind == WorkloadKind::Job && record.ceiling.is_none() && made.is_empty() {
+            return None;
+        }
         let parts = self.world.workloads.parts(&self.key.namespace, workload);
         let (own, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| mine(&part.template.budget));
         let stays = mine(&record.template.budget);
-        let replicas = Pods::new(if stays && workload.kind != WorkloadKind::CronJob {
-            record.replicas
-        } else {
-            own.iter().map(|part| part.replicas).fold(0, u32::saturating_add)
-        });
+        let replicas = wanted(&record, stays, &own, &made);
         let carried =
             self.status.workloads.iter().find(|w| w.kind == workload.kind && w.name == workload.name);
         let entry = spec::entry(self.spec, workload);
@@ -185,6 +185,21 @@ impl Stage<'_> {
         let scalers = self.world.autoscalers.group(&self.key.namespace, &workload.to_string());
         scalers.iter().map(|scaler| scaler.max_replicas).max()
     }
+}
+
+/// The replicas that a workload wants of a budget. One whose template has left it wants what is not replaced yet: its
+/// rollout may wait for just these pods to become ready.
+fn wanted(record: &WorkloadRecord, stays: bool, own: &[Arc<WorkloadRecord>], made: &[&PodRecord]) -> Pods {
+    let kind = record.key.kind;
+    let has_parts = matches!(kind, WorkloadKind::Deployment | WorkloadKind::Rollout | WorkloadKind::CronJob);
+    Pods::new(if stays && kind != WorkloadKind::CronJob {
+        record.replicas
+    } else if has_parts {
+        own.iter().map(|part| part.replicas).fold(0, u32::saturating_add)
+    } else {
+        let stay = made.iter().filter(|pod| !pod.terminating && !record.sends_away(pod));
+        u32::try_from(stay.count()).unwrap_or(u32::MAX)
+    })
 }
 
 fn rung(carried: &WorkloadStatus) -> Option<Rung> {

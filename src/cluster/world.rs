@@ -292,6 +292,18 @@ impl World {
         own.chain(parts).flatten().map(|budget| BudgetKey::new(namespace, &budget)).collect()
     }
 
+    /// Takes a pod in. If another one had its name, that one is gone, and nobody has told how it ended: a new list, or the
+    /// answer to a request, brings the successor of a StatefulSet's pod and says nothing of its predecessor.
+    pub fn see_pod(&mut self, pod: PodRecord) -> Vec<Arc<PodRecord>> {
+        let touched = self.pods.apply(pod);
+        if let [old, new] = &touched[..]
+            && old.uid != new.uid
+        {
+            self.note_vanished(&Arc::clone(old), false);
+        }
+        touched
+    }
+
     /// Notes a pod that is gone and did not show that its containers had ended: force-deleted, or on a lost node. What
     /// it held may still be open. What its status said of containers does not count: a kubelet tells late. Nor does it
     /// count that it was on no node, when `last` is older than its end.

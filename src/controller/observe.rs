@@ -64,7 +64,7 @@ impl Observed {
                     odd_ones.extend(K::concerned_when_odd(key));
                 }
                 match object.read() {
-                    Some(record) => K::index(&mut world).apply(record),
+                    Some(record) => K::take_in(&mut world, record),
                     None => Vec::new(),
                 }
             }
@@ -104,6 +104,10 @@ pub trait Watched: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug
     fn read(&self) -> Option<Self::Record>;
     /// Where its records are.
     fn index(world: &mut World) -> &mut Index<Self::Record>;
+    /// Takes a record in. Gives back it and the one that it replaced, or nothing when it brought nothing new.
+    fn take_in(world: &mut World, record: Self::Record) -> Vec<Arc<Self::Record>> {
+        Self::index(world).apply(record)
+    }
     /// The budgets that a record is about.
     fn concerns(world: &World, record: &Self::Record) -> BTreeSet<BudgetKey>;
     /// What else is to be noted when a record's object is gone, in the state in which it was last seen; whether that was
@@ -134,6 +138,9 @@ impl<K: Watched> Watched for Guarded<K> {
     }
     fn index(world: &mut World) -> &mut Index<K::Record> {
         K::index(world)
+    }
+    fn take_in(world: &mut World, record: K::Record) -> Vec<Arc<K::Record>> {
+        K::take_in(world, record)
     }
     fn concerns(world: &World, record: &K::Record) -> BTreeSet<BudgetKey> {
         K::concerns(world, record)
@@ -177,6 +184,9 @@ impl Watched for PodView {
     }
     fn index(world: &mut World) -> &mut Index<PodRecord> {
         &mut world.pods
+    }
+    fn take_in(world: &mut World, pod: PodRecord) -> Vec<Arc<PodRecord>> {
+        world.see_pod(pod)
     }
     fn concerns(_: &World, pod: &PodRecord) -> BTreeSet<BudgetKey> {
         BTreeSet::from([BudgetKey::new(&pod.namespace, pod.budget())])

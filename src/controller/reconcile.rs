@@ -223,7 +223,7 @@ impl<G: Gateway> Leader<G> {
     /// Takes the answer of a write into the world, without waiting for the watch.
     pub fn see_pod(&self, pod: &PodView) {
         if let Some(record) = PodRecord::read(pod) {
-            self.observed.world().pods.apply(record);
+            self.observed.world().see_pod(record);
         }
     }
 
@@ -236,7 +236,7 @@ impl<G: Gateway> Leader<G> {
         let fresh = self.gateway.pod(&pod.namespace, &pod.name).await?;
         let fresh = fresh.as_ref().and_then(PodRecord::read).filter(|fresh| fresh.uid == pod.uid);
         if let Some(fresh) = &fresh {
-            self.observed.world().pods.apply(fresh.clone());
+            self.observed.world().see_pod(fresh.clone());
         }
         Ok(fresh)
     }

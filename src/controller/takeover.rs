@@ -54,7 +54,7 @@ pub async fn take_over<G: Gateway>(
     }
     let mut world = leader.observed.world();
     for record in pods {
-        world.pods.apply(record);
+        world.see_pod(record);
     }
     world.budgets.apply(written.clone());
     drop(world);

@@ -74,6 +74,29 @@ fn several_workloads_share_a_budget_and_each_has_its_line() {
 }
 
 #[test]
+fn each_advice_is_enough_when_it_is_followed() {
+    let input = |min: u32, processes: u32, replicas: u32| {
+        let entry = format!("  workloads: [{{name: api, size: {{min: {min}}}}}]\n");
+        let processes = format!("poolbudget.dev/processes: '{processes}'");
+        plan(&format!("{BUDGET}{entry}{}", deployment("api", replicas, &processes)), &[])
+    };
+    let ran = input(3, 3, 4);
+    assert_eq!(ran.code, 1);
+    let advice: Vec<&str> = ran.out.lines().filter_map(|line| line.strip_prefix("  - ")).collect();
+    assert_eq!(
+        advice[..3],
+        [
+            "run Deployment/api with 1 process in each pod instead of 3",
+            "lower size.min of Deployment/api from 3 to 1",
+            "if the app needs no session state, use transaction mode (port 6543, connection: Transaction): it allows 200 \
+         clients",
+        ]
+    );
+    assert_eq!([input(3, 1, 4).code, input(3, 2, 4).code], [0, 1]);
+    assert_eq!([input(1, 3, 4).code, input(2, 3, 4).code], [0, 1]);
+}
+
+#[test]
 fn the_examples_fit_once_the_workload_bears_the_label() {
     let ran = poolbudget(&["plan", "-f", "examples", "--label", "api=main"], "");
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));

@@ -232,6 +232,29 @@ async fn when_the_past_is_compacted_everything_is_listed_anew_and_what_vanished_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_list_with_another_pod_of_the_same_name_tells_that_the_first_one_has_vanished() {
+    let with_uid = |version: u64, uid: &str| {
+        let mut pod = granted("data-0", version);
+        pod["metadata"]["uid"] = json!(uid);
+        pod
+    };
+    let mut watching = Watching::synced(|wire| {
+        wire.state().lists.insert("pods".into(), vec![with_uid(3, "first")]);
+    })
+    .await;
+    until("the watch begins", || watching.wire.asked("pods?&watch=true") == 1).await;
+    watching.drain();
+    watching.wire.state().lists.insert("pods".into(), vec![with_uid(70, "second")]);
+    let expired = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired",
+        "message": "too old resource version"});
+    watching.wire.tell("pods", "ERROR", &expired);
+    watching.requests("main").await;
+    let vanished = watching.observed.world().take_vanished(&BudgetKey::new("shop", "main"));
+    let vanished: Vec<&str> = vanished.iter().map(|pod| pod.uid.as_str()).collect();
+    assert_eq!(vanished, ["first"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_budget_that_cannot_be_read_stops_neither_its_list_nor_its_watch() {
     let mut watching = Watching::synced(|wire| {
         let list = vec![budget("odd", "Auction"), budget("main", "Gate")];

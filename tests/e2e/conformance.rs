@@ -4,12 +4,14 @@
 //! more random scripts, `POOLBUDGET_SCRIPTS_FROM` begins at another seed; a failing one is named by its seed.
 
 mod judge;
+mod lockstep;
 mod mutants;
 mod named;
 mod ranking;
 mod real;
 mod recording;
 mod script;
+mod sets;
 mod stuck;
 mod twin;
 

@@ -6,6 +6,10 @@
 #![allow(dead_code, reason = "every target that takes the model in uses another part of it")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "it is test code in examples, too")]
 
+pub(crate) mod cron_job;
+pub(crate) mod daemon_set;
 pub(crate) mod deployment;
+pub(crate) mod job;
 pub(crate) mod random;
 pub(crate) mod replica_set;
+pub(crate) mod stateful_set;

@@ -11,7 +11,7 @@ use proptest::strategy::Strategy as _;
 use crate::model::deployment::{Deployment, Template};
 use crate::model::replica_set::{Change, Phase, Pod, Report, batches, change, report};
 
-fn template(id: u32) -> Template {
+pub(crate) fn template(id: u32) -> Template {
     Template { id, good: true, processes: 1, labelled: true }
 }
 

@@ -11,6 +11,8 @@ mod simulator;
 #[cfg(test)]
 mod counterexamples;
 #[cfg(test)]
+mod kinds;
+#[cfg(test)]
 mod leaders;
 #[cfg(test)]
 mod mutations;

@@ -12,6 +12,7 @@ use crate::simulator::cluster::{Cluster, Facts};
 use crate::simulator::judge::Fault;
 use crate::simulator::mutation::Mutation;
 use crate::simulator::plan::{Action, Entry, Plan, Terms, Workload};
+use crate::simulator::workload::Form;
 use crate::simulator::{Outcome, run};
 
 /// Seeds under which each story is told.
@@ -65,8 +66,13 @@ impl Story {
     }
 
     /// A Deployment whose template says that, and for whose processes a size of at most that is made.
-    pub(crate) fn with(mut self, replicas: u32, strategy: Strategy, facts: Facts, max: Option<u32>) -> Self {
-        self.0.workloads.push(Workload { replicas, strategy, facts });
+    pub(crate) fn with(self, replicas: u32, strategy: Strategy, facts: Facts, max: Option<u32>) -> Self {
+        self.workload(replicas, Form::Deployment(strategy), facts, max)
+    }
+
+    /// The same of any kind.
+    pub(crate) fn workload(mut self, replicas: u32, form: Form, facts: Facts, max: Option<u32>) -> Self {
+        self.0.workloads.push(Workload { replicas, form, facts });
         self.0.budgets[0].entries.push(Entry { weight: 1, min: 1, max, most: None });
         self
     }

@@ -1,14 +1,17 @@
 //! What users and faults do.
 
-use poolbudget::api::DbConnectionBudgetSpec;
+use poolbudget::api::{DbConnectionBudgetSpec, WorkloadKind};
 use serde_json::json;
 
 use super::clock;
 use super::cluster::Facts;
 use super::kubelet::Step;
-use super::plan::{Action, Entry, Terms};
+use super::model::deployment::Template;
+use super::plan::{Action, Entry, Terms, Workload};
+use super::pods::Role;
 use super::process::Process;
 use super::sim::{Happening, Sim};
+use super::workload::Maker;
 
 /// The end of something that lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,9 +24,9 @@ pub(crate) enum Reversal {
     Heal,
 }
 
-fn spec(terms: &Terms) -> DbConnectionBudgetSpec {
-    let workloads: Vec<_> =
-        terms.entries.iter().enumerate().map(|(app, entry)| workload(app, entry)).collect();
+fn spec(terms: &Terms, workloads: &[Workload]) -> DbConnectionBudgetSpec {
+    let entries = terms.entries.iter().zip(workloads).enumerate();
+    let workloads: Vec<_> = entries.map(|(app, (entry, w))| workload(w.form.kind(), app, entry)).collect();
     let spec = json!({
         "limit": {"connections": terms.limit},
         "reserved": terms.reserved,
@@ -38,13 +41,12 @@ fn eviction(allowed: bool) -> &'static str {
     if allowed { "Allowed" } else { "Forbidden" }
 }
 
-fn workload(app: usize, entry: &Entry) -> serde_json::Value {
+fn workload(kind: WorkloadKind, app: usize, entry: &Entry) -> serde_json::Value {
     let mut size = json!({"min": entry.min});
     if let Some(max) = entry.max {
         size["max"] = json!(max);
     }
-    let mut value =
-        json!({"kind": "Deployment", "name": format!("w{app}"), "weight": entry.weight, "size": size});
+    let mut value = json!({"kind": kind, "name": format!("w{app}"), "weight": entry.weight, "size": size});
     if let Some(most) = entry.most {
         value["maxReplicas"] = json!(most);
     }
@@ -54,11 +56,11 @@ fn workload(app: usize, entry: &Entry) -> serde_json::Value {
 impl Sim {
     pub(crate) fn set_up(&mut self) {
         for (budget, terms) in self.plan.budgets.clone().iter().enumerate() {
-            self.cluster.create_budget(budget, spec(terms));
+            self.cluster.create_budget(budget, spec(terms, &self.plan.workloads));
         }
         for workload in self.plan.workloads.clone() {
             let template = self.cluster.new_template(workload.facts);
-            self.cluster.create_deployment(workload.replicas, workload.strategy, template);
+            self.cluster.create_workload(workload.form, workload.replicas, template);
         }
         self.after(0, Happening::Elect(0));
         self.after(1, Happening::Elect(1));
@@ -79,16 +81,8 @@ impl Sim {
             Action::Scale(app, replicas) => self.scale(app, replicas),
             Action::Ramp(app, to, pace) => self.ramp(app, to, pace),
             Action::RollOut(app, facts) => self.roll_out(app, facts),
-            Action::Undo(app, back) => {
-                let sets = &self.cluster.apps[app].deployment.sets;
-                if !sets.is_empty() {
-                    let template = sets[sets.len() - 1 - back % sets.len()].template;
-                    self.cluster.edit_deployment(app, |deployment| deployment.template = template);
-                }
-            }
-            Action::Restrategize(app, strategy) => {
-                self.cluster.edit_deployment(app, |deployment| deployment.strategy = strategy);
-            }
+            Action::Undo(app, back) => self.undo(app, back),
+            Action::Reform(app, form) => self.cluster.edit_workload(app, |workload| workload.reform(form)),
             Action::Autoscaler(app, most) => self.cluster.set_autoscaler(app, most),
             Action::Disruption(app, disruption) => self.cluster.set_disruption(app, disruption),
             Action::Limit(budget, connections) => {
@@ -100,7 +94,8 @@ impl Sim {
                 self.cluster.edit_budget(budget, |spec| spec.sizing = sizing);
             }
             Action::Entry(budget, app, entry) => {
-                let new = serde_json::from_value(workload(app, &entry)).expect("an entry");
+                let kind = self.cluster.apps[app].kind();
+                let new = serde_json::from_value(workload(kind, app, &entry)).expect("an entry");
                 self.cluster.edit_budget(budget, |spec| spec.workloads[app] = new);
             }
             Action::Eviction(budget, allowed) => {
@@ -135,14 +130,17 @@ impl Sim {
         }
     }
 
-    fn scale(&mut self, app: usize, replicas: u32) {
-        let before = self.cluster.apps[app].deployment.replicas;
-        self.tally.scaled(app, before, replicas);
-        self.cluster.edit_deployment(app, |deployment| deployment.replicas = replicas);
+    pub(super) fn scale(&mut self, app: usize, replicas: u32) {
+        let workload = &self.cluster.apps[app];
+        // Pods of Jobs end by themselves, and there are no more nodes than there are.
+        if !workload.is_task() && workload.kind() != WorkloadKind::DaemonSet {
+            self.tally.scaled(app, workload.replicas(), replicas);
+        }
+        self.cluster.edit_workload(app, |workload| workload.scale(replicas));
     }
 
     pub(crate) fn ramp(&mut self, app: usize, to: u32, pace: u32) {
-        let now = self.cluster.apps[app].deployment.replicas;
+        let now = self.cluster.apps[app].replicas();
         let next = if now < to { now + 1 } else { now.saturating_sub(1) };
         if now != to && self.still.is_none() {
             self.scale(app, next);
@@ -152,7 +150,24 @@ impl Sim {
 
     pub(super) fn roll_out(&mut self, app: usize, facts: Facts) {
         let template = self.cluster.new_template(facts);
-        self.cluster.edit_deployment(app, |deployment| deployment.template = template);
+        self.cluster.renew_workload(app, template);
+    }
+
+    /// Back to an earlier template; a Job is just run again.
+    fn undo(&mut self, app: usize, back: usize) {
+        let workload = &self.cluster.apps[app];
+        let known: Vec<Template> = match &workload.maker {
+            Maker::Deployment(deployment) => deployment.sets.iter().map(|set| set.template).collect(),
+            _ => workload.history.clone(),
+        };
+        let Some(template) = known.len().checked_sub(1).map(|last| known[last - back % known.len()]) else {
+            return;
+        };
+        if workload.is_task() {
+            self.roll_out(app, self.cluster.facts(template.id));
+        } else {
+            self.cluster.renew_workload(app, template);
+        }
     }
 
     /// Harm to pods and nodes.
@@ -192,7 +207,10 @@ impl Sim {
             0 => self.cluster.mark_unknown(node),
             1 => {
                 for id in self.cluster.pods_on(node) {
-                    self.cluster.begin_deletion(id);
+                    // Those of a DaemonSet tolerate it.
+                    if !matches!(self.cluster.pods[&id].role, Role::Node(_)) {
+                        self.cluster.begin_deletion(id);
+                    }
                 }
             }
             _ => {
@@ -200,12 +218,14 @@ impl Sim {
                     let lives_on = self.nodes.between(0, 30_000);
                     self.cluster.force_deletion(id, lives_on.into());
                 }
+                self.cluster.set_node_gone(node, true);
             }
         }
     }
 
     pub(super) fn node_back(&mut self, node: usize) {
         self.nodes_down[node] = false;
+        self.cluster.set_node_gone(node, false);
         for id in self.cluster.pods_on(node) {
             self.after(500, Happening::Pod(id, Step::Ready));
         }
@@ -273,7 +293,7 @@ impl Sim {
             }
             Reversal::MakeBudget(budget) => {
                 if self.cluster.budgets[budget].is_none() {
-                    let terms = spec(&self.plan.budgets[budget]);
+                    let terms = spec(&self.plan.budgets[budget], &self.plan.workloads);
                     self.cluster.create_budget(budget, terms);
                 }
             }

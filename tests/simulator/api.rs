@@ -7,8 +7,9 @@ use poolbudget::api::DbConnectionBudget;
 use poolbudget::cluster::pod::PodView;
 use serde_json::{Value, json};
 
-use super::cluster::{BUDGETS, Cluster, Disruption, Notes, Pod};
+use super::cluster::{BUDGETS, Cluster, Disruption, Notes, Work};
 use super::objects;
+use super::pods::{Pod, Reported};
 
 /// A request on its way.
 #[derive(Clone, Debug)]
@@ -103,8 +104,7 @@ impl Cluster {
     }
 
     pub(crate) fn pod(&self, name: &str) -> Option<&Pod> {
-        let id = name.rsplit('-').next()?.parse().ok()?;
-        self.pods.get(&id)
+        self.pods.values().find(|pod| pod.name == name)
     }
 
     fn same_pod(&self, name: &str, uid: &str) -> Result<u32> {
@@ -149,7 +149,7 @@ impl Cluster {
         (pod.gated, pod.notes) = (gates > 0, notes);
         self.touch_pod(id);
         if opened {
-            self.work.push(super::cluster::Work::Scheduler(id));
+            self.work.push(Work::Scheduler(id));
         }
         Ok(Answer::Pod(self.pods.get(&id).map(|pod| Box::new(objects::pod(pod)))))
     }
@@ -158,14 +158,14 @@ impl Cluster {
     fn may_evict(&self, pod: &Pod) -> Result<()> {
         let app = &self.apps[pod.app];
         let Some(disruption) = app.disruption else { return Ok(()) };
-        if pod.deleting || pod.reported == super::cluster::Reported::Waiting {
+        if pod.deleting || pod.reported == Reported::Waiting {
             return Ok(());
         }
-        let own = self.pods.values().filter(|other| other.app == pod.app && other.ready && !other.deleting);
+        let own = self.pods_of(pod.app).filter(|other| other.ready && !other.deleting);
         let healthy = u32::try_from(own.count()).expect("few pods");
         let needed = match disruption {
             Disruption::MinAvailable(least) => least,
-            Disruption::MaxUnavailable(most) => app.deployment.replicas.saturating_sub(most),
+            Disruption::MaxUnavailable(most) => app.replicas().saturating_sub(most),
         };
         // A pod that is not ready harms nobody as long as the others are enough.
         let allowed = if pod.ready { healthy > needed } else { healthy >= needed };

@@ -1,27 +1,30 @@
 //! The cluster as it really is: what is stored in the API server, and what runs on the nodes.
 //!
 //! Every change of an object gets a version, is written to a log that the operator's watches read later, and leaves
-//! work for the controllers. What a pod holds is counted here, by arithmetic of its own, from the moment at which its
-//! gate is open until its processes have ended, whatever the API server or the operator believes.
+//! work for the controllers. Pods have a file of their own ([`super::pods`]).
 
 use std::collections::BTreeMap;
 
 use kube::runtime::watcher::Event;
-use poolbudget::api::{DbConnectionBudget, DbConnectionBudgetSpec};
+use poolbudget::api::{DbConnectionBudget, DbConnectionBudgetSpec, WorkloadKind};
 use poolbudget::cluster::autoscaler::AutoscalerView;
 use poolbudget::cluster::pod::PodView;
-use poolbudget::cluster::workload::{DeploymentView, ReplicaSetView};
+use poolbudget::cluster::workload::{
+    CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, StatefulSetView,
+};
 
 use super::clock;
-use super::model::deployment::{Deployment, Template};
+use super::model::deployment::Template;
 use super::objects;
+use super::pods::Pod;
+use super::workload::{App, Maker};
 
 /// The one namespace.
 pub(crate) const NAMESPACE: &str = "shop";
 /// The budgets that may exist.
 pub(crate) const BUDGETS: [&str; 2] = ["main", "side"];
-/// What SQLAlchemy opens when nothing is said.
-const LITERAL: u64 = 15;
+/// Nodes of the cluster.
+pub(crate) const NODES: usize = 3;
 
 pub(crate) type Notes = BTreeMap<String, String>;
 
@@ -33,39 +36,6 @@ pub(crate) struct Facts {
     pub(crate) processes: u32,
     /// Which budget its label names.
     pub(crate) budget: Option<usize>,
-}
-
-/// A container's course, as its kubelet has reported it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reported {
-    Waiting,
-    Running,
-    Ended,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Pod {
-    pub(crate) id: u32,
-    pub(crate) app: usize,
-    pub(crate) template: u32,
-    pub(crate) facts: Facts,
-    pub(crate) version: u64,
-    pub(crate) created: i64,
-    pub(crate) gated: bool,
-    /// Whether its env reads the grant: it was made while the policies were in force.
-    pub(crate) late_bound: bool,
-    pub(crate) notes: Option<Notes>,
-    pub(crate) node: Option<(usize, i64)>,
-    pub(crate) reported: Reported,
-    pub(crate) ready: bool,
-    /// Since when it is ready, or is not.
-    pub(crate) ready_since: i64,
-    pub(crate) restarts: u32,
-    pub(crate) deleting: bool,
-    /// Its processes have ended for good.
-    pub(crate) over: bool,
-    /// Seconds that its containers get to end.
-    pub(crate) grace: i64,
 }
 
 /// What went on running when its object was gone.
@@ -85,19 +55,6 @@ pub(crate) enum Disruption {
     MaxUnavailable(u32),
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct App {
-    pub(crate) deployment: Deployment,
-    pub(crate) version: u64,
-    pub(crate) generation: i64,
-    pub(crate) observed: i64,
-    /// Versions of its ReplicaSets, in the order of its sets.
-    pub(crate) sets: Vec<u64>,
-    /// maxReplicas of its autoscaler, and that object's version.
-    pub(crate) autoscaler: Option<(u32, u64)>,
-    pub(crate) disruption: Option<Disruption>,
-}
-
 /// A kind of object that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -106,16 +63,24 @@ pub(crate) enum Kind {
     Deployments,
     ReplicaSets,
     Autoscalers,
+    StatefulSets,
+    DaemonSets,
+    Jobs,
+    CronJobs,
     Disruptions,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Budgets,
         Self::Pods,
         Self::Deployments,
         Self::ReplicaSets,
         Self::Autoscalers,
+        Self::StatefulSets,
+        Self::DaemonSets,
+        Self::Jobs,
+        Self::CronJobs,
         Self::Disruptions,
     ];
 }
@@ -124,8 +89,10 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
     Watches(Kind),
-    Deployment(usize),
-    ReplicaSet(usize, u32),
+    /// The controller of a workload has something to look at.
+    Workload(usize),
+    /// So has that of a part of it: a ReplicaSet, or a Job of a CronJob.
+    Part(usize, u32),
     /// A pod may be bound to a node.
     Scheduler(u32),
     /// A pod's deletion has begun.
@@ -140,6 +107,10 @@ pub(crate) struct Log {
     pub(crate) deployments: Vec<(i64, Event<DeploymentView>)>,
     pub(crate) sets: Vec<(i64, Event<ReplicaSetView>)>,
     pub(crate) autoscalers: Vec<(i64, Event<AutoscalerView>)>,
+    pub(crate) stateful_sets: Vec<(i64, Event<StatefulSetView>)>,
+    pub(crate) daemon_sets: Vec<(i64, Event<DaemonSetView>)>,
+    pub(crate) jobs: Vec<(i64, Event<JobView>)>,
+    pub(crate) cron_jobs: Vec<(i64, Event<CronJobView>)>,
     pub(crate) disruptions: usize,
 }
 
@@ -151,6 +122,10 @@ impl Log {
             Kind::Deployments => self.deployments.len(),
             Kind::ReplicaSets => self.sets.len(),
             Kind::Autoscalers => self.autoscalers.len(),
+            Kind::StatefulSets => self.stateful_sets.len(),
+            Kind::DaemonSets => self.daemon_sets.len(),
+            Kind::Jobs => self.jobs.len(),
+            Kind::CronJobs => self.cron_jobs.len(),
             Kind::Disruptions => self.disruptions,
         }
     }
@@ -159,13 +134,15 @@ impl Log {
 #[derive(Default)]
 pub(crate) struct Cluster {
     version: u64,
-    pods_born: u32,
+    pub(super) pods_born: u32,
     budgets_born: u32,
     pub(crate) templates: Vec<Facts>,
     pub(crate) apps: Vec<App>,
     pub(crate) pods: BTreeMap<u32, Pod>,
     pub(crate) ghosts: Vec<Ghost>,
     pub(crate) budgets: [Option<DbConnectionBudget>; BUDGETS.len()],
+    /// Nodes whose objects were deleted while they were lost.
+    pub(crate) nodes_gone: [bool; NODES],
     /// Whether the admission policies are out of force.
     pub(crate) gate_is_off: bool,
     pub(crate) log: Log,
@@ -190,171 +167,113 @@ impl Cluster {
         self.templates[template as usize]
     }
 
-    // What pods hold.
-
-    /// What the pods with a grant of a budget hold now, in truth.
-    pub(crate) fn held(&self, budget: usize) -> u64 {
-        let pods = self.pods.values().filter(|pod| pod.facts.budget == Some(budget) && pod.is_granted());
-        let ghosts = self.ghosts.iter().filter(|ghost| ghost.budget == budget);
-        pods.map(Pod::bill).sum::<u64>() + ghosts.map(|ghost| ghost.bill).sum::<u64>()
+    /// The workloads of a kind.
+    pub(crate) fn apps_of(&self, kind: WorkloadKind) -> impl Iterator<Item = usize> {
+        (0..self.apps.len()).filter(move |app| self.apps[*app].kind() == kind)
     }
 
-    /// What the pods of a budget hold that passed the gate without a grant.
-    pub(crate) fn escaped(&self, budget: usize) -> u64 {
-        let pods = self.pods.values().filter(|pod| pod.facts.budget == Some(budget) && !pod.is_granted());
-        pods.map(Pod::bill).sum()
+    /// The objects by which the workloads of a kind make their pods.
+    pub(crate) fn parts_of(&self, kind: WorkloadKind) -> impl Iterator<Item = (usize, u32)> {
+        self.apps_of(kind).flat_map(|app| self.apps[app].parts.keys().map(move |template| (app, *template)))
     }
 
-    /// limit − reserved − what escaped the gate.
-    pub(crate) fn usable(&self, budget: usize) -> Option<u64> {
-        Some(self.available(budget)?.saturating_sub(self.escaped(budget)))
-    }
-
-    /// limit − reserved.
-    pub(crate) fn available(&self, budget: usize) -> Option<u64> {
-        let spec = &self.budgets[budget].as_ref()?.spec;
-        let limit = spec.limit.connections.expect("a number");
-        Some(u64::from(limit).saturating_sub(u64::from(spec.reserved)))
-    }
-
-    pub(crate) fn own_pods(&self, app: usize, template: u32) -> impl Iterator<Item = &Pod> {
-        self.pods.values().filter(move |pod| pod.app == app && pod.template == template)
+    /// A controller has a pod to look at.
+    pub(super) fn tell_maker(&mut self, app: usize, template: u32) {
+        self.work.push(match self.apps[app].maker {
+            Maker::Deployment(_) | Maker::CronJob(_) => Work::Part(app, template),
+            _ => Work::Workload(app),
+        });
     }
 
     // Changes of objects.
 
-    /// A pod changed.
-    pub(crate) fn touch_pod(&mut self, id: u32) {
-        let version = self.stamp();
-        let Some(pod) = self.pods.get_mut(&id) else { return };
-        pod.version = version;
-        let (app, template) = (pod.app, pod.template);
-        // The watch selects by label.
-        if pod.facts.budget.is_some() {
-            let view = objects::pod(pod);
-            self.log.pods.push((clock::now(), Event::Apply(view)));
-            self.work.push(Work::Watches(Kind::Pods));
-        }
-        self.work.push(Work::ReplicaSet(app, template));
-    }
-
-    pub(crate) fn create_pod(&mut self, app: usize, template: u32) {
-        self.pods_born += 1;
-        let id = self.pods_born;
-        let facts = self.facts(template);
-        let gated = facts.budget.is_some() && !self.gate_is_off;
-        let mut notes = Notes::new();
-        if facts.processes != 1 {
-            notes.insert("poolbudget.dev/processes".into(), facts.processes.to_string());
-        } else if id.is_multiple_of(2) {
-            notes.insert("team".into(), "blue".into());
-        }
-        let pod = Pod {
-            id,
-            app,
-            template,
-            facts,
-            version: 0,
-            created: clock::now(),
-            gated,
-            late_bound: gated,
-            // Some pods come without any annotation.
-            notes: Some(notes).filter(|notes| !notes.is_empty()),
-            node: None,
-            reported: Reported::Waiting,
-            ready: false,
-            ready_since: clock::now(),
-            restarts: 0,
-            deleting: false,
-            over: false,
-            grace: 30,
-        };
-        self.pods.insert(id, pod);
-        self.touch_pod(id);
-        if !gated {
-            self.work.push(Work::Scheduler(id));
-        }
-    }
-
-    /// The object goes.
-    pub(crate) fn remove_pod(&mut self, id: u32) {
-        let Some(mut pod) = self.pods.remove(&id) else { return };
-        pod.version = self.stamp();
-        if pod.facts.budget.is_some() {
-            self.log.pods.push((clock::now(), Event::Delete(objects::pod(&pod))));
-            self.work.push(Work::Watches(Kind::Pods));
-        }
-        self.work.push(Work::ReplicaSet(pod.app, pod.template));
-        self.work.push(Work::Deployment(pod.app));
-    }
-
-    /// A deletion with grace: at once for a pod that is on no node.
-    pub(crate) fn begin_deletion(&mut self, id: u32) {
-        let Some(pod) = self.pods.get_mut(&id) else { return };
-        if pod.node.is_none() {
-            self.remove_pod(id);
-        } else if !pod.deleting {
-            pod.deleting = true;
-            self.touch_pod(id);
-            self.work.push(Work::Kubelet(id));
-        }
-    }
-
-    /// A deletion by force: the object is gone at once, its processes go on for so many milliseconds.
-    pub(crate) fn force_deletion(&mut self, id: u32, lives_on: i64) {
-        let Some(pod) = self.pods.get(&id) else { return };
-        if let Some(budget) = pod.facts.budget
-            && pod.is_granted()
-            && pod.node.is_some()
-            && !pod.over
-        {
-            self.ghosts.push(Ghost {
-                budget,
-                bill: pod.bill(),
-                since: clock::now(),
-                until: clock::now() + lives_on,
-            });
-        }
-        self.remove_pod(id);
-    }
-
-    pub(crate) fn touch_deployment(&mut self, app: usize) {
+    pub(crate) fn touch_workload(&mut self, app: usize) {
         self.apps[app].version = self.stamp();
-        let view = objects::deployment(self, app);
-        self.log.deployments.push((clock::now(), Event::Apply(view)));
-        self.work.push(Work::Watches(Kind::Deployments));
+        let now = clock::now();
+        let kind = match &self.apps[app].maker {
+            Maker::Deployment(_) => {
+                self.log.deployments.push((now, Event::Apply(objects::deployment(self, app))));
+                Kind::Deployments
+            }
+            Maker::StatefulSet(_) => {
+                self.log.stateful_sets.push((now, Event::Apply(objects::stateful_set(self, app))));
+                Kind::StatefulSets
+            }
+            Maker::DaemonSet { .. } => {
+                self.log.daemon_sets.push((now, Event::Apply(objects::daemon_set(self, app))));
+                Kind::DaemonSets
+            }
+            Maker::Job(_) => {
+                self.log.jobs.push((now, Event::Apply(objects::job(self, app))));
+                Kind::Jobs
+            }
+            Maker::CronJob(_) => {
+                self.log.cron_jobs.push((now, Event::Apply(objects::cron_job(self, app))));
+                Kind::CronJobs
+            }
+        };
+        self.work.push(Work::Watches(kind));
     }
 
-    /// A user edits a Deployment.
-    pub(crate) fn edit_deployment(&mut self, app: usize, edit: impl FnOnce(&mut Deployment)) {
-        edit(&mut self.apps[app].deployment);
-        self.apps[app].deployment.observed = false;
+    /// A user edits a workload.
+    pub(crate) fn edit_workload(&mut self, app: usize, edit: impl FnOnce(&mut App)) {
+        edit(&mut self.apps[app]);
+        self.apps[app].unobserve();
         self.apps[app].generation += 1;
-        self.touch_deployment(app);
-        self.work.push(Work::Deployment(app));
+        self.touch_workload(app);
+        self.work.push(Work::Workload(app));
     }
 
-    pub(crate) fn touch_set(&mut self, app: usize, set: usize) {
+    /// A user gives a workload another template; a Job is deleted and made anew under the same name.
+    pub(crate) fn renew_workload(&mut self, app: usize, template: Template) {
+        if let Maker::Job(_) = self.apps[app].maker {
+            self.apps[app].version = self.stamp();
+            self.log.jobs.push((clock::now(), Event::Delete(objects::job(self, app))));
+        }
+        self.edit_workload(app, |workload| workload.renew(template));
+    }
+
+    /// The object by which a workload makes the pods of a template changed.
+    pub(crate) fn touch_part(&mut self, app: usize, template: u32) {
         let version = self.stamp();
-        let versions = &mut self.apps[app].sets;
-        versions.resize(versions.len().max(set + 1), 0);
-        versions[set] = version;
-        let view = objects::replica_set(self, app, set);
-        self.log.sets.push((clock::now(), Event::Apply(view)));
-        self.work.push(Work::Watches(Kind::ReplicaSets));
+        self.apps[app].parts.insert(template, version);
+        let now = clock::now();
+        if let Maker::Deployment(_) = self.apps[app].maker {
+            self.log.sets.push((now, Event::Apply(objects::replica_set(self, app, template))));
+            self.work.push(Work::Watches(Kind::ReplicaSets));
+        } else {
+            self.log.jobs.push((now, Event::Apply(objects::run(self, app, template))));
+            self.work.push(Work::Watches(Kind::Jobs));
+        }
+    }
+
+    /// A Job of a CronJob is deleted; its pods are found later.
+    pub(crate) fn remove_run(&mut self, app: usize, template: u32) {
+        if !self.apps[app].parts.contains_key(&template) {
+            return;
+        }
+        let version = self.stamp();
+        self.apps[app].parts.insert(template, version);
+        self.log.jobs.push((clock::now(), Event::Delete(objects::run(self, app, template))));
+        self.work.push(Work::Watches(Kind::Jobs));
+        self.apps[app].parts.remove(&template);
+        if let Maker::CronJob(runs) = &mut self.apps[app].maker {
+            runs.jobs.retain(|job| job.template.id != template);
+        }
+        self.work.push(Work::Part(app, template));
     }
 
     pub(crate) fn set_autoscaler(&mut self, app: usize, most: Option<u32>) {
         let version = self.stamp();
         let Some(most) = most else {
             let Some((most, _)) = self.apps[app].autoscaler.take() else { return };
-            let gone = objects::autoscaler(app, most, version);
+            let gone = objects::autoscaler(self.apps[app].kind(), app, most, version);
             self.log.autoscalers.push((clock::now(), Event::Delete(gone)));
             self.work.push(Work::Watches(Kind::Autoscalers));
             return;
         };
         self.apps[app].autoscaler = Some((most, version));
-        let view = objects::autoscaler(app, most, version);
+        let view = objects::autoscaler(self.apps[app].kind(), app, most, version);
         self.log.autoscalers.push((clock::now(), Event::Apply(view)));
         self.work.push(Work::Watches(Kind::Autoscalers));
     }
@@ -393,39 +312,5 @@ impl Cluster {
         object.metadata.resource_version = Some(self.stamp().to_string());
         self.log.budgets.push((clock::now(), Event::Delete(object)));
         self.work.push(Work::Watches(Kind::Budgets));
-    }
-}
-
-impl Pod {
-    pub(crate) fn name(&self) -> String {
-        format!("w{}-{}-{}", self.app, self.template, self.id)
-    }
-
-    pub(crate) fn uid(&self) -> String {
-        format!("{:05}", self.id)
-    }
-
-    fn note(&self, name: &str) -> Option<u64> {
-        self.notes.as_ref()?.get(name)?.parse().ok()
-    }
-
-    /// Whether it came through the gate.
-    pub(crate) fn is_granted(&self) -> bool {
-        !self.gated && self.late_bound
-    }
-
-    /// What it may hold now: nothing behind the gate and nothing after its processes ended.
-    pub(crate) fn bill(&self) -> u64 {
-        if self.gated || self.over {
-            return 0;
-        }
-        let processes = u64::from(self.facts.processes);
-        if !self.late_bound {
-            return LITERAL * processes;
-        }
-        let pool = self.note("poolbudget.dev/pool-size").expect("a size");
-        let overflow = self.note("poolbudget.dev/max-overflow").expect("an overflow");
-        assert!(pool > 0, "a pool of size 0 has no limit");
-        (pool + overflow) * processes
     }
 }

@@ -16,6 +16,7 @@ impl Plan {
         plan.stays_bad = false;
         for workload in &mut plan.workloads {
             workload.replicas = random.pick(&[0, 0, 0, 1, 2]);
+            workload.only_a_deployment();
             workload.facts = Facts { budget: Some(0), processes: 1, ..workload.facts };
         }
         plan.budgets.truncate(1);

@@ -139,10 +139,7 @@ impl Judge {
         let recorded = self.recorded.get(&pod.uid()).into_iter().flatten().rfind(same);
         let horizon = recorded.map_or_else(clock::now, |recorded| recorded.horizon);
         if recorded.is_none() && self.is_honest() {
-            self.complain(
-                Fault::Unrecorded,
-                format!("{} got {bill} that no status had recorded", pod.name()),
-            );
+            self.complain(Fault::Unrecorded, format!("{} got {bill} that no status had recorded", pod.name));
         }
         let (held, most) = (cluster.held(budget), self.most(budget, horizon));
         self.peak = self.peak.max(held * 1000 / most.max(1));

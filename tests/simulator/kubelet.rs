@@ -3,7 +3,9 @@
 //! Each step is one call. A kubelet reports late what has happened, and a lost node reports nothing.
 
 use super::clock;
-use super::cluster::{Cluster, Reported};
+use super::cluster::Cluster;
+use super::model::job::End;
+use super::pods::{Pod, Reported, Role};
 
 /// A step in a pod's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +22,10 @@ pub(crate) enum Step {
     Crash,
     /// It runs again.
     Restart,
+    /// Its work is done: its processes end by themselves.
+    Finish,
+    /// The kubelet tells so.
+    TellFinished,
     /// All its processes have ended.
     Stop,
     /// The kubelet tells so.
@@ -40,14 +46,25 @@ impl Cluster {
             Step::Bind => {
                 // The first node that lives.
                 let first = id as usize % nodes_down.len();
-                let order = (0..nodes_down.len()).map(|offset| (first + offset) % nodes_down.len());
-                let Some(node) = order.into_iter().find(|node| !nodes_down[*node]) else { return false };
+                let mut order = (0..nodes_down.len()).map(|offset| (first + offset) % nodes_down.len());
+                let fits = |node: &usize| !matches!(pod.role, Role::Node(own) if own != *node);
+                let Some(node) = order.find(|node| !nodes_down[*node] && fits(node)) else { return false };
                 pod.node = pod.node.or(Some((node, clock::now())));
             }
             Step::Start | Step::Restart => {}
             Step::TellRunning if !pod.over => pod.reported = Reported::Running,
             Step::Ready if pod.facts.good && !pod.deleting && pod.reported == Reported::Running => {
                 pod.ready = true;
+            }
+            // A Job's pod that fails is replaced by another one.
+            Step::Crash if pod.role == Role::Task && !pod.over && pod.reported == Reported::Running => {
+                (pod.over, pod.end) = (true, Some(End::Failed));
+            }
+            Step::Finish if !pod.over && !pod.deleting && pod.reported == Reported::Running => {
+                (pod.over, pod.end) = (true, Some(End::Complete));
+            }
+            Step::TellFinished if pod.end.is_some() => {
+                (pod.reported, pod.ready, pod.finished) = (Reported::Ended, false, true);
             }
             Step::Crash if !pod.over && pod.reported == Reported::Running => {
                 (pod.reported, pod.ready) = (Reported::Waiting, false);
@@ -83,7 +100,7 @@ impl Cluster {
     }
 
     pub(crate) fn pods_on(&self, node: usize) -> Vec<u32> {
-        let on = |pod: &&super::cluster::Pod| pod.node.is_some_and(|(at, _)| at == node);
+        let on = |pod: &&Pod| pod.node.is_some_and(|(at, _)| at == node);
         self.pods.values().filter(on).map(|pod| pod.id).collect()
     }
 }

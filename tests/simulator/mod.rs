@@ -2,7 +2,7 @@
 //!
 //! In: a seed. Out: whether every promise was kept, what it came to in numbers, and a trace on request. The leader, its
 //! world, its decisions and its transaction are the code that ships, behind its own `Gateway`; around it are simulated
-//! the API server ([`api`]), the controllers ([`controllers`]), nodes and kubelets ([`kubelet`]), two processes of the
+//! the API server ([`api`]), the controllers ([`controllers`], [`jobs`]), nodes and kubelets ([`kubelet`]), two processes of the
 //! operator ([`process`]), users and faults ([`act`]). What pods really hold is known here and judged after every step
 //! ([`judge`]). Nothing reads a real clock or draws a random number that is not from the seed.
 #![allow(dead_code, reason = "every target that takes the simulation in uses another part of it")]
@@ -18,13 +18,16 @@ pub(crate) mod cluster;
 pub(crate) mod contested;
 pub(crate) mod controllers;
 pub(crate) mod door;
+pub(crate) mod jobs;
 pub(crate) mod judge;
 pub(crate) mod kubelet;
 pub(crate) mod mutation;
+pub(crate) mod needs;
 pub(crate) mod network;
 pub(crate) mod objects;
 pub(crate) mod plain;
 pub(crate) mod plan;
+pub(crate) mod pods;
 pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod rest;
@@ -32,6 +35,7 @@ pub(crate) mod shrink;
 pub(crate) mod sim;
 pub(crate) mod tally;
 pub(crate) mod weather;
+pub(crate) mod workload;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

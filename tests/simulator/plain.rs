@@ -19,6 +19,7 @@ impl Plan {
         for workload in &mut plan.workloads {
             let budget = workload.facts.budget.unwrap_or(0);
             workload.facts = Facts { budget: Some(budget), ..workload.facts };
+            workload.only_a_deployment();
         }
         for budget in 0..plan.budgets.len() {
             let own = plan.workloads.iter().zip(&plan.budgets[budget].entries);

@@ -5,11 +5,15 @@
 
 use std::fmt;
 
+use poolbudget::api::WorkloadKind;
 use poolbudget::budget::rollout::{IntOrPercent, Strategy};
 
 use super::cluster::{BUDGETS, Disruption, Facts};
+use super::model::cron_job::Concurrency;
 use super::model::random::Random;
+use super::model::{daemon_set, stateful_set};
 use super::weather::{Call, Moment};
+use super::workload::{Form, Task};
 
 /// What a budget says.
 #[derive(Clone, Debug)]
@@ -34,7 +38,7 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
     pub(crate) replicas: u32,
-    pub(crate) strategy: Strategy,
+    pub(crate) form: Form,
     pub(crate) facts: Facts,
 }
 
@@ -65,7 +69,8 @@ pub(crate) enum Action {
     RollOut(usize, Facts),
     /// Back to an earlier template.
     Undo(usize, usize),
-    Restrategize(usize, Strategy),
+    /// It replaces its pods in another way.
+    Reform(usize, Form),
     Autoscaler(usize, Option<u32>),
     Disruption(usize, Option<Disruption>),
     Limit(usize, u32),
@@ -122,6 +127,56 @@ fn strategy(random: &mut Random) -> Strategy {
     }
 }
 
+/// How a workload of that kind may replace its pods.
+fn form(random: &mut Random, kind: WorkloadKind) -> Form {
+    use IntOrPercent::{Int, Percent};
+    match kind {
+        WorkloadKind::StatefulSet => Form::StatefulSet {
+            parallel: random.percent(40),
+            update: if random.percent(15) {
+                stateful_set::Update::OnDelete
+            } else {
+                stateful_set::Update::Rolling {
+                    partition: random.pick(&[0, 0, 0, 1, 3]),
+                    max_unavailable: random.pick(&[None, None, Some(Int(2)), Some(Percent(50))]),
+                }
+            },
+        },
+        WorkloadKind::DaemonSet => {
+            let rolling =
+                |max_surge, max_unavailable| daemon_set::Update::Rolling { max_surge, max_unavailable };
+            Form::DaemonSet(match random.below(6) {
+                0 => daemon_set::Update::OnDelete,
+                1 | 2 => rolling(Int(0), Int(1)),
+                3 => rolling(Int(0), Percent(50)),
+                4 => rolling(Int(1), Int(0)),
+                _ => rolling(Percent(50), Int(0)),
+            })
+        }
+        WorkloadKind::Job => Form::Job(task(random)),
+        WorkloadKind::CronJob => {
+            let concurrency = [Concurrency::Allow, Concurrency::Forbid, Concurrency::Replace];
+            Form::CronJob(task(random), random.pick(&[10, 30, 60]), random.pick(&concurrency))
+        }
+        _ => Form::Deployment(strategy(random)),
+    }
+}
+
+fn task(random: &mut Random) -> Task {
+    let completions = random.percent(80).then(|| random.between(1, 4));
+    Task { completions, replaces_terminating: random.percent(60) }
+}
+
+/// Half of the schedules have Deployments alone.
+fn kind(random: &mut Random, mixed: bool) -> WorkloadKind {
+    use WorkloadKind::{CronJob, DaemonSet, Deployment, Job, StatefulSet};
+    if mixed {
+        random.pick(&[Deployment, Deployment, Deployment, StatefulSet, StatefulSet, DaemonSet, Job, CronJob])
+    } else {
+        Deployment
+    }
+}
+
 fn entry(random: &mut Random) -> Entry {
     let min = random.pick(&[1, 1, 1, 2, 3]);
     Entry {
@@ -153,12 +208,22 @@ fn terms(random: &mut Random, workloads: &[Workload], budget: usize) -> Terms {
     }
 }
 
+impl Workload {
+    /// Makes a Deployment of it, where figures are to be compared or the story is about something else.
+    pub(crate) fn only_a_deployment(&mut self) {
+        if !matches!(self.form, Form::Deployment(_)) {
+            self.form = Form::Deployment(Strategy::default());
+        }
+    }
+}
+
 impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let random = &mut random;
         let two = random.percent(15);
         let count = random.pick(&[1, 1, 2, 2, 2, 3, 3, 4, 5, 6]);
+        let mixed = random.percent(50);
         let workloads: Vec<Workload> = (0..count)
             .map(|_| {
                 let budget = if two { random.below(2) } else { 0 };
@@ -168,7 +233,10 @@ impl Plan {
                     // Some are there already when they are adopted.
                     budget: random.percent(80).then_some(budget),
                 };
-                Workload { replicas: random.between(0, 5), strategy: strategy(random), facts }
+                let kind = kind(random, mixed);
+                let form = form(random, kind);
+                let replicas = if form.is_task() { random.between(1, 3) } else { random.between(0, 5) };
+                Workload { replicas, form, facts }
             })
             .collect();
         let budgets =
@@ -219,9 +287,12 @@ impl Plan {
             // Adopts it, releases it, or moves it to another budget.
             15 | 16 => Action::RollOut(app, Facts { budget: Some(budget), ..facts }),
             17 => Action::RollOut(app, Facts { budget: None, ..facts }),
-            18 => Action::Restrategize(app, strategy(random)),
-            19 => Action::Autoscaler(app, random.percent(70).then(|| random.between(1, 8))),
-            20 => {
+            18 => Action::Reform(app, form(random, self.workloads[app].form.kind())),
+            19 if self.workloads[app].form.is_scalable() => {
+                Action::Autoscaler(app, random.percent(70).then(|| random.between(1, 8)))
+            }
+            19 | 20 if self.workloads[app].form.is_task() => Action::Scale(app, random.between(1, 4)),
+            19 | 20 => {
                 let disruption = match random.below(3) {
                     0 => None,
                     1 => Some(Disruption::MinAvailable(random.between(1, 4))),
@@ -254,7 +325,7 @@ impl Plan {
             9 | 10 => Action::Storm(random.pick(&[5, 30, 90]), random.pick(&[50, 200, 500])),
             11 => Action::Outage(random.pick(&[2, 25, 90])),
             12 | 13 => Action::Lag(random.pick(&[10, 60]), random.pick(&[500, 5_000, 20_000])),
-            14 => Action::CutWatch(process, random.below(5), random.pick(&[1, 10, 60])),
+            14 => Action::CutWatch(process, random.below(9), random.pick(&[1, 10, 60])),
             15..=17 => Action::Crash(process),
             18 => Action::Resign,
             19 | 20 => Action::Split(random.pick(&[5, 40])),
@@ -274,11 +345,7 @@ impl fmt::Display for Plan {
             }
         }
         for (app, workload) in self.workloads.iter().enumerate() {
-            writeln!(
-                f,
-                "w{app}: {} replicas, {:?}, {:?}",
-                workload.replicas, workload.strategy, workload.facts
-            )?;
+            writeln!(f, "w{app}: {} replicas, {:?}, {:?}", workload.replicas, workload.form, workload.facts)?;
         }
         for (wait, action) in &self.actions {
             writeln!(f, "after {wait} s: {action:?}")?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use kube::runtime::watcher::Event;
+use poolbudget::api::WorkloadKind;
 use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::dispatch::Next;
 use poolbudget::controller::observe::{Observed, Watched};
@@ -92,17 +93,38 @@ impl Term {
                 relist(&observed, labelled.map(objects::pod))
             }
             Kind::Deployments => {
-                relist(&observed, (0..cluster.apps.len()).map(|app| objects::deployment(cluster, app)))
+                let all = cluster.apps_of(WorkloadKind::Deployment);
+                relist(&observed, all.map(|app| objects::deployment(cluster, app)))
             }
             Kind::ReplicaSets => {
-                let sets = |app: usize| (0..cluster.apps[app].sets.len()).map(move |set| (app, set));
-                let all = (0..cluster.apps.len()).flat_map(sets);
-                relist(&observed, all.map(|(app, set)| objects::replica_set(cluster, app, set)))
+                let all = cluster.parts_of(WorkloadKind::Deployment);
+                relist(&observed, all.map(|(app, template)| objects::replica_set(cluster, app, template)))
+            }
+            Kind::StatefulSets => {
+                let all = cluster.apps_of(WorkloadKind::StatefulSet);
+                relist(&observed, all.map(|app| objects::stateful_set(cluster, app)))
+            }
+            Kind::DaemonSets => {
+                let all = cluster.apps_of(WorkloadKind::DaemonSet);
+                relist(&observed, all.map(|app| objects::daemon_set(cluster, app)))
+            }
+            Kind::Jobs => {
+                let jobs = cluster.apps_of(WorkloadKind::Job).map(|app| objects::job(cluster, app));
+                let runs = cluster.parts_of(WorkloadKind::CronJob);
+                relist(
+                    &observed,
+                    jobs.chain(runs.map(|(app, template)| objects::run(cluster, app, template))),
+                )
+            }
+            Kind::CronJobs => {
+                let all = cluster.apps_of(WorkloadKind::CronJob);
+                relist(&observed, all.map(|app| objects::cron_job(cluster, app)))
             }
             Kind::Autoscalers => {
                 let all = cluster.apps.iter().enumerate();
                 let all = all.filter_map(|(app, state)| Some((app, state.autoscaler?)));
-                relist(&observed, all.map(|(app, (most, version))| objects::autoscaler(app, most, version)))
+                let kind = |app: usize| cluster.apps[app].kind();
+                relist(&observed, all.map(|(app, (most, at))| objects::autoscaler(kind(app), app, most, at)))
             }
             Kind::Disruptions => Vec::new(),
         };
@@ -125,6 +147,10 @@ impl Term {
             Kind::Deployments => bring(&observed, &log.deployments[from..end]),
             Kind::ReplicaSets => bring(&observed, &log.sets[from..end]),
             Kind::Autoscalers => bring(&observed, &log.autoscalers[from..end]),
+            Kind::StatefulSets => bring(&observed, &log.stateful_sets[from..end]),
+            Kind::DaemonSets => bring(&observed, &log.daemon_sets[from..end]),
+            Kind::Jobs => bring(&observed, &log.jobs[from..end]),
+            Kind::CronJobs => bring(&observed, &log.cron_jobs[from..end]),
             Kind::Disruptions => observed.disruption_changed(NAMESPACE).into_iter().collect(),
         };
         self.read[kind as usize] = Some(end);

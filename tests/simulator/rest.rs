@@ -3,16 +3,18 @@
 use std::fmt::Write;
 
 use poolbudget::api::DbConnectionBudget;
-use poolbudget::budget::amount::Pods;
-use poolbudget::budget::rollout::Surge;
 use serde_json::json;
 
 use super::act::Reversal;
 use super::clock;
-use super::cluster::{BUDGETS, Cluster, Facts, Pod};
+use super::cluster::{BUDGETS, Facts, NODES};
 use super::judge::Fault;
-use super::sim::{Happening, NODES, Sim};
+use super::model::daemon_set;
+use super::model::job::Job;
+use super::pods::Pod;
+use super::sim::{Happening, Sim};
 use super::weather::Weather;
+use super::workload::{App, Maker};
 
 /// After the last action everything must have settled within so many milliseconds.
 const PATIENCE: i64 = 3_600_000;
@@ -38,20 +40,11 @@ impl Sim {
         }
         for app in 0..self.cluster.apps.len() {
             self.cluster.set_disruption(app, None);
-            let facts = self.cluster.facts(self.cluster.apps[app].deployment.template.id);
-            let escaped = self
-                .cluster
-                .pods
-                .values()
-                .any(|pod| pod.app == app && !pod.late_bound && pod.facts.budget.is_some());
-            let good = facts.good || !self.plan.stays_bad;
-            if facts.good != good || escaped {
-                self.roll_out(app, Facts { good, ..facts });
-            }
+            self.mend(app);
         }
         if self.plan.ends_feasible {
             for budget in 0..self.plan.budgets.len() {
-                let least = least(&self.cluster, budget);
+                let least = self.cluster.least(budget);
                 let spec = &self.cluster.budgets[budget].as_ref().expect("it exists").spec;
                 let limit = u64::from(spec.limit.connections.expect("a number"));
                 let needed = least + u64::from(spec.reserved);
@@ -66,23 +59,80 @@ impl Sim {
         self.after(1_000, Happening::CheckRest);
     }
 
+    /// What the users of a workload do so that it can settle.
+    fn mend(&mut self, app: usize) {
+        let workload = &self.cluster.apps[app];
+        let facts = self.cluster.facts(workload.template().id);
+        let escaped = self.cluster.pods_of(app).any(Pod::has_escaped);
+        let good = facts.good || !self.plan.stays_bad;
+        // Pods of older templates may be for their users to replace, and those that no budget should have, or that never
+        // become ready, have to go.
+        let misplaced = self.cluster.pods_of(app).any(|pod| pod.facts.budget != facts.budget);
+        let bad = self.cluster.pods_of(app).any(|pod| !pod.facts.good) || !facts.good;
+        if escaped || misplaced || (good && bad) {
+            self.cluster.edit_workload(app, App::roll_all);
+        }
+        if facts.good != good || escaped {
+            self.roll_out(app, Facts { good, ..facts });
+        }
+        let bad: Vec<u32> =
+            self.cluster.pods_of(app).filter(|pod| !pod.facts.good).map(|pod| pod.id).collect();
+        match &mut self.cluster.apps[app].maker {
+            // Where its pods come in order, nobody else takes a bad one away.
+            Maker::StatefulSet(_) if good => bad.into_iter().for_each(|id| self.cluster.begin_deletion(id)),
+            Maker::Job(job) if job.parallelism == 0 => self.scale(app, 1),
+            Maker::CronJob(runs) => {
+                // Else it would never come to rest.
+                runs.cron.suspended = true;
+                let hopeless = |job: &&Job| good && (!job.template.good || job.parallelism == 0);
+                let hopeless: Vec<u32> =
+                    runs.jobs.iter().filter(hopeless).map(|job| job.template.id).collect();
+                hopeless.into_iter().for_each(|run| self.cluster.remove_run(app, run));
+                self.cluster.edit_workload(app, |_| {});
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a workload is as it is wanted.
+    fn is_whole(&self, app: usize) -> bool {
+        let workload = &self.cluster.apps[app];
+        let pods = || self.cluster.pods_of(app);
+        let newest = |pod: &Pod| pod.template == workload.template().id;
+        let stands =
+            |pod: &Pod| pod.ready && !pod.deleting && (pod.facts.budget.is_none() || pod.is_granted());
+        let has = |count: usize, fits: &dyn Fn(&Pod) -> bool| {
+            workload.observed == workload.generation
+                && pods().count() == count
+                && pods().all(|pod| stands(pod) && fits(pod))
+        };
+        match &workload.maker {
+            Maker::Deployment(deployment) => has(deployment.replicas as usize, &newest),
+            Maker::StatefulSet(set) => {
+                has(set.replicas as usize, &|pod| newest(pod) || set.keeps(pod.role.ordinal()))
+            }
+            Maker::DaemonSet { set, .. } => {
+                let fits = |pod: &Pod| newest(pod) || set.update == daemon_set::Update::OnDelete;
+                has(self.cluster.nodes_of(app).len(), &fits)
+            }
+            Maker::Job(job) => job.finished.is_some() && pods().all(|pod| pod.finished),
+            Maker::CronJob(runs) => {
+                runs.jobs.iter().all(|job| job.finished.is_some()) && pods().all(|pod| pod.finished)
+            }
+        }
+    }
+
+    /// Whether a flaw of its controller's own, or an image, that is not the operator's to mend, holds a workload up.
+    fn is_stuck(&self, app: usize) -> bool {
+        let workload = &self.cluster.apps[app];
+        let flawed = matches!(&workload.maker, Maker::Deployment(deployment) if deployment.is_stuck());
+        flawed || !workload.template().good
+    }
+
     /// Whether all is as it is wanted, and the status says so.
     pub(crate) fn at_rest(&self) -> bool {
-        let whole = |app: usize| {
-            let state = &self.cluster.apps[app];
-            let deployment = &state.deployment;
-            let mut pods = self.cluster.pods.values().filter(|pod| pod.app == app);
-            let finished = |pod: &Pod| pod.template == deployment.template.id && pod.ready && !pod.deleting;
-            state.observed == state.generation
-                && pods.clone().count() == deployment.replicas as usize
-                && pods.all(|pod| finished(pod) && (pod.facts.budget.is_none() || pod.is_granted()))
-        };
-        // A flaw of the Deployment controller's own, or an image, that is not the operator's to mend.
-        let stuck = |app: &usize| {
-            let deployment = &self.cluster.apps[*app].deployment;
-            deployment.is_stuck() || !deployment.template.good
-        };
-        let (stuck, others): (Vec<usize>, Vec<usize>) = (0..self.cluster.apps.len()).partition(stuck);
+        let (stuck, others): (Vec<usize>, Vec<usize>) =
+            (0..self.cluster.apps.len()).partition(|app| self.is_stuck(*app));
         let settled = |object: &DbConnectionBudget| {
             let Some(status) = &object.status else { return false };
             let holds = |kind: &str| status.conditions.iter().any(|c| c.type_ == kind && c.status == "True");
@@ -90,7 +140,7 @@ impl Sim {
                 && status.grants.is_empty()
                 && (!stuck.is_empty() || (status.waiting == 0 && holds("Settled")))
         };
-        others.into_iter().all(whole) && self.cluster.budgets.iter().flatten().all(settled)
+        others.into_iter().all(|app| self.is_whole(app)) && self.cluster.budgets.iter().flatten().all(settled)
     }
 
     /// Everything that is there, in words.
@@ -111,10 +161,10 @@ impl Sim {
             let _ = writeln!(text, "  grants {:?} quarantine {:?}", status.grants, status.quarantine);
         }
         for (app, state) in self.cluster.apps.iter().enumerate() {
-            let _ = writeln!(text, "w{app}: {:?} {:?}", state.deployment, state.autoscaler);
+            let _ = writeln!(text, "w{app}: {:?} {:?}", state.maker, state.autoscaler);
         }
         for pod in self.cluster.pods.values() {
-            let _ = writeln!(text, "{}: {pod:?}", pod.name());
+            let _ = writeln!(text, "{}: {pod:?}", pod.name);
         }
         text
     }
@@ -136,43 +186,4 @@ impl Sim {
             self.after(1_000, Happening::CheckRest);
         }
     }
-}
-
-/// What is needed so that all that is wanted fits, by arithmetic of its own.
-fn least(cluster: &Cluster, budget: usize) -> u64 {
-    let object = cluster.budgets[budget].as_ref().expect("it exists");
-    let status = object.status.clone().unwrap_or_default();
-    let surge = if json!(object.spec.sizing.surge) == json!("Full") { Surge::Full } else { Surge::Minimal };
-    let mut sum = 0;
-    for (app, state) in cluster.apps.iter().enumerate() {
-        let deployment = &state.deployment;
-        let labelled = |template: u32| cluster.facts(template).budget == Some(budget);
-        let stays = labelled(deployment.template.id);
-        let own = deployment.sets.iter().filter(|set| labelled(set.template.id) && set.replicas > 0);
-        let entry = &object.spec.workloads[app];
-        let replicas = if stays {
-            deployment.replicas
-        } else {
-            own.clone().map(|set| u32::try_from(set.replicas).expect("few")).sum()
-        };
-        let ceiling =
-            state.autoscaler.map(|(most, _)| most).or(entry.max_replicas).filter(|_| stays).unwrap_or(0);
-        let carried = status.workloads.iter().find(|w| w.name == format!("w{app}"));
-        let rung = carried.and_then(|w| w.ladder.as_ref()).map_or(0, |rung| rung.level.unsigned_abs());
-        let pods = match json!(object.spec.sizing.basis).as_str() {
-            Some("Ceiling") => replicas.max(ceiling),
-            Some("Ladder") => replicas.checked_next_power_of_two().unwrap_or(replicas).max(rung),
-            _ => replicas,
-        };
-        // Where it is just rolling away from it, the old revision counts too.
-        let templates = own.map(|set| set.template.id).chain(stays.then_some(deployment.template.id));
-        let processes = templates.map(|template| cluster.facts(template).processes).max().unwrap_or(0);
-        let slots = deployment
-            .strategy
-            .slots(Pods::new(pods), surge)
-            .get()
-            .max(deployment.strategy.slots(Pods::new(replicas), surge).get());
-        sum += u64::from(slots) * u64::from(entry.size.min) * u64::from(processes);
-    }
-    sum
 }

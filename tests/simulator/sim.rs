@@ -5,19 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::clock;
-use super::cluster::{Cluster, Kind, Work};
+use super::cluster::{Cluster, Kind, NODES, Work};
 use super::judge::Judge;
 use super::kubelet::Step;
 use super::model::random::Random;
 use super::mutation::Mutation;
 use super::network::Flight;
 use super::plan::Plan;
+use super::pods::Role;
 use super::process::{Process, Term};
 use super::tally::Tally;
 use super::weather::Weather;
 
-/// Nodes of the cluster.
-pub(crate) const NODES: usize = 3;
 /// A dead leader's Lease holds for so many milliseconds.
 const LEASE: i64 = 15_000;
 
@@ -27,8 +26,8 @@ pub(crate) enum Happening {
     Act(usize),
     Reverse(super::act::Reversal),
     Ramp(usize, u32, u32),
-    SyncDeployment(usize),
-    SyncSet(usize, u32),
+    SyncWorkload(usize),
+    SyncPart(usize, u32),
     Pod(u32, Step),
     Node(usize, u32, u8),
     List(usize, u32, usize),
@@ -151,9 +150,16 @@ impl Sim {
             Happening::Act(index) => self.act(index),
             Happening::Reverse(reversal) => self.reverse(reversal),
             Happening::Ramp(app, to, pace) => self.ramp(app, to, pace),
-            Happening::SyncDeployment(app) => self.cluster.sync_deployment(app),
-            Happening::SyncSet(app, template) => {
-                self.cluster.sync_set(app, template, &mut self.controllers);
+            Happening::SyncWorkload(app) => {
+                if let Some(delay) = self.cluster.sync_workload(app, &mut self.controllers) {
+                    self.once(delay, what);
+                }
+                self.tally.pods_changed(&self.cluster, app);
+            }
+            Happening::SyncPart(app, template) => {
+                if let Some(delay) = self.cluster.sync_part(app, template, &mut self.controllers) {
+                    self.once(delay, what);
+                }
                 self.tally.pods_changed(&self.cluster, app);
             }
             Happening::Pod(id, step) => self.live(id, step),
@@ -192,13 +198,13 @@ impl Sim {
                         }
                     }
                 }
-                Work::Deployment(app) => {
+                Work::Workload(app) => {
                     let delay = self.controllers.between(2, if slow { 4000 } else { 40 }).into();
-                    self.once(delay, Happening::SyncDeployment(app));
+                    self.once(delay, Happening::SyncWorkload(app));
                 }
-                Work::ReplicaSet(app, template) => {
+                Work::Part(app, template) => {
                     let delay = self.controllers.between(2, if slow { 4000 } else { 40 }).into();
-                    self.once(delay, Happening::SyncSet(app, template));
+                    self.once(delay, Happening::SyncPart(app, template));
                 }
                 Work::Scheduler(id) => self.step_after(id, Step::Bind, (5, 300)),
                 Work::Kubelet(id) => {
@@ -227,11 +233,17 @@ impl Sim {
             return;
         }
         let Some(pod) = self.cluster.pods.get(&id) else { return };
-        let good = pod.facts.good;
+        let (good, is_task) = (pod.facts.good, pod.role == Role::Task);
         match step {
             Step::Bind => self.step_after(id, Step::Start, (100, 2_000)),
             Step::Start | Step::Restart => self.step_after(id, Step::TellRunning, (20, 1_200)),
             Step::TellRunning if good => self.step_after(id, Step::Ready, (300, 6_000)),
+            Step::Ready if is_task => {
+                let work = self.nodes.pick(&[500, 3_000, 20_000]);
+                self.step_after(id, Step::Finish, (100, work));
+            }
+            Step::Finish => self.step_after(id, Step::TellFinished, (10, 800)),
+            Step::Crash if is_task => self.step_after(id, Step::TellFinished, (10, 800)),
             Step::Crash => self.step_after(id, Step::Restart, (500, 10_000)),
             Step::Stop => self.step_after(id, Step::TellEnded, (10, 800)),
             Step::TellEnded => self.step_after(id, Step::Remove, (10, 300)),

@@ -44,7 +44,7 @@ impl Tally {
 
     pub(crate) fn pods_changed(&mut self, cluster: &Cluster, app: usize) {
         let Some((wanted, since)) = self.wanted[app] else { return };
-        let ready = cluster.pods.values().filter(|pod| pod.app == app && pod.ready && !pod.deleting).count();
+        let ready = cluster.pods_of(app).filter(|pod| pod.ready && !pod.deleting).count();
         if ready >= wanted as usize {
             self.wanted[app] = None;
             self.waits.push(u32::try_from(clock::now() - since).unwrap_or(u32::MAX));

@@ -58,6 +58,9 @@ pub struct DaemonSetStatusView {
     /// Nodes that have a pod and should not.
     #[serde(default)]
     pub number_misscheduled: i32,
+    /// Nodes whose pod is of the newest template.
+    #[serde(default)]
+    pub updated_number_scheduled: i32,
     /// Nodes with a ready pod.
     #[serde(default)]
     pub number_ready: i32,
@@ -70,12 +73,16 @@ impl WorkloadView for DaemonSetView {
         let (meta, status) = (&self.metadata, &self.status);
         let base = WorkloadRecord::of(Self::KIND, meta, &self.spec.template)?;
         let on_delete = self.spec.update_strategy.type_.as_deref() == Some("OnDelete");
+        let observed = status.observed_generation.unwrap_or(0) >= meta.generation.unwrap_or(0);
         let newest = meta.annotations.as_ref().and_then(|notes| notes.get(TEMPLATE_GENERATION));
+        // After a rollback pods of the old number are of the newest template again: the controller goes by its hash,
+        // which stands on pods alone.
+        let rolled = observed && status.updated_number_scheduled >= status.desired_number_scheduled;
         Some(WorkloadRecord {
-            observed: status.observed_generation.unwrap_or(0) >= meta.generation.unwrap_or(0),
+            observed,
             replicas: whole(Some(status.desired_number_scheduled)),
             strategy: if on_delete { Strategy::OnDelete } else { rolling(&self.spec.update_strategy) },
-            newest: newest.filter(|_| !on_delete).cloned(),
+            newest: newest.filter(|_| !on_delete && !rolled).cloned(),
             pods: whole(Some(status.current_number_scheduled))
                 .saturating_add(whole(Some(status.number_misscheduled))),
             ready: whole(Some(status.number_ready)),

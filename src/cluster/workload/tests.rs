@@ -82,6 +82,22 @@ fn a_daemon_set_has_the_replicas_that_its_controller_counts() {
     assert_eq!((on_delete.strategy, on_delete.newest), (Strategy::OnDelete, None));
 }
 
+/// A rollback makes pods of an older number new again, and only their controller can tell.
+#[test]
+fn pods_of_a_daemon_set_that_is_rolled_out_are_all_of_its_newest_revision() {
+    let first_is_newest = |observed: i64, updated: i64| {
+        let set = record::<DaemonSetView>(json!({
+            "metadata": {"generation": 4, "annotations": {"deprecated.daemonset.template.generation": "3"}},
+            "status": {"observedGeneration": observed, "desiredNumberScheduled": 2, "updatedNumberScheduled": updated},
+        }));
+        set.is_newest(&pod("p", &json!({"pod-template-generation": "1"})))
+    };
+    assert_eq!(
+        [(4, 1), (4, 2), (3, 2)].map(|(seen, updated)| first_is_newest(seen, updated)),
+        [false, true, false]
+    );
+}
+
 #[test]
 fn a_job_wants_the_pods_that_are_still_to_come() {
     let job = |spec: Value, status: Value| {

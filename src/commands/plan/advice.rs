@@ -5,12 +5,13 @@
 
 use super::judge::view;
 use super::outcome::{Action, Advice};
-use crate::api::{Compute, DbConnectionBudgetSpec, SupabaseConnection};
+use crate::api::{Compute, DbConnectionBudgetSpec, SupabaseConnection, WorkloadSpec};
 use crate::budget::amount::{Connections, Pods};
-use crate::budget::decide::{Situation, decide};
+use crate::budget::decide::{Decision, Situation, decide};
 use crate::budget::plan::{Demand, Feasibility};
 use crate::budget::shortfall::{Shortfall, WayOut};
 use crate::cluster::spec;
+use crate::cluster::workload::WorkloadKey;
 use crate::cluster::world::{BudgetKey, World};
 use crate::controller::view::View;
 
@@ -18,7 +19,8 @@ use crate::controller::view::View;
 pub fn advice(world: &World, spec: &DbConnectionBudgetSpec, view: &View) -> Vec<Advice> {
     let Feasibility::Infeasible(shortfall) = &view.decision.plan.feasibility else { return Vec::new() };
     let mut found: Vec<Advice> = caps(shortfall).chain(basis(shortfall)).collect();
-    found.extend(smaller(&view.scene.situation));
+    found.extend(fewer_processes(&view.scene.situation));
+    found.extend(lower_minimum(world, &view.key, spec));
     found.extend(transaction_mode(world, &view.key, spec));
     found.extend(raise(spec, shortfall));
     found
@@ -47,11 +49,11 @@ fn basis(shortfall: &Shortfall) -> impl Iterator<Item = Advice> {
     })
 }
 
-/// Fewer processes, or a smaller minimum, of one workload.
-fn smaller(situation: &Situation) -> Vec<Advice> {
+/// Fewer processes of one workload.
+fn fewer_processes(situation: &Situation) -> Vec<Advice> {
     let mut found = Vec::new();
     for (index, workload) in situation.workloads.iter().enumerate() {
-        let Demand { name, processes, min, .. } = &workload.demand;
+        let Demand { name, processes, .. } = &workload.demand;
         let fewer = largest_below(u64::from(*processes), |n| {
             fits_with(situation, index, |demand| demand.processes = u32::try_from(n).unwrap_or(u32::MAX))
         });
@@ -64,17 +66,33 @@ fn smaller(situation: &Situation) -> Vec<Advice> {
                 count(n, "process", "processes")
             ),
         }));
-        let lower = largest_below(min.get(), |n| {
-            fits_with(situation, index, |demand| demand.min = Connections::new(n))
-        });
-        found.extend(lower.map(|n| Advice {
-            action: Action::LowerMinimum,
-            workload: Some(name.clone()),
-            to: Some(n),
-            message: format!("lower size.min of {name} from {min} to {n}"),
-        }));
     }
     found
+}
+
+/// A smaller minimum in the entry of one workload. What its app needs at least is no matter of the budget.
+fn lower_minimum(world: &World, key: &BudgetKey, spec: &DbConnectionBudgetSpec) -> Vec<Advice> {
+    let advised = |(index, entry): (usize, &WorkloadSpec)| {
+        let fits = |n: u64| {
+            let mut spec = spec.clone();
+            if let (Some(entry), Ok(n)) = (spec.workloads.get_mut(index), u32::try_from(n)) {
+                entry.size.min = n;
+            }
+            view(world, key, &spec).is_ok_and(|(_, view)| is_feasible(&view.decision))
+        };
+        let (name, min) = (WorkloadKey::new(entry.kind, &entry.name).to_string(), entry.size.min);
+        largest_below(u64::from(min), fits).map(|n| Advice {
+            action: Action::LowerMinimum,
+            message: format!("lower size.min of {name} from {min} to {n}"),
+            workload: Some(name),
+            to: Some(n),
+        })
+    };
+    spec.workloads.iter().enumerate().filter_map(advised).collect()
+}
+
+fn is_feasible(decision: &Decision) -> bool {
+    matches!(decision.plan.feasibility, Feasibility::Feasible { .. })
 }
 
 /// The largest number from 1 to under `end` that fits; what fits does so for all smaller ones.
@@ -92,7 +110,7 @@ fn fits_with(situation: &Situation, index: usize, change: impl FnOnce(&mut Deman
     if let Some(workload) = situation.workloads.get_mut(index) {
         change(&mut workload.demand);
     }
-    matches!(decide(&situation).plan.feasibility, Feasibility::Feasible { .. })
+    is_feasible(&decide(&situation))
 }
 
 fn transaction_mode(world: &World, key: &BudgetKey, spec: &DbConnectionBudgetSpec) -> Option<Advice> {
@@ -104,8 +122,7 @@ fn transaction_mode(world: &World, key: &BudgetKey, spec: &DbConnectionBudgetSpe
     let supabase = spec.limit.supabase.as_mut()?;
     (supabase.connection, supabase.pool_size) = (SupabaseConnection::Transaction, None);
     let (limit, tried) = view(world, key, &spec).ok()?;
-    let fits = matches!(tried.decision.plan.feasibility, Feasibility::Feasible { .. });
-    fits.then(|| Advice {
+    is_feasible(&tried.decision).then(|| Advice {
         action: Action::TransactionMode,
         workload: None,
         to: Some(limit.connections.get()),

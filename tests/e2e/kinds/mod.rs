@@ -2,6 +2,7 @@
 
 mod daemons;
 mod ordinals;
+mod rollouts;
 mod tasks;
 
 use serde_json::{Value, json};

@@ -1,0 +1,196 @@
+//! The DaemonSet controller: which nodes get a pod, and which pods are deleted.
+//!
+//! In: the nodes that it shall run on, the pods as its cache has them. Out: one pass of `manage` and `rollingUpdate` in
+//! Kubernetes 1.36 (`pkg/controller/daemon`). Not in it: `minReadySeconds`, taints, the backoff for pods that failed.
+//! Forbidden here: chance (the controller goes through nodes in any order, this one in the order given), and the
+//! arithmetic of the crate.
+
+use std::collections::BTreeSet;
+
+use poolbudget::budget::rollout::IntOrPercent;
+
+use super::deployment::Template;
+
+/// How pods of an older template are replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Update {
+    /// By whoever deletes them.
+    OnDelete,
+    /// So many nodes at a time; both numbers are rounded up.
+    Rolling { max_surge: IntOrPercent, max_unavailable: IntOrPercent },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct DaemonSet {
+    pub(crate) update: Update,
+    pub(crate) template: Template,
+    /// Whether the controller has acted on the newest spec.
+    pub(crate) observed: bool,
+}
+
+/// A pod as the controller sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pod {
+    /// The node that it is for, also while it waits to be bound.
+    pub(crate) node: usize,
+    pub(crate) template: u32,
+    pub(crate) ready: bool,
+    pub(crate) terminating: bool,
+    /// Whether its phase is Succeeded or Failed.
+    pub(crate) ended: bool,
+    /// The lower, the older.
+    pub(crate) age: u64,
+}
+
+/// What the controller does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Makes a pod for a node.
+    Create(usize),
+    /// Deletes one, by its place in the list.
+    Delete(usize),
+}
+
+/// The pods of a node, by their place in the list, without those that are being deleted.
+#[derive(Clone, Copy)]
+enum OnNode {
+    None,
+    Old(usize),
+    New(usize),
+    Both {
+        old: usize,
+        new: usize,
+    },
+    /// More than one of a sort.
+    Crowd,
+}
+
+impl DaemonSet {
+    pub(crate) fn new(update: Update, template: Template) -> Self {
+        Self { update, template, observed: false }
+    }
+
+    /// Surge and unavailable on so many nodes.
+    fn fenceposts(&self, nodes: usize) -> (usize, usize) {
+        let Update::Rolling { max_surge, max_unavailable } = self.update else { return (0, 0) };
+        let rounded_up = |of: IntOrPercent| match of {
+            IntOrPercent::Int(pods) => usize::try_from(pods).unwrap(),
+            IntOrPercent::Percent(percent) => (usize::try_from(percent).unwrap() * nodes).div_ceil(100),
+        };
+        let (surge, unavailable) = (rounded_up(max_surge), rounded_up(max_unavailable));
+        (surge, if surge == 0 && unavailable == 0 { 1 } else { unavailable })
+    }
+
+    /// Whether a new pod may ever stand beside an old one. With a surge in percent this does not depend on the nodes.
+    fn allows_surge(&self) -> bool {
+        let zero = [IntOrPercent::Int(0), IntOrPercent::Percent(0)];
+        matches!(self.update, Update::Rolling { max_surge, .. } if !zero.contains(&max_surge))
+    }
+
+    /// One pass over the nodes in this order. What is wrong with a node comes before the rollout, which then waits for
+    /// the next pass.
+    pub(crate) fn sync(&mut self, nodes: &[usize], pods: &[Pod]) -> Vec<Change> {
+        self.observed = true;
+        let mut changes = self.manage(nodes, pods);
+        if changes.is_empty() && self.update != Update::OnDelete {
+            let known: BTreeSet<usize> = nodes.iter().copied().collect();
+            let others: BTreeSet<usize> = pods.iter().map(|pod| pod.node).collect();
+            let all: Vec<usize> = nodes.iter().chain(others.difference(&known)).copied().collect();
+            let (surge, unavailable) = self.fenceposts(nodes.len());
+            changes = if surge > 0 {
+                self.roll_beside(&all, pods, surge)
+            } else {
+                self.roll_in_place(&all, pods, unavailable)
+            };
+        }
+        changes
+    }
+
+    fn manage(&self, nodes: &[usize], pods: &[Pod]) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let elsewhere = |i: &usize| !nodes.contains(&pods[*i].node) && !pods[*i].terminating;
+        for node in nodes {
+            let there: Vec<usize> = (0..pods.len()).filter(|i| pods[*i].node == *node).collect();
+            let stays = |i: &usize| !pods[*i].terminating;
+            changes.extend(there.iter().filter(|i| stays(i) && pods[**i].ended).map(|i| Change::Delete(*i)));
+            let mut runs: Vec<usize> =
+                there.iter().copied().filter(|i| stays(i) && !pods[*i].ended).collect();
+            runs.sort_by_key(|i| pods[*i].age);
+            // One that has ended and is being deleted does not keep its place; one that runs does, without surge.
+            let taken = there.iter().any(|i| !(pods[*i].terminating && pods[*i].ended));
+            if !taken || (self.allows_surge() && runs.is_empty()) {
+                changes.push(Change::Create(*node));
+            } else if self.allows_surge() {
+                self.prune(&runs, pods, &mut changes);
+            } else {
+                changes.extend(runs.iter().skip(1).map(|i| Change::Delete(*i)));
+            }
+        }
+        changes.extend((0..pods.len()).filter(elsewhere).map(Change::Delete));
+        changes
+    }
+
+    /// Of the pods of one node the oldest of each sort stay, and the old one only as long as it is ready and the new one
+    /// is not.
+    fn prune(&self, runs: &[usize], pods: &[Pod], changes: &mut Vec<Change>) {
+        let (new, old): (Vec<usize>, Vec<usize>) =
+            runs.iter().partition(|i| pods[**i].template == self.template.id);
+        let surplus = new.iter().skip(1).chain(old.iter().skip(1));
+        changes.extend(surplus.map(|i| Change::Delete(*i)));
+        if let (Some(new), Some(old)) = (new.first(), old.first())
+            && (!pods[*old].ready || pods[*new].ready)
+        {
+            changes.push(Change::Delete(*old));
+        }
+    }
+
+    fn on(&self, node: usize, pods: &[Pod]) -> OnNode {
+        let stays = |i: &usize| pods[*i].node == node && !pods[*i].terminating;
+        let (new, old): (Vec<usize>, Vec<usize>) =
+            (0..pods.len()).filter(stays).partition(|i| pods[*i].template == self.template.id);
+        match (&new[..], &old[..]) {
+            ([], []) => OnNode::None,
+            ([], [old]) => OnNode::Old(*old),
+            ([new], []) => OnNode::New(*new),
+            ([new], [old]) => OnNode::Both { old: *old, new: *new },
+            _ => OnNode::Crowd,
+        }
+    }
+
+    /// Deletes old pods; their successors are made when they are gone.
+    fn roll_in_place(&self, nodes: &[usize], pods: &[Pod], most: usize) -> Vec<Change> {
+        let (mut missing, mut sick, mut candidates) = (0, Vec::new(), Vec::new());
+        for node in nodes {
+            match self.on(*node, pods) {
+                OnNode::None | OnNode::Both { .. } | OnNode::Crowd => missing += 1,
+                OnNode::New(new) => missing += usize::from(!pods[new].ready),
+                OnNode::Old(old) if !pods[old].ready => {
+                    sick.push(old);
+                    missing += 1;
+                }
+                OnNode::Old(_) if missing >= most => {}
+                OnNode::Old(old) => candidates.push(old),
+            }
+        }
+        let ready = candidates.into_iter().take(most.saturating_sub(missing));
+        sick.into_iter().chain(ready).map(Change::Delete).collect()
+    }
+
+    /// Makes new pods beside old ones, and deletes the old ones when the new ones are ready.
+    fn roll_beside(&self, nodes: &[usize], pods: &[Pod], most: usize) -> Vec<Change> {
+        let (mut surging, mut replaced, mut allowed, mut candidates) = (0, vec![], vec![], vec![]);
+        for node in nodes {
+            match self.on(*node, pods) {
+                OnNode::None | OnNode::New(_) => {}
+                OnNode::Crowd => surging += 1,
+                OnNode::Old(old) if !pods[old].ready => allowed.push(*node),
+                OnNode::Old(_) if surging >= most => {}
+                OnNode::Old(_) => candidates.push(*node),
+                OnNode::Both { new, .. } if !pods[new].ready => surging += 1,
+                OnNode::Both { old, .. } => replaced.push(Change::Delete(old)),
+            }
+        }
+        let beside = candidates.into_iter().take(most.saturating_sub(surging));
+        replaced.into_iter().chain(allowed.into_iter().chain(beside).map(Change::Create)).collect()
+    }
+}

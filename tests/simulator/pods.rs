@@ -1,0 +1,252 @@
+//! Pods: what is stored of them, and what they really hold.
+//!
+//! What a pod holds is counted by arithmetic of its own, from the moment at which its gate is open until its processes
+//! have ended, whatever the API server or the operator believes.
+
+use kube::runtime::watcher::Event;
+use poolbudget::api::WorkloadKind;
+
+use super::clock;
+use super::cluster::{Cluster, Facts, Ghost, Kind, Notes, Work};
+use super::model::job::End;
+use super::objects;
+
+/// What SQLAlchemy opens when nothing is said.
+const LITERAL: u64 = 15;
+
+/// A container's course, as its kubelet has reported it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reported {
+    Waiting,
+    Running,
+    Ended,
+}
+
+/// What sets a pod apart from others of its template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Nothing.
+    Any,
+    /// Its number in its StatefulSet, and so its name.
+    Ordinal(u32),
+    /// The one node that it is for.
+    Node(usize),
+    /// It ends by itself when its work is done.
+    Task,
+}
+
+impl Role {
+    pub(crate) const fn ordinal(self) -> Option<u32> {
+        if let Self::Ordinal(ordinal) = self { Some(ordinal) } else { None }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Pod {
+    pub(crate) id: u32,
+    pub(crate) name: String,
+    pub(crate) app: usize,
+    pub(crate) template: u32,
+    pub(crate) role: Role,
+    pub(crate) facts: Facts,
+    /// Kind and name of the object that made it.
+    pub(crate) owner: (WorkloadKind, String),
+    /// Labels by which its controller knows its revision.
+    pub(crate) marks: Vec<(&'static str, String)>,
+    pub(crate) version: u64,
+    pub(crate) created: i64,
+    pub(crate) gated: bool,
+    /// Whether its env reads the grant: it was made while the policies were in force.
+    pub(crate) late_bound: bool,
+    pub(crate) notes: Option<Notes>,
+    pub(crate) node: Option<(usize, i64)>,
+    pub(crate) reported: Reported,
+    pub(crate) ready: bool,
+    /// Since when it is ready, or is not.
+    pub(crate) ready_since: i64,
+    pub(crate) restarts: u32,
+    pub(crate) deleting: bool,
+    /// Its processes have ended for good.
+    pub(crate) over: bool,
+    /// They ended by themselves, like this.
+    pub(crate) end: Option<End>,
+    /// Its kubelet has told so.
+    pub(crate) finished: bool,
+    /// Seconds that its containers get to end.
+    pub(crate) grace: i64,
+}
+
+impl Pod {
+    pub(crate) fn uid(&self) -> String {
+        format!("{:05}", self.id)
+    }
+
+    fn note(&self, name: &str) -> Option<u64> {
+        self.notes.as_ref()?.get(name)?.parse().ok()
+    }
+
+    /// Whether it came through the gate.
+    pub(crate) fn is_granted(&self) -> bool {
+        !self.gated && self.late_bound
+    }
+
+    /// Whether it got past the gate without a grant.
+    pub(crate) fn has_escaped(&self) -> bool {
+        !self.late_bound && self.facts.budget.is_some() && !self.finished
+    }
+
+    /// What it may hold now: nothing behind the gate and nothing after its processes ended.
+    pub(crate) fn bill(&self) -> u64 {
+        if self.gated || self.over {
+            return 0;
+        }
+        let processes = u64::from(self.facts.processes);
+        if !self.late_bound {
+            return LITERAL * processes;
+        }
+        let pool = self.note("poolbudget.dev/pool-size").expect("a size");
+        let overflow = self.note("poolbudget.dev/max-overflow").expect("an overflow");
+        assert!(pool > 0, "a pool of size 0 has no limit");
+        (pool + overflow) * processes
+    }
+}
+
+impl Cluster {
+    /// What the pods with a grant of a budget hold now, in truth.
+    pub(crate) fn held(&self, budget: usize) -> u64 {
+        let pods = self.pods.values().filter(|pod| pod.facts.budget == Some(budget) && pod.is_granted());
+        let ghosts = self.ghosts.iter().filter(|ghost| ghost.budget == budget);
+        pods.map(Pod::bill).sum::<u64>() + ghosts.map(|ghost| ghost.bill).sum::<u64>()
+    }
+
+    /// What the pods of a budget hold that passed the gate without a grant.
+    pub(crate) fn escaped(&self, budget: usize) -> u64 {
+        let pods = self.pods.values().filter(|pod| pod.facts.budget == Some(budget) && !pod.is_granted());
+        pods.map(Pod::bill).sum()
+    }
+
+    /// limit − reserved − what escaped the gate.
+    pub(crate) fn usable(&self, budget: usize) -> Option<u64> {
+        Some(self.available(budget)?.saturating_sub(self.escaped(budget)))
+    }
+
+    /// limit − reserved.
+    pub(crate) fn available(&self, budget: usize) -> Option<u64> {
+        let spec = &self.budgets[budget].as_ref()?.spec;
+        let limit = spec.limit.connections.expect("a number");
+        Some(u64::from(limit).saturating_sub(u64::from(spec.reserved)))
+    }
+
+    pub(crate) fn own_pods(&self, app: usize, template: u32) -> impl Iterator<Item = &Pod> {
+        self.pods.values().filter(move |pod| pod.app == app && pod.template == template)
+    }
+
+    /// All pods of a workload.
+    pub(crate) fn pods_of(&self, app: usize) -> impl Iterator<Item = &Pod> {
+        self.pods.values().filter(move |pod| pod.app == app)
+    }
+
+    /// A pod changed.
+    pub(crate) fn touch_pod(&mut self, id: u32) {
+        let version = self.stamp();
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        pod.version = version;
+        let (app, template) = (pod.app, pod.template);
+        // The watch selects by label.
+        if pod.facts.budget.is_some() {
+            let view = objects::pod(pod);
+            self.log.pods.push((clock::now(), Event::Apply(view)));
+            self.work.push(Work::Watches(Kind::Pods));
+        }
+        self.tell_maker(app, template);
+    }
+
+    pub(crate) fn create_pod(&mut self, app: usize, template: u32, role: Role) {
+        self.pods_born += 1;
+        let id = self.pods_born;
+        let facts = self.facts(template);
+        let gated = facts.budget.is_some() && !self.gate_is_off;
+        let mut notes = Notes::new();
+        if facts.processes != 1 {
+            notes.insert("poolbudget.dev/processes".into(), facts.processes.to_string());
+        } else if id.is_multiple_of(2) {
+            notes.insert("team".into(), "blue".into());
+        }
+        let pod = Pod {
+            id,
+            name: match role {
+                Role::Ordinal(ordinal) => format!("w{app}-{ordinal}"),
+                _ => format!("w{app}-{template}-{id}"),
+            },
+            app,
+            template,
+            role,
+            facts,
+            owner: self.apps[app].owner_of(app, template),
+            marks: self.apps[app].marks(app, template),
+            version: 0,
+            created: clock::now(),
+            gated,
+            late_bound: gated,
+            // Some pods come without any annotation.
+            notes: Some(notes).filter(|notes| !notes.is_empty()),
+            node: None,
+            reported: Reported::Waiting,
+            ready: false,
+            ready_since: clock::now(),
+            restarts: 0,
+            deleting: false,
+            over: false,
+            end: None,
+            finished: false,
+            grace: 30,
+        };
+        self.pods.insert(id, pod);
+        self.touch_pod(id);
+        if !gated {
+            self.work.push(Work::Scheduler(id));
+        }
+    }
+
+    /// The object goes.
+    pub(crate) fn remove_pod(&mut self, id: u32) {
+        let Some(mut pod) = self.pods.remove(&id) else { return };
+        pod.version = self.stamp();
+        if pod.facts.budget.is_some() {
+            self.log.pods.push((clock::now(), Event::Delete(objects::pod(&pod))));
+            self.work.push(Work::Watches(Kind::Pods));
+        }
+        self.tell_maker(pod.app, pod.template);
+        self.work.push(Work::Workload(pod.app));
+    }
+
+    /// A deletion with grace: at once for a pod that is on no node.
+    pub(crate) fn begin_deletion(&mut self, id: u32) {
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        if pod.node.is_none() {
+            self.remove_pod(id);
+        } else if !pod.deleting {
+            pod.deleting = true;
+            self.touch_pod(id);
+            self.work.push(Work::Kubelet(id));
+        }
+    }
+
+    /// A deletion by force: the object is gone at once, its processes go on for so many milliseconds.
+    pub(crate) fn force_deletion(&mut self, id: u32, lives_on: i64) {
+        let Some(pod) = self.pods.get(&id) else { return };
+        if let Some(budget) = pod.facts.budget
+            && pod.is_granted()
+            && pod.node.is_some()
+            && !pod.over
+        {
+            self.ghosts.push(Ghost {
+                budget,
+                bill: pod.bill(),
+                since: clock::now(),
+                until: clock::now() + lives_on,
+            });
+        }
+        self.remove_pod(id);
+    }
+}

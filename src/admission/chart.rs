@@ -29,7 +29,10 @@ pub fn chart_policies() -> Result<String, serde_yaml::ser::Error> {
     Ok(format!(
         "{GENERATED}{}---\n{}---\n{others}",
         only_for("policy", &policies),
-        only_if("eq .Values.failurePolicy \"Fail\"", &births)
+        only_if(
+            "and (eq .Values.failurePolicy \"Fail\") (ne (include \"poolbudget.admission\" .) \"none\")",
+            &births
+        )
     ))
 }
 

@@ -67,6 +67,11 @@ pub const TAKEN_OVER_BY: &str = "poolbudget.dev/taken-over-by";
 /// Annotation on a pod: the literal values that admission replaced, as JSON.
 pub const REPLACED_ENV: &str = "poolbudget.dev/replaced-env";
 
+/// Annotation on a workload in mode Rollout: what was written into its template and what stood there before, as JSON.
+pub const ORIGINAL_ENV: &str = "poolbudget.dev/original-env";
+/// The field manager of what mode Rollout writes into templates.
+pub const ROLLOUT_MANAGER: &str = "poolbudget-rollout";
+
 /// The profile of a template that names none.
 pub const DEFAULT_PROFILE: &str = "SQLAlchemy";
 

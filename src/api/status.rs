@@ -59,7 +59,8 @@ pub struct DbConnectionBudgetStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["uid".into()]))]
     pub quarantine: Vec<Quarantined>,
 
-    /// Accepted, Feasible, Settled, Blocked, ForeignPods, LimitConfirmed; WithinLimit where the mode is not Gate.
+    /// Accepted, Feasible, Settled, Blocked, ForeignPods, LimitConfirmed; WithinLimit where the mode is not Gate;
+    /// Contested where it is Rollout.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -22,7 +22,7 @@ use crate::budget::basis::Rung;
 use crate::budget::decide::{Situation, Workload};
 use crate::budget::ledger::{Hold, Pod, Unadopted};
 use crate::budget::plan::Demand;
-use crate::budget::rollout::Nature;
+use crate::budget::rollout::{Nature, Surge};
 use crate::budget::split::Knobs;
 
 /// What is to be known of an app that no variable governs.
@@ -38,6 +38,8 @@ pub struct Scene {
     pub pods: Vec<Arc<PodRecord>>,
     /// What the core does not need of each workload of the situation.
     pub workloads: Vec<Labelled>,
+    /// Workloads that bear what mode Rollout wrote, and should not any more.
+    pub leftovers: Vec<Arc<WorkloadRecord>>,
 }
 
 /// What the core does not need of a workload.
@@ -55,6 +57,10 @@ pub struct Labelled {
     pub unmirrored: bool,
     /// What its user should know of it.
     pub note: Option<&'static str>,
+    /// Its newest revision is made of the template that it has now.
+    pub newest: bool,
+    /// Its record.
+    pub record: Arc<WorkloadRecord>,
 }
 
 /// Collects what a budget governs. `available` is its limit − reserved.
@@ -84,7 +90,8 @@ pub fn scene(
     let newest = newest_revisions(world, key, &labelled);
     let situation = Situation {
         available,
-        surge: spec::surge(spec),
+        // A rollout that nothing holds back at a gate takes all of its surge.
+        surge: if spec.mode == Mode::Rollout { Surge::Full } else { spec::surge(spec) },
         basis: spec::basis(spec),
         eviction: spec.eviction == EvictionPolicy::Allowed,
         pods: pods
@@ -99,7 +106,27 @@ pub fn scene(
             .collect(),
         workloads,
     };
-    Scene { situation, pods, workloads: labelled }
+    let rewritten = |record: &Arc<WorkloadRecord>| {
+        spec.mode == Mode::Rollout
+            && record.rewritten.as_ref().is_some_and(|rewritten| rewritten.note.budget == key.name)
+            && record.template.budget.as_ref() == Some(&key.name)
+    };
+    let mut leftovers = leftovers(world, key);
+    leftovers.retain(|record| !rewritten(record));
+    Scene { situation, pods, workloads: labelled, leftovers }
+}
+
+/// Workloads that bear what mode Rollout wrote for this budget, or that are in it now and bear what another one wrote.
+#[must_use]
+pub fn leftovers(world: &World, key: &BudgetKey) -> Vec<Arc<WorkloadRecord>> {
+    let mut found = world.workloads.of_budget(&key.namespace, &key.name);
+    found.retain(|record| record.rewritten.is_some());
+    let unlabelled = world.workloads.of_budget(&key.namespace, "").into_iter();
+    let by_us = |record: &Arc<WorkloadRecord>| {
+        record.rewritten.as_ref().is_some_and(|rewritten| rewritten.note.budget == key.name)
+    };
+    found.extend(unlabelled.filter(by_us));
+    found
 }
 
 /// What one budget is gathered from.
@@ -129,14 +156,16 @@ impl Stage<'_> {
         let made: Vec<&PodRecord> =
             self.pods.iter().filter(|pod| &pod.maker() == workload).map(AsRef::as_ref).collect();
         let record = match workload.kind {
-            WorkloadKind::Pod => WorkloadRecord::of_loose_pods(workload, &made)?,
-            _ => self.world.workloads.find(&self.key.namespace, workload)?.as_ref().clone(),
+            WorkloadKind::Pod => Arc::new(WorkloadRecord::of_loose_pods(workload, &made)?),
+            _ => self.world.workloads.find(&self.key.namespace, workload)?,
         };
         // They may be many, and stay for as long as somebody wants to read their logs.
         if workload.kind == WorkloadKind::Job && record.ceiling.is_none() && made.is_empty() {
             return None;
         }
         let parts = self.world.workloads.parts(&self.key.namespace, workload);
+        let newest = parts.iter().max_by_key(|part| part.revision);
+        let newest = newest.is_none_or(|part| part.template == record.template);
         let (own, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| mine(&part.template.budget));
         let stays = mine(&record.template.budget);
         let replicas = wanted(&record, stays, &own, &made);
@@ -176,6 +205,8 @@ impl Stage<'_> {
                 .note
                 .filter(|_| entry.max_replicas.is_none())
                 .or(record.template.is_counted().then_some(COUNTED)),
+            newest,
+            record: Arc::clone(&record),
         };
         Some((Workload { demand, carried: settled, observed: record.observed, unadopted }, labelled))
     }
@@ -286,7 +317,8 @@ fn in_flight_bill(pod: &PodRecord, grant: &GrantInFlight) -> Connections {
 /// Where the mode holds nobody, no pod escapes: what runs by its own env has what it should have.
 fn at_liberty(pod: Pod) -> Pod {
     let hold = match pod.hold {
-        Hold::Escaped(own) => Hold::Granted(own),
+        // One of no workload has no share that it could have.
+        Hold::Escaped(own) if pod.workload.is_some() => Hold::Granted(own),
         hold => hold,
     };
     Pod { hold, ..pod }

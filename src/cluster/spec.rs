@@ -4,7 +4,7 @@
 //! in words, so that it is reported and never silently ignored.
 
 use super::workload::WorkloadKey;
-use crate::api::{self, DbConnectionBudgetSpec, Mode, SupabaseConnection, SupabaseLimit, WorkloadSpec};
+use crate::api::{self, DbConnectionBudgetSpec, SupabaseConnection, SupabaseLimit, WorkloadSpec};
 use crate::budget::amount::Connections;
 use crate::budget::basis::Basis;
 use crate::budget::limit::{Limit, LimitError, LimitSpec, Tier};
@@ -129,20 +129,4 @@ pub fn entry(spec: &DbConnectionBudgetSpec, workload: &WorkloadKey) -> WorkloadS
         size: api::SizeBounds::default(),
         max_replicas: None,
     })
-}
-
-/// What a spec asks for that this version does not do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unsupported {
-    /// Nothing can be granted: the whole budget waits for this.
-    pub mode: Option<String>,
-}
-
-/// Finds what a spec asks for that this version does not do.
-#[must_use]
-pub fn unsupported(spec: &DbConnectionBudgetSpec) -> Unsupported {
-    let mode = (spec.mode == Mode::Rollout).then(|| {
-        format!("mode {:?} is not implemented by this version: no pod gets a size; set mode: Gate", spec.mode)
-    });
-    Unsupported { mode }
 }

@@ -13,6 +13,7 @@ mod plan;
 mod print;
 mod release;
 pub mod render;
+mod restore;
 mod run;
 mod status;
 mod trouble;

@@ -1,7 +1,8 @@
 //! `poolbudget release`: leaves nothing behind a gate before an uninstall.
 //!
 //! In order: what gates pods goes out of force (bindings of policies, or the webhook's configuration) → a dry-run pod shows when pods are born without a gate →
-//! every gate that is left opens at the smallest size. The last step repeats until no pod is gated.
+//! every gate that is left opens at the smallest size, until no pod is gated → what mode Rollout wrote into templates is put
+//! back (`restore`).
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::client::client;
+use super::restore;
 use crate::admission;
 use crate::admission::webhook::configuration;
 use crate::api::names;
@@ -30,9 +32,12 @@ use crate::telemetry::metrics::Metrics;
 
 #[derive(Args, Debug)]
 pub(super) struct ReleaseArgs {
-    /// Namespace in which a dry-run pod is tried
+    /// Namespace in which a dry-run pod is tried, and of the Lease
     #[arg(long, env = "POD_NAMESPACE", default_value = "poolbudget-system")]
     namespace: String,
+    /// Name of the Lease that says who leads
+    #[arg(long, default_value = "poolbudget")]
+    lease_name: String,
     /// Seconds after which it gives up
     #[arg(long, default_value_t = 240)]
     timeout_seconds: u64,
@@ -49,7 +54,8 @@ pub(super) async fn release(args: ReleaseArgs) -> anyhow::Result<()> {
     put_out_of_force::<MutatingAdmissionPolicyBinding>(&client, admission::mirror::NAME).await?;
     put_out_of_force::<MutatingWebhookConfiguration>(&client, configuration::NAME).await?;
     await_ungated(&client, &args.namespace, deadline).await?;
-    open_gates(&client, deadline).await
+    open_gates(&client, deadline).await?;
+    restore::all(&client, &args.namespace, &args.lease_name, deadline).await
 }
 
 /// Deletes one of the objects that have pods gated; a cluster has those of one kind, or does not know the kind.

@@ -7,15 +7,20 @@ use std::future::Future;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+    PostParams, Preconditions,
+};
 use kube::core::Status;
 use kube::runtime::events::{Event, Recorder, Reporter};
 use kube::{Client, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::lease::Leadership;
-use crate::api::{DbConnectionBudget, names};
+use crate::api::{DbConnectionBudget, WorkloadKind, names};
 use crate::cluster::pod::{PodRecord, PodView};
+use crate::cluster::rewrite::Write;
+use crate::cluster::workload::WorkloadKey;
 use crate::cluster::world::BudgetKey;
 use crate::telemetry::metrics::Metrics;
 
@@ -50,6 +55,14 @@ pub enum GatewayError {
         what: String,
         /// Which PodDisruptionBudget, as far as the server says.
         budget: String,
+    },
+    /// This process has no permission.
+    #[error("{what}: forbidden: {why}")]
+    Forbidden {
+        /// What was attempted.
+        what: String,
+        /// The server's answer.
+        why: String,
     },
     /// This process does not lead any more.
     #[error("{what}: not the leader any more")]
@@ -120,6 +133,19 @@ pub trait Gateway: Send + Sync + 'static {
     fn evict(&self, pod: &PodRecord) -> impl Future<Output = Result<(), GatewayError>> + Send;
     /// Deletes a pod.
     fn delete(&self, pod: &PodRecord) -> impl Future<Output = Result<(), GatewayError>> + Send;
+    /// A workload as it is stored, whole; none when it does not exist.
+    fn workload(
+        &self,
+        namespace: &str,
+        workload: &WorkloadKey,
+    ) -> impl Future<Output = Result<Option<Value>, GatewayError>> + Send;
+    /// Writes to a workload, provided that it is at the version that the write was made for.
+    fn write_workload(
+        &self,
+        namespace: &str,
+        workload: &WorkloadKey,
+        write: &Write,
+    ) -> impl Future<Output = Result<(), GatewayError>> + Send;
     /// Publishes an event. A lost event is logged, never an error.
     fn publish(&self, event: Event, about: ObjectReference) -> impl Future<Output = ()> + Send;
 }
@@ -149,6 +175,10 @@ impl KubeGateway {
         Api::namespaced(self.client.clone(), namespace)
     }
 
+    fn workloads(&self, namespace: &str, kind: WorkloadKind) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &resource(kind))
+    }
+
     fn lead(&self, what: &str) -> Result<(), GatewayError> {
         if self.leadership.holds() { Ok(()) } else { Err(GatewayError::NotLeader { what: what.into() }) }
     }
@@ -161,10 +191,7 @@ impl KubeGateway {
     ) -> Result<PodView, GatewayError> {
         self.lead(&what)?;
         let api = self.pods_of(&pod.namespace);
-        let patch = serde_json::from_value(patch).map_err(|source| GatewayError::Api {
-            what: what.clone(),
-            source: Box::new(kube::Error::SerdeError(source)),
-        })?;
+        let patch = serde_json::from_value(patch).map_err(|error| unwritable(what.clone(), error))?;
         self.bounded(what, api.patch(&pod.name, &PatchParams::default(), &Patch::<()>::Json(patch))).await
     }
 
@@ -191,6 +218,7 @@ impl GatewayError {
             kube::Error::Api(status) if matches!(status.code, 404 | 409 | 410 | 422) => {
                 Self::Outdated { what, why: status.message }
             }
+            kube::Error::Api(status) if status.code == 403 => Self::Forbidden { what, why: status.message },
             kube::Error::Api(status) if is_disruption(&status) => {
                 Self::Disruption { what, budget: disruption_budget(&status) }
             }
@@ -205,6 +233,7 @@ impl GatewayError {
             Self::Outdated { .. } => "outdated",
             Self::Refused { .. } => "refused",
             Self::Disruption { .. } => "disruption",
+            Self::Forbidden { .. } => "forbidden",
             Self::NotLeader { .. } => "not_leader",
             Self::Timeout { .. } => "timeout",
             Self::Api { .. } => "api",
@@ -235,6 +264,17 @@ fn disruption_budget(status: &Status) -> String {
         .filter_map(|rest| rest.split(' ').next())
         .next()
         .map_or_else(|| "a PodDisruptionBudget".to_owned(), |name| format!("PodDisruptionBudget {name}"))
+}
+
+/// Where the objects of a kind are. All kinds are in version v1 of their group, but for one that has no other.
+#[must_use]
+pub fn resource(kind: WorkloadKind) -> ApiResource {
+    let version = if kind == WorkloadKind::Rollout { "v1alpha1" } else { "v1" };
+    ApiResource::from_gvk(&GroupVersionKind::gvk(kind.group(), version, &kind.to_string()))
+}
+
+fn unwritable(what: String, error: serde_json::Error) -> GatewayError {
+    GatewayError::Api { what, source: Box::new(kube::Error::SerdeError(error)) }
 }
 
 fn preconditions(pod: &PodRecord) -> Preconditions {
@@ -354,6 +394,35 @@ impl Gateway for KubeGateway {
         let params = DeleteParams { preconditions: Some(preconditions(pod)), ..DeleteParams::default() };
         let api = self.pods_of(&pod.namespace);
         self.bounded(what, api.delete(&pod.name, &params)).await.map(|_| ())
+    }
+
+    async fn workload(&self, namespace: &str, workload: &WorkloadKey) -> Result<Option<Value>, GatewayError> {
+        let api = self.workloads(namespace, workload.kind);
+        let what = format!("read {workload} of namespace {namespace}");
+        let object = self.bounded(what.clone(), api.get_opt(&workload.name)).await?;
+        object.map(|object| serde_json::to_value(object).map_err(|error| unwritable(what, error))).transpose()
+    }
+
+    async fn write_workload(
+        &self,
+        namespace: &str,
+        workload: &WorkloadKey,
+        write: &Write,
+    ) -> Result<(), GatewayError> {
+        let what = format!("write the template of {workload} of namespace {namespace}");
+        self.lead(&what)?;
+        let api = self.workloads(namespace, workload.kind);
+        let plain =
+            PatchParams { field_manager: Some(names::ROLLOUT_MANAGER.into()), ..PatchParams::default() };
+        let (params, patch) = match write {
+            Write::Apply(body) => (plain.force(), Patch::Apply(body.clone())),
+            Write::Patch(patch) => {
+                let patch =
+                    serde_json::from_value(patch.clone()).map_err(|error| unwritable(what.clone(), error))?;
+                (plain, Patch::Json(patch))
+            }
+        };
+        self.bounded(what, api.patch(&workload.name, &params, &patch)).await.map(drop)
     }
 
     async fn publish(&self, event: Event, about: ObjectReference) {

@@ -24,6 +24,9 @@ const RETRY: Duration = Duration::from_secs(2);
 /// One attempt may take so long.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
+/// After this time a process that has lost the Lease writes nothing any more, whatever happens to its attempts.
+pub const STOPS_WITHIN: Duration = RENEW_DEADLINE;
+
 /// Whether this process leads, as of now.
 #[derive(Clone, Debug, Default)]
 pub struct Leadership {
@@ -143,6 +146,19 @@ impl Elector {
         spec.holder_identity = Some(self.identity.clone());
         spec.lease_duration_seconds = i32::try_from(DURATION.as_secs()).ok();
         spec.renew_time = Some(now);
+    }
+
+    /// Takes the Lease from whoever has it, and renews it when it is taken. The replica that led stops when it next
+    /// renews, at the latest after [`STOPS_WITHIN`].
+    ///
+    /// # Errors
+    /// When the API server does not answer, or somebody renewed it meanwhile: to be tried again.
+    pub async fn seize(&self) -> Result<(), kube::Error> {
+        let Some(mut lease) = self.api.get_opt(&self.name).await? else {
+            return self.create().await.map(drop);
+        };
+        self.claim(lease.spec.get_or_insert_default(), false);
+        self.api.replace(&self.name, &PostParams::default(), &lease).await.map(drop)
     }
 
     async fn create(&self) -> Result<bool, kube::Error> {

@@ -31,6 +31,8 @@ pub struct Memory {
     pub complaint: Option<String>,
     /// The eviction that was refused last: by what, and until when none is tried.
     pub refused: Option<Refused>,
+    /// Why a template may not be written.
+    pub forbidden: Option<String>,
 }
 
 /// An eviction that was refused.
@@ -42,7 +44,22 @@ pub struct Refused {
     pub until: Timestamp,
 }
 
+/// What stands in the way of what was decided.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hindrances<'a> {
+    /// An eviction was refused.
+    pub refused: Option<&'a Refused>,
+    /// A template may not be written: the API server's answer.
+    pub forbidden: Option<&'a str>,
+}
+
 impl Memory {
+    /// What stands in the way of what was decided.
+    #[must_use]
+    pub fn hindrances(&self) -> Hindrances<'_> {
+        Hindrances { refused: self.refused.as_ref(), forbidden: self.forbidden.as_deref() }
+    }
+
     /// The status that is in force; none before it was taken over.
     #[must_use]
     pub fn status(&self) -> Option<&DbConnectionBudgetStatus> {
@@ -81,6 +98,7 @@ impl Memory {
         self.held = None;
         self.written = None;
         self.refused = None;
+        self.forbidden = None;
     }
 }
 

@@ -15,11 +15,13 @@ use super::gateway::{Gateway, GatewayError};
 use super::memory::{Memory, Moment};
 use super::observe::Observed;
 use super::view::View;
-use super::{evict, grant, notice, report, takeover};
+use super::{evict, grant, notice, report, rewrite, takeover};
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus};
 use crate::budget::decide::{Decision, Situation, decide};
+use crate::budget::rewrite::Rewrites;
 use crate::cluster::guarded::Odd;
 use crate::cluster::pod::{PodRecord, PodView};
+use crate::cluster::scene::leftovers;
 use crate::cluster::world::BudgetKey;
 use crate::telemetry::metrics::Metrics;
 
@@ -122,7 +124,7 @@ impl<G: Gateway> Leader<G> {
         let mut grants = grant::unseen(&view, &status.grants);
         let fresh = grant::batch(&view, held.spec.sizing.overflow_ratio);
         grants.extend(fresh.iter().cloned());
-        let new = report::status(&view, &held, &status, grants.clone(), memory.refused.as_ref(), now);
+        let new = report::status(&view, &held, &status, grants.clone(), memory.hindrances(), now);
         let may_wait = fresh.is_empty() && !quarantines_more(&held, &new);
         let numbers = report::numbers(&new);
         let wait = self.write(&mut memory, new, may_wait, now).await?;
@@ -132,7 +134,8 @@ impl<G: Gateway> Leader<G> {
         // A pod that cannot be patched keeps neither room nor words from the others.
         let acted = evict::make_room(self, key, &view, &mut memory, now).await;
         notice::tell_pods(self, &view, &mut memory).await;
-        let acted = sent.and(acted)?;
+        let wrote = rewrite::step(self, &view, &mut memory, now).await;
+        let acted = sent.and(acted)? | wrote?;
         Ok(next_look(&view, wait, !grants.is_empty() || acted))
     }
 
@@ -202,6 +205,17 @@ impl<G: Gateway> Leader<G> {
         self.metrics.forget(key);
         notice::tell_odd_budget(self, key, odd, memory).await;
         let stranded = notice::tell_stranded(self, key, odd, memory).await;
+        // Of a budget that cannot be read it is not known what it wants.
+        let leftovers = if odd.is_none() { leftovers(&self.observed.world(), key) } else { Vec::new() };
+        if !leftovers.is_empty() {
+            return match rewrite::restore(self, key, &leftovers, memory).await {
+                Ok(_) => Next::After(TICK),
+                Err(error) => {
+                    tracing::warn!(budget = %key, %error, "looking again");
+                    Next::Backoff
+                }
+            };
+        }
         if stranded.untold {
             return Next::After(TICK);
         }
@@ -275,7 +289,9 @@ fn next_look(view: &View, wait: Option<Duration>, acted: bool) -> Next {
         || !view.decision.grants.refused.is_empty()
         || !view.scene.situation.quarantine.is_empty()
         || !view.decision.room.candidates.is_empty()
-        || view.decision.room.missing.is_some();
+        || view.decision.room.missing.is_some()
+        || view.rewrites != Rewrites::default()
+        || !view.scene.leftovers.is_empty();
     let patrol = if restless { TICK } else { PATROL };
     let soon = if acted { gather } else { patrol };
     Next::After(wait.unwrap_or(patrol).min(soon))

@@ -5,7 +5,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::memory::Refused;
+use super::memory::Hindrances;
 use super::verdict;
 use super::view::View;
 use crate::api::{
@@ -23,13 +23,13 @@ pub fn status(
     budget: &DbConnectionBudget,
     old: &DbConnectionBudgetStatus,
     grants: Vec<GrantInFlight>,
-    refused: Option<&Refused>,
+    hindrances: Hindrances<'_>,
     now: Timestamp,
 ) -> DbConnectionBudgetStatus {
     let decision = &view.decision;
     let fresh: Connections = decision.grants.granted.iter().map(|grant| grant.bill).sum();
     let generation = budget.metadata.generation;
-    let findings = verdict::findings(view, budget, refused);
+    let findings = verdict::findings(view, budget, hindrances, now);
     let ratio = budget.spec.sizing.overflow_ratio;
     let largest = denied_beyond(view, budget);
     DbConnectionBudgetStatus {

@@ -70,7 +70,7 @@ fn unaccounted(status: &DbConnectionBudgetStatus, pods: &[PodRecord], now: Times
     let bill = |pod: &PodRecord| match pod.hold() {
         Hold::Granted(bill) if !pod.ended => i64::try_from(bill.get()).unwrap_or(i64::MAX),
         // Where the mode held nobody, they were counted with the others.
-        Hold::Escaped(bill) if !pod.ended && status.mode != Mode::Gate => {
+        Hold::Escaped(bill) if !pod.ended && status.mode != Mode::Gate && pod.owner.is_some() => {
             i64::try_from(bill.get()).unwrap_or(i64::MAX)
         }
         Hold::Waiting => in_flight(pod).map_or(0, |grant| grant.connections),

@@ -2,10 +2,13 @@
 //!
 //! In: a view. Out: one [`Finding`] per condition type, each with a sentence for people.
 
-use super::memory::Refused;
+use k8s_openapi::jiff::Timestamp;
+
+use super::memory::Hindrances;
+use super::rewrite;
 use super::view::View;
 use crate::api::conditions::{
-    ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED, WITHIN_LIMIT,
+    ACCEPTED, BLOCKED, CONTESTED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED, WITHIN_LIMIT,
 };
 use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
@@ -13,7 +16,9 @@ use crate::budget::decide::Decision;
 use crate::budget::grant::Refusal;
 use crate::budget::ledger::Hold;
 use crate::budget::plan::Feasibility;
+use crate::budget::rewrite::Wait;
 use crate::budget::rollout::Nature;
+use crate::cluster::scene::Labelled;
 
 /// A pod of the newest revision that is not ready this many seconds after it could start is taken for a bad one.
 const BAD_AFTER: u64 = 60;
@@ -23,15 +28,21 @@ const NAMED: usize = 10;
 
 /// All conditions, in a fixed order.
 #[must_use]
-pub fn findings(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) -> Vec<Finding> {
+pub fn findings(
+    view: &View,
+    budget: &DbConnectionBudget,
+    hindrances: Hindrances<'_>,
+    now: Timestamp,
+) -> Vec<Finding> {
     let mut findings = vec![
         accepted(view),
         feasible(view),
-        settled(view),
-        blocked(view, budget, refused),
+        settled(view, now),
+        blocked(view, budget, hindrances),
         foreign_pods(view),
     ];
     findings.extend(within_limit(view));
+    findings.extend(contested(view, now));
     findings.push(Finding {
         kind: LIMIT_CONFIRMED,
         holds: false,
@@ -39,6 +50,30 @@ pub fn findings(view: &View, budget: &DbConnectionBudget, refused: Option<&Refus
         message: "the limit is what the spec states; the database was not asked".into(),
     });
     findings
+}
+
+/// Whether somebody keeps taking back what mode Rollout writes.
+fn contested(view: &View, now: Timestamp) -> Option<Finding> {
+    if view.mode != Mode::Rollout {
+        return None;
+    }
+    let finding = |holds, reason, message| Some(Finding { kind: CONTESTED, holds, reason, message });
+    let parts: Vec<String> = view
+        .scene
+        .workloads
+        .iter()
+        .filter_map(|w| Some((w, rewrite::contested(&w.record, now)?)))
+        .map(|(w, by)| {
+            format!(
+                "{by} keeps taking back what is written into {}: take the variables out of what it applies",
+                w.key
+            )
+        })
+        .collect();
+    if parts.is_empty() {
+        return finding(false, "NotContested", "what is written stays".into());
+    }
+    finding(true, "TakenBack", listed(parts))
 }
 
 /// Whether the sum is under the limit now; said where the mode does not see to it.
@@ -63,9 +98,6 @@ fn within_limit(view: &View) -> Option<Finding> {
 
 fn accepted(view: &View) -> Finding {
     let finding = |holds, reason, message| Finding { kind: ACCEPTED, holds, reason, message };
-    if let Some(why) = &view.unsupported.mode {
-        return finding(false, "UnsupportedMode", why.clone());
-    }
     if let Some(why) = &view.refusal {
         return finding(false, "InvalidLimit", why.clone());
     }
@@ -78,18 +110,33 @@ fn accepted(view: &View) -> Finding {
             w.key
         )
     }));
+    if view.mode == Mode::Rollout {
+        let known = |w: &&Labelled| w.fault.is_none() && !w.unmirrored;
+        faults.extend(
+            view.scene
+                .workloads
+                .iter()
+                .filter(known)
+                .filter_map(|w| rewrite::fault(&view.key, w).map(|why| format!("{}: {why}", w.key))),
+        );
+    }
     faults.extend(unknown_pods(view));
     if faults.is_empty() {
         let notes = view.scene.workloads.iter().filter_map(|w| Some(format!("; {}: {}", w.key, w.note?)));
         let message = "all of the spec and all workloads are served".to_owned();
         return finding(true, "Accepted", notes.take(NAMED).fold(message, |message, note| message + &note));
     }
-    let others = faults.len().saturating_sub(NAMED);
-    faults.truncate(NAMED);
+    finding(false, "Unsupported", listed(faults))
+}
+
+/// Some of them, and how many more there are.
+fn listed(mut parts: Vec<String>) -> String {
+    let others = parts.len().saturating_sub(NAMED);
+    parts.truncate(NAMED);
     if others > 0 {
-        faults.push(format!("and {others} more"));
+        parts.push(format!("and {others} more"));
     }
-    finding(false, "Unsupported", faults.join("; "))
+    parts.join("; ")
 }
 
 /// Pods that run and say nothing that could be counted: they take all that is usable.
@@ -114,12 +161,15 @@ fn feasible(view: &View) -> Finding {
     Finding { kind: FEASIBLE, holds, reason, message: plan.feasibility.to_string() }
 }
 
-fn settled(view: &View) -> Finding {
+fn settled(view: &View, now: Timestamp) -> Finding {
     let finding = |holds, reason, message| Finding { kind: SETTLED, holds, reason, message };
     let decision = &view.decision;
     let waiting = decision.grants.refused.len();
     if waiting > 0 {
         return waits(view, waiting);
+    }
+    if let Some(why) = rewriting(view, now) {
+        return finding(false, "Rewriting", why);
     }
     let workloads = view.scene.situation.workloads.iter().zip(&decision.settled);
     let moving: Vec<&str> = workloads
@@ -137,6 +187,34 @@ fn settled(view: &View) -> Finding {
         return finding(false, "Draining", message);
     }
     finding(true, "Settled", "every workload has what it wants".into())
+}
+
+/// The time so many seconds from now, the same however often it is asked for.
+fn later(now: Timestamp, seconds: u64) -> Timestamp {
+    let due = now.as_second().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
+    Timestamp::from_second(due).unwrap_or(now)
+}
+
+/// Which template is written, or has to wait, and why.
+fn rewriting(view: &View, now: Timestamp) -> Option<String> {
+    let name = |index: usize| {
+        view.scene.workloads.get(index).map_or_else(String::new, |workload| workload.key.to_string())
+    };
+    if !view.scene.leftovers.is_empty() {
+        let names: Vec<String> = view.scene.leftovers.iter().map(|record| record.key.to_string()).collect();
+        return Some(format!("what was written into {} is put back", listed(names)));
+    }
+    if let Some(index) = view.rewrites.write {
+        return Some(format!("the template of {} is written", name(index)));
+    }
+    let (index, wait) = view.rewrites.waits.first()?;
+    let why = match *wait {
+        Wait::RollsOut(other) | Wait::Moves(other) => format!("{} rolls out", name(other)),
+        Wait::Interval(seconds) => format!("it was written lately; not before {}", later(now, seconds)),
+        Wait::Turn(other) | Wait::ShrinksFirst(other) => format!("{} comes first", name(other)),
+        Wait::NoRoom(missing) => format!("{missing} connections are missing for it to grow"),
+    };
+    Some(format!("the template of {} has to wait: {why}", name(*index)))
 }
 
 /// Why pods wait, by the first of them that says the most.
@@ -172,9 +250,15 @@ fn waits(view: &View, waiting: usize) -> Finding {
     Finding { kind: SETTLED, holds: false, reason, message: format!("{pods}: {why}") }
 }
 
-fn blocked(view: &View, budget: &DbConnectionBudget, refused: Option<&Refused>) -> Finding {
+fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>) -> Finding {
     let finding = |holds, reason, message| Finding { kind: BLOCKED, holds, reason, message };
-    if let Some(refused) = refused {
+    if let Some(why) = hindrances.forbidden {
+        let message = format!(
+            "a template has to be written, and the operator may not: set rolloutMode.enabled in its chart, or another mode ({why})"
+        );
+        return finding(true, "Forbidden", message);
+    }
+    if let Some(refused) = hindrances.refused {
         let message = format!("{} refuses the eviction of a pod that holds more than its share", refused.by);
         return finding(true, "PodDisruptionBudget", message);
     }

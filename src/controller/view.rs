@@ -7,14 +7,15 @@ use std::ops::Deref;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::open;
+use super::{open, rewrite};
 use crate::api::{DbConnectionBudgetSpec, DbConnectionBudgetStatus, Mode};
 use crate::budget::amount::Connections;
 use crate::budget::decide::{Decision, Situation};
 use crate::budget::limit::Limit;
+use crate::budget::rewrite::Rewrites;
 use crate::budget::room::Room;
 use crate::cluster::scene::{Scene, scene};
-use crate::cluster::spec::{self, Unsupported};
+use crate::cluster::spec;
 use crate::cluster::world::{BudgetKey, World};
 
 /// What was seen and decided in one look.
@@ -28,12 +29,14 @@ pub struct View {
     pub limit: Option<Limit>,
     /// Why it gives no sizes at all.
     pub refusal: Option<String>,
-    /// What its spec asks for that is not implemented.
-    pub unsupported: Unsupported,
     /// What it governs.
     pub scene: Scene,
     /// What is to be done.
     pub decision: Decision,
+    /// Which template is to be written; none in other modes than Rollout.
+    pub rewrites: Rewrites,
+    /// max_overflow for each one of pool_size.
+    pub overflow_ratio: u32,
 }
 
 impl View {
@@ -48,8 +51,7 @@ impl View {
         now: Timestamp,
     ) -> Self {
         let limit = spec::limit(spec);
-        let unsupported = spec::unsupported(spec);
-        let refusal = unsupported.mode.clone().or_else(|| limit.as_ref().err().map(ToString::to_string));
+        let refusal = limit.as_ref().err().map(ToString::to_string);
         let available = limit.as_ref().map_or(Connections::ZERO, |limit| {
             limit.connections.minus(Connections::new(u64::from(spec.reserved)))
         });
@@ -62,10 +64,16 @@ impl View {
             decision.room = Room::default();
         }
         let mode = spec.mode;
-        if mode != Mode::Gate && unsupported.mode.is_none() {
+        if mode != Mode::Gate {
             decision.room = Room::default();
             decision.grants = open::all(&scene);
         }
-        Self { key: key.clone(), mode, limit: limit.ok(), refusal, unsupported, scene, decision }
+        let rewrites = match mode {
+            Mode::Rollout if refusal.is_none() => rewrite::decide(key, spec, &scene, &decision, now),
+            _ => Rewrites::default(),
+        };
+        let overflow_ratio = spec.sizing.overflow_ratio;
+        let (key, limit) = (key.clone(), limit.ok());
+        Self { key, mode, limit, refusal, scene, decision, rewrites, overflow_ratio }
     }
 }

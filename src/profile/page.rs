@@ -49,7 +49,7 @@ neither. An app of any other kind whose pool has one bound is *Single*.
 `poolbudget.dev/pool-timeout` (seconds that a checkout waits), `poolbudget.dev/pool-recycle` (seconds after which a
 connection is opened afresh) and `poolbudget.dev/pool-pre-ping` (`true` or `false`) are set where the profile has a
 variable for them and the container does not set it itself. An entry of the container stays; what `envFrom` brings does
-not, for Kubernetes lets entries win over it.
+not, for Kubernetes lets entries win over it. In mode Rollout they are not set.
 
 ## Counted and not governed
 

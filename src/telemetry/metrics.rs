@@ -90,9 +90,17 @@ impl Default for Metrics {
             ]),
             certificate: Gauge::default(),
         };
-        for class in
-            ["outdated", "refused", "disruption", "not_leader", "timeout", "api", "watch", "unreadable"]
-        {
+        for class in [
+            "outdated",
+            "refused",
+            "disruption",
+            "forbidden",
+            "not_leader",
+            "timeout",
+            "api",
+            "watch",
+            "unreadable",
+        ] {
             drop(metrics.api_errors.get_or_create(&ErrorLabels { class }));
         }
         for path in ["/mutate", "/validate"] {

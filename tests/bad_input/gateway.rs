@@ -7,6 +7,8 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::Event;
 use poolbudget::api::DbConnectionBudget;
 use poolbudget::cluster::pod::{PodRecord, PodView};
+use poolbudget::cluster::rewrite::Write;
+use poolbudget::cluster::workload::WorkloadKey;
 use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
 use serde_json::{Value, json};
@@ -94,6 +96,14 @@ impl Gateway for Paper {
 
     async fn delete(&self, pod: &PodRecord) -> Result<(), GatewayError> {
         Err(GatewayError::Outdated { what: format!("delete {}", pod.name), why: "another uid".into() })
+    }
+
+    async fn workload(&self, _: &str, _: &WorkloadKey) -> Result<Option<Value>, GatewayError> {
+        Ok(None)
+    }
+
+    async fn write_workload(&self, _: &str, workload: &WorkloadKey, _: &Write) -> Result<(), GatewayError> {
+        unreachable!("{workload} was not read")
     }
 
     async fn publish(&self, event: Event, about: ObjectReference) {

@@ -107,6 +107,33 @@ fn who_may_view_or_edit_a_namespace_may_do_so_with_its_budgets_but_not_with_thei
 }
 
 #[test]
+fn workloads_may_be_written_only_where_mode_rollout_is_switched_on() {
+    let rules =
+        |sets: &[&str]| render(sets).named("ClusterRole", "poolbudget")["rules"].as_array().unwrap().clone();
+    let without = rules(&[]);
+    let mut with = rules(&["rolloutMode.enabled=true"]);
+    with.retain(|rule| !without.contains(rule));
+    let apps = json!({
+        "apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["patch"],
+    });
+    assert_eq!(with, [apps]);
+}
+
+#[test]
+fn without_admission_nothing_gates_pods() {
+    let rendered = render(&[r#"admission.mode="none""#]);
+    for kind in ["MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "MutatingWebhookConfiguration"]
+    {
+        assert_eq!(rendered.of_kind(kind).count(), 0, "{kind}");
+    }
+    assert!(guard_of(rendered.objects()).to_string().contains("poolbudget"));
+    let births = |rendered: &Rendered| {
+        rendered.objects().iter().filter(|o| o["metadata"]["name"] == "guard-births.poolbudget.dev").count()
+    };
+    assert_eq!((births(&render(&[])), births(&rendered)), (2, 0), "pods without a gate are not refused then");
+}
+
+#[test]
 fn the_roles_are_bound_to_the_account_of_the_operator_alone() {
     let rendered = render(&[]);
     let account = json!([{"kind": "ServiceAccount", "name": "poolbudget", "namespace": "there"}]);

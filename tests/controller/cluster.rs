@@ -216,13 +216,13 @@ impl Cluster {
 }
 
 impl Server {
-    fn store_deployment(&mut self, name: &str, mut deployment: Value) {
+    pub(crate) fn store_deployment(&mut self, name: &str, mut deployment: Value) {
         self.stamp(&mut deployment);
         self.deployments.insert(name.into(), deployment.clone());
         self.log.push(Change::Deployment(deployment));
     }
 
-    fn store_set(&mut self, name: &str, mut set: Value) {
+    pub(crate) fn store_set(&mut self, name: &str, mut set: Value) {
         self.stamp(&mut set);
         self.sets.insert(name.into(), set.clone());
         self.log.push(Change::ReplicaSet(set));

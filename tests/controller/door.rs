@@ -9,8 +9,11 @@ use kube::core::Status;
 use kube::runtime::events::Event;
 use poolbudget::api::DbConnectionBudget;
 use poolbudget::cluster::pod::{PodRecord, PodView};
+use poolbudget::cluster::rewrite::Write;
+use poolbudget::cluster::workload::WorkloadKey;
 use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
+use serde_json::Value;
 
 use super::server::{Answer, Request, Said, Server, refusal};
 
@@ -228,6 +231,20 @@ impl Gateway for Door {
     async fn delete(&self, pod: &PodRecord) -> Result<(), GatewayError> {
         let request = Request::Delete { pod: pod.name.clone(), uid: pod.uid.clone() };
         self.write("delete", request).await.map(|_| ())
+    }
+
+    async fn workload(&self, _: &str, workload: &WorkloadKey) -> Result<Option<Value>, GatewayError> {
+        self.read("read workload", |server| server.workload(&workload.name)).await
+    }
+
+    async fn write_workload(
+        &self,
+        _: &str,
+        workload: &WorkloadKey,
+        write: &Write,
+    ) -> Result<(), GatewayError> {
+        let request = Request::Workload { name: workload.name.clone(), write: write.clone() };
+        self.write("write workload", request).await.map(drop)
     }
 
     fn publish(&self, event: Event, about: ObjectReference) -> impl Future<Output = ()> + Send {

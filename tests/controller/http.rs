@@ -88,7 +88,7 @@ async fn every_code_has_its_meaning() {
         (409, "outdated"),
         (410, "outdated"),
         (422, "outdated"),
-        (403, "api"),
+        (403, "forbidden"),
         (429, "api"),
         (500, "api"),
         (503, "api"),

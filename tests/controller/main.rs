@@ -34,6 +34,8 @@ mod modes;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod rewriting;
+#[cfg(test)]
 mod rivals;
 #[cfg(test)]
 mod room;

@@ -40,6 +40,8 @@ mod lifecycle;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
+mod modes;
+#[cfg(test)]
 mod offline;
 #[cfg(test)]
 mod quiet;

@@ -47,30 +47,6 @@ async fn a_budget_deleted_while_pods_wait_strands_them_audibly_until_it_is_back(
 }
 
 #[tokio::test]
-async fn what_this_version_does_not_do_is_said_and_never_silently_ignored() {
-    let shop = Installed::start().await;
-    let mut spec = nano_session(2);
-    spec["mode"] = "Rollout".into();
-    shop.apply(&budget(SHOP, "main", &spec)).await;
-    let message = shop.awaits("Accepted", "False", "UnsupportedMode").await;
-    assert!(message.contains("set mode: Gate"), "{message}");
-    shop.apply(&governed("api", 1).to_string()).await;
-    awaits_event(&shop, "BudgetNotAccepted", "mode Rollout is not implemented").await;
-
-    shop.nano_budget().await;
-    shop.apply(&budget(
-        SHOP,
-        "main",
-        &serde_json::json!({"limit": {"connections": 15}, "reserved": 2, "mode": "Gate",
-        "workloads": [{"kind": "StatefulSet", "name": "db"}]}),
-    ))
-    .await;
-    let message = shop.awaits("Accepted", "False", "Unsupported").await;
-    assert!(message.contains("StatefulSet/db"), "{message}");
-    shop.settles(&[("api", 1)]).await;
-}
-
-#[tokio::test]
 async fn a_limit_lowered_under_what_is_committed_makes_room_one_by_one() {
     let shop = Installed::start().await;
     // The old limit stays the recorder's: it judges rises, and there must be none over the old one.

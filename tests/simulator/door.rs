@@ -12,8 +12,11 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::Event;
 use poolbudget::api::DbConnectionBudget;
 use poolbudget::cluster::pod::{PodRecord, PodView};
+use poolbudget::cluster::rewrite::Write;
+use poolbudget::cluster::workload::WorkloadKey;
 use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
+use serde_json::Value;
 
 use super::api::{Answer, Request};
 use super::cluster::BUDGETS;
@@ -172,6 +175,14 @@ impl Gateway for Door {
 
     async fn delete(&self, pod: &PodRecord) -> Result<(), GatewayError> {
         self.call(Request::Delete { pod: pod.name.clone(), uid: pod.uid.clone() }).await.map(drop)
+    }
+
+    async fn workload(&self, _: &str, workload: &WorkloadKey) -> Result<Option<Value>, GatewayError> {
+        unreachable!("{workload}: no template is written in mode Gate")
+    }
+
+    async fn write_workload(&self, _: &str, workload: &WorkloadKey, _: &Write) -> Result<(), GatewayError> {
+        unreachable!("{workload}: no template is written in mode Gate")
     }
 
     fn publish(&self, event: Event, about: ObjectReference) -> impl Future<Output = ()> + Send {

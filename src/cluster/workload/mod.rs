@@ -32,6 +32,7 @@ pub use stateful_set::StatefulSetView;
 
 use super::env::Container;
 use super::pod::{PodRecord, version};
+use super::rewrite::Rewritten;
 use super::template::AppFacts;
 use crate::api::{WorkloadKind, names};
 use crate::budget::rollout::{IntOrPercent, Strategy};
@@ -149,6 +150,8 @@ pub struct WorkloadRecord {
     pub ready: u32,
     /// What its template says.
     pub template: AppFacts,
+    /// What mode Rollout has written into its template.
+    pub rewritten: Option<Box<Rewritten>>,
 }
 
 impl WorkloadRecord {
@@ -172,6 +175,7 @@ impl WorkloadRecord {
             note: None,
             pods: 0,
             ready: 0,
+            rewritten: Rewritten::read(meta, &template.spec).map(Box::new),
             template: AppFacts::read(
                 &template.metadata.labels,
                 &template.metadata.annotations,

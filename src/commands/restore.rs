@@ -1,0 +1,104 @@
+//! Puts back what mode Rollout wrote into templates, before an uninstall.
+//!
+//! In: a cluster. Out: no workload with the annotation. The leader would write again what was put back, so the Lease is
+//! taken from it first; the replicas are about to go anyway. Where no template was written, nothing is done at all.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::core::PartialObjectMeta;
+use kube::{Client, ResourceExt};
+use tokio::time::Instant;
+
+use crate::api::names;
+use crate::cluster::rewrite;
+use crate::cluster::workload::WorkloadKey;
+use crate::controller::gateway::{Gateway, GatewayError, KubeGateway, resource};
+use crate::controller::lease::{Elector, Leadership, STOPS_WITHIN};
+use crate::telemetry::metrics::Metrics;
+
+const PAUSE: Duration = Duration::from_millis(500);
+/// Objects per page of a list.
+const PAGE: u32 = 500;
+
+/// Puts everything back.
+///
+/// # Errors
+/// When the API server refuses, or it is not done at `deadline`.
+pub(super) async fn all(
+    client: &Client,
+    namespace: &str,
+    lease: &str,
+    deadline: Instant,
+) -> anyhow::Result<()> {
+    if written(client).await?.is_empty() {
+        return Ok(());
+    }
+    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let elector = Elector::new(leases, lease, "release");
+    let gateway =
+        KubeGateway::new(client.clone(), Leadership::unconditional(), "release", Metrics::default());
+    let mut seized = None;
+    loop {
+        match elector.seize().await {
+            Ok(()) => _ = seized.get_or_insert_with(Instant::now),
+            Err(error) => tracing::warn!(%error, "the Lease is not taken; trying again"),
+        }
+        let left = written(client).await?;
+        for (namespace, workload) in &left {
+            restore(&gateway, namespace, workload).await?;
+        }
+        // Until then the old leader may write once more.
+        let quiet = seized.is_some_and(|since: Instant| since.elapsed() > STOPS_WITHIN);
+        if left.is_empty() && quiet {
+            tracing::info!("what was written into templates is put back");
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            bail!("templates still bear what mode Rollout wrote: {left:?}");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn restore(gateway: &KubeGateway, namespace: &str, workload: &WorkloadKey) -> anyhow::Result<()> {
+    let Some(object) = gateway.workload(namespace, workload).await? else { return Ok(()) };
+    let Some(write) = rewrite::restore(&object) else { return Ok(()) };
+    match gateway.write_workload(namespace, workload, &write).await {
+        Ok(()) | Err(GatewayError::Outdated { .. }) => Ok(()),
+        Err(error @ GatewayError::Forbidden { .. }) => Err(error).context(
+            "what mode Rollout wrote into templates cannot be put back: set rolloutMode.enabled=true and try again",
+        ),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// All workloads that bear the annotation.
+async fn written(client: &Client) -> anyhow::Result<Vec<(String, WorkloadKey)>> {
+    let mut found = Vec::new();
+    for kind in rewrite::WRITTEN {
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource(kind));
+        let mut page = ListParams::default().limit(PAGE);
+        loop {
+            let list = match api.list_metadata(&page).await {
+                Ok(list) => list,
+                // A kind that the cluster does not know, or that this account may not see, was never written.
+                Err(kube::Error::Api(status)) if status.is_not_found() || status.is_forbidden() => break,
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot list the objects of kind {kind}"));
+                }
+            };
+            let bears = |meta: &&PartialObjectMeta<_>| meta.annotations().contains_key(names::ORIGINAL_ENV);
+            found.extend(list.iter().filter(bears).map(|meta| {
+                (meta.namespace().unwrap_or_default(), WorkloadKey::new(kind, &meta.name_any()))
+            }));
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page.continue_token = Some(token),
+                None => break,
+            }
+        }
+    }
+    Ok(found)
+}

@@ -34,7 +34,7 @@ fn previous_chart(shop: &Installed) -> PathBuf {
 }
 
 /// What the kubelet would do with the pod of the release hook: run it, and report how it ended.
-async fn run_release_hook(shop: &Installed) {
+pub async fn run_release_hook(shop: &Installed) {
     let jobs: Api<Job> = Api::namespaced(shop.client.clone(), SYSTEM);
     let job = eventually(SETTLES, "the release hook is there", async || {
         jobs.get("poolbudget-release").await.map_err(|error| error.to_string())

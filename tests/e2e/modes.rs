@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::installed::{Installed, SETTLES, SHOP};
+use crate::lifecycle::run_release_hook;
 use crate::main_job::governed;
 use crate::support::eventually;
 use crate::support::install::{RELEASE, SYSTEM, chart};
@@ -179,4 +180,20 @@ async fn without_admission_templates_are_written_contested_and_put_back() {
         shop.complete(name, 2).await;
     }
     assert_eq!(env(&workload(&shop, "api").await), &literals("5", "10"));
+}
+
+#[tokio::test]
+async fn an_uninstall_puts_templates_back_though_the_leader_still_runs() {
+    let shop = Installed::start().await;
+    switch_on(&shop, &["rolloutMode.enabled=true"]).await;
+    shop.apply(&governed("api", 2).to_string()).await;
+    set(&shop, "Rollout").await;
+    awaits_env(&shop, "api", &literals("2", "2")).await;
+    shop.complete("api", 2).await;
+    let uninstall = shop.cluster.helm(&["uninstall", RELEASE, "-n", SYSTEM, "--timeout", "3m"]);
+    let (uninstalled, ()) = tokio::join!(uninstall, run_release_hook(&shop));
+    uninstalled.unwrap();
+    awaits_env(&shop, "api", &literals("5", "10")).await;
+    is_clean(&shop, "api").await;
+    shop.complete("api", 2).await;
 }

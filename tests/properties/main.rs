@@ -19,6 +19,8 @@ mod jobs;
 #[cfg(test)]
 mod plan;
 #[cfg(test)]
+mod rewrite;
+#[cfg(test)]
 mod rollout;
 #[cfg(test)]
 mod situations;

@@ -36,6 +36,7 @@ generate: ## Write the CRD and the chart's copies from their source
 	@target/debug/poolbudget crd --chart > $(CHART)/templates/crd.yaml
 	@target/debug/poolbudget policies --chart > $(CHART)/templates/policies.yaml
 	@target/debug/poolbudget policies --chart --webhook > $(CHART)/templates/webhook.yaml
+	@target/debug/poolbudget profiles > docs/profiles.md
 
 .PHONY: verify
 verify: generate ## Regenerate everything; the tree must then be clean

@@ -77,6 +77,7 @@ fn situation(pods: u32, waiting: u32, available: u64) -> Situation {
             leaving: false,
             current: i.is_multiple_of(3),
             instances: Instances::of(1 + (i % 1_000) % 4, 1 + (i % 1_000) % 2),
+            least: Connections::ONE,
         }
     };
     Situation {

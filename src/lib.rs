@@ -4,8 +4,9 @@
 //! |---|---|---|
 //! | [`api`] | the `DbConnectionBudget` resource, its rules, the names on pods | nothing |
 //! | [`budget`] | the pure core: limits, sizes, ledger, decisions; plain values in, decisions out | only itself |
-//! | [`cluster`] | Kubernetes objects to plain values, decisions to patches | `api`, `budget` |
-//! | [`admission`] | the policies that give a pod its gate and its late-bound env | `api` |
+//! | [`profile`] | which variables apps read their pools from, and what they mean to them | `api`, `budget::split` |
+//! | [`cluster`] | Kubernetes objects to plain values, decisions to patches | `api`, `budget`, `profile` |
+//! | [`admission`] | the policies that give a pod its gate and its late-bound env | `api`, `profile` |
 //! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `telemetry` |
 //! | [`webhook`] | the HTTPS server that asks `admission`, and its certificate | `admission`, `telemetry` |
 //! | [`telemetry`] | logs, metrics, health | `api` |
@@ -20,5 +21,6 @@ pub mod budget;
 pub mod cluster;
 pub mod commands;
 pub mod controller;
+pub mod profile;
 pub mod telemetry;
 pub mod webhook;

@@ -1,12 +1,14 @@
 //! The CEL fragments that more than one policy uses.
 //!
-//! In: names from `api::names`. Out: CEL expressions as text. Forbidden here: a name written out by
+//! In: names from `api::names`, the table of `profile`. Out: CEL expressions as text. Forbidden here: a name written out by
 //! hand, and two opening braces in a row (the chart's template language would read them as its own).
 //!
 //! Fragments about the app take the CEL text of a map of annotations or of a list of container names,
 //! so that the gate, which prepares a pod, and the check, which explains a bad one, cannot disagree.
 
 use crate::api::names;
+use crate::profile::OwnNames;
+use crate::profile::rules::{self, Rule};
 
 /// A CEL string literal.
 pub(super) fn text(content: &str) -> String {
@@ -40,44 +42,53 @@ pub(super) fn container_names(spec: &str) -> String {
     format!("({spec}.containers == null ? [] : {spec}.containers.map(c, c.name))")
 }
 
-/// The index of the container that opens the connections, or -1 when the annotation names none of them.
-pub(super) fn container_index(annotations: &str, container_names: &str) -> String {
+/// The names of the init containers of a pod spec.
+pub(super) fn init_container_names(spec: &str) -> String {
+    format!("{spec}.?initContainers.orValue([]).map(c, c.name)")
+}
+
+/// The names of the containers that open connections, there or not.
+pub(super) fn named_containers(annotations: &str, container_names: &str) -> String {
     let key = text(names::CONTAINER);
     format!(
-        "{key} in {annotations} ? {container_names}.indexOf({annotations}[{key}])\n\
-         \x20 : ({container_names}.size() > 0 ? 0 : -1)"
+        "{key} in {annotations} ? {annotations}[{key}].split(',')\n\
+         \x20 : ({container_names}.size() > 0 ? [{container_names}[0]] : [])"
     )
 }
 
-/// Whether the profile is one whose variables the gate can bind.
-pub(super) fn profile_is_known(annotations: &str) -> String {
-    format!("{annotations}[?{}].orValue({1}) == {1}", text(names::PROFILE), text(names::DEFAULT_PROFILE))
+/// The name of the profile.
+pub(super) fn profile(annotations: &str) -> String {
+    format!("{annotations}[?{}].orValue({})", text(names::PROFILE), text(names::DEFAULT_PROFILE))
 }
 
-/// Whether the two annotations for own env names are both there or both absent.
-pub(super) fn own_names_are_complete(annotations: &str) -> String {
-    format!(
-        "({} in {annotations}) == ({} in {annotations})",
-        text(names::POOL_SIZE_ENV),
-        text(names::MAX_OVERFLOW_ENV)
-    )
-}
-
-/// Whether every own env name that is given is a name a shell would accept.
-pub(super) fn own_names_are_valid(annotations: &str) -> String {
-    format!(
-        "{keys}.all(k, !(k in {annotations}) || {annotations}[k].matches(r'{ENV_NAME}'))",
-        keys = list(&[names::POOL_SIZE_ENV, names::MAX_OVERFLOW_ENV]),
-    )
-}
-
-/// Whether the own env names differ from each other.
-pub(super) fn own_names_differ(annotations: &str) -> String {
+/// Whether the rules hold without which it is not known which variables an app reads.
+///
+/// In `variables.profile` stands the name of the profile.
+pub(super) fn own_name_rule(rule: Rule, annotations: &str) -> String {
     let (size, overflow) = (text(names::POOL_SIZE_ENV), text(names::MAX_OVERFLOW_ENV));
-    format!(
-        "!({size} in {annotations} && {overflow} in {annotations})\n\
-         \x20 || {annotations}[{size}] != {annotations}[{overflow}]"
-    )
+    let of = |profiles: Vec<&str>| format!("variables.profile in {}", list(&profiles));
+    match rule {
+        Rule::OwnNamesTogether => format!(
+            "!({})\n  || ({size} in {annotations}) == ({overflow} in {annotations})",
+            of(rules::of_both_with_own_names())
+        ),
+        Rule::OwnOverflowName => {
+            format!("!({overflow} in {annotations}) || {}", of(rules::of_both_with_own_names()))
+        }
+        Rule::OwnSizeNameNeeded => {
+            format!("{size} in {annotations} || !({})", of(rules::of_names(OwnNames::Must)))
+        }
+        Rule::OwnSizeName => format!("!({size} in {annotations}) || {}", of(rules::with_own_names())),
+        Rule::OwnNamesValid => format!(
+            "{}.all(k, !(k in {annotations}) || {annotations}[k].matches(r'{ENV_NAME}'))",
+            list(&[names::POOL_SIZE_ENV, names::MAX_OVERFLOW_ENV]),
+        ),
+        Rule::OwnNamesDiffer => format!(
+            "!({size} in {annotations} && {overflow} in {annotations})\n\
+             \x20 || {annotations}[{size}] != {annotations}[{overflow}]"
+        ),
+        _ => "true".to_owned(),
+    }
 }
 
 /// What an env variable may be called: narrower than Kubernetes, which lets nearly every character pass.

@@ -1,6 +1,6 @@
 //! The check: a bad label or annotation is refused with a sentence that says what is allowed.
 //!
-//! In: nothing but names. Out: two policies with the same rules, one on workloads (their template, into
+//! In: the rules of `profile::rules`, of which this is the CEL. Out: two policies with the same rules, one on workloads (their template, into
 //! which the mirror has already copied what stands on the workload), one on new pods (for templates that
 //! no workload write brought here, such as those of unknown kinds).
 //!
@@ -12,6 +12,7 @@ use super::gate;
 use super::policy::{Action, Named, Policy, Reason, Rule};
 use super::workload;
 use crate::api::names;
+use crate::profile::rules::{self, Rule as Stated};
 
 /// The name of the policy on workloads and of its binding.
 pub const WORKLOADS_NAME: &str = "check-workloads.poolbudget.dev";
@@ -21,9 +22,6 @@ pub const PODS_NAME: &str = "check-pods.poolbudget.dev";
 
 /// What the name of an object may look like; a label value may also hold capitals and underscores.
 const OBJECT_NAME: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$";
-
-/// The longest sentence, in bytes, that the API server takes from a policy.
-pub(super) const MAX_SENTENCE: usize = 5 * 1024;
 
 /// The policy on workloads.
 #[must_use]
@@ -78,145 +76,141 @@ fn judged_parts_change() -> String {
         format!("{} != {}", part(&workload::template("object")), part(&workload::template("oldObject")))
     };
     format!(
-        "oldObject == null\n|| {}\n|| {}.exists(k, {})\n|| {}",
+        "oldObject == null\n|| {}\n|| {}.exists(k, {})\n|| {}\n|| {}",
         differ(&|template| format!("{template}.metadata.?labels[?{key}]")),
         cel::list(&names::APP_ANNOTATIONS),
         differ(&|template| format!("{template}.metadata.?annotations[?k]")),
         differ(&|template| cel::container_names(&format!("{template}.spec"))),
+        differ(&|template| cel::init_container_names(&format!("{template}.spec"))),
     )
 }
 
 fn variables(template: &str) -> Vec<Named> {
+    let annotations = "variables.annotations";
     vec![
         Named::new(
             "budget",
             format!("{template}.metadata.?labels[?{}].orValue('')", cel::text(names::BUDGET)),
         ),
         Named::new("annotations", cel::annotations(&format!("{template}.metadata"))),
+        Named::new("profile", cel::profile(annotations)),
         Named::new("containers", cel::container_names(&format!("{template}.spec"))),
-        Named::new("index", cel::container_index("variables.annotations", "variables.containers")),
+        Named::new(
+            "all",
+            format!("variables.containers + {}", cel::init_container_names(&format!("{template}.spec"))),
+        ),
+        Named::new("named", cel::named_containers(annotations, "variables.containers")),
+        Named::new("processes", processes()),
     ]
+}
+
+/// The processes by container, as pairs of a name and a number; empty where one number stands for all.
+fn processes() -> String {
+    let key = cel::text(names::PROCESSES);
+    format!(
+        "variables.annotations[?{key}].orValue('').contains('=')\n\
+         \x20 ? variables.annotations[{key}].split(',').map(p, p.split('=')) : []"
+    )
 }
 
 fn rules() -> Vec<Rule> {
-    vec![
-        budget_is_a_name(),
-        is_a_count(names::PROCESSES),
-        is_a_count(names::ENGINES),
-        container_is_there(),
-        profile_is_known(),
-        own_names_are_complete(),
-        own_names_are_valid(),
-        own_names_differ(),
-    ]
+    let rule = |rule: Stated| Rule { holds: holds(rule), allowed: rule.allowed(), found: found(rule) };
+    Stated::ALL.map(rule).into()
 }
 
-/// CEL that quotes the value of an annotation.
-fn quoted(key: &str) -> String {
-    format!("\"'\" + variables.annotations[?{}].orValue('') + \"'\"", cel::text(key))
-}
-
-fn says(key: &str) -> String {
-    format!("'it says ' + {}", quoted(key))
-}
-
-pub(super) fn budget_is_a_name() -> Rule {
-    Rule {
-        holds: format!("variables.budget.matches(r'{OBJECT_NAME}')"),
-        allowed: format!(
-            "{} must be the name of a DbConnectionBudget: lower-case letters, digits, '-' and '.', with a letter \
-             or digit at both ends",
-            names::BUDGET
+fn holds(rule: Stated) -> String {
+    let absent = |key: &str| format!("!({} in variables.annotations)", cel::text(key));
+    let value = |key: &str| format!("variables.annotations[{}]", cel::text(key));
+    let of = |profiles: Vec<&str>| format!("variables.profile in {}", cel::list(&profiles));
+    match rule {
+        Stated::Budget => format!("variables.budget.matches(r'{OBJECT_NAME}')"),
+        Stated::Processes => are_processes(),
+        Stated::ProcessesOf => format!(
+            "variables.processes.size() > {}\n\
+             \x20 || variables.processes.all(p, p[0] in variables.named && variables.processes.exists_one(q, q[0] == p[0]))",
+            names::MAX_CONTAINERS
         ),
-        found: "'it says ' + \"'\" + variables.budget + \"'\"".to_owned(),
+        Stated::Count(key, most) => format!("{}\n  || ({})", absent(key), is_count(&value(key), most)),
+        Stated::Containers => format!(
+            "variables.named.size() > 0 && variables.named.size() <= {}\n\
+             \x20 && variables.named.all(n, n in variables.all && variables.named.exists_one(m, m == n))",
+            names::MAX_CONTAINERS
+        ),
+        Stated::Profile => of(rules::all_profiles()),
+        Stated::Bounded => format!("!({})", of(rules::unbounded())),
+        Stated::OwnNamesTogether
+        | Stated::OwnOverflowName
+        | Stated::OwnSizeNameNeeded
+        | Stated::OwnSizeName
+        | Stated::OwnNamesValid
+        | Stated::OwnNamesDiffer => cel::own_name_rule(rule, "variables.annotations"),
+        Stated::SizeCounts => format!("{} || {}", absent(names::SIZE), of(rules::counted(|_| true))),
+        Stated::SizeNeeded => {
+            format!("!{} || !({})", absent(names::SIZE), of(rules::counted(|default| default.is_none())))
+        }
+        Stated::PrePing => format!(
+            "{} || {} in ['true', 'false']",
+            absent(names::POOL_PRE_PING),
+            value(names::POOL_PRE_PING)
+        ),
+        Stated::Companion(place) => {
+            format!("{} || {}", absent(rules::companion_key(place)), of(rules::companions(place)))
+        }
     }
 }
 
-pub(super) fn is_a_count(key: &str) -> Rule {
-    let value = format!("variables.annotations[{}]", cel::text(key));
-    Rule {
-        holds: format!(
-            "!({} in variables.annotations)\n  || ({value}.matches(r'^[1-9][0-9]{{0,5}}$') && int({value}) <= {})",
-            cel::text(key),
-            names::MAX_PROCESSES
-        ),
-        allowed: format!(
-            "{key} must be a whole number from 1 to {}, in digits alone and without leading zeros",
-            names::MAX_PROCESSES
-        ),
-        found: says(key),
+fn found(rule: Stated) -> String {
+    let quoted =
+        |key: &str| format!("\"'\" + variables.annotations[?{}].orValue('') + \"'\"", cel::text(key));
+    let says = |key: &str| format!("'it says ' + {}", quoted(key));
+    let profile = || "'the profile is ' + \"'\" + variables.profile + \"'\"".to_owned();
+    let (size, overflow) = (names::POOL_SIZE_ENV, names::MAX_OVERFLOW_ENV);
+    match rule {
+        Stated::Budget => "'it says ' + \"'\" + variables.budget + \"'\"".to_owned(),
+        Stated::Processes => says(names::PROCESSES),
+        Stated::ProcessesOf => {
+            format!("{} + ', the containers are ' + variables.named.join(', ')", says(names::PROCESSES))
+        }
+        Stated::Count(key, _) => says(key),
+        Stated::Containers => {
+            format!("{} + ', the containers are ' + variables.all.join(', ')", says(names::CONTAINER))
+        }
+        Stated::Profile | Stated::Bounded => says(names::PROFILE),
+        Stated::OwnNamesTogether => {
+            let key = cel::text(size);
+            format!(
+                "'only ' + ({key} in variables.annotations ? {key} : {}) + ' is there'",
+                cel::text(overflow)
+            )
+        }
+        Stated::OwnNamesValid => format!("'they say ' + {} + ' and ' + {}", quoted(size), quoted(overflow)),
+        Stated::OwnNamesDiffer => format!("'both say ' + {}", quoted(size)),
+        Stated::SizeNeeded => "'it is not there'".to_owned(),
+        Stated::PrePing => says(names::POOL_PRE_PING),
+        Stated::OwnOverflowName
+        | Stated::OwnSizeNameNeeded
+        | Stated::OwnSizeName
+        | Stated::SizeCounts
+        | Stated::Companion(_) => profile(),
     }
 }
 
-pub(super) fn container_is_there() -> Rule {
-    Rule {
-        holds: "variables.index >= 0".to_owned(),
-        allowed: format!(
-            "{} must name a container of the pod (init containers do not count)",
-            names::CONTAINER
-        ),
-        found: format!(
-            "{} + ', the containers are ' + variables.containers.join(', ')",
-            says(names::CONTAINER)
-        ),
-    }
+fn is_count(value: &str, most: u32) -> String {
+    format!("{value}.matches(r'^[1-9][0-9]{{0,5}}$') && int({value}) <= {most}")
 }
 
-pub(super) fn profile_is_known() -> Rule {
-    Rule {
-        holds: cel::profile_is_known("variables.annotations"),
-        allowed: format!(
-            "{} must be {} or absent (for an app that reads other variables, name them in {} and {})",
-            names::PROFILE,
-            names::DEFAULT_PROFILE,
-            names::POOL_SIZE_ENV,
-            names::MAX_OVERFLOW_ENV
-        ),
-        found: says(names::PROFILE),
-    }
-}
-
-pub(super) fn own_names_are_complete() -> Rule {
-    let key = cel::text(names::POOL_SIZE_ENV);
-    Rule {
-        holds: cel::own_names_are_complete("variables.annotations"),
-        allowed: format!(
-            "{} and {} must be given together or not at all",
-            names::POOL_SIZE_ENV,
-            names::MAX_OVERFLOW_ENV
-        ),
-        found: format!(
-            "'only ' + ({key} in variables.annotations ? {key} : {}) + ' is there'",
-            cel::text(names::MAX_OVERFLOW_ENV)
-        ),
-    }
-}
-
-pub(super) fn own_names_are_valid() -> Rule {
-    Rule {
-        holds: cel::own_names_are_valid("variables.annotations"),
-        allowed: format!(
-            "{} and {} must be names of environment variables: letters, digits, '_', '-' and '.', beginning with \
-             a letter or '_', at most 253 characters",
-            names::POOL_SIZE_ENV,
-            names::MAX_OVERFLOW_ENV
-        ),
-        found: format!(
-            "'they say ' + {} + ' and ' + {}",
-            quoted(names::POOL_SIZE_ENV),
-            quoted(names::MAX_OVERFLOW_ENV)
-        ),
-    }
-}
-
-pub(super) fn own_names_differ() -> Rule {
-    Rule {
-        holds: cel::own_names_differ("variables.annotations"),
-        allowed: format!(
-            "{} and {} must name two different environment variables",
-            names::POOL_SIZE_ENV,
-            names::MAX_OVERFLOW_ENV
-        ),
-        found: format!("'both say ' + {}", quoted(names::POOL_SIZE_ENV)),
-    }
+/// A number, or names with numbers; the pairs are counted before they are looked at, for they may be many.
+fn are_processes() -> String {
+    let key = cel::text(names::PROCESSES);
+    let value = format!("variables.annotations[{key}]");
+    format!(
+        "!({key} in variables.annotations)\n\
+         \x20 || (variables.processes.size() == 0 ? {each}\n\
+         \x20   : variables.processes.size() <= {containers}\n\
+         \x20     && variables.processes.all(p, p.size() == 2 && p[0].matches(r'^[a-z0-9-]{{1,63}}$')\n\
+         \x20       && {of}))",
+        each = is_count(&value, names::MAX_PROCESSES),
+        containers = names::MAX_CONTAINERS,
+        of = is_count("p[1]", names::MAX_PROCESSES),
+    )
 }

@@ -1,14 +1,17 @@
 //! The gate: a labelled pod is born with the scheduling gate and with env that reads its grant late.
 //!
-//! In: nothing but names. Out: the policy on pod CREATE. It keeps no state and asks nobody. It must not
+//! In: the table of `profile`. Out: the policy on pod CREATE. It keeps no state and asks nobody. It must not
 //! fail where the check has something to explain: validating policies run after mutating ones, so a pod
 //! with an unknown container or a bad env name is gated, its env is left alone, and the check refuses it.
+//! `webhook::gate` is the same in Rust.
 //!
 //! It is idempotent: the API server may invoke it again after a sidecar injector.
 
 use super::cel;
 use super::policy::{Action, Named, Policy, Requests};
 use crate::api::names;
+use crate::profile::rules::Rule;
+use crate::profile::{self, Gets};
 
 /// The name of the policy and of its binding.
 pub const NAME: &str = "gate.poolbudget.dev";
@@ -43,44 +46,86 @@ fn variables() -> Vec<Named> {
         // A pod that is born on a node cannot bear a gate (the API server answers 422): it is foreign.
         Named::new("bound", "object.spec.?nodeName.orValue('') != ''"),
         Named::new("gates", "object.spec.?schedulingGates.orValue([])"),
+        Named::new("profile", cel::profile(annotations)),
         Named::new("containers", cel::container_names("object.spec")),
-        Named::new("index", cel::container_index(annotations, "variables.containers")),
-        Named::new("knobs", knobs(annotations)),
-        Named::new(
-            "env",
-            "!variables.bound && variables.index >= 0 && variables.knobs.size() == 2\n\
-             \x20 ? object.spec.containers[variables.index].?env.orValue([]) : []",
-        ),
+        Named::new("inits", cel::init_container_names("object.spec")),
+        Named::new("named", cel::named_containers(annotations, "variables.containers")),
+        Named::new("entries", entries(annotations)),
+        Named::new("companions", companions(annotations)),
+        Named::new("targets", targets()),
         Named::new("replaced", replaced()),
     ]
 }
 
-/// The names of the variables for `pool_size` and `max_overflow`; empty when the check will refuse them.
-fn knobs(annotations: &str) -> String {
+/// The variables that are bound, each with the grant annotation that it reads, or with `=` and a text; none where the
+/// check will refuse something.
+fn entries(annotations: &str) -> String {
     let (size, overflow) = (cel::text(names::POOL_SIZE_ENV), cel::text(names::MAX_OVERFLOW_ENV));
-    let sound = [
-        cel::profile_is_known(annotations),
-        cel::own_names_are_complete(annotations),
-        cel::own_names_are_valid(annotations),
-        cel::own_names_differ(annotations),
-    ]
-    .map(|rule| format!("({rule})"))
-    .join("\n&& ");
+    let sound =
+        Rule::OWN_NAMES.map(|rule| format!("({})", cel::own_name_rule(rule, annotations))).join("\n&& ");
+    let written = profile::ALL.iter().filter(|profile| profile.written().is_some());
+    let table = written.map(|profile| {
+        let entries: Vec<String> =
+            profile.variables().map(|(env, gets)| cel::list(&[env, &source(gets)])).collect();
+        format!("  {}: [{}]", cel::text(profile.name), entries.join(", "))
+    });
     format!(
-        "{sound}\n? [{annotations}[?{size}].orValue({}), {annotations}[?{overflow}].orValue({})] : []",
-        cel::text(names::DEFAULT_POOL_SIZE_ENV),
-        cel::text(names::DEFAULT_MAX_OVERFLOW_ENV),
+        "({sound}\n? {{{table}}}[?variables.profile].orValue([]) : [])\n\
+         .map(e, [\n\
+         \x20 e[1] == {gets_size} ? string({annotations}[?{size}].orValue(e[0]))\n\
+         \x20 : e[1] == {gets_overflow} ? string({annotations}[?{overflow}].orValue(e[0])) : e[0], e[1]])",
+        table = table.collect::<Vec<_>>().join(",\n").trim_start(),
+        gets_size = cel::text(names::POOL_SIZE),
+        gets_overflow = cel::text(names::MAX_OVERFLOW),
     )
 }
 
-/// The literal values that the two entries take the place of, as members of a JSON object. Of entries
-/// with the same name the last one counts, as it does for the kubelet.
-fn replaced() -> String {
+fn source(gets: Gets) -> String {
+    match gets {
+        Gets::PoolSize => names::POOL_SIZE.to_owned(),
+        Gets::MaxOverflow => names::MAX_OVERFLOW.to_owned(),
+        Gets::Text(text) => format!("={text}"),
+    }
+}
+
+/// Variables that are set beside the size where a container does not set them itself, each with its text.
+fn companions(annotations: &str) -> String {
+    let written = profile::ALL.iter().filter_map(|profile| Some((profile.name, profile.written()?)));
+    let table = written.filter(|(_, written)| written.companions.iter().any(Option::is_some));
+    let table = table.map(|(name, written)| {
+        let pairs = names::COMPANIONS.iter().zip(written.companions);
+        let entries: Vec<String> = pairs.filter_map(|(key, env)| Some(cel::list(&[env?, key]))).collect();
+        format!("  {}: [{}]", cel::text(name), entries.join(", "))
+    });
     format!(
-        r#"variables.knobs.map(n, variables.env.filter(e, e.name == n))
-  .filter(same, same.size() > 0).map(same, same[same.size() - 1])
-  .filter(e, e.?value.orValue('').matches(r'{REMEMBERED_VALUE}'))
-  .map(e, '"' + e.name + '":"' + e.value.replace('\\', '\\\\').replace('"', '\\"') + '"')"#
+        "{{{}}}[?variables.profile].orValue([])\n\
+         \x20 .filter(e, e[1] in {annotations}).map(e, [e[0], string({annotations}[e[1]])])",
+        table.collect::<Vec<_>>().join(",\n").trim_start(),
+    )
+}
+
+/// The containers that are bound. The check refuses more of them than a few.
+fn targets() -> String {
+    format!(
+        "variables.bound || variables.entries.size() == 0 || variables.named.size() > {} ? []\n\
+         \x20 : (object.spec.containers + object.spec.?initContainers.orValue([]))\n\
+         \x20   .filter(c, c.name in variables.named)",
+        names::MAX_CONTAINERS
+    )
+}
+
+/// The literal values that the entries take the place of, as members of a JSON object. Of entries with the same name the
+/// last one counts, as it does for the kubelet. Where several containers are bound, the name of each stands before.
+fn replaced() -> String {
+    let same = "c.?env.orValue([]).filter(e, e.name == n[0])";
+    let last = format!("{same}[{same}.size() - 1].?value.orValue('')");
+    format!(
+        r#"variables.targets.map(c, variables.entries
+  .filter(n, {same}.size() > 0)
+  .filter(n, '=' + {last} != n[1] && {last}.matches(r'{REMEMBERED_VALUE}'))
+  .map(n, '"' + (variables.named.size() > 1 ? c.name + '/' : '') + n[0] + '":"'
+    + {last}.replace('\\', '\\\\').replace('"', '\\"') + '"').join(','))
+  .filter(members, members != '')"#
     )
 }
 
@@ -119,22 +164,19 @@ fn remember_replaced() -> String {
     )
 }
 
-/// The two entries stand first in the list, so that `$(DB_POOL_SIZE)` in a later entry still resolves.
+/// The entries stand first in the list, so that `$(DB_POOL_SIZE)` in a later entry still resolves.
 /// `dyn` because a CEL map holds values of one type only, and ours holds a string beside a map.
 fn bind_env() -> String {
-    let entry = |index: u8, annotation: &str| {
-        format!(
-            "{{'name': dyn(variables.knobs[{index}]),\n\
-             \x20       'valueFrom': dyn({{'fieldRef': {{'fieldPath': \"metadata.annotations['{annotation}']\"}}}})}}"
-        )
-    };
-    format!(
-        "variables.bound || variables.index < 0 || variables.knobs.size() != 2 ? []\n\
-         \x20 : [JSONPatch{{op: 'add', path: '/spec/containers/' + string(variables.index) + '/env',\n\
-         \x20     value: dyn([{},\n\
-         \x20       {}])\n\
-         \x20       + dyn(variables.env.filter(e, !(e.name in variables.knobs)))}}]",
-        entry(0, names::POOL_SIZE),
-        entry(1, names::MAX_OVERFLOW),
-    )
+    "variables.targets.map(c, JSONPatch{op: 'add',\n\
+     \x20   path: (c.name in variables.containers\n\
+     \x20     ? '/spec/containers/' + string(variables.containers.indexOf(c.name))\n\
+     \x20     : '/spec/initContainers/' + string(variables.inits.indexOf(c.name))) + '/env',\n\
+     \x20   value: dyn(variables.entries.map(e, e[1].startsWith('=')\n\
+     \x20       ? {'name': dyn(e[0]), 'value': dyn(e[1].substring(1))}\n\
+     \x20       : {'name': dyn(e[0]),\n\
+     \x20          'valueFrom': dyn({'fieldRef': {'fieldPath': \"metadata.annotations['\" + e[1] + \"']\"}})}))\n\
+     \x20     + dyn(variables.companions.filter(o, !c.?env.orValue([]).exists(e, e.name == o[0]))\n\
+     \x20       .map(o, {'name': dyn(o[0]), 'value': dyn(o[1])}))\n\
+     \x20     + dyn(c.?env.orValue([]).filter(e, !variables.entries.exists(n, n[0] == e.name)))})"
+        .to_owned()
 }

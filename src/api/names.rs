@@ -1,4 +1,4 @@
-//! Every label, annotation, gate and finalizer name, and the env names of the default profile.
+//! Every label, annotation, gate and finalizer name. The env names of apps stand in `profile::table`.
 
 /// The API group of the resource and the prefix of every name.
 pub const GROUP: &str = "poolbudget.dev";
@@ -12,11 +12,11 @@ pub const GROUP_LABELS: [&str; 3] = ["poolbudget.dev/workload", "app.kubernetes.
 /// Scheduling gate that holds a pod until its grant.
 pub const GATE: &str = "poolbudget.dev/connections";
 
-/// App annotation: processes with a pool of their own in the container (default 1).
+/// App annotation: processes with a pool of their own in a container (default 1), or `app=4,migrate=1`.
 pub const PROCESSES: &str = "poolbudget.dev/processes";
 /// App annotation: engines (pools) in each process (default 1).
 pub const ENGINES: &str = "poolbudget.dev/engines";
-/// App annotation: the container that opens the connections (default: the first).
+/// App annotation: the containers that open connections, with commas between them (default: the first).
 pub const CONTAINER: &str = "poolbudget.dev/container";
 /// App annotation: which env names the app reads (default `SQLAlchemy`).
 pub const PROFILE: &str = "poolbudget.dev/profile";
@@ -24,10 +24,31 @@ pub const PROFILE: &str = "poolbudget.dev/profile";
 pub const POOL_SIZE_ENV: &str = "poolbudget.dev/pool-size-env";
 /// App annotation: own name of the env variable for `max_overflow`.
 pub const MAX_OVERFLOW_ENV: &str = "poolbudget.dev/max-overflow-env";
+/// App annotation: connections of one process, where the profile has no variable that could say it.
+pub const SIZE: &str = "poolbudget.dev/size";
+/// App annotation: seconds that a checkout waits for a connection; set beside the size where the profile can.
+pub const POOL_TIMEOUT: &str = "poolbudget.dev/pool-timeout";
+/// App annotation: seconds after which a connection is opened afresh; set beside the size where the profile can.
+pub const POOL_RECYCLE: &str = "poolbudget.dev/pool-recycle";
+/// App annotation: whether a connection is tried before it is used; set beside the size where the profile can.
+pub const POOL_PRE_PING: &str = "poolbudget.dev/pool-pre-ping";
+
+/// The app annotations that are set as they are, beside the size.
+pub const COMPANIONS: [&str; 3] = [POOL_TIMEOUT, POOL_RECYCLE, POOL_PRE_PING];
 
 /// All app annotations, in the order in which they are explained.
-pub const APP_ANNOTATIONS: [&str; 6] =
-    [PROCESSES, ENGINES, CONTAINER, PROFILE, POOL_SIZE_ENV, MAX_OVERFLOW_ENV];
+pub const APP_ANNOTATIONS: [&str; 10] = [
+    PROCESSES,
+    ENGINES,
+    CONTAINER,
+    PROFILE,
+    POOL_SIZE_ENV,
+    MAX_OVERFLOW_ENV,
+    SIZE,
+    POOL_TIMEOUT,
+    POOL_RECYCLE,
+    POOL_PRE_PING,
+];
 
 /// Grant annotation: `pool_size` of each instance; the container's env reads it.
 pub const POOL_SIZE: &str = "poolbudget.dev/pool-size";
@@ -51,13 +72,14 @@ pub const ORIGINAL_ENV: &str = "poolbudget.dev/original-env";
 /// The field manager of what mode Rollout writes into templates.
 pub const ROLLOUT_MANAGER: &str = "poolbudget-rollout";
 
-/// Env variable for `pool_size` of the default profile.
-pub const DEFAULT_POOL_SIZE_ENV: &str = "DB_POOL_SIZE";
-/// Env variable for `max_overflow` of the default profile.
-pub const DEFAULT_MAX_OVERFLOW_ENV: &str = "DB_MAX_OVERFLOW";
-
 /// The profile of a template that names none.
 pub const DEFAULT_PROFILE: &str = "SQLAlchemy";
 
 /// The most processes (or engines) that an annotation may state.
 pub const MAX_PROCESSES: u32 = 1000;
+
+/// The most containers of a pod that may open connections.
+pub const MAX_CONTAINERS: usize = 4;
+
+/// The most seconds that an annotation may state.
+pub const MAX_SECONDS: u32 = 86_400;

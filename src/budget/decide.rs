@@ -173,6 +173,7 @@ mod tests {
             leaving: false,
             current: true,
             instances: Instances::ONE,
+            least: Connections::ONE,
         }
     }
 

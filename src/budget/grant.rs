@@ -3,7 +3,7 @@
 //! In: what may be used, what is committed, what each workload is allotted, the queue. Out: grants, and
 //! a reason for every pod that is not granted. The one rule behind all others: committed + bill ≤ usable.
 
-use super::amount::{Connections, Instances, Pods};
+use super::amount::{Connections, Pods};
 use super::ledger::{Ledger, Pod};
 use super::plan::Share;
 use super::queue::{self, Class};
@@ -221,7 +221,7 @@ impl<'a> Tally<'a> {
             Class::Rest | Class::Beyond => (self.kept.owed, 0),
         };
         let taken = self.committed + kept;
-        let (least, most) = sizes(class, &allotment.share, pod.instances);
+        let (least, most) = sizes(class, &allotment.share, pod);
         let bill = least.per_pod(pod.instances);
         let smallest = taken + u128::from(bill.get());
         if smallest > self.usable {
@@ -252,13 +252,13 @@ fn narrow(sum: u128) -> Connections {
     Connections::new(u64::try_from(sum).unwrap_or(u64::MAX))
 }
 
-/// The smallest and the largest size for a pod of these instances. Lost pods alone may come back smaller than
-/// planned. A pod with more instances than its workload was planned with gets smaller ones, or it would be
-/// oversize from its grant on and be evicted for it.
-fn sizes(class: Class, share: &Share, instances: Instances) -> (Connections, Connections) {
-    let own = Connections::new(share.bill.get() / u64::from(instances.get()));
-    let most = own.clamp(share.min.min(share.size), share.size);
-    (if class == Class::Lost { share.min.min(most) } else { most }, most)
+/// The smallest and the largest size for a pod. Lost pods alone may come back smaller than planned. A pod with more
+/// instances than its workload was planned with gets smaller ones, or it would be oversize from its grant on and be
+/// evicted for it. None gets a size that it would not obey.
+fn sizes(class: Class, share: &Share, pod: &Pod) -> (Connections, Connections) {
+    let own = Connections::new(share.bill.get() / u64::from(pod.instances.get()));
+    let most = own.clamp(share.min.min(share.size), share.size).max(pod.least);
+    (if class == Class::Lost { share.min.max(pod.least).min(most) } else { most }, most)
 }
 
 #[cfg(test)]

@@ -62,6 +62,8 @@ pub struct Pod {
     pub current: bool,
     /// Pools in this pod, by its own annotations.
     pub instances: Instances,
+    /// The smallest size that one of them obeys.
+    pub least: Connections,
 }
 
 impl Pod {
@@ -237,6 +239,7 @@ mod tests {
             leaving: false,
             current: true,
             instances: Instances::ONE,
+            least: Connections::ONE,
         }
     }
 

@@ -1,12 +1,47 @@
 //! From the size of an instance to the two numbers that its pool is configured with.
 //!
-//! In: connections per process and the budget's overflow ratio. Out: `pool_size` and `max_overflow`.
-//! Never 0 in the first: SQLAlchemy 2 reads a pool size of 0 as unlimited.
+//! In: connections per process, the budget's overflow ratio, what the pool can be told. Out: `pool_size` and
+//! `max_overflow`. Never 0 in the first: SQLAlchemy 2 reads a pool size of 0 as unlimited.
 
 use super::amount::Connections;
 
 /// The overflow ratio of a budget that states none: 5 → 2+3, 15 → 5+10.
 pub const DEFAULT_RATIO: u32 = 2;
+
+/// What a pool can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knobs {
+    /// Its size and its overflow.
+    Both {
+        /// The smallest overflow that it obeys.
+        least_overflow: u32,
+    },
+    /// Its bound alone.
+    One {
+        /// Connections that the process opens beside the pool, whatever it is told.
+        beside: u32,
+    },
+}
+
+impl Knobs {
+    /// A pool that obeys every size and every overflow.
+    pub const BOTH: Self = Self::Both { least_overflow: 0 };
+    /// A pool with one bound, in a process that opens nothing else.
+    pub const ONE: Self = Self::One { beside: 0 };
+
+    /// The smallest size that an instance can be given: one in the pool, and what comes on top in any case.
+    #[must_use]
+    pub const fn least(self) -> Connections {
+        Connections::ONE.plus(self.on_top())
+    }
+
+    /// The connections that come on top of the pool in any case.
+    #[must_use]
+    pub const fn on_top(self) -> Connections {
+        let (Self::Both { least_overflow: connections } | Self::One { beside: connections }) = self;
+        Connections::new(connections as u64)
+    }
+}
 
 /// How a pool is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +54,16 @@ pub struct Split {
 
 impl Split {
     /// Splits `size` so that about `ratio` connections of overflow stand beside each one kept:
-    /// `pool_size = ceil(size / (1 + ratio))`, the rest is overflow. Their sum is `size`; a size of 0,
-    /// which no plan gives out, is read as 1.
+    /// `pool_size = ceil(size / (1 + ratio))`, the rest is overflow. Where the bound is all that can be told, all is
+    /// in the pool but for what comes beside it. Their sum is `size`; less than the least is read as the least.
     #[must_use]
-    pub fn of(size: Connections, ratio: u32) -> Self {
-        let size = size.max(Connections::ONE);
-        let pool_size = Connections::new(size.get().div_ceil(1 + u64::from(ratio)));
+    pub fn of(size: Connections, ratio: u32, knobs: Knobs) -> Self {
+        let size = size.max(knobs.least());
+        let most = size.minus(knobs.on_top());
+        let pool_size = match knobs {
+            Knobs::Both { .. } => Connections::new(size.get().div_ceil(1 + u64::from(ratio))).min(most),
+            Knobs::One { .. } => most,
+        };
         Self { pool_size, max_overflow: size.minus(pool_size) }
     }
 }
@@ -34,7 +73,7 @@ mod tests {
     use super::*;
 
     fn split(size: u64, ratio: u32) -> (u64, u64) {
-        let Split { pool_size, max_overflow } = Split::of(Connections::new(size), ratio);
+        let Split { pool_size, max_overflow } = Split::of(Connections::new(size), ratio, Knobs::BOTH);
         (pool_size.get(), max_overflow.get())
     }
 
@@ -55,5 +94,34 @@ mod tests {
         assert_eq!(split(0, DEFAULT_RATIO), (1, 0));
         assert_eq!(split(1, u32::MAX), (1, 0));
         assert_eq!(split(9, u32::MAX), (1, 8));
+    }
+
+    #[test]
+    fn a_pool_that_reads_an_overflow_of_zero_as_ten_is_told_one_at_least() {
+        let knobs = Knobs::Both { least_overflow: 1 };
+        let split = |size, ratio| {
+            let Split { pool_size, max_overflow } = Split::of(Connections::new(size), ratio, knobs);
+            (pool_size.get(), max_overflow.get())
+        };
+        assert_eq!([1, 2, 3, 15].map(|size| split(size, 2)), [(1, 1), (1, 1), (1, 2), (5, 10)]);
+        assert_eq!([1, 2, 9].map(|size| split(size, 0)), [(1, 1), (1, 1), (8, 1)]);
+        assert_eq!(knobs.least(), Connections::new(2));
+    }
+
+    #[test]
+    fn where_the_bound_is_all_that_can_be_told_there_is_no_overflow() {
+        for ratio in [0, 2, u32::MAX] {
+            let split = Split::of(Connections::new(7), ratio, Knobs::ONE);
+            assert_eq!((split.pool_size.get(), split.max_overflow.get()), (7, 0));
+        }
+    }
+
+    #[test]
+    fn what_comes_beside_the_pool_is_taken_off_it() {
+        let knobs = Knobs::One { beside: 1 };
+        let split = Split::of(Connections::new(7), 2, knobs);
+        assert_eq!((split.pool_size.get(), split.max_overflow.get()), (6, 1));
+        let least = Split::of(Connections::ZERO, 2, knobs);
+        assert_eq!((least.pool_size.get(), least.max_overflow.get()), (1, 1));
     }
 }

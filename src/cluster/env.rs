@@ -19,6 +19,9 @@ pub struct Container {
     /// Whole ConfigMaps and Secrets that are taken into its environment, under the entries.
     #[serde(default)]
     pub env_from: Vec<EnvFrom>,
+    /// `Always` makes a sidecar of an init container.
+    #[serde(default)]
+    pub restart_policy: Option<String>,
 }
 
 /// An environment variable, as far as it is used.
@@ -64,8 +67,10 @@ pub struct EnvFrom {
 /// What a variable says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
-    /// Nothing, or nothing that could be a number: the app takes its default, or does not start.
+    /// Nothing: the app takes its default.
     Default,
+    /// A text that nobody could take for a number.
+    NoNumber,
     /// This number; what is too large or too small is the largest or smallest.
     Number(i64),
     /// It cannot be known from the pod.
@@ -113,6 +118,14 @@ impl<'a> Environment<'a> {
         Setting::Unknown
     }
 
+    /// Whether the variable is this text; `by_default` where it is when nobody sets it.
+    pub(super) fn stands_at(self, name: &str, text: &str, by_default: bool) -> bool {
+        match self.entry(name) {
+            None => by_default && self.setting(name) == Setting::Default,
+            Some(entry) => entry.value_from.is_none() && entry.value.as_deref() == Some(text),
+        }
+    }
+
     /// Whether the variable is read from this annotation, and from nothing else.
     pub(super) fn reads(self, name: &str, annotation: &str) -> bool {
         let Some(entry) = self.entry(name) else { return false };
@@ -145,7 +158,13 @@ pub fn number(text: &str) -> Setting {
             digits.fold(0, |n: i64, digit| n.saturating_mul(10).saturating_add(sign * digit)),
         );
     }
-    if text.chars().any(char::is_numeric) { Setting::Unknown } else { Setting::Default }
+    if text.chars().any(char::is_numeric) {
+        Setting::Unknown
+    } else if trimmed.is_empty() {
+        Setting::Default
+    } else {
+        Setting::NoNumber
+    }
 }
 
 #[cfg(test)]
@@ -186,8 +205,11 @@ mod tests {
     }
 
     #[test]
-    fn what_no_app_takes_for_a_number_leaves_the_default() {
-        for text in ["", " ", "abc", "-", "+", "_", "null"] {
+    fn what_no_app_takes_for_a_number_is_none() {
+        for text in ["abc", "-", "+", "_", "null"] {
+            assert_eq!(number(text), Setting::NoNumber, "{text:?}");
+        }
+        for text in ["", " ", "\n"] {
             assert_eq!(number(text), Setting::Default, "{text:?}");
         }
     }

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use super::env::Container;
 use super::guarded::Odd;
 use super::meta;
-use super::template::{AppFacts, DEFAULT_MAX_OVERFLOW, DEFAULT_POOL_SIZE};
+use super::template::AppFacts;
 use super::workload::WorkloadKey;
 use crate::api::{WorkloadKind, names};
 use crate::budget::amount::{Connections, Instances};
@@ -41,6 +41,9 @@ pub struct PodSpecView {
     /// The node it is bound to.
     #[serde(default)]
     pub node_name: Option<String>,
+    /// Its init containers.
+    #[serde(default)]
+    pub init_containers: Vec<Container>,
     /// Its containers.
     #[serde(default)]
     pub containers: Vec<Container>,
@@ -189,7 +192,8 @@ impl PodRecord {
     #[must_use]
     pub fn read(pod: &PodView) -> Option<Self> {
         let meta = &pod.metadata;
-        let app = AppFacts::read(&meta.labels, &meta.annotations, &pod.spec.containers);
+        let app =
+            AppFacts::read(&meta.labels, &meta.annotations, &pod.spec.init_containers, &pod.spec.containers);
         app.budget.as_ref()?;
         let states = || pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
         let gate = pod.spec.scheduling_gates.iter().position(|gate| gate.name == names::GATE);
@@ -305,8 +309,8 @@ impl PodRecord {
     /// app takes that is told nothing.
     #[must_use]
     pub fn own_grant(&self) -> GrantNote {
-        let defaults = [DEFAULT_POOL_SIZE, DEFAULT_MAX_OVERFLOW];
-        let own = self.app.stated.map_or(defaults, |own| [own.pool_size.get(), own.max_overflow.get()]);
+        let own = self.app.stated.unwrap_or_else(|| self.app.usual());
+        let own = [own.pool_size.get(), own.max_overflow.get()];
         let [pool_size, max_overflow] = own.map(|size| u32::try_from(size).unwrap_or(u32::MAX));
         let note = GrantNote { pool_size, max_overflow, connections: 0 };
         GrantNote { connections: self.bill(note).get(), ..note }
@@ -325,7 +329,7 @@ impl PodRecord {
         if let Err(why) = &self.app.instances {
             return Some(why.clone());
         }
-        (self.gated && !self.app.late_bound).then(|| {
+        (self.gated && !self.app.late_bound && !self.app.is_counted()).then(|| {
             format!(
                 "its container does not read its sizes from the annotations {} and {}, so a size would have no \
                  effect; create the pod again while the policy gate.poolbudget.dev is in force",

@@ -16,12 +16,13 @@ use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::env::Container;
-use super::workload::TemplateView;
+use super::workload::{TemplateSpecView, TemplateView};
 use crate::api::WorkloadKind;
-use crate::api::names::{self, ORIGINAL_ENV, ROLLOUT_MANAGER};
+use crate::api::names::{ORIGINAL_ENV, ROLLOUT_MANAGER};
 use crate::budget::amount::Connections;
 use crate::budget::split::Split;
+use crate::profile::Gets;
+use crate::profile::stated::Stated;
 
 const VERSION: &str = "/metadata/resourceVersion";
 const FIELDS: &str = "/metadata/managedFields";
@@ -80,10 +81,11 @@ pub enum Kept {
 impl Rewritten {
     /// Reads a workload. None where nothing was written that can be told.
     #[must_use]
-    pub fn read(meta: &ObjectMeta, containers: &[Container]) -> Option<Self> {
+    pub fn read(meta: &ObjectMeta, pods: &TemplateSpecView) -> Option<Self> {
         let note: Note = serde_json::from_str(meta.annotations.as_ref()?.get(ORIGINAL_ENV)?).ok()?;
         let kept = |container: &String, name: &String, entry: &Entry| {
-            let container = containers.iter().find(|known| known.name == *container);
+            let mut all = pods.init_containers.iter().chain(&pods.containers);
+            let container = all.find(|known| known.name == *container);
             match container.and_then(|container| container.env.iter().rfind(|var| var.name == *name)) {
                 None => Kept::Removed,
                 Some(var) if var.value_from.is_none() && var.value.as_ref() == Some(&entry.written) => {
@@ -118,25 +120,28 @@ pub struct Values {
 pub const WRITTEN: [WorkloadKind; 3] =
     [WorkloadKind::Deployment, WorkloadKind::StatefulSet, WorkloadKind::DaemonSet];
 
-/// The values for instances of this size. None where `object` does not say which variables its app reads.
+/// The values for instances of this size. None where `object` does not say which variables its app reads, or where none
+/// could tell it a size.
 #[must_use]
 pub fn values(object: &Value, size: Connections, ratio: u32) -> Option<Values> {
     let template: TemplateView = serde_json::from_value(object.pointer("/spec/template")?.clone()).ok()?;
     let empty = BTreeMap::new();
-    let notes = template.metadata.annotations.as_ref().unwrap_or(&empty);
-    let container = match notes.get(names::CONTAINER) {
-        Some(named) => named.clone(),
-        None => template.spec.containers.first()?.name.clone(),
+    let stated = Stated {
+        budget: "",
+        notes: template.metadata.annotations.as_ref().unwrap_or(&empty),
+        regular: template.spec.containers.iter().map(|container| container.name.as_str()).collect(),
+        init: template.spec.init_containers.iter().map(|container| container.name.as_str()).collect(),
     };
-    let split = Split::of(size, ratio);
-    let name = |key, usual: &str| notes.get(key).map_or(usual, String::as_str).to_owned();
-    Some(Values {
-        containers: vec![container],
-        env: vec![
-            (name(names::POOL_SIZE_ENV, names::DEFAULT_POOL_SIZE_ENV), split.pool_size.to_string()),
-            (name(names::MAX_OVERFLOW_ENV, names::DEFAULT_MAX_OVERFLOW_ENV), split.max_overflow.to_string()),
-        ],
-    })
+    let split = Split::of(size, ratio, stated.profile()?.knobs());
+    let value = |gets| match gets {
+        Gets::PoolSize => split.pool_size.to_string(),
+        Gets::MaxOverflow => split.max_overflow.to_string(),
+        Gets::Text(text) => text.to_owned(),
+    };
+    let env: Vec<(String, String)> =
+        stated.entries().iter().map(|entry| (entry.name.to_owned(), value(entry.gets))).collect();
+    let containers = stated.containers().into_iter().map(ToOwned::to_owned).collect();
+    (!env.is_empty()).then_some(Values { containers, env })
 }
 
 /// The version of an object as a number.

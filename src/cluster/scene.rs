@@ -10,6 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::pod::PodRecord;
 use super::spec;
+use super::template::AppFacts;
 use super::workload::{WorkloadKey, WorkloadRecord};
 use super::world::{BudgetKey, World};
 use crate::api::{
@@ -22,6 +23,11 @@ use crate::budget::decide::{Situation, Workload};
 use crate::budget::ledger::{Hold, Pod, Unadopted};
 use crate::budget::plan::Demand;
 use crate::budget::rollout::{Nature, Surge};
+use crate::budget::split::Knobs;
+
+/// What is to be known of an app that no variable governs.
+const COUNTED: &str = "its size is counted, not governed: no variable sets it, so the app itself must keep to what \
+                       its annotation poolbudget.dev/size or its profile says";
 
 /// One instant of one budget, with the records behind it.
 #[derive(Clone, Debug)]
@@ -45,6 +51,8 @@ pub struct Labelled {
     pub rung: Option<Rung>,
     /// Why its annotations cannot be used.
     pub fault: Option<String>,
+    /// What the pools of its newest pods can be told.
+    pub knobs: Knobs,
     /// Its label names the budget, but its template does not: its pods pass the gate.
     pub unmirrored: bool,
     /// What its user should know of it.
@@ -168,7 +176,8 @@ impl Stage<'_> {
         let ceiling = ceiling.filter(|_| stays).map(Pods::new);
         let seconds = u64::try_from(self.now.as_second()).unwrap_or(0);
         let (pods, rung) = spec::basis(self.spec).pods(replicas, ceiling, carried.and_then(rung), seconds);
-        let (processes, engines) = widest(&record, stays, &own, &made);
+        let apps = apps(&record, stays, &own, &made);
+        let (processes, engines) = widest(&apps);
         let settled = carried.map(|w| Pods::new(u32::try_from(w.settled).unwrap_or(0)));
         let demand = Demand {
             name: workload.to_string(),
@@ -178,8 +187,8 @@ impl Stage<'_> {
             strategy: record.strategy,
             processes,
             engines,
-            min: Connections::new(u64::from(entry.size.min)),
-            max: entry.size.max.map(|max| Connections::new(u64::from(max))),
+            min: least(&apps).max(Connections::new(u64::from(entry.size.min))),
+            max: most(&apps).or(entry.size.max.map(|max| Connections::new(u64::from(max)))),
             weight: entry.weight,
         };
         let mut unadopted = if stays { unadopted(&others) } else { Unadopted::default() };
@@ -190,8 +199,12 @@ impl Stage<'_> {
             key: workload.clone(),
             rung,
             fault: stays.then(|| record.template.instances.clone().err()).flatten(),
+            knobs: apps.first().map_or(Knobs::BOTH, |app| app.knobs()),
             unmirrored: record.label.as_ref() == Some(&self.key.name) && !stays,
-            note: record.note.filter(|_| entry.max_replicas.is_none()),
+            note: record
+                .note
+                .filter(|_| entry.max_replicas.is_none())
+                .or(record.template.is_counted().then_some(COUNTED)),
             newest,
             record: Arc::clone(&record),
         };
@@ -228,24 +241,36 @@ fn rung(carried: &WorkloadStatus) -> Option<Rung> {
     })
 }
 
-/// Processes and engines of the revision with the most pools in a pod, of those that may still make pods. What older
-/// revisions of a workload without parts say is known from its pods alone.
-fn widest(
-    record: &WorkloadRecord,
+/// What the revisions that may still make pods say of their app, the template first. What older revisions of a workload
+/// without parts say is known from its pods alone.
+fn apps<'a>(
+    record: &'a WorkloadRecord,
     stays: bool,
-    own: &[Arc<WorkloadRecord>],
-    made: &[&PodRecord],
-) -> (u32, u32) {
+    own: &'a [Arc<WorkloadRecord>],
+    made: &[&'a PodRecord],
+) -> Vec<&'a AppFacts> {
     let template = stays.then_some(&record.template);
     let parts = own.iter().filter(|part| part.replicas > 0).map(|part| &part.template);
     let pods = made.iter().filter(|pod| !pod.terminating).map(|pod| &pod.app);
-    template
-        .into_iter()
-        .chain(parts)
-        .chain(pods)
+    template.into_iter().chain(parts).chain(pods).collect()
+}
+
+/// Processes and engines of the app with the most pools in a pod.
+fn widest(apps: &[&AppFacts]) -> (u32, u32) {
+    apps.iter()
         .map(|app| (app.processes, app.engines))
         .max_by_key(|(processes, engines)| u64::from(*processes) * u64::from(*engines))
         .unwrap_or((1, 1))
+}
+
+/// The smallest size that all of them can be given.
+fn least(apps: &[&AppFacts]) -> Connections {
+    apps.iter().map(|app| app.least()).max().unwrap_or(Connections::ONE)
+}
+
+/// The size that all of them have, where no variable sets it.
+fn most(apps: &[&AppFacts]) -> Option<Connections> {
+    apps.iter().map(|app| app.fixed).collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 /// Pods that a workload has beside its labelled ones. Their number comes from a status that follows the pods late; but it
@@ -332,5 +357,6 @@ fn core_pod(
             None => maker.is_newest(pod),
         }),
         instances: pod.instances(),
+        least: pod.app.least(),
     }
 }

@@ -1,81 +1,90 @@
 //! What a pod (or a pod template) says of its app: budget, pools per pod, and what its own env would allow.
 //!
-//! In: labels, annotations, containers. Out: [`AppFacts`]. The same reading serves pods, ReplicaSets and
-//! Deployments, so that they can never disagree.
+//! In: labels, annotations, containers. Out: [`AppFacts`]. The same reading serves pods and all that makes pods, so that
+//! they can never disagree. What the check refuses is read all the same, as it is meant: it may run.
 
 use std::collections::BTreeMap;
 
 use super::env::{Container, Environment, Setting, number};
 use crate::api::names;
 use crate::budget::amount::{Connections, Instances};
-use crate::budget::split::Split;
-
-/// pool_size that SQLAlchemy takes when nothing is said.
-pub const DEFAULT_POOL_SIZE: u64 = 5;
-/// max_overflow that SQLAlchemy takes when nothing is said.
-pub const DEFAULT_MAX_OVERFLOW: u64 = 10;
+use crate::budget::split::{Knobs, Split};
+use crate::profile::rules::Rule;
+use crate::profile::stated::{Processes, Stated};
+use crate::profile::{Gets, Knob, Pool, Profile, Reads, Sizing, Switch, Written};
 
 /// What an app says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppFacts {
     /// The budget that its label names.
     pub budget: Option<String>,
+    /// Whose rules its pools follow; none where no profile has the name that it states.
+    pub profile: Option<&'static Profile>,
     /// Pools in one pod, or the sentence that says why that cannot be known.
     pub instances: Result<Instances, String>,
-    /// Processes, as stated (for messages).
+    /// Processes that run at one time (for messages).
     pub processes: u32,
-    /// Engines, as stated (for messages).
+    /// Pools of each process: engines as stated, times what the profile makes of one (for messages).
     pub engines: u32,
     /// Pools in one pod, as its bill is made: also where the count is refused. None where there can be any number.
     pub pools: Option<Instances>,
     /// What one pod may hold by its own env, without a grant.
     pub own: Connections,
-    /// How its own env configures a pool, what the gate replaced in it put back; none where that has no bound or cannot be
-    /// known.
+    /// How its own env configures a pool, what the gate replaced in it put back: the most of any of its containers. None
+    /// where that has no bound or cannot be known.
     pub stated: Option<Split>,
-    /// Whether its container reads its sizes from the grant.
+    /// Whether its containers read their sizes from the grant.
     pub late_bound: bool,
+    /// Connections of one instance, where no variable sets them.
+    pub fixed: Option<Connections>,
 }
+
+/// For pools whose own default has no bound.
+const USUAL_POOL_SIZE: Connections = Connections::new(10);
 
 type Map = Option<BTreeMap<String, String>>;
 
+/// The rules without which the pools of a pod cannot be known.
+const COUNTED_BY: [Rule; 7] = [
+    Rule::Profile,
+    Rule::Bounded,
+    Rule::Processes,
+    Rule::ProcessesOf,
+    Rule::Count(names::ENGINES, names::MAX_PROCESSES),
+    Rule::Count(names::SIZE, names::MAX_PROCESSES),
+    Rule::SizeNeeded,
+];
+
 impl AppFacts {
-    /// Reads labels, annotations and containers.
+    /// Reads labels, annotations, init containers and containers.
     #[must_use]
-    pub fn read(labels: &Map, annotations: &Map, containers: &[Container]) -> Self {
+    pub fn read(labels: &Map, annotations: &Map, init: &[Container], regular: &[Container]) -> Self {
         let empty = BTreeMap::new();
         let (labels, notes) = (labels.as_ref().unwrap_or(&empty), annotations.as_ref().unwrap_or(&empty));
-        let processes = count(notes, names::PROCESSES);
-        let engines = count(notes, names::ENGINES);
-        let stated = (processes.clone().unwrap_or(1), engines.clone().unwrap_or(1));
-        let foreign = notes.get(names::PROFILE).filter(|profile| *profile != names::DEFAULT_PROFILE);
-        let instances = match (processes, engines) {
-            _ if foreign.is_some() => Err(format!(
-                "{}={} is not supported by this version; leave it out (SQLAlchemy) or name the variables with {} and {}",
-                names::PROFILE,
-                foreign.map_or_else(String::new, |profile| short(profile)),
-                names::POOL_SIZE_ENV,
-                names::MAX_OVERFLOW_ENV
-            )),
-            (Err(why), _) | (_, Err(why)) => Err(why),
-            (Ok(processes), Ok(engines)) => Ok(Instances::of(processes, engines)),
+        let stated = Stated {
+            budget: labels.get(names::BUDGET).map_or("", String::as_str),
+            notes,
+            regular: regular.iter().map(|container| container.name.as_str()).collect(),
+            init: init.iter().map(|container| container.name.as_str()).collect(),
         };
-        let pools = pools(notes);
-        let app = App { labels, notes, containers };
-        let own = match pools {
-            Some(pools) if foreign.is_none() => app.own_bill().per_pod(pools),
-            // Nobody knows which variables another profile reads.
-            _ => Connections::MAX,
-        };
+        let app = App { labels, stated: &stated, init, regular };
+        let fault = COUNTED_BY
+            .iter()
+            .find_map(|rule| Some(format!("{}; {}", rule.allowed(), shortened(&rule.broken(&stated)?))));
+        let pools = app.pools();
+        let unknown = || "its processes and engines are more than can be counted".to_owned();
+        let (processes, engines) = if fault.is_none() { app.factors() } else { None }.unwrap_or((1, 1));
         Self {
             budget: labels.get(names::BUDGET).cloned(),
-            own,
-            stated: app.stated(),
-            late_bound: app.late_bound(),
-            instances,
+            profile: stated.profile(),
+            instances: fault.map_or_else(|| pools.ok_or_else(unknown), Err),
+            processes,
+            engines,
             pools,
-            processes: stated.0,
-            engines: stated.1,
+            own: app.own().unwrap_or(Connections::MAX),
+            stated: app.split(),
+            late_bound: app.late_bound(),
+            fixed: app.fixed(),
         }
     }
 
@@ -84,6 +93,7 @@ impl AppFacts {
     pub fn unreadable(budget: &str, why: &str) -> Self {
         Self {
             budget: Some(budget.to_owned()),
+            profile: None,
             instances: Err(format!("it cannot be read: {why}")),
             processes: 1,
             engines: 1,
@@ -91,128 +101,292 @@ impl AppFacts {
             own: Connections::MAX,
             stated: None,
             late_bound: false,
+            fixed: None,
+        }
+    }
+
+    /// Whether it is counted and not governed: no variable could tell it a size.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.profile.is_some_and(|profile| matches!(profile.sizing, Sizing::Counted { .. }))
+    }
+
+    /// What its pools can be told.
+    #[must_use]
+    pub fn knobs(&self) -> Knobs {
+        self.profile.map_or(Knobs::BOTH, Profile::knobs)
+    }
+
+    /// The sizes that it takes when it is told nothing; ten where those have no bound.
+    #[must_use]
+    pub fn usual(&self) -> Split {
+        let pool = self.profile.and_then(Profile::written).and_then(|written| written.pools.first());
+        let bounded = |knob: &Knob| match knob.unset {
+            Reads::Connections(n) => Some(Connections::new(n.into())),
+            Reads::Unlimited | Reads::NotTried | Reads::Fails => None,
+        };
+        let size = pool.and_then(|pool| bounded(&pool.size)).unwrap_or(USUAL_POOL_SIZE);
+        let overflow = pool.and_then(|pool| pool.overflow.as_ref()).and_then(bounded);
+        Split { pool_size: size, max_overflow: overflow.unwrap_or_else(|| self.knobs().on_top()) }
+    }
+
+    /// The smallest size that an instance of it can be given.
+    #[must_use]
+    pub fn least(&self) -> Connections {
+        self.fixed.unwrap_or_else(|| self.knobs().least())
+    }
+}
+
+/// The number that an annotation means: what is refused as a count still runs in a pod that passed the gate.
+fn meant(text: &str) -> Option<u32> {
+    match number(text) {
+        Setting::Number(n) if n >= 1 => u32::try_from(n).ok(),
+        _ => None,
+    }
+}
+
+/// A text that quotes somebody else, cut so that a message stays a sentence.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 80;
+    let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let beginning: String = text.chars().take(MOST).map(printable).collect();
+    let more = if text.chars().nth(MOST).is_some() { "…" } else { "" };
+    format!("{beginning}{more}")
+}
+
+/// The app of a pod: its labels, annotations and containers.
+#[derive(Clone, Copy)]
+struct App<'a> {
+    labels: &'a BTreeMap<String, String>,
+    stated: &'a Stated<'a>,
+    init: &'a [Container],
+    regular: &'a [Container],
+}
+
+/// When a container runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Runs {
+    /// Before all that follow.
+    First,
+    /// From its turn among the init containers on.
+    Beside,
+    /// After all init containers.
+    Last,
+}
+
+/// A container that opens connections.
+struct Named<'a> {
+    name: &'a str,
+    runs: Runs,
+    /// None where the pod has no container of that name.
+    container: Option<&'a Container>,
+}
+
+impl<'a> App<'a> {
+    /// The containers that open connections, in the order in which they start. One that is not there may be any of
+    /// them.
+    fn named(&self) -> Vec<Named<'a>> {
+        let names = self.stated.containers();
+        let place = |container: &'a Container, runs| Named {
+            name: &container.name,
+            runs,
+            container: Some(container),
+        };
+        let init = self.init.iter().map(|container| {
+            let sidecar = container.restart_policy.as_deref() == Some("Always");
+            place(container, if sidecar { Runs::Beside } else { Runs::First })
+        });
+        let all = init.chain(self.regular.iter().map(|container| place(container, Runs::Last)));
+        let mut named: Vec<Named<'a>> = all.filter(|container| names.contains(&container.name)).collect();
+        let missing = names.iter().filter(|name| !named.iter().any(|there| there.name == **name));
+        let missing: Vec<Named<'a>> =
+            missing.map(|name| Named { name, runs: Runs::Last, container: None }).collect();
+        named.extend(missing);
+        if named.is_empty() {
+            named.push(Named { name: "", runs: Runs::Last, container: None });
+        }
+        named
+    }
+
+    /// Processes in a container.
+    fn processes(&self, container: &Named<'_>) -> Option<u32> {
+        match self.stated.processes() {
+            None => Some(1),
+            Some(Processes::Each(_)) if container.runs == Runs::First => Some(1),
+            Some(Processes::Each(text)) => meant(text),
+            Some(Processes::Of(pairs)) => {
+                let own = pairs.iter().find(|(name, _)| *name == container.name);
+                own.map_or(Some(1), |(_, text)| meant(text))
+            }
+        }
+    }
+
+    /// Pools that each process of it has.
+    fn engines(&self) -> Option<u32> {
+        let stated = self.stated.says(names::ENGINES).map_or(Some(1), meant)?;
+        stated.checked_mul(self.stated.profile().map_or(1, Profile::pools))
+    }
+
+    /// Processes that run at one time, and the pools of each.
+    fn factors(&self) -> Option<(u32, u32)> {
+        let processes = at_once(&self.named(), |container| self.processes(container).map(u64::from))?;
+        Some((u32::try_from(processes).ok()?, self.engines()?))
+    }
+
+    fn pools(&self) -> Option<Instances> {
+        let (processes, engines) = self.factors()?;
+        Some(Instances::of(processes.checked_mul(engines)?, 1))
+    }
+
+    /// Connections of one instance that nothing sets.
+    fn fixed(&self) -> Option<Connections> {
+        let Sizing::Counted { default } = self.stated.profile()?.sizing else { return None };
+        let size = self.stated.says(names::SIZE).map_or(default, meant)?;
+        Some(Connections::new(size.into()))
+    }
+
+    /// What one pod may open by its own env. None where that has no bound.
+    fn own(&self) -> Option<Connections> {
+        let profile = self.stated.profile()?;
+        let engines = u64::from(self.stated.says(names::ENGINES).map_or(Some(1), meant)?);
+        let process = |container: &Named<'a>| match &profile.sizing {
+            Sizing::Written(written) => self.opens(container, written).get(),
+            Sizing::Counted { .. } => self.fixed().unwrap_or(Connections::MAX).get(),
+            Sizing::Unbounded => u64::MAX,
+        };
+        let factor = engines.saturating_mul(profile.engines.into());
+        let bill = at_once(&self.named(), |container| {
+            let processes = u64::from(self.processes(container)?);
+            Some(process(container).saturating_mul(processes).saturating_mul(factor))
+        })?;
+        Some(Connections::new(bill))
+    }
+
+    /// What one process of a container opens for each engine, by its env.
+    fn opens(&self, container: &Named<'a>, written: &Written) -> Connections {
+        let of = |container: &Container| -> Connections {
+            let environment = self.environment(container);
+            written.pools.iter().map(|pool| self.pool_opens(environment, written, pool)).sum()
+        };
+        if let Some(container) = container.container {
+            return of(container);
+        }
+        let any = self.init.iter().chain(self.regular).map(of).max();
+        any.unwrap_or_else(|| of(&Container::default()))
+    }
+
+    fn pool_opens(&self, environment: Environment<'_>, written: &Written, pool: &Pool) -> Connections {
+        let switched = |switch: &Switch| environment.stands_at(switch.env, switch.value, switch.by_default);
+        let setting = |name: &str| {
+            if written.switches.iter().all(switched) { environment.setting(name) } else { Setting::Default }
+        };
+        let size = opens(&pool.size, setting(self.stated.variable(pool.size.env, Gets::PoolSize)));
+        let also = pool.also.iter().map(|name| setting(name)).filter(|setting| *setting != Setting::Default);
+        let size = also.map(|setting| opens(&pool.size, setting)).fold(size, Connections::max);
+        size.plus(match &pool.overflow {
+            Some(knob) => opens(knob, setting(self.stated.variable(knob.env, Gets::MaxOverflow))),
+            None => written.knobs.on_top(),
+        })
+    }
+
+    /// How the env of its containers configures a pool, if it were not bound to a grant.
+    fn split(&self) -> Option<Split> {
+        let written = match &self.stated.profile()?.sizing {
+            Sizing::Written(written) => written,
+            Sizing::Counted { .. } => {
+                return self.fixed().map(|size| Split { pool_size: size, max_overflow: Connections::ZERO });
+            }
+            Sizing::Unbounded => return None,
+        };
+        let replaced: BTreeMap<String, String> = self
+            .stated
+            .says(names::REPLACED_ENV)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        let mut most = Split { pool_size: Connections::ONE, max_overflow: Connections::ZERO };
+        let named = self.named();
+        for Named { name, container, .. } in &named {
+            let environment = self.environment((*container)?);
+            let value = |knob: &Knob, gets, annotation| {
+                let variable = self.stated.variable(knob.env, gets);
+                let setting = if environment.reads(variable, annotation) {
+                    let key =
+                        if named.len() > 1 { format!("{name}/{variable}") } else { variable.to_owned() };
+                    replaced.get(&key).map_or(Setting::Default, |text| number(text))
+                } else {
+                    environment.setting(variable)
+                };
+                // What a status and an annotation can hold.
+                Some(opens(knob, setting))
+                    .filter(|size| *size <= Connections::new(i32::MAX.unsigned_abs().into()))
+            };
+            for pool in written.pools {
+                let size = value(&pool.size, Gets::PoolSize, names::POOL_SIZE)?;
+                let overflow = match &pool.overflow {
+                    Some(knob) => value(knob, Gets::MaxOverflow, names::MAX_OVERFLOW)?,
+                    None => written.knobs.on_top(),
+                };
+                most.pool_size = most.pool_size.max(size);
+                most.max_overflow = most.max_overflow.max(overflow);
+            }
+        }
+        Some(most)
+    }
+
+    fn environment(&self, container: &'a Container) -> Environment<'a> {
+        Environment { container, labels: self.labels, annotations: self.stated.notes }
+    }
+
+    /// Whether each of its containers reads every variable of its profile from the grant.
+    fn late_bound(&self) -> bool {
+        let Some(profile) = self.stated.profile() else { return false };
+        let reads = |environment: Environment<'_>, (usual, gets): (&'static str, Gets)| match gets {
+            Gets::PoolSize => environment.reads(self.stated.variable(usual, gets), names::POOL_SIZE),
+            Gets::MaxOverflow => environment.reads(self.stated.variable(usual, gets), names::MAX_OVERFLOW),
+            Gets::Text(text) => environment.stands_at(usual, text, false),
+        };
+        match profile.sizing {
+            Sizing::Written(_) => self.named().iter().all(|named| {
+                named.container.is_some_and(|container| {
+                    profile.variables().all(|variable| reads(self.environment(container), variable))
+                })
+            }),
+            Sizing::Counted { .. } | Sizing::Unbounded => false,
         }
     }
 }
 
-/// A count that an annotation states; 1 when it states none.
-fn count(notes: &BTreeMap<String, String>, key: &str) -> Result<u32, String> {
-    let Some(text) = notes.get(key) else { return Ok(1) };
-    match text.parse::<u32>() {
-        Ok(n) if (1..=names::MAX_PROCESSES).contains(&n) && !text.starts_with('+') => Ok(n),
-        _ => Err(format!("{key}={} must be a whole number from 1 to {}", short(text), names::MAX_PROCESSES)),
-    }
-}
-
-/// Processes × engines as they are meant: what is refused as a count still runs in a pod that passed the gate.
-fn pools(notes: &BTreeMap<String, String>) -> Option<Instances> {
-    let meant = |key: &str| match notes.get(key).map(|text| number(text)) {
-        None => Some(1),
-        Some(Setting::Number(n)) if n >= 1 => u32::try_from(n).ok(),
-        Some(_) => None,
+/// What a variable lets a pool open. What stops the app counts as if it were not set: some other version of the app may
+/// take no offence at it.
+fn opens(knob: &Knob, setting: Setting) -> Connections {
+    let reads = match setting {
+        Setting::Default => knob.unset,
+        Setting::NoNumber => knob.junk,
+        Setting::Number(0) => knob.zero,
+        Setting::Number(n) => match u64::try_from(n) {
+            Ok(n) => return Connections::new(n),
+            Err(_) => knob.negative,
+        },
+        Setting::Unknown => Reads::Unlimited,
     };
-    Some(Instances::of(meant(names::PROCESSES)?.checked_mul(meant(names::ENGINES)?)?, 1))
+    match if reads == Reads::Fails { knob.unset } else { reads } {
+        Reads::Connections(n) => Connections::new(n.into()),
+        Reads::Unlimited | Reads::NotTried | Reads::Fails => Connections::MAX,
+    }
 }
 
-/// The literal values that the gate put its own entries in the place of.
-fn replaced(notes: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    notes.get(names::REPLACED_ENV).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-}
-
-/// A text of somebody else, quoted so that a message stays a sentence.
-fn short(text: &str) -> String {
-    const MOST: usize = 40;
-    let beginning: String = text.chars().take(MOST).collect();
-    let more = if text.chars().nth(MOST).is_some() { "…" } else { "" };
-    format!("{beginning:?}{more}")
-}
-
-/// The app of a pod: its labels, annotations and containers.
-struct App<'a> {
-    labels: &'a BTreeMap<String, String>,
-    notes: &'a BTreeMap<String, String>,
-    containers: &'a [Container],
-}
-
-impl<'a> App<'a> {
-    /// The environments of the containers that may be the app's: the named one, the first, or any when the named one is
-    /// not there.
-    fn environments(&self) -> impl Iterator<Item = Environment<'a>> {
-        let named = self.notes.get(names::CONTAINER);
-        let place = |name: &String| self.containers.iter().position(|container| &container.name == name);
-        let chosen = match named.map(place) {
-            None => self.containers.get(..1),
-            Some(Some(place)) => self.containers.get(place..=place),
-            Some(None) => Some(self.containers),
-        };
-        let (labels, annotations) = (self.labels, self.notes);
-        let environment = move |container| Environment { container, labels, annotations };
-        chosen.unwrap_or_default().iter().map(environment)
+/// The most that containers have at one time. An init container runs alone but for the sidecars that started before it;
+/// all others run together. None where one of them has no bound.
+fn at_once<'a>(containers: &[Named<'a>], of: impl Fn(&Named<'a>) -> Option<u64>) -> Option<u64> {
+    let (mut together, mut most) = (0_u64, 0);
+    for container in containers {
+        let own = of(container)?;
+        match container.runs {
+            Runs::First => most = together.saturating_add(own).max(most),
+            Runs::Beside | Runs::Last => together = together.saturating_add(own),
+        }
     }
-
-    fn pool_size(&self) -> &str {
-        self.notes.get(names::POOL_SIZE_ENV).map_or(names::DEFAULT_POOL_SIZE_ENV, String::as_str)
-    }
-
-    fn max_overflow(&self) -> &str {
-        self.notes.get(names::MAX_OVERFLOW_ENV).map_or(names::DEFAULT_MAX_OVERFLOW_ENV, String::as_str)
-    }
-
-    /// What one pool may open by the env of the app's container.
-    ///
-    /// Zero and negative numbers mean unlimited to SQLAlchemy, and what cannot be known may be unlimited; what is no number
-    /// stops the app, or leaves it at its default, so the default is counted.
-    fn own_bill(&self) -> Connections {
-        let opens = |setting: Setting, least: i64, default: u64| match setting {
-            Setting::Default => Connections::new(default),
-            Setting::Number(n) if n >= least => u64::try_from(n).map_or(Connections::MAX, Connections::new),
-            Setting::Number(_) | Setting::Unknown => Connections::MAX,
-        };
-        let pool = |environment: Environment<'_>| {
-            opens(environment.setting(self.pool_size()), 1, DEFAULT_POOL_SIZE).plus(opens(
-                environment.setting(self.max_overflow()),
-                0,
-                DEFAULT_MAX_OVERFLOW,
-            ))
-        };
-        let default = Connections::new(DEFAULT_POOL_SIZE + DEFAULT_MAX_OVERFLOW);
-        self.environments().map(pool).max().unwrap_or(default)
-    }
-
-    /// How the env of the app's container configures a pool, if it were not bound to a grant. Of an env that cannot be
-    /// told, or sets no bound, nothing is said.
-    fn stated(&self) -> Option<Split> {
-        let mut environments = self.environments();
-        let environment = environments.next().filter(|_| environments.next().is_none())?;
-        let replaced = replaced(self.notes);
-        let setting = |name: &str, annotation: &str, least: i64, default: u64| {
-            let setting = if environment.reads(name, annotation) {
-                replaced.get(name).map_or(Setting::Default, |text| number(text))
-            } else {
-                environment.setting(name)
-            };
-            match setting {
-                Setting::Default => Some(Connections::new(default)),
-                Setting::Number(n) if n >= least => {
-                    i32::try_from(n).ok().and_then(|n| u64::try_from(n).ok()).map(Connections::new)
-                }
-                Setting::Number(_) | Setting::Unknown => None,
-            }
-        };
-        Some(Split {
-            pool_size: setting(self.pool_size(), names::POOL_SIZE, 1, DEFAULT_POOL_SIZE)?,
-            max_overflow: setting(self.max_overflow(), names::MAX_OVERFLOW, 0, DEFAULT_MAX_OVERFLOW)?,
-        })
-    }
-
-    fn late_bound(&self) -> bool {
-        let mut environments = self.environments();
-        let reads = |environment: Environment<'_>| {
-            environment.reads(self.pool_size(), names::POOL_SIZE)
-                && environment.reads(self.max_overflow(), names::MAX_OVERFLOW)
-        };
-        environments.next().is_some_and(reads) && environments.next().is_none()
-    }
+    Some(together.max(most))
 }
 
 #[cfg(test)]
@@ -237,7 +411,7 @@ mod tests {
     }
 
     fn own(env: &[(&str, Option<&str>)]) -> u64 {
-        AppFacts::read(&None, &None, &app(env)).own.get()
+        AppFacts::read(&None, &None, &[], &app(env)).own.get()
     }
 
     #[test]
@@ -266,7 +440,8 @@ mod tests {
 
     #[test]
     fn processes_and_engines_multiply() {
-        let facts = AppFacts::read(&None, &map(&[(names::PROCESSES, "4"), (names::ENGINES, "2")]), &app(&[]));
+        let facts =
+            AppFacts::read(&None, &map(&[(names::PROCESSES, "4"), (names::ENGINES, "2")]), &[], &app(&[]));
         assert_eq!(facts.instances, Ok(Instances::of(4, 2)));
         assert_eq!(facts.own.get(), 120);
     }
@@ -274,7 +449,7 @@ mod tests {
     #[test]
     fn a_count_that_is_no_number_from_1_to_1000_is_refused_with_a_sentence() {
         for bad in ["0", "-1", "1001", "four", "", "+2", "2.0", "99999999999"] {
-            let facts = AppFacts::read(&None, &map(&[(names::PROCESSES, bad)]), &app(&[]));
+            let facts = AppFacts::read(&None, &map(&[(names::PROCESSES, bad)]), &[], &app(&[]));
             let why = facts.instances.expect_err(bad);
             assert!(why.contains("must be a whole number from 1 to 1000"), "{why}");
         }
@@ -296,7 +471,7 @@ mod tests {
             (names::POOL_SIZE_ENV, "POOL"),
             (names::MAX_OVERFLOW_ENV, "EXTRA"),
         ]);
-        assert_eq!(AppFacts::read(&None, &notes, &containers).own.get(), 7);
+        assert_eq!(AppFacts::read(&None, &notes, &[], &containers).own.get(), 7);
     }
 
     #[test]
@@ -308,21 +483,21 @@ mod tests {
         let mut containers =
             app(&[("DB_POOL_SIZE", Some("5")), ("DB_POOL_SIZE", None), ("DB_MAX_OVERFLOW", None)]);
         containers[0].env[1].value_from = reads(names::POOL_SIZE);
-        assert!(!AppFacts::read(&None, &None, &containers).late_bound);
+        assert!(!AppFacts::read(&None, &None, &[], &containers).late_bound);
         containers[0].env[2].value_from = reads(names::MAX_OVERFLOW);
-        assert!(AppFacts::read(&None, &None, &containers).late_bound);
+        assert!(AppFacts::read(&None, &None, &[], &containers).late_bound);
         containers[0].env.push(EnvVar {
             name: "DB_POOL_SIZE".into(),
             value: Some("9".into()),
             value_from: None,
         });
-        assert!(!AppFacts::read(&None, &None, &containers).late_bound);
+        assert!(!AppFacts::read(&None, &None, &[], &containers).late_bound);
     }
 
     #[test]
     fn what_the_gate_replaced_is_what_the_env_states() {
         let stated = |notes: &[(&str, &str)], env: &[(&str, Option<&str>)]| {
-            let split = AppFacts::read(&None, &map(notes), &app(env)).stated;
+            let split = AppFacts::read(&None, &map(notes), &[], &app(env)).stated;
             split.map(|split| (split.pool_size.get(), split.max_overflow.get()))
         };
         assert_eq!(stated(&[], &[("DB_POOL_SIZE", Some("3")), ("DB_MAX_OVERFLOW", Some("0"))]), Some((3, 0)));
@@ -334,14 +509,33 @@ mod tests {
         containers[0].env[0].value_from = Some(ValueFrom { field_ref: Some(FieldRef { field_path }) });
         let notes =
             map(&[(names::POOL_SIZE, "1"), (names::REPLACED_ENV, r#"{"DB_POOL_SIZE":"4","OTHER":"9"}"#)]);
-        let split = AppFacts::read(&None, &notes, &containers).stated.expect("sizes");
+        let split = AppFacts::read(&None, &notes, &[], &containers).stated.expect("sizes");
         assert_eq!((split.pool_size.get(), split.max_overflow.get()), (4, 7));
+    }
+
+    #[test]
+    fn what_a_pod_states_goes_by_its_profile_and_by_the_most_of_its_containers() {
+        let stated = |notes: &[(&str, &str)], env: &[(&str, Option<&str>)]| {
+            let mut other = app(env);
+            other[0].name = "other".into();
+            let split = of(notes, &[], &[app(&[]).remove(0), other.remove(0)]).stated;
+            split.map(|split| (split.pool_size.get(), split.max_overflow.get()))
+        };
+        let profile = |name| [(names::PROFILE, name), (names::CONTAINER, "app,other")];
+        assert_eq!(stated(&profile("n8n"), &[("DB_POSTGRESDB_POOL_SIZE", Some("7"))]), Some((7, 0)));
+        assert_eq!(stated(&profile("PostgREST"), &[]), Some((10, 1)));
+        assert_eq!(
+            stated(&profile("MLflow"), &[("MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW", Some("0"))]),
+            Some((5, 10))
+        );
+        assert_eq!(stated(&profile("Grafana"), &[]), None);
+        assert_eq!(stated(&profile("Superset"), &[]), Some((15, 0)));
     }
 
     #[test]
     fn a_count_that_is_refused_multiplies_the_bill_all_the_same() {
         let own =
-            |count: &str| AppFacts::read(&None, &map(&[(names::PROCESSES, count)]), &app(&[])).own.get();
+            |count: &str| AppFacts::read(&None, &map(&[(names::PROCESSES, count)]), &[], &app(&[])).own.get();
         assert_eq!([own("2000"), own(" 4 "), own("+2")], [30_000, 60, 30]);
         for unreadable in ["", "0", "-1", "four", "4.0", "1e3", "99999999999"] {
             assert_eq!(own(unreadable), u64::MAX, "{unreadable:?}");
@@ -352,21 +546,136 @@ mod tests {
     fn where_the_named_container_is_missing_any_may_be_the_app() {
         let mut containers = app(&[("DB_POOL_SIZE", Some("1")), ("DB_MAX_OVERFLOW", Some("0"))]);
         containers.extend(app(&[("DB_POOL_SIZE", Some("40"))]));
-        let facts = AppFacts::read(&None, &map(&[(names::CONTAINER, "web")]), &containers);
+        let facts = AppFacts::read(&None, &map(&[(names::CONTAINER, "web")]), &[], &containers);
         assert_eq!((facts.own.get(), facts.late_bound), (50, false));
     }
 
     #[test]
     fn a_long_text_is_quoted_in_part() {
-        let facts = AppFacts::read(&None, &map(&[(names::PROCESSES, &"9\u{1}".repeat(100_000))]), &app(&[]));
+        let facts =
+            AppFacts::read(&None, &map(&[(names::PROCESSES, &"9\u{1}".repeat(100_000))]), &[], &app(&[]));
         let why = facts.instances.expect_err("no count");
         assert!(why.len() < 400 && why.contains('…'), "{why}");
     }
 
+    fn of(notes: &[(&str, &str)], init: &[Container], regular: &[Container]) -> AppFacts {
+        AppFacts::read(&None, &map(notes), init, regular)
+    }
+
     #[test]
-    fn another_profile_is_refused_not_ignored() {
-        let facts = AppFacts::read(&None, &map(&[(names::PROFILE, "HikariCP")]), &app(&[]));
-        assert_eq!(facts.own, Connections::MAX);
-        assert!(facts.instances.expect_err("refused").contains("not supported"));
+    fn an_unknown_profile_and_one_without_a_bound_are_refused_not_ignored() {
+        for (name, why) in [("Hikari", "must be one of"), ("NullPool", "CONNECTION LIMIT")] {
+            let facts = of(&[(names::PROFILE, name)], &[], &app(&[]));
+            assert_eq!(facts.own, Connections::MAX);
+            assert!(facts.instances.expect_err("refused").contains(why), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_product_is_read_by_its_own_variables_and_by_what_they_mean_to_it() {
+        let own = |profile: &str, env: &[(&str, Option<&str>)]| {
+            of(&[(names::PROFILE, profile)], &[], &app(env)).own.get()
+        };
+        let (size, overflow) = ("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW");
+        assert_eq!(own("MLflow", &[(size, Some("1")), (overflow, Some("0"))]), 11);
+        assert_eq!(own("MLflow", &[(size, Some("0")), (overflow, Some("2"))]), 7);
+        assert_eq!(own("MLflow", &[(size, Some("-1"))]), u64::MAX);
+        assert_eq!(own("MLflow", &[("DB_POOL_SIZE", Some("50"))]), 15);
+        assert_eq!(own("n8n", &[]), 2);
+        assert_eq!(own("n8n", &[("DB_POSTGRESDB_POOL_SIZE", Some("0"))]), 10);
+        assert_eq!(own("Grafana", &[]), u64::MAX);
+        assert_eq!(own("Grafana", &[("GF_DATABASE_MAX_OPEN_CONN", Some("4"))]), 4);
+        assert_eq!(own("PostgREST", &[("PGRST_DB_POOL", Some("4"))]), 5);
+        assert_eq!(own("Rails", &[("RAILS_MAX_THREADS", Some("-1"))]), u64::MAX);
+    }
+
+    #[test]
+    fn what_a_profile_makes_of_one_engine_multiplies() {
+        let facts = |profile: &str| {
+            let notes = [(names::PROFILE, profile), (names::PROCESSES, "2"), (names::ENGINES, "3")];
+            of(&notes, &[], &app(&[]))
+        };
+        let seen = ["SQLAlchemy", "Airflow", "Temporal"].map(|profile| {
+            let facts = facts(profile);
+            (facts.processes, facts.engines, facts.instances.unwrap().get(), facts.own.get())
+        });
+        assert_eq!(seen, [(2, 3, 6, 90), (2, 6, 12, 180), (2, 6, 12, 180)]);
+    }
+
+    #[test]
+    fn another_spelling_of_a_bound_counts_where_it_says_more() {
+        let env = [
+            ("SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE", Some("5")),
+            ("SPRING_DATASOURCE_HIKARI_MAXIMUM_POOL_SIZE", Some("30")),
+        ];
+        assert_eq!(of(&[(names::PROFILE, "HikariCP")], &[], &app(&env)).own.get(), 30);
+    }
+
+    #[test]
+    fn a_bound_without_the_switch_that_it_needs_is_none() {
+        let bound = ("LITELLM_PGBOUNCER_MAX_DB_CONNECTIONS", Some("5"));
+        let own = |env: &[(&str, Option<&str>)]| of(&[(names::PROFILE, "LiteLLM")], &[], &app(env)).own.get();
+        assert_eq!(own(&[bound]), u64::MAX);
+        assert_eq!(own(&[bound, ("LITELLM_PGBOUNCER_ENABLED", Some("true"))]), 5);
+        let percentage = ("GOTRUE_DB_CONN_PERCENTAGE", Some("80"));
+        let bound = ("GOTRUE_DB_MAX_POOL_SIZE", Some("5"));
+        let own = |env: &[(&str, Option<&str>)]| of(&[(names::PROFILE, "GoTrue")], &[], &app(env)).own.get();
+        assert_eq!([own(&[bound]), own(&[bound, percentage])], [5, u64::MAX]);
+    }
+
+    #[test]
+    fn what_no_variable_governs_has_the_size_that_it_states_and_reads_no_grant() {
+        let facts = |notes: &[(&str, &str)]| of(notes, &[], &app(&[]));
+        let superset = facts(&[(names::PROFILE, "Superset"), (names::PROCESSES, "4")]);
+        assert_eq!((superset.least().get(), superset.own.get(), superset.is_counted()), (15, 60, true));
+        let prisma = facts(&[(names::PROFILE, "Prisma"), (names::SIZE, "7")]);
+        assert_eq!((prisma.fixed, prisma.own.get()), (Some(Connections::new(7)), 7));
+        let unknown = facts(&[(names::PROFILE, "Prisma")]);
+        assert_eq!((unknown.fixed, unknown.own), (None, Connections::MAX));
+        assert!(unknown.instances.expect_err("no size").contains("must say how many"));
+    }
+
+    fn container(name: &str, restart: Option<&str>) -> Container {
+        Container { name: name.into(), restart_policy: restart.map(Into::into), ..Container::default() }
+    }
+
+    #[test]
+    fn a_pod_has_the_processes_of_its_largest_moment() {
+        let init = [container("first", None), container("proxy", Some("Always")), container("migrate", None)];
+        let regular = [container("app", None), container("other", None)];
+        let processes = |containers: &str, processes: &str| {
+            let notes = [(names::CONTAINER, containers), (names::PROCESSES, processes)];
+            of(&notes, &init, &regular).instances.unwrap().get()
+        };
+        assert_eq!(processes("app", "4"), 4);
+        assert_eq!(processes("migrate,app", "4"), 4, "one number is of those that stay");
+        assert_eq!(processes("migrate,app", "app=2,migrate=5"), 5, "the largest init container");
+        assert_eq!(processes("app,other", "2"), 4, "containers run together");
+        assert_eq!(processes("proxy,app", "app=2,proxy=3"), 5, "a sidecar stays");
+        assert_eq!(
+            processes("proxy,migrate,app", "proxy=2,migrate=6,app=3"),
+            8,
+            "the sidecar started before"
+        );
+        assert_eq!(processes("first,proxy", "first=6,proxy=2"), 6, "the sidecar starts later");
+        assert_eq!(processes("app,other", "other=3"), 4, "without a number it is one");
+    }
+
+    #[test]
+    fn what_each_container_may_open_adds_up_as_its_processes_do() {
+        let sized = |name: &str, size: &str| {
+            let mut container =
+                app(&[("DB_POOL_SIZE", Some(size)), ("DB_MAX_OVERFLOW", Some("0"))]).remove(0);
+            container.name = name.into();
+            container
+        };
+        let own = |init: &str, app: &str, other: &str| {
+            let notes = [(names::CONTAINER, "migrate,app,other"), (names::PROCESSES, "2")];
+            let regular = [sized("app", app), sized("other", other)];
+            of(&notes, &[sized("migrate", init)], &regular).own.get()
+        };
+        assert_eq!(own("3", "4", "5"), 18);
+        assert_eq!(own("30", "4", "5"), 30);
+        assert_eq!(own("0", "4", "5"), u64::MAX);
     }
 }

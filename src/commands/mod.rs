@@ -98,6 +98,9 @@ waiting pod the smallest size. The chart runs it before an uninstall.")]
     Crd(print::CrdArgs),
     /// Print the admission policies, or the configurations of the webhook
     Policies(print::PoliciesArgs),
+    /// Print the page of the profiles
+    #[command(hide = true)]
+    Profiles,
     /// Print the version
     Version,
     /// Print a script that completes this command line in your shell
@@ -131,6 +134,7 @@ pub fn start(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Inject(args) => return Ok(inject::inject(&args)),
         Command::Crd(args) => print::crd(&args),
         Command::Policies(args) => print::policies(&args),
+        Command::Profiles => print::profiles(),
         Command::Version => print::version(),
         Command::Completion(args) => completion::completion(&args, Cli::command()),
         Command::Run(args) => {

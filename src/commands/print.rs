@@ -6,6 +6,7 @@ use super::render;
 use crate::admission::webhook::configuration::{self, Place};
 use crate::admission::{self, FailurePolicy, Settings};
 use crate::api;
+use crate::profile;
 
 #[derive(Args, Debug)]
 pub(super) struct CrdArgs {
@@ -48,6 +49,11 @@ enum Failure {
 pub(super) fn crd(args: &CrdArgs) -> anyhow::Result<()> {
     let yaml = api::crd_yaml()?;
     Ok(render::put(&if args.chart { admission::chart_crd(&yaml) } else { yaml })?)
+}
+
+/// The page of the profiles, for `docs`.
+pub(super) fn profiles() -> anyhow::Result<()> {
+    Ok(render::put(&profile::page::page())?)
 }
 
 pub(super) fn policies(args: &PoliciesArgs) -> anyhow::Result<()> {

@@ -23,6 +23,8 @@ use super::restore;
 use crate::admission;
 use crate::admission::webhook::configuration;
 use crate::api::names;
+use crate::budget::amount::Connections;
+use crate::budget::split::Split;
 use crate::cluster::pod::{PodRecord, PodView};
 use crate::controller::gateway::{Gateway, GatewayError, KubeGateway, Sizes};
 use crate::controller::lease::Leadership;
@@ -125,9 +127,10 @@ async fn open_gates(client: &Client, deadline: Instant) -> anyhow::Result<()> {
             );
         }
         for pod in &gated {
-            let connections = i64::from(pod.instances().get());
-            match gateway.grant(pod, Sizes { pool_size: 1, max_overflow: 0, connections }).await {
+            let sizes = smallest(pod);
+            match gateway.grant(pod, sizes).await {
                 Ok(opened) => {
+                    let connections = sizes.connections;
                     tracing::info!(pod = opened.name_any(), connections, "gate opened at the smallest size");
                 }
                 Err(GatewayError::Outdated { .. }) => {}
@@ -135,5 +138,17 @@ async fn open_gates(client: &Client, deadline: Instant) -> anyhow::Result<()> {
             }
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The smallest size that the app of a pod obeys.
+fn smallest(pod: &PodRecord) -> Sizes {
+    let least = pod.app.least();
+    let split = Split::of(least, 0, pod.app.knobs());
+    let narrow = |connections: Connections| i32::try_from(connections.get()).unwrap_or(i32::MAX);
+    Sizes {
+        pool_size: narrow(split.pool_size),
+        max_overflow: narrow(split.max_overflow),
+        connections: i64::try_from(least.per_pod(pod.instances()).get()).unwrap_or(i64::MAX),
     }
 }

@@ -45,7 +45,7 @@ fn workload_of(view: &View, pod: usize) -> Option<String> {
 
 fn entry(view: &View, pod: usize, size: Connections, bill: Connections, ratio: u32) -> Option<GrantInFlight> {
     let record = view.scene.pods.get(pod)?;
-    let split = Split::of(size, ratio);
+    let split = Split::of(size, ratio, record.app.knobs());
     Some(GrantInFlight {
         uid: record.uid.clone(),
         pod: record.name.clone(),

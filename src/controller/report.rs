@@ -99,7 +99,7 @@ fn workload(view: &View, index: usize, ratio: u32, largest: Option<&Pods>) -> Op
         })
         .collect();
     let fresh_bills: Connections = fresh.iter().map(|grant| grant.bill).sum();
-    let split = Split::of(share.size, ratio);
+    let split = Split::of(share.size, ratio, labelled.knobs);
     let foreign = ForeignStatus {
         pods: count(core.unadopted.pods.plus(standing.escaped)),
         connections: wide(core.unadopted.connections.plus(standing.escaped_bills)),

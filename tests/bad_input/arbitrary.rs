@@ -183,7 +183,16 @@ fn apply(object: &mut Value, place: &str, edit: Edit) {
 
 /// An entry of an env that has to do with pool sizes.
 fn env_entry() -> impl Strategy<Value = Value> {
-    let name = select(vec!["DB_POOL_SIZE", "DB_MAX_OVERFLOW", "POOL", "OVERFLOW", ""]);
+    let name = select(vec![
+        "DB_POOL_SIZE",
+        "DB_MAX_OVERFLOW",
+        "POOL",
+        "OVERFLOW",
+        "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE",
+        "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW",
+        "DB_POSTGRESDB_POOL_SIZE",
+        "",
+    ]);
     let literal = text().prop_map(|text| json!({"value": text}));
     let paths = [
         "metadata.annotations['poolbudget.dev/pool-size']",
@@ -222,6 +231,7 @@ fn annotations() -> impl Strategy<Value = Value> {
         "engines",
         "container",
         "profile",
+        "size",
         "pool-size-env",
         "max-overflow-env",
         "pool-size",
@@ -232,8 +242,12 @@ fn annotations() -> impl Strategy<Value = Value> {
     let entry = (
         select(keys.to_vec()),
         prop_oneof![3 => (1..9_u32).prop_map(|n| n.to_string()), 2 => text(),
-        1 => select(vec!["POOL", "OVERFLOW", "app", "web"]).prop_map(ToOwned::to_owned)],
+        1 => select(vec!["POOL", "OVERFLOW", "app", "web", "app,migrate", "web,proxy,app", "app=2,migrate=9", "web=x"])
+            .prop_map(ToOwned::to_owned)],
     );
+    let profile = select(vec!["SQLAlchemy", "MLflow", "n8n", "Airflow", "Superset", "Prisma", "NullPool"])
+        .prop_map(|name| ("profile", name.to_owned()));
+    let entry = prop_oneof![7 => entry, 2 => profile];
     let ours = vec(entry, 0..6).prop_map(|entries| {
         Value::from(Map::from_iter(
             entries.into_iter().map(|(key, text)| (format!("poolbudget.dev/{key}"), Value::from(text))),
@@ -267,12 +281,28 @@ fn gates() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// Containers that run before the others, or beside them.
+fn init() -> impl Strategy<Value = Value> {
+    let one =
+        (container(), select(vec!["migrate", "app"]), any::<bool>()).prop_map(|(container, name, stays)| {
+            let mut container = container;
+            container["name"] = name.into();
+            if stays {
+                container["restartPolicy"] = "Always".into();
+            }
+            container
+        });
+    prop_oneof![2 => Just(json!([])), 1 => vec(one, 0..3).prop_map(Value::from)]
+}
+
 /// A pod as the API server would let it be stored were there no admission policies, or one that is worse.
 pub(crate) fn pod(name: &'static str) -> impl Strategy<Value = Value> {
-    let parts = || (vec(container(), 0..4), annotations(), status(), gates(), any::<bool>(), any::<bool>());
+    let parts =
+        || (vec(container(), 0..4), init(), annotations(), status(), gates(), any::<bool>(), any::<bool>());
     let odd = || {
-        parts().prop_map(move |(containers, annotations, status, gates, deleted, plain)| {
+        parts().prop_map(move |(containers, init, annotations, status, gates, deleted, plain)| {
             let mut pod = objects::pod(name);
+            pod["spec"]["initContainers"] = init;
             pod["spec"]["containers"] = containers.into();
             pod["spec"]["schedulingGates"] = gates;
             pod["metadata"]["annotations"] = annotations;

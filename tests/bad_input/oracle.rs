@@ -18,18 +18,108 @@ enum Reads {
     Anything,
 }
 
+/// How an app makes a pool of its env.
+struct Stack {
+    /// The variables of its size and of its overflow, where it has one, each with what it is when unset and when 0.
+    size: (&'static str, u64, u64),
+    overflow: Option<(&'static str, u64, u64)>,
+    /// Pools of each engine.
+    pools: u64,
+}
+
+/// The stacks that the generators write, and that have variables; by their own word or by trial (docs/profiles.md).
+fn stack(profile: &str) -> Option<Stack> {
+    let sqlalchemy = |size, overflow, pools| Stack {
+        size: (size, 5, UNLIMITED),
+        overflow: Some((overflow, 10, 0)),
+        pools,
+    };
+    match profile {
+        "SQLAlchemy" => Some(sqlalchemy("DB_POOL_SIZE", "DB_MAX_OVERFLOW", 1)),
+        "Airflow" => Some(sqlalchemy(
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW",
+            2,
+        )),
+        "MLflow" => Some(Stack {
+            size: ("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", 5, 5),
+            overflow: Some(("MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW", 10, 10)),
+            pools: 1,
+        }),
+        "n8n" => Some(Stack { size: ("DB_POSTGRESDB_POOL_SIZE", 2, 10), overflow: None, pools: 1 }),
+        _ => None,
+    }
+}
+
 /// What `pod` may hold now.
 pub(crate) fn may_hold(pod: &Value) -> u64 {
     if waits(pod) || ended(pod) {
         return 0;
     }
-    let pools = stated(pod, "processes").saturating_mul(stated(pod, "engines"));
-    let known = pod.pointer("/metadata/annotations/poolbudget.dev~1profile");
-    if known.is_some_and(|profile| profile != "SQLAlchemy") {
-        return UNLIMITED;
+    let profile = match &pod["metadata"]["annotations"]["poolbudget.dev/profile"] {
+        Value::String(profile) => profile.as_str(),
+        _ => "SQLAlchemy",
+    };
+    let size = |default: u64| match &pod["metadata"]["annotations"]["poolbudget.dev/size"] {
+        Value::Null => default,
+        _ => stated(pod, "size"),
+    };
+    let stack = stack(profile);
+    let one = |container: &Value| match (profile, &stack) {
+        (_, Some(stack)) => one_pool(pod, container, stack).saturating_mul(stack.pools),
+        ("Superset", None) => size(15),
+        ("Prisma", None) => size(UNLIMITED),
+        _ => UNLIMITED,
+    };
+    at_once(pod, one).saturating_mul(stated(pod, "engines"))
+}
+
+/// The most that its containers open together: those that stay, or one that runs first beside the sidecars before it.
+fn at_once(pod: &Value, one: impl Fn(&Value) -> u64) -> u64 {
+    let all = |key: &str| pod["spec"][key].as_array().cloned().unwrap_or_default();
+    let (init, regular) = (all("initContainers"), all("containers"));
+    let name = |container: &Value| container["name"].as_str().unwrap_or_default().to_owned();
+    let mut wanted: Vec<String> = match pod["metadata"]["annotations"]["poolbudget.dev/container"].as_str() {
+        Some(list) => list.split(',').map(ToOwned::to_owned).collect(),
+        None => regular.first().map(name).into_iter().collect(),
+    };
+    if wanted.is_empty() {
+        wanted.push(String::new());
     }
-    let each = app_containers(pod).into_iter().map(|container| one_pool(pod, container)).max();
-    each.unwrap_or(15).saturating_mul(pools)
+    let bill = |container: &Value, first: bool| {
+        one(container).saturating_mul(processes(pod, &name(container), first))
+    };
+    let (mut most, mut staying) = (0, 0_u64);
+    for container in init.iter().filter(|container| wanted.contains(&name(container))) {
+        if container["restartPolicy"] == "Always" {
+            staying = staying.saturating_add(bill(container, false));
+        } else {
+            most = staying.saturating_add(bill(container, true)).max(most);
+        }
+    }
+    for name_wanted in &wanted {
+        let own = match regular.iter().find(|container| name(container) == *name_wanted) {
+            Some(container) => bill(container, false),
+            None if init.iter().any(|container| name(container) == *name_wanted) => 0,
+            // It may be any of them.
+            None => {
+                let any = init.iter().chain(&regular).map(&one).max().unwrap_or_else(|| one(&Value::Null));
+                any.saturating_mul(processes(pod, name_wanted, false))
+            }
+        };
+        staying = staying.saturating_add(own);
+    }
+    staying.max(most)
+}
+
+/// Processes of a container: its own number, or the one for all that stay.
+fn processes(pod: &Value, container: &str, first: bool) -> u64 {
+    let text = pod["metadata"]["annotations"]["poolbudget.dev/processes"].as_str().unwrap_or("1");
+    if !text.contains('=') {
+        return if first { 1 } else { counted(text) };
+    }
+    let own = text.split(',').find_map(|part| part.strip_prefix(container)?.strip_prefix('='));
+    own.map_or(1, counted)
 }
 
 /// Whether it stands behind the gate, where nothing runs.
@@ -59,46 +149,46 @@ fn ended(pod: &Value) -> bool {
 fn stated(pod: &Value, key: &str) -> u64 {
     match &pod["metadata"]["annotations"][format!("poolbudget.dev/{key}")] {
         Value::Null => 1,
-        Value::String(text) => match python_int(text) {
-            Some(count) if count >= 1 => u64::try_from(count).unwrap_or(UNLIMITED),
-            _ => UNLIMITED,
-        },
+        Value::String(text) => counted(text),
         _ => UNLIMITED,
     }
 }
 
-/// The containers that may be the app: the named one, the first, or any where the named one is not there.
-fn app_containers(pod: &Value) -> Vec<&Value> {
-    let all: Vec<&Value> = pod["spec"]["containers"].as_array().into_iter().flatten().collect();
-    match pod["metadata"]["annotations"]["poolbudget.dev/container"].as_str() {
-        None => all.into_iter().take(1).collect(),
-        Some(name) => match all.iter().find(|container| container["name"] == name) {
-            Some(named) => vec![named],
-            None => all,
-        },
+fn counted(text: &str) -> u64 {
+    match python_int(text) {
+        Some(count) if count >= 1 => u64::try_from(count).unwrap_or(UNLIMITED),
+        _ => UNLIMITED,
     }
 }
 
-/// What SQLAlchemy 2 opens for one engine: pool_size 0, max_overflow −1 and all that is negative have no bound.
-fn one_pool(pod: &Value, container: &Value) -> u64 {
+/// What one engine opens: all that is negative has no bound.
+fn one_pool(pod: &Value, container: &Value, stack: &Stack) -> u64 {
     let name = |key: &str, default: &str| {
         let own = pod["metadata"]["annotations"][format!("poolbudget.dev/{key}")].as_str();
-        own.unwrap_or(default).to_owned()
+        // A product reads what it reads, whatever an annotation says.
+        own.filter(|_| default.starts_with("DB_") && stack.overflow.is_some()).unwrap_or(default).to_owned()
     };
-    let opens = |name: String, least: i128, default: u64| match variable(pod, container, &name) {
+    let opens = |name: String, default: u64, zero: u64| match variable(pod, container, &name) {
         Reads::Default => default,
-        Reads::Number(number) if number >= least => u64::try_from(number).unwrap_or(UNLIMITED),
+        Reads::Number(0) => zero,
+        Reads::Number(number) if number > 0 => u64::try_from(number).unwrap_or(UNLIMITED),
         Reads::Number(_) | Reads::Anything => UNLIMITED,
     };
-    let pool_size = opens(name("pool-size-env", "DB_POOL_SIZE"), 1, 5);
-    pool_size.saturating_add(opens(name("max-overflow-env", "DB_MAX_OVERFLOW"), 0, 10))
+    let (size, default, zero) = stack.size;
+    let size = opens(name("pool-size-env", size), default, zero);
+    let overflow = stack
+        .overflow
+        .map(|(overflow, default, zero)| opens(name("max-overflow-env", overflow), default, zero));
+    size.saturating_add(overflow.unwrap_or(0))
 }
 
 /// As the kubelet resolves it: the last entry of the name, its value before its source, else what envFrom brings.
 fn variable(pod: &Value, container: &Value, name: &str) -> Reads {
     let entries = container["env"].as_array().into_iter().flatten();
     let Some(entry) = entries.rev().find(|entry| entry["name"] == name) else {
-        let mut sources = container["envFrom"].as_array().into_iter().flatten();
+        // What is no object brings nothing.
+        let mut sources =
+            container["envFrom"].as_array().into_iter().flatten().filter(|source| source.is_object());
         let may_bring = |source: &Value| name.starts_with(source["prefix"].as_str().unwrap_or_default());
         return if sources.any(may_bring) { Reads::Anything } else { Reads::Default };
     };

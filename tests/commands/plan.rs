@@ -270,7 +270,8 @@ fn an_annotation_that_the_cluster_would_refuse_is_wrong_input() {
     let input = format!("{BUDGET}{}", deployment("api", 2, "poolbudget.dev/processes: 'four'"));
     assert_eq!(
         problems(&input),
-        "error: Deployment default/api: poolbudget.dev/processes=\"four\" must be a whole number from 1 to 1000\n"
+        "error: Deployment default/api: poolbudget.dev/processes must be a whole number from 1 to 1000, in digits alone \
+         and without leading zeros, or such numbers by container, as in app=4,migrate=1; it says 'four'\n"
     );
 }
 

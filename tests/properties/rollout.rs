@@ -3,7 +3,7 @@
 use poolbudget::budget::amount::{Connections, Pods};
 use poolbudget::budget::basis::{Basis, Rung};
 use poolbudget::budget::rollout::{Strategy as Rollout, Surge};
-use poolbudget::budget::split::Split;
+use poolbudget::budget::split::{Knobs, Split};
 use proptest::prelude::*;
 
 use crate::values::{large, number, rollout, surge};
@@ -28,13 +28,17 @@ proptest! {
     }
 
     #[test]
-    fn a_split_adds_up_and_keeps_one_in_the_pool(size in large(100), ratio in number(5)) {
-        let split = Split::of(Connections::new(size), ratio);
-        let sum = u128::from(split.pool_size.get()) + u128::from(split.max_overflow.get());
-        prop_assert_eq!(sum, u128::from(size.max(1)));
-        prop_assert!(split.pool_size >= Connections::ONE);
-        let most = u128::from(split.pool_size.get()) * u128::from(ratio);
-        prop_assert!(u128::from(split.max_overflow.get()) <= most);
+    fn a_split_adds_up_and_obeys_what_the_pool_can_be_told(
+        size in large(100), ratio in number(5), both: bool, on_top in 0..3_u32,
+    ) {
+        let knobs = if both { Knobs::Both { least_overflow: on_top } } else { Knobs::One { beside: on_top } };
+        let split = Split::of(Connections::new(size), ratio, knobs);
+        let [pool_size, max_overflow] = [split.pool_size, split.max_overflow].map(|n| u128::from(n.get()));
+        prop_assert_eq!(pool_size + max_overflow, u128::from(size.max(1 + u64::from(on_top))));
+        prop_assert!(pool_size >= 1);
+        prop_assert!(max_overflow >= u128::from(on_top));
+        let most = if both { pool_size * u128::from(ratio) } else { 0 };
+        prop_assert!(max_overflow <= most.max(u128::from(on_top)));
     }
 
     #[test]

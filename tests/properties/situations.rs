@@ -93,6 +93,7 @@ fn pod(numbers: Numbers, workloads: usize) -> impl Strategy<Value = Pod> {
                 leaving,
                 current,
                 instances: Instances::of(processes, engines),
+                least: Connections::ONE,
             }
         },
     )

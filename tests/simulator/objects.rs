@@ -83,8 +83,9 @@ pub(crate) fn pod(pod: &Pod) -> PodView {
             containers: vec![Container {
                 name: "app".into(),
                 env: env(pod.late_bound),
-                env_from: Vec::new(),
+                ..Container::default()
             }],
+            init_containers: Vec::new(),
             scheduling_gates: pod.gated.then(|| Gate { name: GATE.into() }).into_iter().collect(),
             termination_grace_period_seconds: Some(pod.grace),
         },
@@ -130,8 +131,8 @@ fn template(facts: Facts) -> TemplateView {
         let note = ("poolbudget.dev/processes".to_owned(), facts.processes.to_string());
         metadata.annotations = Some(BTreeMap::from([note]));
     }
-    let containers = vec![Container { name: "app".into(), env: Vec::new(), env_from: Vec::new() }];
-    TemplateView { metadata, spec: TemplateSpecView { containers } }
+    let containers = vec![Container { name: "app".into(), ..Container::default() }];
+    TemplateView { metadata, spec: TemplateSpecView { containers, ..TemplateSpecView::default() } }
 }
 
 fn count(number: i64) -> Option<i32> {

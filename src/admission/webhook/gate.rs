@@ -5,10 +5,11 @@
 
 use serde_json::{Value, json};
 
-use super::check;
 use super::object::{self, Texts};
 use super::review::Change;
 use crate::api::names;
+use crate::profile::Gets;
+use crate::profile::stated::{Entry, Stated};
 
 const ANNOTATIONS: &str = "/metadata/annotations";
 
@@ -25,9 +26,7 @@ pub(super) fn changes(pod: &Value) -> Vec<Change> {
         return changes;
     }
     changes.extend(gate(pod));
-    if let Ok(app) = check::app(annotations, &object::container_names(pod)) {
-        changes.extend(late_bound(pod, app.container, app.knobs, annotations));
-    }
+    changes.extend(late_bound(pod, annotations));
     changes
 }
 
@@ -46,19 +45,50 @@ fn dropped_grants(annotations: Texts<'_>) -> Vec<Change> {
     brought.map(|key| Change::remove(object::member(ANNOTATIONS, key))).collect()
 }
 
-/// The two entries stand first in the list, so that `$(DB_POOL_SIZE)` in a later entry still resolves.
-fn late_bound(pod: &Value, container: usize, knobs: [&str; 2], annotations: Texts<'_>) -> Vec<Change> {
-    let path = format!("/spec/containers/{container}/env");
-    let env = pod.pointer(&path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let [size, overflow] = knobs;
-    let mut bound = vec![entry(size, names::POOL_SIZE), entry(overflow, names::MAX_OVERFLOW)];
-    bound.extend(env.iter().filter(|entry| knobs.iter().all(|knob| !is_named(entry, knob))).cloned());
-    if bound == env {
+/// Binds the containers that open connections. Nothing is bound where the check has something to refuse.
+fn late_bound(pod: &Value, annotations: Texts<'_>) -> Vec<Change> {
+    let notes = object::notes(pod);
+    let stated = object::stated(pod, &notes);
+    let (entries, mut named) = (stated.entries(), stated.containers());
+    if entries.is_empty() || named.len() > names::MAX_CONTAINERS {
         return Vec::new();
     }
-    let mut changes = remembered(env, knobs, annotations);
-    changes.push(Change::add(path, Value::Array(bound)));
+    let several = named.len() > 1;
+    let (mut changes, mut replaced) = (Vec::new(), Vec::new());
+    for path in [object::CONTAINERS, object::INIT_CONTAINERS] {
+        let containers = pod.pointer(path).and_then(Value::as_array);
+        for (place, container) in containers.into_iter().flatten().enumerate() {
+            let Some(name) = container.get("name").and_then(Value::as_str) else { continue };
+            // Each name once: the API server takes no pod that has it twice.
+            let Some(found) = named.iter().position(|wanted| *wanted == name) else { continue };
+            named.swap_remove(found);
+            let env = container.get("env").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let prefix = if several { format!("{name}/") } else { String::new() };
+            replaced.extend(entries.iter().filter_map(|entry| remembered(entry, env, &prefix)));
+            let bound = bound_env(&stated, &entries, env);
+            if bound != env {
+                changes.push(Change::add(format!("{path}/{place}/env"), Value::Array(bound)));
+            }
+        }
+    }
+    let text = format!("{{{}}}", replaced.join(","));
+    let members = if replaced.is_empty() { vec![] } else { vec![(names::REPLACED_ENV, text.as_str())] };
+    changes.extend(object::set(ANNOTATIONS, annotations.exist(), members));
     changes
+}
+
+/// Our entries stand first in the list, so that `$(DB_POOL_SIZE)` in a later entry still resolves.
+fn bound_env(stated: &Stated<'_>, entries: &[Entry<'_>], env: &[Value]) -> Vec<Value> {
+    let grant = entries.iter().map(|Entry { name, gets }| match gets {
+        Gets::PoolSize => entry(name, names::POOL_SIZE),
+        Gets::MaxOverflow => entry(name, names::MAX_OVERFLOW),
+        Gets::Text(text) => json!({"name": name, "value": text}),
+    });
+    let companions = stated.companions().into_iter();
+    let missing = companions.filter(|(name, _)| !env.iter().any(|entry| is_named(entry, name)));
+    let beside = missing.map(|(name, value)| json!({"name": name, "value": value}));
+    let others = env.iter().filter(|entry| !entries.iter().any(|ours| is_named(entry, ours.name)));
+    grant.chain(beside).chain(others.cloned()).collect()
 }
 
 fn entry(name: &str, annotation: &str) -> Value {
@@ -71,18 +101,13 @@ fn is_named(entry: &Value, name: &str) -> bool {
     entry.get("name").and_then(Value::as_str) == Some(name)
 }
 
-/// The literals that are replaced, as JSON in an annotation, which stays as it is when there are none. Of
-/// entries with the same name the last one counts, as it does for the kubelet.
-fn remembered(env: &[Value], knobs: [&str; 2], annotations: Texts<'_>) -> Vec<Change> {
-    let literal = |knob: &str| {
-        let last = env.iter().rev().find(|entry| is_named(entry, knob))?;
-        let value = last.get("value")?.as_str()?;
-        says_something(value).then(|| format!("\"{knob}\":{}", Value::from(value)))
-    };
-    let replaced: Vec<String> = knobs.into_iter().filter_map(literal).collect();
-    let text = format!("{{{}}}", replaced.join(","));
-    let members = if replaced.is_empty() { vec![] } else { vec![(names::REPLACED_ENV, text.as_str())] };
-    object::set(ANNOTATIONS, annotations.exist(), members)
+/// The literal that an entry takes the place of, as a member of a JSON object. Of entries with the same name the last one
+/// counts, as it does for the kubelet. What stands there already is not replaced.
+fn remembered(entry: &Entry<'_>, env: &[Value], prefix: &str) -> Option<String> {
+    let last = env.iter().rev().find(|theirs| is_named(theirs, entry.name))?;
+    let value = last.get("value")?.as_str()?;
+    let stands = matches!(entry.gets, Gets::Text(text) if text == value);
+    (!stands && says_something(value)).then(|| format!("\"{prefix}{}\":{}", entry.name, Value::from(value)))
 }
 
 /// Printable and short enough for an annotation; the variables hold numbers, anything else tells nobody.

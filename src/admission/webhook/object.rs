@@ -7,6 +7,10 @@ use serde_json::Value;
 
 use super::review::Change;
 use crate::api::names;
+use crate::profile::stated::{Notes, Stated};
+
+pub(super) const CONTAINERS: &str = "/spec/containers";
+pub(super) const INIT_CONTAINERS: &str = "/spec/initContainers";
 
 /// One of the two maps of texts in an object's metadata.
 #[derive(Clone, Copy, Default)]
@@ -40,11 +44,27 @@ pub(super) fn governed(metadata: Option<&Value>) -> bool {
     Texts::labels(metadata).has(names::BUDGET)
 }
 
-/// The names of the containers of a pod or a pod template, init containers left out.
-pub(super) fn container_names(pod: &Value) -> Vec<&str> {
-    let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
-    let name = |container| Value::get(container, "name").and_then(Value::as_str).unwrap_or_default();
-    containers.into_iter().flatten().map(name).collect()
+/// The annotations of a pod or a pod template.
+pub(super) fn notes(pod: &Value) -> Notes {
+    let notes = pod.pointer("/metadata/annotations").and_then(Value::as_object);
+    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    notes.into_iter().flatten().filter_map(text).collect()
+}
+
+/// What a pod or a pod template states by its label, its annotations and its containers.
+pub(super) fn stated<'a>(pod: &'a Value, notes: &'a Notes) -> Stated<'a> {
+    let budget = Texts::labels(pod.get("metadata")).of(names::BUDGET).unwrap_or_default();
+    let [regular, init] = containers(pod);
+    Stated { budget, notes, regular, init }
+}
+
+/// The names of the containers of a pod or a pod template, and of its init containers.
+pub(super) fn containers(pod: &Value) -> [Vec<&str>; 2] {
+    [CONTAINERS, INIT_CONTAINERS].map(|path| {
+        let containers = pod.pointer(path).and_then(Value::as_array);
+        let name = |container| Value::get(container, "name").and_then(Value::as_str).unwrap_or_default();
+        containers.into_iter().flatten().map(name).collect()
+    })
 }
 
 /// Adds members to a map of texts, and the map before them when it is not there.

@@ -87,12 +87,14 @@ fn a_labelled_pod_is_born_with_its_gate_and_with_env_that_reads_its_grant() {
 }
 
 fn env_of(pod: &Value) -> BTreeMap<String, Vec<String>> {
-    let containers = pod["spec"]["containers"].as_array().unwrap();
+    let containers = ["containers", "initContainers"].map(|kind| pod["spec"][kind].as_array());
     let described = |container: &Value| -> Vec<String> {
         container["env"].as_array().into_iter().flatten().map(describe_entry).collect()
     };
     containers
-        .iter()
+        .into_iter()
+        .flatten()
+        .flatten()
         .map(|container| (container["name"].as_str().unwrap().to_owned(), described(container)))
         .filter(|(_, entries)| !entries.is_empty())
         .collect()

@@ -1,6 +1,7 @@
 //! The classes of grants, case by case.
 
 use super::*;
+use crate::budget::amount::Instances;
 use crate::budget::ledger::{Hold, Unadopted};
 use crate::budget::rollout::Nature;
 
@@ -35,6 +36,7 @@ fn waiting(workload: usize, created: i64) -> Pod {
         leaving: false,
         current: true,
         instances: Instances::ONE,
+        least: Connections::ONE,
     }
 }
 
@@ -99,6 +101,13 @@ fn a_lost_pod_pays_for_its_own_instances() {
     assert_eq!(bills(10, &[wide], &pods), [(1, 8)]);
     assert_eq!(bills(9, &[wide], &pods), [(1, 4)]);
     assert_eq!(outcome(5, &[wide], &pods).refused, [(1, no_room(1))]);
+}
+
+#[test]
+fn no_pod_gets_less_than_its_app_obeys_so_it_waits_for_more_room() {
+    let pods = [Pod { least: Connections::new(2), ..waiting(0, 1) }];
+    assert_eq!(bills(2, &[allotment(1, 0)], &pods), [(1, 2)]);
+    assert_eq!(outcome(1, &[allotment(1, 0)], &pods).refused, [(0, no_room(1))]);
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn pod(uid: &str, bill: u64) -> Pod {
         leaving: false,
         current: true,
         instances: Instances::ONE,
+        least: Connections::ONE,
     }
 }
 

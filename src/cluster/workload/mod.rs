@@ -94,7 +94,11 @@ pub struct TemplateMetaView {
 
 /// A pod template's spec, as far as it is used.
 #[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct TemplateSpecView {
+    /// Init containers.
+    #[serde(default)]
+    pub init_containers: Vec<Container>,
     /// Containers.
     #[serde(default)]
     pub containers: Vec<Container>,
@@ -171,10 +175,11 @@ impl WorkloadRecord {
             note: None,
             pods: 0,
             ready: 0,
-            rewritten: Rewritten::read(meta, &template.spec.containers).map(Box::new),
+            rewritten: Rewritten::read(meta, &template.spec).map(Box::new),
             template: AppFacts::read(
                 &template.metadata.labels,
                 &template.metadata.annotations,
+                &template.spec.init_containers,
                 &template.spec.containers,
             ),
         })

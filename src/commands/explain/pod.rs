@@ -180,7 +180,7 @@ impl Seen<'_> {
         let Some(workload) = core.workload else { return };
         let of = self.view.scene.situation.workloads.get(workload);
         let (Some(of), Some(plan)) = (of, self.view.decision.plan.shares.get(workload)) else { return };
-        let now = share::size(&self.look.budget, &of.demand, plan);
+        let now = share::size(&self.look.budget, self.record.app.knobs(), &of.demand, plan);
         told.point("share", self.compared(core.hold, plan.bill, &now));
         told.point("why", share::why(self.view, workload));
         if let Some(slots) = share::slots(self.sight, self.look, workload) {

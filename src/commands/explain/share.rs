@@ -9,7 +9,7 @@ use crate::budget::amount::{Connections, Pods};
 use crate::budget::basis::Basis;
 use crate::budget::plan::{Demand, Feasibility, Share};
 use crate::budget::rollout::{Strategy, Surge};
-use crate::budget::split::Split;
+use crate::budget::split::{Knobs, Split};
 use crate::cluster::spec;
 use crate::cluster::workload::WorkloadKey;
 use crate::controller::view::View;
@@ -37,8 +37,8 @@ pub(super) fn budget(look: &Look) -> String {
 }
 
 /// What one pod of a workload gets now.
-pub(super) fn size(budget: &DbConnectionBudget, demand: &Demand, share: &Share) -> String {
-    let split = Split::of(share.size, budget.spec.sizing.overflow_ratio);
+pub(super) fn size(budget: &DbConnectionBudget, knobs: Knobs, demand: &Demand, share: &Share) -> String {
+    let split = Split::of(share.size, budget.spec.sizing.overflow_ratio, knobs);
     let Demand { processes, engines, .. } = demand;
     product(split.pool_size.get(), split.max_overflow.get(), *processes, *engines)
 }

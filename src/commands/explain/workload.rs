@@ -68,7 +68,7 @@ fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
         count(of.demand.replicas.get(), "replica"),
         standing.granted,
         standing.waiting,
-        share::size(&look.budget, &of.demand, share)
+        share::size(&look.budget, labelled.knobs, &of.demand, share)
     );
     let mut told = told(sight, key, State::Governed, summary);
     told.point("budget", share::budget(look));

@@ -87,7 +87,7 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
     let workloads: Vec<WorkloadOutcome> = workloads
         .map(|((labelled, core), share)| {
             let surge = core.demand.strategy.slots(core.demand.peak(), view.scene.situation.surge);
-            let split = Split::of(share.size, budget.spec.sizing.overflow_ratio);
+            let split = Split::of(share.size, budget.spec.sizing.overflow_ratio, labelled.knobs);
             WorkloadOutcome {
                 kind: labelled.key.kind,
                 name: labelled.key.name.clone(),

@@ -233,7 +233,7 @@ async fn a_workload_that_was_bad_before_may_change_in_everything_else() {
     let dry_run = PatchParams { dry_run: true, ..PatchParams::default() };
     let template = |annotations| json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
     let sentence = "poolbudget.dev/processes must be a whole number from 1 to 1000, in digits alone and without \
-                    leading zeros; it says ";
+                    leading zeros, or such numbers by container, as in app=4,migrate=1; it says ";
     for (name, change, refused) in [
         ("replicas", json!({"spec": {"replicas": 3}}), None),
         ("a finalizer", json!({"metadata": {"finalizers": ["example.com/x"]}}), None),
@@ -268,8 +268,8 @@ async fn renaming_the_container_that_an_annotation_names_is_refused() {
         .unwrap(),
     );
     let found = deployments.patch("api", &PatchParams::default(), &renamed).await.err().map(refusal);
-    let sentence = "poolbudget.dev/container must name a container of the pod (init containers do not count); \
-                    it says 'app', the containers are web";
+    let sentence = "poolbudget.dev/container must name a container of the pod, or up to 4 with commas between them, each \
+                    once; it says 'app', the containers are web";
     assert_eq!(found, Some(Refusal { code: 422, sentence: sentence.to_owned() }));
 }
 
@@ -282,7 +282,7 @@ async fn a_pod_of_a_template_that_was_bad_before_is_refused_where_the_user_looks
     eventually(SOON, "an event that says why there is no pod", async || {
         let found = events.list(&ListParams::default()).await.unwrap().items;
         let messages: Vec<String> = found.into_iter().filter_map(|event| event.message).collect();
-        let says = messages.iter().any(|message| message.contains("leading zeros; it says 'none'"));
+        let says = messages.iter().any(|message| message.contains("as in app=4,migrate=1; it says 'none'"));
         if says { Ok(()) } else { Err(format!("{messages:?}")) }
     })
     .await;

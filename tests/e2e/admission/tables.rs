@@ -110,7 +110,8 @@ fn sent_again(pod: &Pod) -> Value {
 }
 
 fn env_of(pod: &Pod) -> BTreeMap<String, Vec<String>> {
-    let containers = pod.spec.as_ref().unwrap().containers.iter();
+    let spec = pod.spec.as_ref().unwrap();
+    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
     let described = |container: &Container| -> Vec<String> {
         container.env.iter().flatten().map(describe_entry).collect()
     };

@@ -1,0 +1,358 @@
+//! The rules of labels and annotations, and the sentence for each that is broken.
+//!
+//! In: what a pod states. Out: what is allowed, and what was found instead. `admission::check` has the same rules in
+//! CEL, by the same names; `tests/admission/check.yaml` holds for both.
+
+use super::stated::{Processes, Stated};
+use super::{ALL as PROFILES, OwnNames, Profile, Sizing};
+use crate::api::names;
+
+/// A rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The label is the name of a budget.
+    Budget,
+    /// Processes are a number, or numbers for containers.
+    Processes,
+    /// The containers with a number open connections.
+    ProcessesOf,
+    /// An annotation is a whole number from 1 to a most.
+    Count(&'static str, u32),
+    /// The containers are there.
+    Containers,
+    /// The profile is one of the table.
+    Profile,
+    /// The pool has a bound.
+    Bounded,
+    /// The names of both variables, or of none.
+    OwnNamesTogether,
+    /// The name of an overflow, only where there is one.
+    OwnOverflowName,
+    /// The name of a size, where there has to be one.
+    OwnSizeNameNeeded,
+    /// The name of a size, only where it is not fixed.
+    OwnSizeName,
+    /// Names that a shell takes.
+    OwnNamesValid,
+    /// Two names, not one.
+    OwnNamesDiffer,
+    /// A stated size, only where nothing writes one.
+    SizeCounts,
+    /// A stated size, where nobody knows it.
+    SizeNeeded,
+    /// Whether connections are tried is true or false.
+    PrePing,
+    /// A companion, only where a variable takes it.
+    Companion(usize),
+}
+
+impl Rule {
+    /// All rules, in the order in which they are told: the first that is broken.
+    pub const ALL: [Self; 22] = [
+        Self::Budget,
+        Self::Processes,
+        Self::ProcessesOf,
+        Self::Count(names::ENGINES, names::MAX_PROCESSES),
+        Self::Containers,
+        Self::Profile,
+        Self::Bounded,
+        Self::OwnNamesTogether,
+        Self::OwnOverflowName,
+        Self::OwnSizeNameNeeded,
+        Self::OwnSizeName,
+        Self::OwnNamesValid,
+        Self::OwnNamesDiffer,
+        Self::Count(names::SIZE, names::MAX_PROCESSES),
+        Self::SizeCounts,
+        Self::SizeNeeded,
+        Self::Count(names::POOL_TIMEOUT, names::MAX_SECONDS),
+        Self::Count(names::POOL_RECYCLE, names::MAX_SECONDS),
+        Self::PrePing,
+        Self::Companion(0),
+        Self::Companion(1),
+        Self::Companion(2),
+    ];
+
+    /// The rules without which it is not known which variables an app reads.
+    pub const OWN_NAMES: [Self; 6] = [
+        Self::OwnNamesTogether,
+        Self::OwnOverflowName,
+        Self::OwnSizeNameNeeded,
+        Self::OwnSizeName,
+        Self::OwnNamesValid,
+        Self::OwnNamesDiffer,
+    ];
+
+    /// What is allowed.
+    #[must_use]
+    pub fn allowed(self) -> String {
+        let (size_env, overflow_env) = (names::POOL_SIZE_ENV, names::MAX_OVERFLOW_ENV);
+        match self {
+            Self::Budget => format!(
+                "{} must be the name of a DbConnectionBudget: lower-case letters, digits, '-' and '.', with a letter \
+                 or digit at both ends",
+                names::BUDGET
+            ),
+            Self::Processes => format!(
+                "{} must be a whole number from 1 to {}, in digits alone and without leading zeros, or such numbers \
+                 by container, as in app=4,migrate=1",
+                names::PROCESSES,
+                names::MAX_PROCESSES
+            ),
+            Self::ProcessesOf => format!(
+                "{} must give its numbers to containers that open connections ({}), each once",
+                names::PROCESSES,
+                names::CONTAINER
+            ),
+            Self::Count(key, most) => format!(
+                "{key} must be a whole number from 1 to {most}, in digits alone and without leading zeros"
+            ),
+            Self::Containers => format!(
+                "{} must name a container of the pod, or up to {} with commas between them, each once",
+                names::CONTAINER,
+                names::MAX_CONTAINERS
+            ),
+            Self::Profile => format!("{} must be one of {}", names::PROFILE, all_profiles().join(", ")),
+            Self::Bounded => format!(
+                "{} must be one whose pool has a bound: with NullPool each checkout is a connection, so use a \
+                 QueuePool, or cap the database role with CONNECTION LIMIT and leave the label off",
+                names::PROFILE
+            ),
+            Self::OwnNamesTogether => format!(
+                "{size_env} and {overflow_env} must be given together or not at all (for an app with one variable \
+                 set {} to {} as well)",
+                names::PROFILE,
+                of_names(OwnNames::Must).join(" or ")
+            ),
+            Self::OwnOverflowName => {
+                format!(
+                    "{overflow_env} goes with the profile {} alone",
+                    of_both_with_own_names().join(" or ")
+                )
+            }
+            Self::OwnSizeNameNeeded => {
+                format!(
+                    "{size_env} must name the variable with the profiles {}",
+                    of_names(OwnNames::Must).join(", ")
+                )
+            }
+            Self::OwnSizeName => {
+                format!("{size_env} goes with the profiles {} alone", with_own_names().join(", "))
+            }
+            Self::OwnNamesValid => format!(
+                "{size_env} and {overflow_env} must be names of environment variables: letters, digits, '_', '-' and \
+                 '.', beginning with a letter or '_', at most 253 characters"
+            ),
+            Self::OwnNamesDiffer => {
+                format!("{size_env} and {overflow_env} must name two different environment variables")
+            }
+            Self::SizeCounts => format!(
+                "{} goes with the profiles {} alone, whose size no variable sets (for others bound it in the budget)",
+                names::SIZE,
+                counted(|_| true).join(", ")
+            ),
+            Self::SizeNeeded => format!(
+                "{} must say how many connections a process opens with the profile {}",
+                names::SIZE,
+                counted(|default| default.is_none()).join(" or ")
+            ),
+            Self::PrePing => format!("{} must be true or false", names::POOL_PRE_PING),
+            Self::Companion(place) => {
+                format!(
+                    "{} goes with the profiles {} alone",
+                    companion_key(place),
+                    companions(place).join(", ")
+                )
+            }
+        }
+    }
+
+    /// What was found instead; none where the rule is kept.
+    #[must_use]
+    pub fn broken(self, stated: &Stated<'_>) -> Option<String> {
+        let quoted = |key: &str| format!("'{}'", stated.says(key).unwrap_or_default());
+        let says = |key: &str| format!("it says {}", quoted(key));
+        let profile = || format!("the profile is '{}'", profile_name(stated));
+        let (size_env, overflow_env) =
+            (stated.says(names::POOL_SIZE_ENV), stated.says(names::MAX_OVERFLOW_ENV));
+        match self {
+            Self::Budget => (!is_object_name(stated.budget)).then(|| format!("it says '{}'", stated.budget)),
+            Self::Processes => (!are_processes(stated)).then(|| says(names::PROCESSES)),
+            Self::ProcessesOf => (!are_of_containers(stated)).then(|| {
+                format!("{}, the containers are {}", says(names::PROCESSES), stated.containers().join(", "))
+            }),
+            Self::Count(key, most) => {
+                (!stated.says(key).is_none_or(|text| is_count(text, most))).then(|| says(key))
+            }
+            Self::Containers => (!are_there(stated)).then(|| {
+                let all: Vec<&str> = stated.regular.iter().chain(&stated.init).copied().collect();
+                format!("{}, the containers are {}", says(names::CONTAINER), all.join(", "))
+            }),
+            Self::Profile => stated.profile().is_none().then(|| says(names::PROFILE)),
+            Self::Bounded => unbounded().contains(&profile_name(stated)).then(|| says(names::PROFILE)),
+            Self::OwnNamesTogether => {
+                let only = if size_env.is_some() { names::POOL_SIZE_ENV } else { names::MAX_OVERFLOW_ENV };
+                let both = of_both_with_own_names().contains(&profile_name(stated));
+                (both && size_env.is_some() != overflow_env.is_some())
+                    .then(|| format!("only {only} is there"))
+            }
+            Self::OwnOverflowName => (overflow_env.is_some()
+                && !of_both_with_own_names().contains(&profile_name(stated)))
+            .then(profile),
+            Self::OwnSizeNameNeeded => {
+                (size_env.is_none() && of_names(OwnNames::Must).contains(&profile_name(stated))).then(profile)
+            }
+            Self::OwnSizeName => {
+                (size_env.is_some() && !with_own_names().contains(&profile_name(stated))).then(profile)
+            }
+            Self::OwnNamesValid => {
+                let valid = [size_env, overflow_env].into_iter().flatten().all(is_env_name);
+                let both =
+                    || format!("{} and {}", quoted(names::POOL_SIZE_ENV), quoted(names::MAX_OVERFLOW_ENV));
+                (!valid).then(|| format!("they say {}", both()))
+            }
+            Self::OwnNamesDiffer => (size_env.is_some() && size_env == overflow_env)
+                .then(|| format!("both say {}", quoted(names::POOL_SIZE_ENV))),
+            Self::SizeCounts => (stated.says(names::SIZE).is_some()
+                && !counted(|_| true).contains(&profile_name(stated)))
+            .then(profile),
+            Self::SizeNeeded => (stated.says(names::SIZE).is_none()
+                && counted(|default| default.is_none()).contains(&profile_name(stated)))
+            .then(|| "it is not there".to_owned()),
+            Self::PrePing => {
+                let known = matches!(stated.says(names::POOL_PRE_PING), None | Some("true" | "false"));
+                (!known).then(|| says(names::POOL_PRE_PING))
+            }
+            Self::Companion(place) => (stated.says(companion_key(place)).is_some()
+                && !companions(place).contains(&profile_name(stated)))
+            .then(profile),
+        }
+    }
+
+    /// The sentence of the check; none where the rule is kept. What cannot stand in one line is not quoted.
+    #[must_use]
+    pub fn sentence(self, stated: &Stated<'_>) -> Option<String> {
+        const LONGEST: usize = 5 << 10;
+        let found = self.broken(stated)?;
+        let allowed = self.allowed();
+        let whole = format!("{allowed}; {found}");
+        Some(if found.contains('\n') || whole.len() > LONGEST { allowed } else { whole })
+    }
+}
+
+fn profile_name<'a>(stated: &Stated<'a>) -> &'a str {
+    stated.says(names::PROFILE).unwrap_or(names::DEFAULT_PROFILE)
+}
+
+fn of(pick: impl Fn(&Profile) -> bool) -> Vec<&'static str> {
+    PROFILES.iter().filter(|profile| pick(profile)).map(|profile| profile.name).collect()
+}
+
+/// The names of all profiles.
+#[must_use]
+pub fn all_profiles() -> Vec<&'static str> {
+    of(|_| true)
+}
+
+/// Profiles without a bound.
+#[must_use]
+pub fn unbounded() -> Vec<&'static str> {
+    of(|profile| profile.sizing == Sizing::Unbounded)
+}
+
+/// Profiles whose variables are named like this.
+#[must_use]
+pub fn of_names(names: OwnNames) -> Vec<&'static str> {
+    of(|profile| profile.own_names() == names)
+}
+
+/// Profiles whose variables annotations may name.
+#[must_use]
+pub fn with_own_names() -> Vec<&'static str> {
+    of(|profile| profile.own_names() != OwnNames::Fixed)
+}
+
+/// Profiles with a size and an overflow, both of which annotations may name.
+#[must_use]
+pub fn of_both_with_own_names() -> Vec<&'static str> {
+    of(|profile| profile.has_both() && profile.own_names() != OwnNames::Fixed)
+}
+
+/// Profiles that are counted and not written, by their default.
+#[must_use]
+pub fn counted(pick: impl Fn(Option<u32>) -> bool) -> Vec<&'static str> {
+    of(|profile| matches!(profile.sizing, Sizing::Counted { default } if pick(default)))
+}
+
+/// Profiles with a variable for the companion at this place.
+#[must_use]
+pub fn companions(place: usize) -> Vec<&'static str> {
+    of(|profile| profile.written().is_some_and(|w| w.companions.get(place).is_some_and(Option::is_some)))
+}
+
+/// The annotation of the companion at this place.
+#[must_use]
+pub fn companion_key(place: usize) -> &'static str {
+    names::COMPANIONS.get(place).copied().unwrap_or_default()
+}
+
+/// A whole number from 1 to `most`, in digits alone and without leading zeros.
+#[must_use]
+pub fn is_count(text: &str, most: u32) -> bool {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    digits && text.parse::<u32>().is_ok_and(|number| (1..=most).contains(&number))
+}
+
+fn are_processes(stated: &Stated<'_>) -> bool {
+    match stated.processes() {
+        None => true,
+        Some(Processes::Each(text)) => is_count(text, names::MAX_PROCESSES),
+        Some(Processes::Of(pairs)) => {
+            pairs.len() <= names::MAX_CONTAINERS
+                && pairs
+                    .iter()
+                    .all(|(name, text)| is_container_name(name) && is_count(text, names::MAX_PROCESSES))
+        }
+    }
+}
+
+fn are_of_containers(stated: &Stated<'_>) -> bool {
+    let Some(Processes::Of(pairs)) = stated.processes() else { return true };
+    // More than that is another rule's.
+    if pairs.len() > names::MAX_CONTAINERS {
+        return true;
+    }
+    let containers = stated.containers();
+    let once = |name: &str| pairs.iter().filter(|(other, _)| *other == name).count() == 1;
+    pairs.iter().all(|(name, _)| containers.contains(name) && once(name))
+}
+
+fn are_there(stated: &Stated<'_>) -> bool {
+    let containers = stated.containers();
+    let there = |name: &&str| stated.regular.contains(name) || stated.init.contains(name);
+    let once = |name: &&str| containers.iter().filter(|other| *other == name).count() == 1;
+    (1..=names::MAX_CONTAINERS).contains(&containers.len())
+        && containers.iter().all(|name| there(name) && once(name))
+}
+
+fn is_container_name(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// What the name of an object may look like: labels of lower-case letters, digits and '-' between dots.
+fn is_object_name(text: &str) -> bool {
+    let end = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    text.split('.').all(|label| {
+        let bytes = label.as_bytes();
+        end(bytes.first())
+            && end(bytes.last())
+            && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+    })
+}
+
+fn is_env_name(text: &str) -> bool {
+    let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+    let rest = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+    first && rest && text.len() <= 253
+}

@@ -1,0 +1,119 @@
+//! The annotations of a pod and what they come to: which containers open connections, with which env entries.
+//!
+//! In: annotations, and the names of the containers. Out: what the gate writes. Every reading here has a twin in CEL
+//! in `admission::cel` and `admission::gate`: a change of one is a change of both, and `tests/admission/gate.yaml`
+//! holds for both.
+
+use std::collections::BTreeMap;
+
+use super::rules::Rule;
+use super::{Gets, OwnNames, Profile};
+use crate::api::names;
+
+/// Annotations.
+pub type Notes = BTreeMap<String, String>;
+
+/// What stands on a pod or on a pod template.
+#[derive(Clone, Debug)]
+pub struct Stated<'a> {
+    /// The budget that its label names.
+    pub budget: &'a str,
+    /// Its annotations.
+    pub notes: &'a Notes,
+    /// Its containers, by name.
+    pub regular: Vec<&'a str>,
+    /// Its init containers, by name.
+    pub init: Vec<&'a str>,
+}
+
+/// An env entry that binds a container to its grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The variable.
+    pub name: &'a str,
+    /// Where its value comes from.
+    pub gets: Gets,
+}
+
+/// Processes, as the annotation writes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Processes<'a> {
+    /// One number for every container that stays.
+    Each(&'a str),
+    /// A number for each of some containers, with one process in the others.
+    Of(Vec<(&'a str, &'a str)>),
+}
+
+impl<'a> Stated<'a> {
+    /// What an annotation says.
+    #[must_use]
+    pub fn says(&self, key: &str) -> Option<&'a str> {
+        self.notes.get(key).map(String::as_str)
+    }
+
+    /// Its profile, if there is one of that name.
+    #[must_use]
+    pub fn profile(&self) -> Option<&'static Profile> {
+        Profile::named(self.says(names::PROFILE).unwrap_or(names::DEFAULT_PROFILE))
+    }
+
+    /// The containers that open connections, as they are named: there or not.
+    #[must_use]
+    pub fn containers(&self) -> Vec<&'a str> {
+        match self.says(names::CONTAINER) {
+            Some(list) => list.split(',').collect(),
+            None => self.regular.first().copied().into_iter().collect(),
+        }
+    }
+
+    /// Its processes; none when it says nothing of them.
+    #[must_use]
+    pub fn processes(&self) -> Option<Processes<'a>> {
+        let text = self.says(names::PROCESSES)?;
+        let pair = |part: &'a str| part.split_once('=').unwrap_or((part, ""));
+        Some(if text.contains('=') {
+            Processes::Of(text.split(',').map(pair).collect())
+        } else {
+            Processes::Each(text)
+        })
+    }
+
+    /// The variable that gets the size, or the overflow: its own name where its profile lets it have one.
+    #[must_use]
+    pub fn variable(&self, usual: &'static str, gets: Gets) -> &'a str {
+        let key = match gets {
+            _ if self.profile().is_none_or(|profile| profile.own_names() == OwnNames::Fixed) => return usual,
+            Gets::PoolSize => names::POOL_SIZE_ENV,
+            Gets::MaxOverflow => names::MAX_OVERFLOW_ENV,
+            Gets::Text(_) => return usual,
+        };
+        self.says(key).unwrap_or(usual)
+    }
+
+    /// The entries that stand first in the env of each of its containers; none where the check has something to say.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Entry<'a>> {
+        let sound = Rule::OWN_NAMES.iter().all(|rule| rule.broken(self).is_none());
+        let profile = self.profile().filter(|_| sound);
+        let variables = profile.into_iter().flat_map(Profile::variables);
+        variables.map(|(usual, gets)| Entry { name: self.variable(usual, gets), gets }).collect()
+    }
+
+    /// Variables that are set beside the size, where the container does not set them itself.
+    #[must_use]
+    pub fn companions(&self) -> Vec<(&'static str, &'a str)> {
+        let written = self.profile().and_then(Profile::written);
+        let variables = written.into_iter().flat_map(|written| written.companions);
+        names::COMPANIONS
+            .iter()
+            .zip(variables)
+            .filter_map(|(key, env)| Some((env?, self.says(key)?)))
+            .collect()
+    }
+
+    /// The first rule that it breaks, in a sentence.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        Rule::ALL.iter().find_map(|rule| rule.sentence(self))
+    }
+}

@@ -21,6 +21,9 @@ pub const DEADLINE: u64 = 600;
 /// Why a pod should go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
+    /// It waits beyond the replicas, its controller would end it only once it were ready, and it will not be let in for
+    /// that. Deleted.
+    Stalled,
     /// (a) Unready and superseded, while a pod of the newest revision waits. Deleted.
     Superseded,
     /// Beyond the replicas, and its controller lets it stand because another pod of the workload waits. Evicted.
@@ -73,6 +76,13 @@ pub struct Scene<'a> {
 /// Chooses who goes, given what was granted and refused just now.
 #[must_use]
 pub fn room(scene: &Scene<'_>, grants: &Grants) -> Room {
+    let mut room = for_the_refused(scene, grants);
+    // They hold nothing, and nobody has to be refused for them to be in the way.
+    room.candidates.splice(0..0, stalled(scene));
+    room
+}
+
+fn for_the_refused(scene: &Scene<'_>, grants: &Grants) -> Room {
     let over = scene.ledger.committed.minus(scene.usable);
     let missing = grants.shortfall().or((over > Connections::ZERO).then_some(over));
     let mut unhurried = if scene.eviction { escaped(scene, may_lose_one) } else { Vec::new() };
@@ -93,6 +103,17 @@ pub fn room(scene: &Scene<'_>, grants: &Grants) -> Room {
         }
     }
     Room { candidates, draining: false, missing: Some(missing) }
+}
+
+/// Pods that wait beyond the replicas of an ordered StatefulSet while another such pod is not ready either: its controller
+/// takes the highest first, if it is ready or the only one that is not, and so takes none of them.
+fn stalled(scene: &Scene<'_>) -> Vec<Candidate> {
+    let one_by_one =
+        |workload: usize| scene.allotments.get(workload).is_some_and(|allotment| allotment.share.one_by_one);
+    let sick = pods_where(scene, |pod, workload| pod.leaving && !pod.ready && one_by_one(workload));
+    let alone = |pod: &Pod| sick.iter().filter(|(_, other)| other.workload == pod.workload).count() < 2;
+    let stalled = sick.iter().filter(|(_, pod)| pod.hold == Hold::Waiting && !alone(pod));
+    stalled.map(|(pod, _)| Candidate { pod: *pod, cause: Cause::Stalled }).collect()
 }
 
 /// Where not all that is wanted has a slot, pods wait without being refused by the sum. Nobody goes for them but a pod that

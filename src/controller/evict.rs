@@ -85,7 +85,7 @@ fn is_paused<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, memory: &Memory, n
 
 async fn end<G: Gateway>(leader: &Leader<G>, pod: &PodRecord, cause: Cause) -> Result<(), GatewayError> {
     match cause {
-        Cause::Superseded => leader.gateway.delete(pod).await,
+        Cause::Stalled | Cause::Superseded => leader.gateway.delete(pod).await,
         Cause::Leaving | Cause::Escaped | Cause::Oversize | Cause::Surplus => leader.gateway.evict(pod).await,
     }
 }
@@ -94,6 +94,7 @@ async fn end<G: Gateway>(leader: &Leader<G>, pod: &PodRecord, cause: Cause) -> R
 #[must_use]
 pub fn why(cause: Cause) -> &'static str {
     match cause {
+        Cause::Stalled => "it waits beyond the replicas of its workload, which cannot shrink while it does",
         Cause::Superseded => {
             "it is not ready, of an older revision, and a newer pod of its workload needs the room"
         }

@@ -77,6 +77,8 @@ impl Sim {
         }
         let bad: Vec<u32> =
             self.cluster.pods_of(app).filter(|pod| !pod.facts.good).map(|pod| pod.id).collect();
+        let escaped = self.cluster.pods_of(app).filter(|pod| pod.has_escaped());
+        let past_the_gate: Vec<u32> = escaped.map(|pod| pod.template).collect();
         match &mut self.cluster.apps[app].maker {
             // Where its pods come in order, nobody else takes a bad one away.
             Maker::StatefulSet(_) if good => bad.into_iter().for_each(|id| self.cluster.begin_deletion(id)),
@@ -84,7 +86,10 @@ impl Sim {
             Maker::CronJob(runs) => {
                 // Else it would never come to rest.
                 runs.cron.suspended = true;
-                let hopeless = |job: &&Job| good && (!job.template.good || job.parallelism == 0);
+                let hopeless = |job: &&Job| {
+                    let is_bad = !job.template.good || job.parallelism == 0;
+                    (good && is_bad) || past_the_gate.contains(&job.template.id)
+                };
                 let hopeless: Vec<u32> =
                     runs.jobs.iter().filter(hopeless).map(|job| job.template.id).collect();
                 hopeless.into_iter().for_each(|run| self.cluster.remove_run(app, run));

@@ -267,6 +267,23 @@ fn a_pod_beyond_the_replicas_goes_when_another_of_its_workload_waits_for_room() 
 }
 
 #[test]
+fn pods_that_wait_beyond_the_replicas_go_where_one_would_have_to_be_ready_before_another_goes() {
+    let last = |uid| Pod { leaving: true, ..waiting(uid) };
+    let sick = Pod { leaving: true, ready: false, ..pod("sick", 2) };
+    let candidates = |one_by_one: bool, beyond: Vec<Pod>| {
+        let allotment = Allotment { share: Share { one_by_one, ..four().share }, ..four() };
+        let pods = [pod("a", 2), pod("b", 2)].into_iter().chain(beyond).collect();
+        let case = Case { allotments: vec![allotment], eviction: false, refusal: None, ..case(pods) };
+        case.candidates().into_iter().map(|(uid, cause)| (uid.to_owned(), cause)).collect::<Vec<_>>()
+    };
+    let stalled = |uid: &str| (uid.to_owned(), Cause::Stalled);
+    assert_eq!(candidates(true, vec![last("d"), last("c")]), ["d", "c"].map(stalled));
+    assert_eq!(candidates(true, vec![last("d"), sick]), ["d"].map(stalled));
+    assert_eq!(candidates(true, vec![last("d")]), []);
+    assert_eq!(candidates(false, vec![last("d"), last("c")]), []);
+}
+
+#[test]
 fn pods_that_nobody_replaces_and_pods_at_work_stay_though_they_are_oversize() {
     for nature in [Nature::Task, Nature::Loose] {
         let allotment = Allotment { share: Share { nature, ..four().share }, settled: Pods::ZERO };

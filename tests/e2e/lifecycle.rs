@@ -86,6 +86,9 @@ pub async fn run_release_hook(shop: &Installed) {
 #[tokio::test]
 async fn an_upgrade_from_the_previous_commit_under_load_leaves_nothing_over_and_nothing_stuck() {
     let mut shop = Installed::without_operator_of(previous_chart).await;
+    // Today's program stands for the older one, and may need a right that only today's chart gives.
+    let account = format!("--serviceaccount={SYSTEM}:poolbudget");
+    shop.kubectl(&["create", "clusterrolebinding", "today", "--clusterrole=cluster-admin", &account]).await;
     shop.add_operator("poolbudget-0").await;
     shop.nano_budget().await;
     shop.apply(&governed("api", 3).drains_in_ms(1500).to_string()).await;
@@ -96,6 +99,7 @@ async fn an_upgrade_from_the_previous_commit_under_load_leaves_nothing_over_and_
         .helm(&["upgrade", "poolbudget", &chart, "-n", SYSTEM, "--set", "logLevel=debug"])
         .await
         .unwrap();
+    shop.kubectl(&["delete", "clusterrolebinding", "today"]).await;
     // The Deployment of the operator rolls: the new replica comes before the old one goes.
     shop.add_operator("poolbudget-1").await;
     let mut old = shop.operators.remove(0);

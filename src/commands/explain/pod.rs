@@ -63,6 +63,9 @@ fn with_budget(sight: &Sight, record: &PodRecord, look: &Look) -> Explanation {
     if let Some(workload) = seen.workload_words() {
         told.point("workload", workload);
     }
+    if let Some(profile) = share::profile(record.app.profile) {
+        told.point("profile", profile);
+    }
     seen.sizes(&mut told);
     seen.wait(&mut told);
     seen.future(&mut told);

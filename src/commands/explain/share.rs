@@ -13,6 +13,7 @@ use crate::budget::split::{Knobs, Split};
 use crate::cluster::spec;
 use crate::cluster::workload::WorkloadKey;
 use crate::controller::view::View;
+use crate::profile::{OwnNames, Profile, SQLALCHEMY, Sizing};
 
 /// Workloads whose part in the sum is named.
 const NAMED: usize = 4;
@@ -41,6 +42,24 @@ pub(super) fn size(budget: &DbConnectionBudget, knobs: Knobs, demand: &Demand, s
     let split = Split::of(share.size, budget.spec.sizing.overflow_ratio, knobs);
     let Demand { processes, engines, .. } = demand;
     product(split.pool_size.get(), split.max_overflow.get(), *processes, *engines)
+}
+
+/// Whose rules the pools follow, and what is written for them; none for what every app is taken for.
+pub(super) fn profile(profile: Option<&'static Profile>) -> Option<String> {
+    let profile = profile.filter(|profile| **profile != SQLALCHEMY)?;
+    let variables: Vec<&str> = profile.variables().map(|(name, _)| name).collect();
+    let how = match (&profile.sizing, profile.own_names()) {
+        (Sizing::Written(_), OwnNames::Must) => {
+            "its annotations name the variable that is written".to_owned()
+        }
+        (Sizing::Written(_), OwnNames::May) => {
+            format!("written are {}, or what its annotations name instead", variables.join(", "))
+        }
+        (Sizing::Written(_), OwnNames::Fixed) => format!("written are {}", variables.join(", ")),
+        (Sizing::Counted { .. }, _) => "counted, not written: no variable sets its size".to_owned(),
+        (Sizing::Unbounded, _) => "no variable bounds what it opens".to_owned(),
+    };
+    Some(format!("{}: {how}", profile.name))
 }
 
 /// Why a pod of a workload gets what it gets.

@@ -367,3 +367,22 @@ fn programs_read_the_same_point_by_point() {
     let about: Vec<&str> = points.iter().filter_map(|point| point["about"].as_str()).collect();
     assert_eq!(about, ["budget", "workload", "share", "why", "slots", "sum", "turn", "next"]);
 }
+
+#[test]
+fn an_app_of_another_profile_is_told_what_is_written_for_it() {
+    let shop = |profile: &str| {
+        let notes = json!({"poolbudget.dev/profile": profile});
+        let mut pod = granted(4, 0, 4);
+        merge(&mut pod, &json!({"metadata": {"annotations": notes}}));
+        Shop::new(&json!({}), &settled("api", 1)).deployment("api", 1, &notes).pod("api-1-a", "api", &pod)
+    };
+    for target in ["deployment/api", "pod/api-1-a"] {
+        shop("n8n").tells(target, "profile n8n: written are DB_POSTGRESDB_POOL_SIZE");
+        shop("Superset").tells(target, "profile Superset: counted, not written: no variable sets its size");
+        shop("Rails").tells(
+            target,
+            "profile Rails: written are RAILS_MAX_THREADS, or what its annotations name instead",
+        );
+        assert!(!shop("SQLAlchemy").told(target).contains("profile"), "{target}");
+    }
+}

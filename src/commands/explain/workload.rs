@@ -72,6 +72,9 @@ fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
     );
     let mut told = told(sight, key, State::Governed, summary);
     told.point("budget", share::budget(look));
+    if let Some(profile) = share::profile(labelled.record.template.profile) {
+        told.point("profile", profile);
+    }
     told.point("why", share::why(view, w));
     if let Some(slots) = share::slots(sight, look, w) {
         told.point("slots", slots);

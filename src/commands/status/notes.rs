@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::leader::Leader;
 use crate::api::DbConnectionBudget;
-use crate::api::conditions::{ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, SETTLED, WITHIN_LIMIT};
+use crate::api::conditions::{ACCEPTED, BLOCKED, CONTESTED, FEASIBLE, FOREIGN_PODS, SETTLED, WITHIN_LIMIT};
 use crate::commands::render::Tone;
 
 /// A sentence, what it is about, and how bad that is.
@@ -65,7 +65,7 @@ fn of_condition(condition: &Condition) -> Option<Note> {
     let holds = condition.status == "True";
     let tone = match condition.type_.as_str() {
         ACCEPTED | FEASIBLE | WITHIN_LIMIT if !holds => Tone::Bad,
-        BLOCKED | FOREIGN_PODS if holds => Tone::Warn,
+        BLOCKED | CONTESTED | FOREIGN_PODS if holds => Tone::Warn,
         SETTLED if !holds => Tone::Warn,
         _ => return None,
     };
@@ -141,6 +141,7 @@ mod tests {
             finding(FEASIBLE, false, "CeilingDoesNotFit"),
             finding(SETTLED, false, "NoSlot"),
             finding(BLOCKED, true, "BadRevision"),
+            finding(CONTESTED, true, "TakenBack"),
         ];
         assert_eq!(
             said(&budget(3, Some(3), &findings), &Leader::Leads),
@@ -148,6 +149,7 @@ mod tests {
                 "Feasible: the message of Feasible",
                 "Settled: the message of Settled. `poolbudget explain POD` says what one of them waits for",
                 "Blocked: the message of Blocked. Mend the image, or `kubectl rollout undo` it",
+                "Contested: the message of Contested",
             ]
         );
     }

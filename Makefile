@@ -67,7 +67,7 @@ cluster-tools-older:
 	@tests/cluster/build older
 
 .PHONY: postgres-tools
-postgres-tools: ## Provide PostgreSQL, PgBouncer and Python packages for real connections (skipped when there)
+postgres-tools: ## Provide PostgreSQL, PgBouncer and packages of Python and Node.js for real connections (skipped when there)
 	@tests/postgres/set-up $(TARGET_DIR)/postgres/venv
 
 .PHONY: release

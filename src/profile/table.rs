@@ -99,7 +99,7 @@ pub static SQLALCHEMY: Profile = Profile {
     processes: "worker processes: `gunicorn -w`, `uvicorn --workers`; `engines` is 2 for a sync and an async one",
     eager: false,
     note: "SQLAlchemy reads no variable by itself: the app passes these to `create_engine`.",
-    source: "run: SQLAlchemy 1.4.54, 2.0.58 and 2.1.9 on PostgreSQL 15 and 17",
+    source: "run: SQLAlchemy 1.4.54, 2.0.58 and 2.1.9 on PostgreSQL 15",
 };
 
 static AIRFLOW: Profile = Profile {
@@ -220,7 +220,7 @@ static MLFLOW: Profile = Profile {
                 database or with a URI of their own",
     eager: false,
     note: "An overflow of 0 is ignored and becomes 10, so its smallest size is 1 + 1.",
-    source: "run: mlflow-skinny 3.17.2 on PostgreSQL; `store/db/utils.py`",
+    source: "run: mlflow-skinny 3.17.2 on PostgreSQL 15; `store/db/utils.py`",
 };
 
 static LITELLM: Profile = Profile {
@@ -277,7 +277,7 @@ static NODE_POSTGRES: Profile = Profile {
     eager: false,
     note: "The app passes the variable to `new Pool` as `max`, by `Number(process.env.…)`; also for Drizzle, Knex and Prisma 7 \
            with the adapter of `pg`.",
-    source: "run: pg 8.23.1 on PostgreSQL; `pg-pool/index.js` c9e57617",
+    source: "run: pg 8.23.1 on PostgreSQL 15; `pg-pool/index.js` c9e57617",
 };
 
 static KEYCLOAK: Profile = Profile {

@@ -8,7 +8,7 @@ use crate::support::account::account_user;
 use crate::support::install::SYSTEM;
 
 #[tokio::test]
-async fn an_idle_minute_shows_lease_renewals_and_watches_only() {
+async fn an_idle_minute_shows_lease_renewals_watches_and_the_look_for_argo_rollouts_only() {
     let shop = Installed::start().await;
     shop.nano_budget().await;
     shop.apply(&governed("api", 3).to_string()).await;
@@ -35,5 +35,7 @@ async fn an_idle_minute_shows_lease_renewals_and_watches_only() {
 
 fn is_idle(request: &crate::support::audit::Request) -> bool {
     let resource = request.object_ref.as_ref().map(|object| object.resource.as_str()).unwrap_or_default();
-    request.verb == "watch" || resource == "leases"
+    // Nobody tells of a kind that comes.
+    let discovery = request.object_ref.is_none() && request.uri.starts_with("/apis/argoproj.io");
+    request.verb == "watch" || resource == "leases" || discovery
 }

@@ -8,6 +8,8 @@ mod support;
 mod bench;
 
 #[cfg(test)]
+mod profiles;
+#[cfg(test)]
 mod readings;
 #[cfg(test)]
 mod refusals;

@@ -58,6 +58,15 @@ pub(crate) enum Twin {
     DaemonSet(DaemonSet, usize),
 }
 
+/// What the model is not told, and the controller goes by.
+#[derive(Clone, Debug)]
+struct Order {
+    /// In which it goes through the nodes.
+    nodes: Vec<usize>,
+    /// Whether the pod of the later template is the older one, as it is after a rollback.
+    rolled_back: bool,
+}
+
 /// What one pass does.
 enum Change {
     Create(u32, u32),
@@ -81,8 +90,8 @@ impl Twin {
         }
     }
 
-    /// One pass, for which the nodes come in this order.
-    fn pass(&mut self, pods: &[Seen], nodes: &[usize]) -> Vec<Change> {
+    /// One pass in this order.
+    fn pass(&mut self, pods: &[Seen], order: &Order) -> Vec<Change> {
         match self {
             Self::StatefulSet(set) => {
                 let view = |pod: &Seen| stateful_set::Pod {
@@ -107,10 +116,10 @@ impl Twin {
                     terminating: pod.class == Class::Leaving,
                     ended: false,
                     // Each node has at most one of a template that is not leaving.
-                    age: 0,
+                    age: u64::from(if order.rolled_back { u32::MAX - pod.template } else { pod.template }),
                 };
                 let newest = set.template.id;
-                let changes = set.sync(nodes, &pods.iter().map(view).collect::<Vec<_>>()).into_iter();
+                let changes = set.sync(&order.nodes, &pods.iter().map(view).collect::<Vec<_>>()).into_iter();
                 let change = |change| match change {
                     daemon_set::Change::Create(node) => Change::Create(u32::try_from(node).unwrap(), newest),
                     daemon_set::Change::Delete(place) => Change::Delete(place),
@@ -142,9 +151,11 @@ impl Twin {
         rests
     }
 
-    /// The orders in which the controller may go through nodes.
-    fn orders(&self) -> Vec<Vec<usize>> {
-        let Self::DaemonSet(_, nodes) = self else { return vec![Vec::new()] };
+    /// The orders that the controller may go by.
+    fn orders(&self) -> Vec<Order> {
+        let Self::DaemonSet(_, nodes) = self else {
+            return vec![Order { nodes: Vec::new(), rolled_back: false }];
+        };
         let mut orders = vec![Vec::new()];
         for node in 0..*nodes {
             let with = |order: &Vec<usize>| {
@@ -153,7 +164,9 @@ impl Twin {
             };
             orders = orders.iter().flat_map(with).collect();
         }
-        orders
+        let either =
+            |nodes: Vec<usize>| [false, true].map(|rolled_back| Order { nodes: nodes.clone(), rolled_back });
+        orders.into_iter().flat_map(either).collect()
     }
 }
 

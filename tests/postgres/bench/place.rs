@@ -10,11 +10,25 @@ pub fn apps() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres/apps")
 }
 
+/// Where `set-up` puts what it makes.
+fn made() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target")).join("postgres")
+}
+
+/// Node.js.
+pub fn node() -> Result<PathBuf> {
+    on_path("node").context("run `make postgres-tools`: there is no node")
+}
+
+/// The folder of the packages of Node.js, as `set-up` makes it.
+pub fn node_modules() -> PathBuf {
+    made().join("node/node_modules")
+}
+
 /// The folder with `python3` and `gunicorn`, as `set-up` makes it.
 pub fn python() -> Result<PathBuf> {
-    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
-    let folder = target.join("postgres/venv/bin");
+    let folder = made().join("venv/bin");
     let python = folder.join("python3");
     ensure!(python.exists(), "run `make postgres-tools`: there is no {}", python.display());
     Ok(folder)

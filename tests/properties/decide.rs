@@ -149,7 +149,7 @@ proptest! {
     }
 
     #[test]
-    fn only_running_pods_with_a_grant_of_their_own_are_ended(situation in situation(EXTREME, 5)) {
+    fn only_pods_that_hold_something_or_wait_in_vain_are_ended(situation in situation(EXTREME, 5)) {
         let decision = decide(&situation);
         let mut seen = BTreeSet::new();
         for candidate in &decision.room.candidates {
@@ -158,6 +158,7 @@ proptest! {
             prop_assert!(pod.workload.is_some());
             match candidate.cause {
                 Cause::Escaped => prop_assert!(matches!(pod.hold, Hold::Escaped(_))),
+                Cause::Stalled => prop_assert!(pod.hold == Hold::Waiting && pod.leaving),
                 _ => prop_assert!(matches!(pod.hold, Hold::Granted(_))),
             }
             prop_assert!(seen.insert((candidate.pod, candidate.cause)), "the same pod twice");
@@ -165,11 +166,12 @@ proptest! {
     }
 
     #[test]
-    fn without_leave_to_evict_only_superseded_unready_pods_go(
+    fn without_leave_to_evict_only_unready_pods_that_nobody_wants_go(
         situation in situation(USUAL, 4).prop_map(|s| Situation { eviction: false, ..s }),
     ) {
         let decision = decide(&situation);
-        prop_assert!(decision.room.candidates.iter().all(|c| c.cause == Cause::Superseded));
+        let unwanted = |c: &Candidate| matches!(c.cause, Cause::Superseded | Cause::Stalled);
+        prop_assert!(decision.room.candidates.iter().all(unwanted));
     }
 
     #[test]

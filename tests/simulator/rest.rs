@@ -78,17 +78,21 @@ impl Sim {
         let bad: Vec<u32> =
             self.cluster.pods_of(app).filter(|pod| !pod.facts.good).map(|pod| pod.id).collect();
         let escaped = self.cluster.pods_of(app).filter(|pod| pod.has_escaped());
-        let past_the_gate: Vec<u32> = escaped.map(|pod| pod.template).collect();
+        let (past_the_gate, of_runs): (Vec<u32>, Vec<u32>) =
+            escaped.map(|pod| (pod.id, pod.template)).unzip();
         match &mut self.cluster.apps[app].maker {
-            // Where its pods come in order, nobody else takes a bad one away.
-            Maker::StatefulSet(_) if good => bad.into_iter().for_each(|id| self.cluster.begin_deletion(id)),
+            // Where its pods come in order, nobody else takes away a bad one, or one past the gate while another waits.
+            Maker::StatefulSet(_) => {
+                let bad = bad.into_iter().filter(|_| good);
+                bad.chain(past_the_gate).for_each(|id| self.cluster.begin_deletion(id));
+            }
             Maker::Job(job) if job.parallelism == 0 => self.scale(app, 1),
             Maker::CronJob(runs) => {
                 // Else it would never come to rest.
                 runs.cron.suspended = true;
                 let hopeless = |job: &&Job| {
                     let is_bad = !job.template.good || job.parallelism == 0;
-                    (good && is_bad) || past_the_gate.contains(&job.template.id)
+                    (good && is_bad) || of_runs.contains(&job.template.id)
                 };
                 let hopeless: Vec<u32> =
                     runs.jobs.iter().filter(hopeless).map(|job| job.template.id).collect();

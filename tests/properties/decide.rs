@@ -149,7 +149,7 @@ proptest! {
     }
 
     #[test]
-    fn only_running_pods_with_a_grant_of_their_own_are_ended(situation in situation(EXTREME, 5)) {
+    fn only_pods_that_hold_something_or_wait_in_vain_are_ended(situation in situation(EXTREME, 5)) {
         let decision = decide(&situation);
         let mut seen = BTreeSet::new();
         for candidate in &decision.room.candidates {
@@ -158,6 +158,7 @@ proptest! {
             prop_assert!(pod.workload.is_some());
             match candidate.cause {
                 Cause::Escaped => prop_assert!(matches!(pod.hold, Hold::Escaped(_))),
+                Cause::Stalled => prop_assert!(pod.hold == Hold::Waiting && pod.leaving),
                 _ => prop_assert!(matches!(pod.hold, Hold::Granted(_))),
             }
             prop_assert!(seen.insert((candidate.pod, candidate.cause)), "the same pod twice");
@@ -165,11 +166,12 @@ proptest! {
     }
 
     #[test]
-    fn without_leave_to_evict_only_superseded_unready_pods_go(
+    fn without_leave_to_evict_only_unready_pods_that_nobody_wants_go(
         situation in situation(USUAL, 4).prop_map(|s| Situation { eviction: false, ..s }),
     ) {
         let decision = decide(&situation);
-        prop_assert!(decision.room.candidates.iter().all(|c| c.cause == Cause::Superseded));
+        let unwanted = |c: &Candidate| matches!(c.cause, Cause::Superseded | Cause::Stalled);
+        prop_assert!(decision.room.candidates.iter().all(unwanted));
     }
 
     #[test]
@@ -227,13 +229,16 @@ proptest! {
         let terminating = |pod: &&Pod| pod.terminating && pod.hold != Hold::Waiting;
         let returning: u64 = situation.pods.iter().filter(terminating).map(|pod| pod.hold.bill().get()).sum();
         let returning = returning + situation.quarantine.iter().map(|bill| bill.get()).sum::<u64>();
-        let only_escaped = decision.room.candidates.iter().all(|c| c.cause == Cause::Escaped);
+        // Who waits in vain holds nothing, and makes no room.
+        let mut candidates = decision.room.candidates.clone();
+        candidates.retain(|c| c.cause != Cause::Stalled);
+        let only_escaped = candidates.iter().all(|c| c.cause == Cause::Escaped);
         match decision.room.missing {
             None => {
                 // Where not all have a slot, one that is of no use goes as well.
                 let infeasible = matches!(decision.plan.feasibility, Feasibility::Infeasible(_));
                 let useless = |c: &Candidate| matches!(c.cause, Cause::Escaped | Cause::Superseded);
-                let useless = infeasible && decision.room.candidates.iter().all(useless);
+                let useless = infeasible && candidates.iter().all(useless);
                 prop_assert!((only_escaped || useless) && !decision.room.draining);
             }
             Some(missing) => {

@@ -110,7 +110,8 @@ fn for_the_refused(scene: &Scene<'_>, grants: &Grants) -> Room {
 fn stalled(scene: &Scene<'_>) -> Vec<Candidate> {
     let one_by_one =
         |workload: usize| scene.allotments.get(workload).is_some_and(|allotment| allotment.share.one_by_one);
-    let sick = pods_where(scene, |pod, workload| pod.leaving && !pod.ready && one_by_one(workload));
+    let mut sick = pods_where(scene, |pod, workload| pod.leaving && !pod.ready && one_by_one(workload));
+    sick.sort_by_key(|&(_, pod)| (Reverse(pod.created), pod.uid.as_str()));
     let alone = |pod: &Pod| sick.iter().filter(|(_, other)| other.workload == pod.workload).count() < 2;
     let stalled = sick.iter().filter(|(_, pod)| pod.hold == Hold::Waiting && !alone(pod));
     stalled.map(|(pod, _)| Candidate { pod: *pod, cause: Cause::Stalled }).collect()

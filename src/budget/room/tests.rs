@@ -277,7 +277,7 @@ fn pods_that_wait_beyond_the_replicas_go_where_one_would_have_to_be_ready_before
         case.candidates().into_iter().map(|(uid, cause)| (uid.to_owned(), cause)).collect::<Vec<_>>()
     };
     let stalled = |uid: &str| (uid.to_owned(), Cause::Stalled);
-    assert_eq!(candidates(true, vec![last("d"), last("c")]), ["d", "c"].map(stalled));
+    assert_eq!(candidates(true, vec![last("d"), last("c")]), ["c", "d"].map(stalled));
     assert_eq!(candidates(true, vec![last("d"), sick]), ["d"].map(stalled));
     assert_eq!(candidates(true, vec![last("d")]), []);
     assert_eq!(candidates(false, vec![last("d"), last("c")]), []);

@@ -7,7 +7,7 @@ use super::amount::{Connections, Pods};
 use super::basis::Basis;
 use super::grant::{Allotment, Grants, grants};
 use super::ledger::{Ledger, Pod, Unadopted};
-use super::plan::{Demand, Feasibility, Plan, Share, Terms};
+use super::plan::{Demand, Plan, Share, Terms};
 use super::rollout::{Nature, Surge};
 use super::room::{Room, Scene, room};
 use super::settle::settled;
@@ -52,8 +52,10 @@ pub struct Decision {
     pub usable: Connections,
     /// The sums, before the grants of this decision.
     pub ledger: Ledger,
-    /// Sizes and slots.
+    /// Sizes and slots for those who wait.
     pub plan: Plan,
+    /// Sizes and slots if nothing had escaped: who keeps within these is never sent away for another's escape.
+    pub rightful: Plan,
     /// The settled count of each workload.
     pub settled: Vec<Pods>,
     /// Who is granted, who waits and why.
@@ -92,19 +94,40 @@ pub fn decide(situation: &Situation) -> Decision {
         .collect();
     let terms = Terms { usable, surge: situation.surge, basis: situation.basis };
     let plan = plan_beside_what_stays(terms, &demands, &situation.pods);
-    let allotments: Vec<Allotment> =
-        plan.shares.iter().zip(&settled).map(|(share, settled)| Allotment::new(*share, *settled)).collect();
-    let grants = grants(usable, &ledger, &allotments, &situation.pods);
+    let rightful = if ledger.escaped == Connections::ZERO {
+        plan.clone()
+    } else {
+        plan_beside_what_stays(Terms { usable: situation.available, ..terms }, &demands, &situation.pods)
+    };
+    let grants = grants(usable, &ledger, &allotments(&plan.shares, &settled), &situation.pods);
     let scene = Scene {
-        usable,
+        available: situation.available,
         ledger: &ledger,
-        allotments: &allotments,
+        allotments: &allotments(&larger_shares(&plan, &rightful), &settled),
         pods: &situation.pods,
-        feasible: matches!(plan.feasibility, Feasibility::Feasible { .. }),
+        fits: plan.is_feasible(),
+        ever_fits: rightful.is_feasible(),
         eviction: situation.eviction,
     };
     let room = room(&scene, &grants);
-    Decision { usable, ledger, plan, settled, grants, room }
+    Decision { usable, ledger, plan, rightful, settled, grants, room }
+}
+
+fn allotments(shares: &[Share], settled: &[Pods]) -> Vec<Allotment> {
+    shares.iter().zip(settled).map(|(share, settled)| Allotment::new(*share, *settled)).collect()
+}
+
+/// What the pods of each workload are measured by: its share if nothing had escaped. Sizes do not always grow with what
+/// there is to share, so one that was granted just now by the other plan is not too large by this one.
+#[must_use]
+pub fn larger_shares(plan: &Plan, rightful: &Plan) -> Vec<Share> {
+    let larger = |(granted, rightful): (&Share, &Share)| Share {
+        size: granted.size.max(rightful.size),
+        bill: granted.bill.max(rightful.bill),
+        slots: granted.slots.max(rightful.slots),
+        ..*rightful
+    };
+    plan.shares.iter().zip(&rightful.shares).map(larger).collect()
 }
 
 /// How often a plan is made anew because of what pods hold that stay, before the most that this can be is taken off.
@@ -144,6 +167,7 @@ mod tests {
     use crate::budget::amount::Instances;
     use crate::budget::ledger::Hold;
     use crate::budget::rollout::Strategy;
+    use crate::budget::room::Cause;
 
     fn demand(name: &str, replicas: u32, strategy: Strategy) -> Demand {
         Demand {
@@ -184,6 +208,55 @@ mod tests {
         let terms = Terms { usable: Connections::new(12), surge: Surge::Minimal, basis: Basis::Ceiling };
         let plan = plan_beside_what_stays(terms, &demands, &pods);
         [plan.shares[0].size.get(), plan.shares[1].size.get()]
+    }
+
+    /// Four pods of a Deployment that hold three each, and what else there is.
+    fn four_of_three(available: u64, others: &[Pod]) -> Decision {
+        let mut pods: Vec<Pod> = (0..4).map(|_| granted(3, 0)).collect();
+        pods.extend_from_slice(others);
+        for (i, pod) in pods.iter_mut().enumerate() {
+            pod.uid = format!("{i}");
+        }
+        let api = demand("Deployment/api", 4, Strategy::default());
+        decide(&Situation {
+            available: Connections::new(available),
+            surge: Surge::Minimal,
+            basis: Basis::Ceiling,
+            eviction: true,
+            workloads: vec![Workload {
+                carried: Some(Pods::new(4)),
+                demand: api,
+                observed: true,
+                unadopted: Unadopted::default(),
+            }],
+            pods,
+            quarantine: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn an_escaped_pod_lowers_what_may_be_granted_and_sends_nobody_away() {
+        let escaped =
+            |bill| Pod { workload: None, hold: Hold::Escaped(Connections::new(bill)), ..granted(0, 0) };
+        let waiting = Pod { hold: Hold::Waiting, ready: false, ..granted(0, 0) };
+        for bill in [1, 2, 15, u64::MAX] {
+            let decision = four_of_three(13, &[escaped(bill)]);
+            assert_eq!(decision.room, Room::default(), "{bill}");
+            let decision = four_of_three(13, &[escaped(bill), waiting.clone()]);
+            assert_eq!((&*decision.grants.granted, &*decision.room.candidates), (&[][..], &[][..]), "{bill}");
+        }
+        assert_eq!(
+            four_of_three(13, &[waiting]).grants.granted,
+            [],
+            "nor without one: it is beyond the slots"
+        );
+    }
+
+    #[test]
+    fn a_lowered_limit_is_no_escape_and_sends_oversize_pods_away() {
+        let decision = four_of_three(10, &[]);
+        let causes: Vec<_> = decision.room.candidates.iter().map(|candidate| candidate.cause).collect();
+        assert_eq!(causes, [Cause::Oversize; 4]);
     }
 
     #[test]

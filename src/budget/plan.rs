@@ -147,6 +147,12 @@ impl Demand {
 }
 
 impl Plan {
+    /// Whether every workload has all its slots.
+    #[must_use]
+    pub const fn is_feasible(&self) -> bool {
+        matches!(self.feasibility, Feasibility::Feasible { .. })
+    }
+
     /// Shares `terms.usable` among `demands`.
     #[must_use]
     pub fn of(terms: Terms, demands: &[Demand]) -> Self {

@@ -59,16 +59,18 @@ pub struct Room {
 /// What the decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene<'a> {
-    /// What may be committed in all, escaped pods taken off.
-    pub usable: Connections,
+    /// limit − reserved. What escaped is not taken off: nobody who was granted goes for it.
+    pub available: Connections,
     /// The sums as they were before the grants of this decision.
     pub ledger: &'a Ledger,
-    /// What each workload is allotted.
+    /// What the pods of each workload are measured by.
     pub allotments: &'a [Allotment],
     /// The pods.
     pub pods: &'a [Pod],
-    /// Whether the plan fits; surplus pods are ended only when it does not.
-    pub feasible: bool,
+    /// Whether all that is wanted has a slot now.
+    pub fits: bool,
+    /// Whether it would have one if nothing had escaped; surplus pods are ended only when it would not.
+    pub ever_fits: bool,
     /// Whether running pods may be evicted at all.
     pub eviction: bool,
 }
@@ -83,11 +85,11 @@ pub fn room(scene: &Scene<'_>, grants: &Grants) -> Room {
 }
 
 fn for_the_refused(scene: &Scene<'_>, grants: &Grants) -> Room {
-    let over = scene.ledger.committed.minus(scene.usable);
+    let over = scene.ledger.committed.minus(scene.available);
     let missing = grants.shortfall().or((over > Connections::ZERO).then_some(over));
     let mut unhurried = if scene.eviction { escaped(scene, may_lose_one) } else { Vec::new() };
     let Some(missing) = missing else {
-        let candidates = if scene.feasible { unhurried } else { slots(scene, grants, unhurried) };
+        let candidates = if scene.fits { unhurried } else { slots(scene, grants, unhurried) };
         return Room { candidates, ..Room::default() };
     };
     if scene.ledger.draining >= missing {
@@ -98,7 +100,7 @@ fn for_the_refused(scene: &Scene<'_>, grants: &Grants) -> Room {
         candidates.extend(leaving(scene, grants));
         unhurried.extend(oversize(scene, may_lose_one));
         candidates.extend(if unhurried.is_empty() { stuck(scene, grants) } else { unhurried });
-        if !scene.feasible {
+        if !scene.ever_fits {
             candidates.extend(surplus(scene));
         }
     }

@@ -148,7 +148,8 @@ fn unknown_pods(view: &View) -> impl Iterator<Item = String> {
 }
 
 fn feasible(view: &View) -> Finding {
-    let plan = &view.decision.plan;
+    // What escaped lowers what is granted now; whether all fits is a question of limit and wishes.
+    let plan = &view.decision.rightful;
     let (holds, reason) = match &plan.feasibility {
         Feasibility::Feasible { .. } => (true, "Fits"),
         Feasibility::Infeasible(shortfall) if shortfall.fits_now() => (false, "CeilingDoesNotFit"),
@@ -269,6 +270,9 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>)
             "pods hold more than their share and eviction is Forbidden: new pods wait until they go".into();
         return finding(true, "EvictionForbidden", message);
     }
+    if let Some(message) = escaped_in_the_way(view) {
+        return finding(true, "Escaped", message);
+    }
     let kept = never_evicted(view);
     if stuck && !kept.is_empty() {
         let message = format!(
@@ -286,6 +290,30 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>)
         return finding(true, "BadRevision", message);
     }
     finding(false, "NotBlocked", "nothing outside of the budget keeps pods waiting".into())
+}
+
+/// Who escaped the gate, when pods wait for it and nobody goes to make room: no granted pod is sent away for it.
+fn escaped_in_the_way(view: &View) -> Option<String> {
+    let Decision { grants, room, plan, rightful, ledger, .. } = &view.decision;
+    let short = |refusal: &Refusal| match refusal {
+        Refusal::NoRoom { .. } => true,
+        Refusal::NoSlot => rightful.is_feasible() && !plan.is_feasible(),
+        _ => false,
+    };
+    let waits = grants.refused.iter().any(|(_, refusal)| short(refusal));
+    if !waits || room.draining || !room.candidates.is_empty() || ledger.escaped == Connections::ZERO {
+        return None;
+    }
+    let pods = view.scene.situation.pods.iter();
+    let mut escaped: Vec<_> = pods.filter(|pod| matches!(pod.hold, Hold::Escaped(_))).collect();
+    escaped.sort_unstable_by(|a, b| b.hold.bill().cmp(&a.hold.bill()).then_with(|| a.name.cmp(&b.name)));
+    let names = escaped.iter().map(|pod| format!("Pod/{} ({})", pod.name, amount(pod.hold.bill()))).collect();
+    Some(format!(
+        "pods wait because others run without a grant and may hold {} connections: {}. Delete them; new ones are \
+         created with the gate",
+        amount(ledger.escaped),
+        listed(names)
+    ))
 }
 
 /// Workloads whose pods hold more than their share and are not evicted.

@@ -36,6 +36,12 @@ fn added(situation: &Situation, decision: &Decision) -> u128 {
     decision.grants.granted.iter().map(real).sum()
 }
 
+/// The settled count of workload `w`, as far as there are slots for it: by what its pods are measured.
+fn measured(decision: &Decision, w: usize) -> Pods {
+    let slots = decision.plan.shares[w].slots.max(decision.rightful.shares[w].slots);
+    decision.settled[w].min(slots)
+}
+
 /// The settled count of workload `w`, as far as there are slots for it.
 fn settled(decision: &Decision, w: usize) -> Pods {
     decision.settled[w].min(decision.plan.shares[w].slots)
@@ -56,7 +62,7 @@ fn may_lose_one(situation: &Situation, decision: &Decision, pod: usize) -> bool 
     let ready = situation.pods.iter().filter(of).filter(ready).count() as u64
         + u64::from(situation.workloads[w].unadopted.ready.get());
     let at_once = u64::from(decision.plan.shares[w].unavailable.get()).max(1);
-    draining < at_once && ready + at_once > u64::from(settled(decision, w).get())
+    draining < at_once && ready + at_once > u64::from(measured(decision, w).get())
 }
 
 fn uid(situation: &Situation, pod: usize) -> String {
@@ -174,6 +180,28 @@ proptest! {
         prop_assert!(decision.room.candidates.iter().all(unwanted));
     }
 
+    /// Whoever keeps within what he would have if nothing had escaped is not sent away.
+    #[test]
+    fn nobody_is_sent_away_for_what_escaped(situation in situation(USUAL, 4)) {
+        let decision = decide(&situation);
+        let innocent = Situation {
+            pods: situation.pods.iter().map(|pod| match pod.hold {
+                Hold::Escaped(_) => Pod { hold: Hold::Escaped(Connections::ZERO), ..pod.clone() },
+                _ => pod.clone(),
+            }).collect(),
+            ..situation.clone()
+        };
+        let rightful = decide(&innocent).plan;
+        for candidate in &decision.room.candidates {
+            let pod = &situation.pods[candidate.pod];
+            match candidate.cause {
+                Cause::Oversize => prop_assert!(pod.hold.bill() > rightful.shares[pod.workload.unwrap()].bill),
+                Cause::Surplus => prop_assert!(!rightful.is_feasible()),
+                _ => {}
+            }
+        }
+    }
+
     #[test]
     fn a_superseded_pod_is_old_unready_and_in_the_way_of_a_newer_one(situation in situation(USUAL, 4)) {
         let decision = decide(&situation);
@@ -218,8 +246,8 @@ proptest! {
         let decision = decide(&situation);
         for candidate in decision.room.candidates.iter().filter(|c| c.cause == Cause::Surplus) {
             let w = situation.pods[candidate.pod].workload.unwrap();
-            prop_assert!(matches!(decision.plan.feasibility, Feasibility::Infeasible(_)));
-            prop_assert!(decision.ledger.workloads[w].admitted > decision.plan.shares[w].slots);
+            prop_assert!(!decision.rightful.is_feasible());
+            prop_assert!(decision.ledger.workloads[w].admitted > decision.rightful.shares[w].slots);
         }
     }
 
@@ -254,7 +282,7 @@ proptest! {
     ) {
         let decision = decide(&situation);
         let refused = decision.grants.refused.iter().any(|(_, why)| matches!(why, Refusal::NoRoom { .. }));
-        let over = committed(&situation) > usable(&situation);
+        let over = committed(&situation) > u128::from(situation.available.get());
         prop_assert_eq!(decision.room.missing.is_some(), refused || over);
     }
 

@@ -6,10 +6,10 @@
 use clap::ValueEnum;
 use poolbudget::budget::amount::{Connections, Pods};
 use poolbudget::budget::basis::Basis;
-use poolbudget::budget::decide::{Decision, Situation, decide};
+use poolbudget::budget::decide::{Decision, Situation, decide, larger_shares};
 use poolbudget::budget::grant::{Allotment, Grants, Refusal, grants};
 use poolbudget::budget::ledger::{Hold, Ledger};
-use poolbudget::budget::plan::{Demand, Feasibility, Plan, Terms};
+use poolbudget::budget::plan::{Demand, Plan, Terms};
 use poolbudget::budget::rollout::Strategy;
 use poolbudget::budget::room::{Cause, Scene, room};
 
@@ -71,23 +71,26 @@ impl Mutation {
 
 /// As the core's `decide`, without one of its rules: what the rule does not concern is taken from there.
 fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
-    let Decision { usable, ledger, plan, settled, .. } = decide(situation);
+    let Decision { usable, ledger, plan, rightful, settled, .. } = decide(situation);
     let plan = if rule == Mutation::WithoutR1 { plan_without_r1(situation, usable, &settled) } else { plan };
     let allot = |w: usize, settled: Pods| Allotment::new(plan.shares[w], settled);
     let r3 = !matches!(rule, Mutation::WithoutR3 | Mutation::WithoutR3AndLastResort);
     let kept = |b: &Pods| if r3 { *b } else { Pods::ZERO };
     let for_grants: Vec<Allotment> = settled.iter().enumerate().map(|(w, b)| allot(w, kept(b))).collect();
-    let for_room: Vec<Allotment> = settled.iter().enumerate().map(|(w, b)| allot(w, *b)).collect();
+    let measures = larger_shares(&plan, &rightful);
+    let for_room: Vec<Allotment> =
+        measures.iter().zip(&settled).map(|(share, b)| Allotment::new(*share, *b)).collect();
     let mut grants = grants(usable, &ledger, &for_grants, &situation.pods);
     if rule == Mutation::WithoutR2 {
         grants = within_shares_in_connections(grants, situation, &ledger, &plan);
     }
     let scene = Scene {
-        usable,
+        available: situation.available,
         ledger: &ledger,
         allotments: &for_room,
         pods: &situation.pods,
-        feasible: matches!(plan.feasibility, Feasibility::Feasible { .. }),
+        fits: plan.is_feasible(),
+        ever_fits: rightful.is_feasible(),
         eviction: situation.eviction,
     };
     let mut room = room(&scene, &grants);
@@ -98,7 +101,7 @@ fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
             candidate.cause != Cause::Oversize || ledger.workloads[w].ready.plus(at_once) > settled[w]
         });
     }
-    Decision { usable, ledger, plan, settled, grants, room }
+    Decision { usable, ledger, plan, rightful, settled, grants, room }
 }
 
 /// Refuses every pod with which its workload would hold more than slots × bill, however many pods that is.

@@ -72,11 +72,12 @@ impl Case {
         let refusal = self.refusal.unwrap_or(Refusal::NoRoom { missing });
         let refused = waits.map(|(i, _)| (i, refusal)).collect();
         let scene = Scene {
-            usable: Connections::new(self.usable),
+            available: Connections::new(self.usable),
             ledger: &ledger,
             allotments: &self.allotments,
             pods: &self.pods,
-            feasible: self.feasible,
+            fits: self.feasible,
+            ever_fits: self.feasible,
             eviction: self.eviction,
         };
         room(&scene, &Grants { granted: self.granted.clone(), refused, ..Grants::default() })

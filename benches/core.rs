@@ -5,6 +5,7 @@ use divan::{Bencher, black_box};
 use poolbudget::budget::amount::{Connections, Instances, Pods};
 use poolbudget::budget::basis::Basis;
 use poolbudget::budget::decide::{Situation, Workload, decide};
+use poolbudget::budget::descent::Past;
 use poolbudget::budget::ledger::{Hold, Pod, Unadopted};
 use poolbudget::budget::plan::{Demand, Plan, Terms};
 use poolbudget::budget::rollout::{Strategy, Surge};
@@ -32,7 +33,12 @@ fn demands(count: u32) -> Vec<Demand> {
 
 fn plan(bencher: Bencher<'_, '_>, workloads: u32, usable: u64) {
     let demands = demands(workloads);
-    let terms = Terms { usable: Connections::new(usable), surge: Surge::Minimal, basis: Basis::Ceiling };
+    let terms = Terms {
+        usable: Connections::new(usable),
+        available: Connections::new(usable),
+        surge: Surge::Minimal,
+        basis: Basis::Ceiling,
+    };
     bencher.bench_local(|| Plan::of(black_box(terms), black_box(&demands)));
 }
 
@@ -72,8 +78,10 @@ fn situation(pods: u32, waiting: u32, available: u64) -> Situation {
             created: i64::from(i / 7),
             age: 100,
             hold: if waits { Hold::Waiting } else { Hold::Granted(Connections::new(u64::from(1 + i % 30))) },
+            started: 100,
             ready: !waits,
             terminating: i.is_multiple_of(97) && !waits,
+            overdue: false,
             leaving: false,
             current: i.is_multiple_of(3),
             instances: Instances::of(1 + (i % 1_000) % 4, 1 + (i % 1_000) % 2),
@@ -88,6 +96,7 @@ fn situation(pods: u32, waiting: u32, available: u64) -> Situation {
         workloads: demands(1_000).into_iter().map(one).collect(),
         pods: (0..pods).map(pod).collect(),
         quarantine: Vec::new(),
+        past: Past::default(),
     }
 }
 

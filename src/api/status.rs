@@ -31,10 +31,15 @@ pub struct DbConnectionBudgetStatus {
     #[serde(default)]
     pub usable: i64,
 
-    /// Connections granted to pods that are not gone yet. Never more than usable in mode Gate. In the other modes: what all
-    /// its pods may hold, whoever gave them their sizes.
+    /// Connections granted to pods that are not gone yet. In mode Gate more than usable only while highWater is there, or
+    /// while a pod escaped the gate. In the other modes: what all its pods may hold, whoever gave them their sizes.
     #[serde(default)]
     pub committed: i64,
+
+    /// What pods held when a new spec, a lower limit or mode Gate, put them above the limit. Until they are under it
+    /// again, pods that replace others may be granted up to this sum, so that no workload is left without ready pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high_water: Option<i64>,
 
     /// Pods that wait at the gate.
     #[serde(default)]

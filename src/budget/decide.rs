@@ -5,7 +5,8 @@
 
 use super::amount::{Connections, Pods};
 use super::basis::Basis;
-use super::grant::{Allotment, Grants, grants};
+use super::descent::{Past, high_water};
+use super::grant::{Allotment, Bounds, Grants, grants};
 use super::ledger::{Ledger, Pod, Unadopted};
 use super::plan::{Demand, Plan, Share, Terms};
 use super::rollout::{Nature, Surge};
@@ -30,6 +31,8 @@ pub struct Situation {
     pub pods: Vec<Pod>,
     /// Bills of pods that vanished without showing that their containers ended.
     pub quarantine: Vec<Connections>,
+    /// What there was before, for [the way down](super::descent).
+    pub past: Past,
 }
 
 /// One workload of the budget.
@@ -58,6 +61,8 @@ pub struct Decision {
     pub rightful: Plan,
     /// The settled count of each workload.
     pub settled: Vec<Pods>,
+    /// What pods held when [the way down](super::descent) began that they are on.
+    pub high_water: Option<Connections>,
     /// Who is granted, who waits and why.
     pub grants: Grants,
     /// Who should go.
@@ -70,7 +75,10 @@ impl Situation {
     #[must_use]
     pub fn largest_replicas(&self) -> Vec<Pods> {
         let demands: Vec<Demand> = self.workloads.iter().map(|w| w.demand.clone()).collect();
-        largest_replicas(Terms { usable: self.available, surge: self.surge, basis: self.basis }, &demands)
+        largest_replicas(
+            Terms { usable: self.available, available: self.available, surge: self.surge, basis: self.basis },
+            &demands,
+        )
     }
 }
 
@@ -92,25 +100,35 @@ pub fn decide(situation: &Situation) -> Decision {
         .zip(&settled)
         .map(|(w, settled)| Demand { settled: *settled, ..w.demand.clone() })
         .collect();
-    let terms = Terms { usable, surge: situation.surge, basis: situation.basis };
+    let Situation { available, surge, basis, .. } = *situation;
+    let terms = Terms { usable, available, surge, basis };
     let plan = plan_beside_what_stays(terms, &demands, &situation.pods);
     let rightful = if ledger.escaped == Connections::ZERO {
         plan.clone()
     } else {
         plan_beside_what_stays(Terms { usable: situation.available, ..terms }, &demands, &situation.pods)
     };
-    let grants = grants(usable, &ledger, &allotments(&plan.shares, &settled), &situation.pods);
+    let high_water = high_water(situation.past, situation.available, &ledger, &situation.pods);
+    let bounds = bounds(usable, high_water, &ledger);
+    let grants = grants(bounds, &ledger, &allotments(&plan.shares, &settled), &situation.pods);
     let scene = Scene {
         available: situation.available,
         ledger: &ledger,
         allotments: &allotments(&larger_shares(&plan, &rightful), &settled),
         pods: &situation.pods,
-        fits: plan.is_feasible(),
-        ever_fits: rightful.is_feasible(),
+        fits: !plan.scarce,
+        ever_fits: !rightful.scarce,
         eviction: situation.eviction,
+        unadopted: &unadopted,
     };
     let room = room(&scene, &grants);
-    Decision { usable, ledger, plan, rightful, settled, grants, room }
+    Decision { usable, ledger, plan, rightful, settled, high_water, grants, room }
+}
+
+/// What grants keep to.
+#[must_use]
+pub fn bounds(usable: Connections, high_water: Option<Connections>, ledger: &Ledger) -> Bounds {
+    Bounds { usable, lost: high_water.map_or(usable, |mark| usable.max(mark.minus(ledger.escaped))) }
 }
 
 fn allotments(shares: &[Share], settled: &[Pods]) -> Vec<Allotment> {
@@ -155,8 +173,10 @@ fn plan_beside_what_stays(terms: Terms, demands: &[Demand], pods: &[Pod]) -> Pla
 fn above_their_share(plan: &Plan, pods: &[Pod], taken_for: impl Fn(&Share) -> Connections) -> Connections {
     let above = |pod: &Pod| {
         let share = plan.shares.get(pod.workload?)?;
-        let stays = share.nature != Nature::Service && pod.admitted();
-        stays.then(|| pod.hold.bill().minus(taken_for(share)))
+        // Older pods of what has become hopeless stay, and have no share.
+        let stays = (share.nature != Nature::Service || share.hopeless) && pod.admitted();
+        let taken_for = if share.hopeless { Connections::ZERO } else { taken_for(share) };
+        stays.then(|| pod.hold.bill().minus(taken_for))
     };
     pods.iter().filter_map(above).sum()
 }
@@ -192,8 +212,10 @@ mod tests {
             created: 0,
             age: 100,
             hold: Hold::Granted(Connections::new(bill)),
+            started: 100,
             ready: true,
             terminating: false,
+            overdue: false,
             leaving: false,
             current: true,
             instances: Instances::ONE,
@@ -205,7 +227,8 @@ mod tests {
     fn sizes(strategy: Strategy, bills: &[u64]) -> [u64; 2] {
         let demands = [demand("service", 4, Strategy::OnDelete), demand("stays", 2, strategy)];
         let pods: Vec<Pod> = bills.iter().map(|bill| granted(*bill, 1)).collect();
-        let terms = Terms { usable: Connections::new(12), surge: Surge::Minimal, basis: Basis::Ceiling };
+        let usable = Connections::new(12);
+        let terms = Terms { usable, available: usable, surge: Surge::Minimal, basis: Basis::Ceiling };
         let plan = plan_beside_what_stays(terms, &demands, &pods);
         [plan.shares[0].size.get(), plan.shares[1].size.get()]
     }
@@ -231,6 +254,7 @@ mod tests {
             }],
             pods,
             quarantine: Vec::new(),
+            past: Past::default(),
         })
     }
 

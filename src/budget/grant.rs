@@ -11,6 +11,10 @@ use super::queue::{self, Class};
 /// After this many seconds at the head of the queue, or as a task that has no room, no pod of the last class passes.
 pub const PATIENCE: u64 = 30;
 
+/// So many seconds a pod that takes the place of one that drains waits for the room of that one, rather than be small for
+/// as long as it lives.
+pub const PATIENCE_FOR_SIZE: u64 = 120;
+
 /// What a workload is allotted by the plan, and its settled count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allotment {
@@ -96,10 +100,25 @@ impl Grants {
     }
 }
 
-/// Decides over all waiting pods. `usable` is what may be committed in all, escaped pods taken off.
+/// What may be committed in all, escaped pods taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// By any grant.
+    pub usable: Connections,
+    /// By the grant of a lost pod: more than that on [the way down](super::descent).
+    pub lost: Connections,
+}
+
+impl From<Connections> for Bounds {
+    fn from(usable: Connections) -> Self {
+        Self { usable, lost: usable }
+    }
+}
+
+/// Decides over all waiting pods.
 #[must_use]
-pub fn grants(usable: Connections, ledger: &Ledger, allotments: &[Allotment], pods: &[Pod]) -> Grants {
-    let mut tally = Tally::new(usable, ledger, allotments);
+pub fn grants(bounds: impl Into<Bounds>, ledger: &Ledger, allotments: &[Allotment], pods: &[Pod]) -> Grants {
+    let mut tally = Tally::new(bounds.into(), ledger, allotments);
     let mut outcome = Grants::default();
     let mut left = queue::order(pods);
     for served in [Class::Lost, Class::Task, Class::Surge, Class::Rest] {
@@ -117,7 +136,10 @@ pub fn grants(usable: Connections, ledger: &Ledger, allotments: &[Allotment], po
 struct Tally<'a> {
     allotments: &'a [Allotment],
     admitted: Vec<Pods>,
+    /// What draining pods of each workload will give back in time.
+    returning: Vec<Connections>,
     usable: u128,
+    usable_for_lost: u128,
     committed: u128,
     kept: Kept,
     /// Somebody has waited so long that no other pod passes.
@@ -155,7 +177,9 @@ impl Kept {
 }
 
 impl<'a> Tally<'a> {
-    fn new(usable: Connections, ledger: &Ledger, allotments: &'a [Allotment]) -> Self {
+    fn new(bounds: Bounds, ledger: &Ledger, allotments: &'a [Allotment]) -> Self {
+        // The largest number stands for sums that overflowed, so nothing may fit into it.
+        let bound = |connections: Connections| u128::from(connections.get().min(u64::MAX - 1));
         let admitted: Vec<Pods> = ledger.workloads.iter().map(|w| w.admitted).collect();
         let mut kept = Kept::default();
         for (allotment, admitted) in allotments.iter().zip(&admitted) {
@@ -164,8 +188,9 @@ impl<'a> Tally<'a> {
         Self {
             allotments,
             admitted,
-            // The largest number stands for sums that overflowed, so nothing may fit into it.
-            usable: u128::from(usable.get().min(u64::MAX - 1)),
+            returning: ledger.workloads.iter().map(|w| w.returning).collect(),
+            usable: bound(bounds.usable),
+            usable_for_lost: bound(bounds.lost),
             committed: u128::from(ledger.committed.get()),
             kept,
             blocked: false,
@@ -220,17 +245,31 @@ impl<'a> Tally<'a> {
             Class::Task | Class::Surge => (self.kept.lost, 0),
             Class::Rest | Class::Beyond => (self.kept.owed, 0),
         };
+        let usable = if class == Class::Lost { self.usable_for_lost } else { self.usable };
         let taken = self.committed + kept;
+        let refused = |bill: Connections, sum: u128| {
+            let (committed, kept) =
+                (narrow(self.committed), narrow(sum - self.committed - u128::from(bill.get())));
+            let missing = narrow(sum - usable);
+            Err(Want { pod: index, class, bill, committed, kept, missing })
+        };
         let (least, most) = sizes(class, &allotment.share, pod);
         let bill = least.per_pod(pod.instances);
         let smallest = taken + u128::from(bill.get());
-        if smallest > self.usable {
-            let (committed, kept) = (narrow(self.committed), narrow(kept));
-            let missing = narrow(smallest - self.usable);
-            return Err(Want { pod: index, class, bill, committed, kept, missing });
+        if smallest > usable {
+            return refused(bill, smallest);
+        }
+        let full = most.per_pod(pod.instances);
+        let largest = taken + others + u128::from(full.get());
+        if class == Class::Lost && pod.age < PATIENCE_FOR_SIZE && largest > usable {
+            let returning =
+                pod.workload.and_then(|w| self.returning.get(w)).map_or(0, |r| u128::from(r.get()));
+            if largest <= usable + returning {
+                return refused(full, largest);
+            }
         }
         // A lost pod takes its smallest size from whatever is free, more only from what the others can do without.
-        let spare = self.usable.saturating_sub(taken + others) / u128::from(pod.instances.get());
+        let spare = usable.saturating_sub(taken + others) / u128::from(pod.instances.get());
         let size = narrow(spare).clamp(least, most);
         Ok(Grant { pod: index, size, bill: size.per_pod(pod.instances) })
     }

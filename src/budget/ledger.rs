@@ -51,10 +51,14 @@ pub struct Pod {
     pub age: u64,
     /// What it may hold.
     pub hold: Hold,
+    /// Seconds since its containers could start; its age where nothing tells that.
+    pub started: u64,
     /// Whether its Ready condition is true.
     pub ready: bool,
     /// Whether its deletion has begun.
     pub terminating: bool,
+    /// Whether its deletion has begun and its grace period is over: nobody counts on its end any more.
+    pub overdue: bool,
     /// Whether its controller will end it: it has an ordinal beyond the replicas. Until then it holds what it holds, but
     /// it does not stand.
     pub leaving: bool,
@@ -89,6 +93,8 @@ pub struct Unadopted {
     pub ready: Pods,
     /// What they may hold on top of the budget.
     pub connections: Connections,
+    /// Whether one can be ended so that no other one like it takes its place.
+    pub yields: bool,
 }
 
 impl Unadopted {
@@ -99,6 +105,7 @@ impl Unadopted {
             pods: self.pods.plus(other.pods),
             ready: self.ready.plus(other.ready),
             connections: self.connections.plus(other.connections),
+            yields: self.yields || other.yields,
         }
     }
 }
@@ -115,6 +122,8 @@ pub struct Standing {
     pub granted: Pods,
     /// Pods whose deletion has begun and that still hold connections.
     pub draining: Pods,
+    /// What those will give back that keep within their grace period.
+    pub returning: Connections,
     /// Pods that wait at the gate.
     pub waiting: Pods,
     /// Bills of all its pods with a grant, draining ones included.
@@ -198,6 +207,9 @@ impl Standing {
             self.whole &= pod.terminating;
             if pod.terminating && pod.hold != Hold::Waiting {
                 self.draining = self.draining.plus(Pods::ONE);
+                if !pod.overdue {
+                    self.returning = self.returning.plus(bill);
+                }
             }
             return;
         }
@@ -234,8 +246,10 @@ mod tests {
             created: 0,
             age: 0,
             hold,
+            started: 0,
             ready: true,
             terminating: false,
+            overdue: false,
             leaving: false,
             current: true,
             instances: Instances::ONE,
@@ -262,6 +276,7 @@ mod tests {
             ready: Pods::ONE,
             granted: Pods::new(2),
             draining: Pods::ONE,
+            returning: Connections::new(5),
             waiting: Pods::ONE,
             committed: Connections::new(10),
             admitted_bills: Connections::new(5),
@@ -300,8 +315,12 @@ mod tests {
 
     #[test]
     fn pods_from_before_the_label_stand_without_a_bill() {
-        let unadopted =
-            Unadopted { pods: Pods::new(3), ready: Pods::new(2), connections: Connections::new(45) };
+        let unadopted = Unadopted {
+            pods: Pods::new(3),
+            ready: Pods::new(2),
+            connections: Connections::new(45),
+            yields: true,
+        };
         let ledger = Ledger::of(&[granted(3)], &[unadopted], &[]);
         let standing: Vec<_> = ledger.workloads.iter().map(|w| (w.admitted.get(), w.ready.get())).collect();
         assert_eq!((ledger.committed, standing), (Connections::new(3), vec![(4, 3)]));

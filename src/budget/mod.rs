@@ -2,9 +2,11 @@
 //!
 //! In: plain values. Out: plain values. Forbidden here: Kubernetes, tokio, a clock, the environment, logging.
 
+pub mod adoption;
 pub mod amount;
 pub mod basis;
 pub mod decide;
+pub mod descent;
 pub mod fair;
 mod fill;
 pub mod grant;

@@ -18,6 +18,8 @@ use super::shortfall::Shortfall;
 pub struct Terms {
     /// U: limit − reserved − what escaped the gate.
     pub usable: Connections,
+    /// limit − reserved: what a workload might have at best.
+    pub available: Connections,
     /// For which surge pods slots are kept.
     pub surge: Surge,
     /// What the sizes are made for; the demands' `pods` were derived with it.
@@ -74,6 +76,8 @@ pub struct Share {
     pub nature: Nature,
     /// Whether its pods are made one at a time.
     pub one_by_one: bool,
+    /// Not even one pod of it fits, at the smallest size and alone.
+    pub hopeless: bool,
 }
 
 /// The shares of all workloads.
@@ -83,6 +87,9 @@ pub struct Plan {
     pub shares: Vec<Share>,
     /// Whether every workload has all its slots.
     pub feasibility: Feasibility,
+    /// Whether slots are short of workloads that can have some. One that fits not even alone has none, and takes none
+    /// from the others.
+    pub scarce: bool,
 }
 
 /// Whether the demands can be met at the minimum sizes.
@@ -142,23 +149,44 @@ impl Demand {
             unavailable: self.strategy.unavailable(self.replicas),
             nature: self.strategy.nature(),
             one_by_one: self.strategy.one_by_one(),
+            hopeless: false,
         }
     }
 }
 
 impl Plan {
-    /// Whether every workload has all its slots.
-    #[must_use]
-    pub const fn is_feasible(&self) -> bool {
-        matches!(self.feasibility, Feasibility::Feasible { .. })
-    }
-
     /// Shares `terms.usable` among `demands`.
     #[must_use]
     pub fn of(terms: Terms, demands: &[Demand]) -> Self {
         // The largest number stands for sums that overflowed, so nothing may fit into it.
         let largest = Connections::MAX.minus(Connections::ONE);
-        let terms = Terms { usable: terms.usable.min(largest), ..terms };
+        let (usable, available) = (terms.usable.min(largest), terms.available.min(largest));
+        let terms = Terms { usable, available, ..terms };
+        let hopeless = hopeless(terms, demands);
+        if !hopeless.contains(&true) {
+            return Self::among(terms, demands);
+        }
+        let others: Vec<Demand> = demands
+            .iter()
+            .zip(&hopeless)
+            .filter(|(_, hopeless)| !**hopeless)
+            .map(|(d, _)| d.clone())
+            .collect();
+        let Self { shares, scarce, .. } = Self::among(terms, &others);
+        let mut of_others = shares.into_iter();
+        let share = |(demand, hopeless): (&Demand, &bool)| {
+            let other = if *hopeless { None } else { of_others.next() };
+            other.unwrap_or_else(|| Share { hopeless: true, ..demand.share(demand.floor(), Pods::ZERO) })
+        };
+        let shares = demands.iter().zip(&hopeless).map(share).collect();
+        Self {
+            shares,
+            feasibility: Feasibility::Infeasible(Shortfall::of(terms, demands, &hopeless)),
+            scarce,
+        }
+    }
+
+    fn among(terms: Terms, demands: &[Demand]) -> Self {
         let claims: Vec<Claim<'_>> = demands.iter().map(|d| d.claim(terms.surge)).collect();
         match sizes(terms.usable, &claims) {
             Some(sizes) => feasible(terms, demands, &claims, &sizes),
@@ -167,17 +195,28 @@ impl Plan {
     }
 }
 
+/// Which workloads fit not even alone: one pod of them, at the smallest size, needs more than there is. Where that is so
+/// of all that want pods, nobody is left out for the others' sake.
+fn hopeless(terms: Terms, demands: &[Demand]) -> Vec<bool> {
+    let wants = |d: &Demand| d.strategy.slots(d.peak(), terms.surge) > Pods::ZERO;
+    let is_hopeless = |d: &Demand| wants(d) && d.floor().per_pod(d.instances()) > terms.available;
+    let hopeless: Vec<bool> = demands.iter().map(is_hopeless).collect();
+    let possible = demands.iter().zip(&hopeless).any(|(d, hopeless)| wants(d) && !hopeless);
+    if possible { hopeless } else { vec![false; demands.len()] }
+}
+
 fn feasible(terms: Terms, demands: &[Demand], claims: &[Claim<'_>], sizes: &[Connections]) -> Plan {
     let shares: Vec<Share> =
         demands.iter().zip(claims).zip(sizes).map(|((d, claim), size)| d.share(*size, claim.slots)).collect();
     let planned = shares.iter().map(|s| s.bill.times(s.slots)).sum();
-    Plan { shares, feasibility: Feasibility::Feasible { planned, usable: terms.usable } }
+    Plan { shares, feasibility: Feasibility::Feasible { planned, usable: terms.usable }, scarce: false }
 }
 
 fn infeasible(terms: Terms, demands: &[Demand], claims: &[Claim<'_>]) -> Plan {
     let slots = scarce_slots(terms.usable, demands, claims);
     let shares = demands.iter().zip(slots).map(|(d, slots)| d.share(d.floor(), slots)).collect();
-    Plan { shares, feasibility: Feasibility::Infeasible(Shortfall::of(terms, demands)) }
+    let feasibility = Feasibility::Infeasible(Shortfall::of(terms, demands, &[]));
+    Plan { shares, feasibility, scarce: true }
 }
 
 /// Slots when not all of them fit: what stands settled first, then the surge pod that a rollout needs, then
@@ -239,7 +278,8 @@ mod tests {
     }
 
     fn terms(usable: u64) -> Terms {
-        Terms { usable: Connections::new(usable), surge: Surge::Minimal, basis: Basis::Ceiling }
+        let usable = Connections::new(usable);
+        Terms { usable, available: usable, surge: Surge::Minimal, basis: Basis::Ceiling }
     }
 
     /// (slots, size) of each share.
@@ -263,6 +303,7 @@ mod tests {
             unavailable: Pods::ZERO,
             nature: Nature::Service,
             one_by_one: false,
+            hopeless: false,
         };
         assert_eq!(plan.shares, [share]);
         assert_eq!(plan.feasibility.to_string(), "12 of 13 usable connections are planned");
@@ -296,6 +337,24 @@ mod tests {
         let plan = Plan::of(terms(40), &[api]);
         let seen: Vec<_> = plan.shares.iter().map(|s| (s.size.get(), s.bill.get())).collect();
         assert_eq!(seen, [(2, 8)]);
+    }
+
+    #[test]
+    fn what_fits_not_even_alone_takes_nothing_from_the_others() {
+        let typo = Demand { processes: 1_000_000, ..demand("Deployment/typo", 2) };
+        let large = Demand { min: Connections::new(20), ..demand("Deployment/large", 2) };
+        let api = demand("Deployment/api", 2);
+        assert_eq!(plan(13, &[typo.clone(), api.clone(), large.clone()]), [(0, 1), (3, 4), (0, 20)]);
+        let none = Demand { replicas: Pods::ZERO, pods: Pods::ZERO, ..typo.clone() };
+        assert_eq!(plan(13, &[none, api.clone()]), [(0, 1), (3, 4)]);
+        let told = Plan::of(terms(13), &[typo.clone(), api]);
+        assert!(!told.scarce, "nobody else lacks a slot");
+        assert_eq!(
+            told.feasibility.to_string(),
+            "Deployment/typo: one pod alone needs 1000000 connections, 13 usable: it can never be granted and takes \
+             nothing from the others. The other workloads need at least 3 of them and fit"
+        );
+        assert!(Plan::of(terms(13), &[typo, demand("Deployment/many", 20)]).scarce);
     }
 
     #[test]

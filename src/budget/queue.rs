@@ -69,7 +69,12 @@ mod tests {
             max: None,
             weight: 1,
         };
-        let terms = Terms { usable: Connections::new(5), surge: Surge::Minimal, basis: Basis::Ceiling };
+        let terms = Terms {
+            usable: Connections::new(5),
+            available: Connections::new(5),
+            surge: Surge::Minimal,
+            basis: Basis::Ceiling,
+        };
         let plan = Plan::of(terms, &[demand]);
         admitted.map(|admitted| class(Pods::new(admitted), Pods::new(2), &plan.shares[0]))
     }

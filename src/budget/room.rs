@@ -6,9 +6,10 @@
 
 use std::cmp::Reverse;
 
+use super::adoption;
 use super::amount::{Connections, Pods};
 use super::grant::{Allotment, Grants};
-use super::ledger::{Hold, Ledger, Pod};
+use super::ledger::{Hold, Ledger, Pod, Unadopted};
 use super::rollout::Nature;
 
 /// An unready pod of a superseded revision is left alone until it is this old, in seconds.
@@ -54,6 +55,8 @@ pub struct Room {
     pub draining: bool,
     /// How many connections are missing; none when nobody entitled was refused and nothing is over.
     pub missing: Option<Connections>,
+    /// A workload of which one pod from before its label should go, because its new ones find nothing left to open.
+    pub foreign: Option<usize>,
 }
 
 /// What the decision depends on.
@@ -73,6 +76,8 @@ pub struct Scene<'a> {
     pub ever_fits: bool,
     /// Whether running pods may be evicted at all.
     pub eviction: bool,
+    /// The pods of each workload from before its label.
+    pub unadopted: &'a [Unadopted],
 }
 
 /// Chooses who goes, given what was granted and refused just now.
@@ -81,6 +86,7 @@ pub fn room(scene: &Scene<'_>, grants: &Grants) -> Room {
     let mut room = for_the_refused(scene, grants);
     // They hold nothing, and nobody has to be refused for them to be in the way.
     room.candidates.splice(0..0, stalled(scene));
+    room.foreign = adoption::holds_up(scene);
     room
 }
 
@@ -93,7 +99,7 @@ fn for_the_refused(scene: &Scene<'_>, grants: &Grants) -> Room {
         return Room { candidates, ..Room::default() };
     };
     if scene.ledger.draining >= missing {
-        return Room { candidates: unhurried, draining: true, missing: Some(missing) };
+        return Room { candidates: unhurried, draining: true, missing: Some(missing), foreign: None };
     }
     let mut candidates = superseded(scene, grants);
     if scene.eviction {
@@ -104,7 +110,7 @@ fn for_the_refused(scene: &Scene<'_>, grants: &Grants) -> Room {
             candidates.extend(surplus(scene));
         }
     }
-    Room { candidates, draining: false, missing: Some(missing) }
+    Room { candidates, draining: false, missing: Some(missing), foreign: None }
 }
 
 /// Pods that wait beyond the replicas of an ordered StatefulSet while another such pod is not ready either: its controller
@@ -222,8 +228,9 @@ fn stuck(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
             return false;
         };
         let at_the_gate = standing.admitted.plus(standing.waiting) >= allotment.settled;
-        // Who makes pods one by one has made all that it will while one of them waits.
-        let replaced = at_the_gate || (allotment.share.one_by_one && standing.waiting > Pods::ZERO);
+        // Who makes pods one by one has made all that it will while one of them waits, or does not become ready.
+        let held_up = standing.waiting > Pods::ZERO || standing.ready < standing.admitted;
+        let replaced = at_the_gate || (allotment.share.one_by_one && held_up);
         replaced && starting.get(workload) == Some(&false)
     };
     let mut candidates = escaped(scene, |_, _| true);
@@ -256,6 +263,10 @@ fn surplus(scene: &Scene<'_>) -> Vec<Candidate> {
         matches!(pod.hold, Hold::Granted(_))
             && is_replaced(scene, workload)
             && scene.allotments.get(workload).is_some_and(|allotment| {
+                // Older pods of what has become hopeless would not come again.
+                if allotment.share.hopeless {
+                    return false;
+                }
                 let standing = scene.ledger.workloads.get(workload);
                 standing.is_some_and(|s| {
                     s.admitted > allotment.share.slots
@@ -279,7 +290,7 @@ fn pods_where<'a>(scene: &Scene<'a>, rule: impl Fn(&Pod, usize) -> bool) -> Vec<
 }
 
 /// At most max(1, V) pods of a workload go at a time, and only while ready − 1 ≥ settled − max(1, V).
-fn may_lose_one(scene: &Scene<'_>, workload: usize) -> bool {
+pub(super) fn may_lose_one(scene: &Scene<'_>, workload: usize) -> bool {
     let (Some(allotment), Some(standing)) =
         (scene.allotments.get(workload), scene.ledger.workloads.get(workload))
     else {

@@ -23,7 +23,7 @@ pub struct Shortfall {
     pub needed_now: Connections,
     /// The ways out that would fit, in the order in which they are named.
     pub ways_out: Vec<WayOut>,
-    /// The part of each workload, in the order of the demands.
+    /// The part of each workload, in the order of the demands. What is [hopeless](Line::hopeless) is in no sum.
     pub lines: Vec<Line>,
 }
 
@@ -46,6 +46,8 @@ pub struct Line {
     pub connections: Connections,
     /// The most replicas that fit while all other workloads stay as they are.
     pub safe_replicas: Pods,
+    /// Not even one pod of it fits, at the smallest size and alone; the others share what there is.
+    pub hopeless: bool,
 }
 
 /// A change of the budget after which the replicas of now fit.
@@ -60,11 +62,13 @@ pub enum WayOut {
 }
 
 impl Shortfall {
-    /// The arithmetic of `demands` under `terms`.
+    /// The arithmetic of `demands` under `terms`; those that are `hopeless` are named and left out.
     #[must_use]
-    pub(super) fn of(terms: Terms, demands: &[Demand]) -> Self {
+    pub(super) fn of(terms: Terms, demands: &[Demand], hopeless: &[bool]) -> Self {
+        let is_hopeless = |index: usize| hopeless.get(index) == Some(&true);
         let sum = |pods: fn(&Demand) -> Pods| {
-            demands.iter().map(|d| need(terms, d, pods(d))).fold(0, u128::saturating_add)
+            let others = demands.iter().enumerate().filter(|(index, _)| !is_hopeless(*index));
+            others.map(|(_, d)| need(terms, d, pods(d))).fold(0, u128::saturating_add)
         };
         let needed = sum(Demand::peak);
         let needed_now = sum(|d| d.replicas);
@@ -75,14 +79,19 @@ impl Shortfall {
             needed: connections(needed),
             needed_now: connections(needed_now),
             ways_out: ways_out(terms.basis, needed_now <= usable, on_rungs <= usable),
-            lines: demands.iter().map(|d| line(terms, d, needed)).collect(),
+            lines: demands.iter().enumerate().map(|(i, d)| line(terms, d, needed, is_hopeless(i))).collect(),
         }
     }
 
     /// Whether the replicas of now would fit, though what is planned for does not.
     #[must_use]
     pub fn fits_now(&self) -> bool {
-        self.needed_now <= self.usable
+        self.needed_now <= self.usable && self.hopeless().next().is_none()
+    }
+
+    /// The workloads of which not even one pod fits.
+    pub fn hopeless(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(|line| line.hopeless)
     }
 }
 
@@ -106,7 +115,7 @@ fn bill(demand: &Demand) -> u128 {
     u128::from(demand.floor().get()) * u128::from(demand.instances().get())
 }
 
-fn line(terms: Terms, demand: &Demand, needed: u128) -> Line {
+fn line(terms: Terms, demand: &Demand, needed: u128, hopeless: bool) -> Line {
     let pods = demand.peak();
     let own = need(terms, demand, pods);
     Line {
@@ -117,7 +126,12 @@ fn line(terms: Terms, demand: &Demand, needed: u128) -> Line {
         engines: demand.engines.max(1),
         size: demand.floor(),
         connections: connections(own),
-        safe_replicas: most_replicas(terms, demand, needed - own),
+        safe_replicas: if hopeless {
+            Pods::ZERO
+        } else {
+            most_replicas(terms, demand, needed.saturating_sub(own))
+        },
+        hopeless,
     }
 }
 
@@ -133,7 +147,9 @@ fn most_replicas(terms: Terms, demand: &Demand, taken: u128) -> Pods {
 /// they might want one day keeps nobody from what fits today.
 #[must_use]
 pub(super) fn largest_replicas(terms: Terms, demands: &[Demand]) -> Vec<Pods> {
-    let needs: Vec<u128> = demands.iter().map(|d| need(terms, d, d.replicas)).collect();
+    let fits_alone = |d: &Demand| bill(d) <= u128::from(terms.available.get());
+    let need = |d| if fits_alone(d) { need(terms, d, d.replicas) } else { 0 };
+    let needs: Vec<u128> = demands.iter().map(need).collect();
     let needed = needs.iter().copied().fold(0, u128::saturating_add);
     demands.iter().zip(needs).map(|(d, own)| most_replicas(terms, d, needed - own)).collect()
 }
@@ -144,19 +160,45 @@ fn connections(n: u128) -> Connections {
 
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let [only] = self.lines.as_slice() {
+        if self.hopeless().next().is_some() {
+            self.fmt_hopeless(f)?;
+            if self.needed <= self.usable {
+                return write!(f, "The other workloads need at least {} of them and fit", self.needed);
+            }
+        }
+        let lines: Vec<&Line> = self.lines.iter().filter(|line| !line.hopeless).collect();
+        if let [only] = lines.as_slice() {
             let Line { name, safe_replicas, .. } = only;
             write!(f, "{name}: {only}, {} usable; largest safe replicas: {safe_replicas}", self.usable)?;
         } else {
-            self.fmt_several(f)?;
+            self.fmt_several(f, lines)?;
         }
         self.fmt_ways_out(f)
     }
 }
 
 impl Shortfall {
-    fn fmt_several(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines: Vec<&Line> = self.lines.iter().collect();
+    /// Names what fits not even alone.
+    fn fmt_hopeless(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pod =
+            |line: &Line| u128::from(line.size.get()) * u128::from(line.processes) * u128::from(line.engines);
+        let mut lines: Vec<&Line> = self.hopeless().collect();
+        lines.sort_unstable_by(|a, b| pod(b).cmp(&pod(a)).then_with(|| a.name.cmp(&b.name)));
+        for line in lines.iter().take(NAMED) {
+            let (name, needed) = (&line.name, count(connections(pod(line)).get(), "connection"));
+            write!(
+                f,
+                "{name}: one pod alone needs {needed}, {} usable: it can never be granted and takes nothing from the others. ",
+                self.usable
+            )?;
+        }
+        match lines.len().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, "And {} like it. ", count(u64::try_from(more).unwrap_or(u64::MAX), "workload")),
+        }
+    }
+
+    fn fmt_several(&self, f: &mut fmt::Formatter<'_>, mut lines: Vec<&Line>) -> fmt::Result {
         lines.sort_unstable_by(|a, b| b.connections.cmp(&a.connections).then_with(|| a.name.cmp(&b.name)));
         for line in lines.iter().take(NAMED) {
             write!(f, "{}: {line}; largest safe replicas: {}. ", line.name, line.safe_replicas)?;
@@ -170,7 +212,8 @@ impl Shortfall {
     }
 
     fn fmt_ways_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, way) in self.ways_out.iter().enumerate() {
+        let ways_out = if self.hopeless().next().is_some() { &[][..] } else { &self.ways_out };
+        for (i, way) in ways_out.iter().enumerate() {
             if i == 0 {
                 let needed = count(self.needed_now.get(), "connection");
                 write!(f, ". The replicas of now need {needed} and fit: {way}")?;
@@ -235,7 +278,7 @@ mod tests {
     }
 
     fn shortfall(basis: Basis, surge: Surge, demands: &[Demand]) -> Shortfall {
-        let terms = Terms { usable: Connections::new(13), surge, basis };
+        let terms = Terms { usable: Connections::new(13), available: Connections::new(13), surge, basis };
         match Plan::of(terms, demands).feasibility {
             Feasibility::Infeasible(shortfall) => shortfall,
             Feasibility::Feasible { .. } => panic!("this fits"),
@@ -338,7 +381,12 @@ mod tests {
 
     #[test]
     fn the_largest_replicas_reckon_with_what_the_others_are_now_and_not_with_their_ceilings() {
-        let terms = Terms { usable: Connections::new(13), surge: Surge::Minimal, basis: Basis::Ceiling };
+        let terms = Terms {
+            usable: Connections::new(13),
+            available: Connections::new(13),
+            surge: Surge::Minimal,
+            basis: Basis::Ceiling,
+        };
         let api = Demand { processes: 2, ..demand("Deployment/api", 2, 20) };
         let web = demand("Deployment/web", 3, 20);
         let largest = |demands: &[Demand]| -> Vec<u32> {
@@ -356,8 +404,8 @@ mod tests {
             min: Connections::MAX,
             ..demand(name, u32::MAX, u32::MAX)
         };
-        let shortfall = shortfall(Basis::Ceiling, Surge::Full, &[huge("a"), huge("b"), demand("c", 1, 1)]);
+        let shortfall = shortfall(Basis::Ceiling, Surge::Full, &[huge("a"), huge("b")]);
         assert_eq!(shortfall.needed, Connections::MAX);
-        assert_eq!(shortfall.lines.iter().map(|l| l.safe_replicas.get()).collect::<Vec<_>>(), [0, 0, 0]);
+        assert_eq!(shortfall.lines.iter().map(|l| l.safe_replicas.get()).collect::<Vec<_>>(), [0, 0]);
     }
 }

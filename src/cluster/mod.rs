@@ -8,6 +8,7 @@ pub mod env;
 pub mod guarded;
 pub mod meta;
 pub mod pod;
+pub mod retire;
 pub mod rewrite;
 pub mod scene;
 pub mod spec;

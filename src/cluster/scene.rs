@@ -20,6 +20,7 @@ use crate::api::{
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::basis::Rung;
 use crate::budget::decide::{Situation, Workload};
+use crate::budget::descent::Past;
 use crate::budget::ledger::{Hold, Pod, Unadopted};
 use crate::budget::plan::Demand;
 use crate::budget::rollout::{Nature, Surge};
@@ -63,16 +64,26 @@ pub struct Labelled {
     pub record: Arc<WorkloadRecord>,
 }
 
-/// Collects what a budget governs. `available` is its limit − reserved.
+/// What its spec says of a budget.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// limit − reserved.
+    pub available: Connections,
+    /// Whether the spec is another one than the status answers.
+    pub edited: bool,
+}
+
+/// Collects what a budget governs.
 #[must_use]
 pub fn scene(
     world: &World,
     key: &BudgetKey,
     spec: &DbConnectionBudgetSpec,
     status: &DbConnectionBudgetStatus,
-    available: Connections,
+    terms: Terms,
     now: Timestamp,
 ) -> Scene {
+    let Terms { available, edited } = terms;
     let pods: Vec<Arc<PodRecord>> =
         world.pods.group(&key.namespace, &key.name).into_iter().filter(|pod| !pod.ended).collect();
     let stage = Stage { world, key, spec, status, pods: &pods, now };
@@ -104,6 +115,11 @@ pub fn scene(
             .iter()
             .map(|entry| Connections::new(u64::try_from(entry.connections).unwrap_or(u64::MAX)))
             .collect(),
+        // In the other modes nobody is held, so nothing has to come down.
+        past: Past {
+            high_water: status.high_water.filter(|_| status.mode == Mode::Gate).map(number),
+            committed: edited.then(|| allowed(status)),
+        },
         workloads,
     };
     let rewritten = |record: &Arc<WorkloadRecord>| {
@@ -191,7 +207,10 @@ impl Stage<'_> {
             max: most(&apps).or(entry.size.max.map(|max| Connections::new(u64::from(max)))),
             weight: entry.weight,
         };
-        let mut unadopted = if stays { unadopted(&others) } else { Unadopted::default() };
+        // The controller of a Deployment leaves its older sets as small as they are found.
+        let yields = workload.kind == WorkloadKind::Deployment;
+        let mut unadopted =
+            if stays { Unadopted { yields, ..unadopted(&others) } } else { Unadopted::default() };
         if stays && !matches!(record.strategy.nature(), Nature::Task | Nature::Loose) {
             unadopted = unadopted.plus(before_its_label(&record, made.len(), carried));
         }
@@ -281,7 +300,8 @@ fn before_its_label(record: &WorkloadRecord, labelled: usize, carried: Option<&W
         carried.foreign.as_ref().map_or(0, |foreign| u32::try_from(foreign.pods).unwrap_or(0))
     });
     let pods = Pods::new(record.pods.saturating_sub(labelled).min(most));
-    Unadopted { pods, ready: pods.min(Pods::new(record.ready)), connections: record.template.own.times(pods) }
+    let (ready, connections) = (pods.min(Pods::new(record.ready)), record.template.own.times(pods));
+    Unadopted { pods, ready, connections, yields: false }
 }
 
 /// Pods of revisions without this budget's label. Those that bear another budget's stand too, but are on its bill.
@@ -304,6 +324,16 @@ fn newest_revisions(world: &World, key: &BudgetKey, workloads: &[Labelled]) -> V
         parts.iter().map(|part| part.revision).max().unwrap_or(0)
     };
     workloads.iter().map(newest).collect()
+}
+
+/// A number of a status.
+fn number(connections: i64) -> Connections {
+    Connections::new(u64::try_from(connections).unwrap_or(0))
+}
+
+/// What was committed by a status and allowed: in mode Gate what is above that is counted on doubt.
+fn allowed(status: &DbConnectionBudgetStatus) -> Connections {
+    number(if status.mode == Mode::Gate { status.committed.min(status.usable) } else { status.committed })
 }
 
 /// The bill that a grant in flight states, but never less than its sizes come to.
@@ -341,16 +371,20 @@ fn core_pod(
             .map_or(Hold::Waiting, |grant| Hold::InFlight(in_flight_bill(pod, grant))),
         hold => hold,
     };
+    let age = u64::try_from(now.as_second().saturating_sub(pod.created)).unwrap_or(0);
+    let until_started = pod.scheduled.unwrap_or(pod.created).saturating_sub(pod.created);
     Pod {
         uid: pod.uid.clone(),
         name: pod.name.clone(),
         // A pod that can be given no size is in nobody's queue.
         workload: workload.filter(|_| hold != Hold::Waiting || pod.fault().is_none()),
         created: pod.created,
-        age: u64::try_from(now.as_second().saturating_sub(pod.created)).unwrap_or(0),
+        age,
         hold,
+        started: age.saturating_sub(u64::try_from(until_started).unwrap_or(0)),
         ready: pod.ready,
         terminating: pod.terminating,
+        overdue: pod.due.is_some_and(|due| due < now.as_second()),
         leaving: maker.as_ref().is_some_and(|maker| maker.sends_away(pod)),
         current: maker.is_none_or(|maker| match maker.owner {
             Some(_) => maker.revision == revision,

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use super::lease::Leadership;
 use crate::api::{DbConnectionBudget, WorkloadKind, names};
 use crate::cluster::pod::{PodRecord, PodView};
+use crate::cluster::retire::Retirement;
 use crate::cluster::rewrite::Write;
 use crate::cluster::workload::WorkloadKey;
 use crate::cluster::world::BudgetKey;
@@ -133,6 +135,13 @@ pub trait Gateway: Send + Sync + 'static {
     fn evict(&self, pod: &PodRecord) -> impl Future<Output = Result<(), GatewayError>> + Send;
     /// Deletes a pod.
     fn delete(&self, pod: &PodRecord) -> impl Future<Output = Result<(), GatewayError>> + Send;
+    /// Evicts a Ready pod of a ReplicaSet through the Eviction API, and scales the set down by one so that no other pod
+    /// takes its place. The name of the pod; none where there is none to end.
+    fn retire(
+        &self,
+        namespace: &str,
+        set: &WorkloadKey,
+    ) -> impl Future<Output = Result<Option<String>, GatewayError>> + Send;
     /// A workload as it is stored, whole; none when it does not exist.
     fn workload(
         &self,
@@ -193,6 +202,21 @@ impl KubeGateway {
         let api = self.pods_of(&pod.namespace);
         let patch = serde_json::from_value(patch).map_err(|error| unwritable(what.clone(), error))?;
         self.bounded(what, api.patch(&pod.name, &PatchParams::default(), &Patch::<()>::Json(patch))).await
+    }
+
+    async fn evict_named(&self, namespace: &str, name: &str, uid: &str) -> Result<(), GatewayError> {
+        let what = format!("evict pod {namespace}/{name}");
+        self.lead(&what)?;
+        let api = self.pods_of(namespace);
+        // Written out: the client's own eviction call loses the preconditions (it misspells deleteOptions).
+        let body = json!({
+            "apiVersion": "policy/v1", "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        });
+        let params = PostParams::default();
+        let call = api.create_subresource::<_, serde_json::Value>("eviction", name, &params, &body);
+        self.bounded(what, call).await.map(drop)
     }
 
     async fn bounded<T>(
@@ -374,18 +398,24 @@ impl Gateway for KubeGateway {
     }
 
     async fn evict(&self, pod: &PodRecord) -> Result<(), GatewayError> {
-        let what = format!("evict pod {}/{}", pod.namespace, pod.name);
-        self.lead(&what)?;
-        let api = self.pods_of(&pod.namespace);
-        // Written out: the client's own eviction call loses the preconditions (it misspells deleteOptions).
-        let body = json!({
-            "apiVersion": "policy/v1", "kind": "Eviction",
-            "metadata": {"name": pod.name, "namespace": pod.namespace},
-            "deleteOptions": {"preconditions": {"uid": pod.uid}},
-        });
-        let params = PostParams::default();
-        let call = api.create_subresource::<_, serde_json::Value>("eviction", &pod.name, &params, &body);
-        self.bounded(what, call).await.map(drop)
+        self.evict_named(&pod.namespace, &pod.name, &pod.uid).await
+    }
+
+    async fn retire(&self, namespace: &str, set: &WorkloadKey) -> Result<Option<String>, GatewayError> {
+        let Some(object) = self.workload(namespace, set).await? else { return Ok(None) };
+        let Some(retirement) = Retirement::of(&object) else { return Ok(None) };
+        let what = format!("list the pods of {set} in namespace {namespace}");
+        let params = ListParams::default().labels(&retirement.selector).limit(PAGE);
+        let pods = self.bounded(what, self.pods_of(namespace).list(&params)).await?;
+        let Some(pod) = retirement.choose(&pods.items) else { return Ok(None) };
+        let name = pod.name_any();
+        self.evict_named(namespace, &name, &pod.uid().unwrap_or_default()).await?;
+        let what = format!("scale {set} of namespace {namespace} down by one");
+        let patch = serde_json::from_value(retirement.patch()).map_err(|e| unwritable(what.clone(), e))?;
+        let sets: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
+        let (params, patch) = (PatchParams::default(), Patch::<()>::Json(patch));
+        self.bounded(what, sets.patch_scale(&set.name, &params, &patch)).await?;
+        Ok(Some(name))
     }
 
     async fn delete(&self, pod: &PodRecord) -> Result<(), GatewayError> {

@@ -10,6 +10,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined};
 use crate::cluster::pod::PodRecord;
+use crate::cluster::workload::WorkloadKey;
 
 /// How long a pod counts that vanished without showing that its containers had ended, on top of the time that its
 /// kubelet gives them to end.
@@ -31,6 +32,8 @@ pub struct Memory {
     pub complaint: Option<String>,
     /// The eviction that was refused last: by what, and until when none is tried.
     pub refused: Option<Refused>,
+    /// When a pod from before its label was last ended, of each workload that needed it.
+    pub retired: HashMap<WorkloadKey, Timestamp>,
     /// Why a template may not be written.
     pub forbidden: Option<String>,
 }

@@ -14,6 +14,7 @@ pub mod observe;
 pub mod open;
 pub mod reconcile;
 pub mod report;
+pub mod retire;
 pub mod rewrite;
 pub mod snapshot;
 pub mod takeover;

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType};
 
-use super::gateway::Gateway;
+use super::gateway::{Gateway, resource};
 use super::grant::PARALLEL;
 use super::memory::Memory;
 use super::reconcile::Leader;
@@ -19,6 +19,7 @@ use crate::api::{DbConnectionBudget, conditions, names};
 use crate::budget::grant::Refusal;
 use crate::cluster::guarded::Odd;
 use crate::cluster::pod::PodRecord;
+use crate::cluster::workload::WorkloadKey;
 use crate::cluster::world::BudgetKey;
 
 /// A pod that is granted sooner than this, in seconds, need not be told why it waits.
@@ -48,6 +49,19 @@ pub fn about_pod(pod: &PodRecord) -> ObjectReference {
     }
 }
 
+/// A reference to a workload, by its name alone.
+#[must_use]
+pub fn about_workload(namespace: &str, workload: &WorkloadKey) -> ObjectReference {
+    let resource = resource(workload.kind);
+    ObjectReference {
+        api_version: Some(resource.api_version),
+        kind: Some(resource.kind),
+        name: Some(workload.name.clone()),
+        namespace: Some(namespace.to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
 /// Why a pod waits: a reason for machines and a sentence for people.
 #[must_use]
 pub fn why_it_waits(view: &View, pod: usize, refusal: Refusal) -> (&'static str, String) {
@@ -62,6 +76,13 @@ pub fn why_it_waits(view: &View, pod: usize, refusal: Refusal) -> (&'static str,
     }
     match refusal {
         Refusal::NoWorkload => ("OwnerNotKnown", unknown_owner(view, pod)),
+        Refusal::NoSlot if is_hopeless(view, pod) => (
+            "NeverFits",
+            format!(
+                "one pod of its workload alone needs more than budget {} has; see its condition Feasible",
+                key.name
+            ),
+        ),
         Refusal::NoSlot => (
             "NoSlot",
             format!(
@@ -117,6 +138,12 @@ pub async fn tell_pods<G: Gateway>(leader: &Leader<G>, view: &View, memory: &mut
         news.push((event(EventType::Normal, reason, "Wait", &note), about_pod(record)));
     }
     publish(leader, news).await;
+}
+
+/// Whether not even one pod of its workload would fit.
+fn is_hopeless(view: &View, pod: usize) -> bool {
+    let workload = view.scene.situation.pods.get(pod).and_then(|pod| pod.workload);
+    workload.and_then(|w| view.decision.plan.shares.get(w)).is_some_and(|share| share.hopeless)
 }
 
 /// Publishes several events side by side.

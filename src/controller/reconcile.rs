@@ -15,7 +15,7 @@ use super::gateway::{Gateway, GatewayError};
 use super::memory::{Memory, Moment};
 use super::observe::Observed;
 use super::view::View;
-use super::{evict, grant, notice, report, rewrite, takeover};
+use super::{evict, grant, notice, report, retire, rewrite, takeover};
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus};
 use crate::budget::decide::{Decision, Situation, decide};
 use crate::budget::rewrite::Rewrites;
@@ -125,7 +125,7 @@ impl<G: Gateway> Leader<G> {
         let fresh = grant::batch(&view, held.spec.sizing.overflow_ratio);
         grants.extend(fresh.iter().cloned());
         let new = report::status(&view, &held, &status, grants.clone(), memory.hindrances(), now);
-        let may_wait = fresh.is_empty() && !quarantines_more(&held, &new);
+        let may_wait = fresh.is_empty() && !quarantines_more(&held, &new) && !comes_down(&held, &new);
         let numbers = report::numbers(&new);
         let wait = self.write(&mut memory, new, may_wait, now).await?;
         self.metrics.budget(key, numbers);
@@ -133,9 +133,10 @@ impl<G: Gateway> Leader<G> {
 
         // A pod that cannot be patched keeps neither room nor words from the others.
         let acted = evict::make_room(self, key, &view, &mut memory, now).await;
+        let retired = retire::step(self, key, &view, &mut memory, now).await;
         notice::tell_pods(self, &view, &mut memory).await;
         let wrote = rewrite::step(self, &view, &mut memory, now).await;
-        let acted = sent.and(acted)? | wrote?;
+        let acted = sent.and(acted)? | retired? | wrote?;
         Ok(next_look(&view, wait, !grants.is_empty() || acted))
     }
 
@@ -151,7 +152,7 @@ impl<G: Gateway> Leader<G> {
         memory.keep(&world.take_vanished(key), self.moment());
         let status = memory.status().cloned().unwrap_or_default();
         let status = DbConnectionBudgetStatus { quarantine: memory.quarantine.entries(), ..status };
-        (View::of(world, key, &held.spec, &status, self.decide, now), status)
+        (View::of(world, key, &held.spec, held.metadata.generation, &status, self.decide, now), status)
     }
 
     /// Writes the status when it changed. One that records nothing for a successor may wait, so that several changes make
@@ -279,6 +280,11 @@ impl<G: Gateway> Leader<G> {
 fn quarantines_more(held: &DbConnectionBudget, new: &DbConnectionBudgetStatus) -> bool {
     let old = held.status.as_ref().map_or(&[][..], |status| &status.quarantine);
     new.quarantine.iter().any(|entry| !old.contains(entry))
+}
+
+/// Whether a status says, and the one before does not, from where the sum comes down. Who takes over must know.
+fn comes_down(held: &DbConnectionBudget, new: &DbConnectionBudgetStatus) -> bool {
+    new.high_water.is_some() && held.status.as_ref().is_none_or(|old| old.high_water != new.high_water)
 }
 
 fn next_look(view: &View, wait: Option<Duration>, acted: bool) -> Next {

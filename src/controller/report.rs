@@ -42,6 +42,7 @@ pub fn status(
             .map(|limit| LimitStatus { connections: wide(limit.connections), source: limit.source.clone() }),
         usable: wide(decision.usable),
         committed: wide(decision.ledger.committed.plus(fresh)),
+        high_water: decision.high_water.filter(|_| view.mode == Mode::Gate).map(wide),
         waiting: narrow(decision.grants.refused.len()),
         pods: pods(view),
         workloads: (0..view.scene.workloads.len())

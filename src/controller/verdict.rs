@@ -11,10 +11,11 @@ use crate::api::conditions::{
     ACCEPTED, BLOCKED, CONTESTED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED, WITHIN_LIMIT,
 };
 use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
+use crate::budget::adoption::PATIENCE;
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::decide::Decision;
 use crate::budget::grant::Refusal;
-use crate::budget::ledger::Hold;
+use crate::budget::ledger::{Hold, Pod};
 use crate::budget::plan::Feasibility;
 use crate::budget::rewrite::Wait;
 use crate::budget::rollout::Nature;
@@ -152,6 +153,7 @@ fn feasible(view: &View) -> Finding {
     let plan = &view.decision.rightful;
     let (holds, reason) = match &plan.feasibility {
         Feasibility::Feasible { .. } => (true, "Fits"),
+        Feasibility::Infeasible(_) if !plan.scarce => (false, "NeverFits"),
         Feasibility::Infeasible(shortfall) if shortfall.fits_now() => (false, "CeilingDoesNotFit"),
         Feasibility::Infeasible(_) => (false, "DoesNotFit"),
     };
@@ -172,13 +174,17 @@ fn settled(view: &View, now: Timestamp) -> Finding {
     if let Some(why) = rewriting(view, now) {
         return finding(false, "Rewriting", why);
     }
-    let workloads = view.scene.situation.workloads.iter().zip(&decision.settled);
-    let moving: Vec<&str> = workloads
-        .filter(|(w, settled)| **settled != w.demand.replicas || w.unadopted.pods > Pods::ZERO)
-        .map(|(w, _)| w.demand.name.as_str())
+    if decision.ledger.escaped > Connections::ZERO {
+        let message = "pods run without a grant; see condition ForeignPods".into();
+        return finding(false, "ForeignPods", message);
+    }
+    let moving: Vec<String> = (0..view.scene.workloads.len())
+        .filter(|index| is_moving(view, *index) == Some(true))
+        .filter_map(|index| Some(view.scene.workloads.get(index)?.key.to_string()))
         .collect();
     if !moving.is_empty() {
-        return finding(false, "Progressing", format!("pods of {} are on their way", moving.join(", ")));
+        let message = format!("waiting for the pods of {} to be granted, current and ready", listed(moving));
+        return finding(false, "Progressing", message);
     }
     if decision.ledger.draining > Connections::ZERO {
         let message = format!(
@@ -187,7 +193,16 @@ fn settled(view: &View, now: Timestamp) -> Finding {
         );
         return finding(false, "Draining", message);
     }
-    finding(true, "Settled", "every workload has what it wants".into())
+    finding(true, "Settled", "every pod that is wanted is granted, current and ready".into())
+}
+
+/// Whether not everything that a workload wants is granted, current and ready: also between two steps of its rollout.
+fn is_moving(view: &View, index: usize) -> Option<bool> {
+    let workload = view.scene.situation.workloads.get(index)?;
+    let standing = view.decision.ledger.workloads.get(index)?;
+    let settled = *view.decision.settled.get(index)?;
+    let complete = standing.whole && standing.admitted == workload.demand.replicas && workload.observed;
+    Some(settled != workload.demand.replicas || workload.unadopted.pods > Pods::ZERO || !complete)
 }
 
 /// The time so many seconds from now, the same however often it is asked for.
@@ -281,6 +296,9 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>)
         );
         return finding(true, "NotReplaced", message);
     }
+    if let Some(message) = held_up_by_foreign(view) {
+        return finding(true, "ForeignPods", message);
+    }
     let bad = bad_revisions(view);
     if !bad.is_empty() {
         let message = format!(
@@ -297,7 +315,7 @@ fn escaped_in_the_way(view: &View) -> Option<String> {
     let Decision { grants, room, plan, rightful, ledger, .. } = &view.decision;
     let short = |refusal: &Refusal| match refusal {
         Refusal::NoRoom { .. } => true,
-        Refusal::NoSlot => rightful.is_feasible() && !plan.is_feasible(),
+        Refusal::NoSlot => !rightful.scarce && plan.scarce,
         _ => false,
     };
     let waits = grants.refused.iter().any(|(_, refusal)| short(refusal));
@@ -330,19 +348,31 @@ fn never_evicted(view: &View) -> Vec<&str> {
         .collect()
 }
 
+/// New pods that do not become ready while pods from before the label may hold everything.
+fn held_up_by_foreign(view: &View) -> Option<String> {
+    let workload = view.scene.situation.workloads.get(view.decision.room.foreign?)?;
+    let (name, before) = (&workload.demand.name, workload.unadopted);
+    let then = if view.scene.situation.eviction {
+        format!("one of those is ended every {PATIENCE} seconds until they do")
+    } else {
+        "eviction is Forbidden: scale the ReplicaSet of those down by one yourself".into()
+    };
+    Some(format!(
+        "new pods of {name} do not become Ready, and {} pods from before its label may hold {} connections, which may be \
+         all that the database has: {then}",
+        before.pods,
+        amount(before.connections)
+    ))
+}
+
 /// Workloads whose newest revision has had a granted pod that is not Ready for long.
 fn bad_revisions(view: &View) -> Vec<&str> {
-    let pods = view.scene.situation.pods.iter().zip(&view.scene.pods);
-    let mut bad: Vec<usize> = pods
-        .filter(|(pod, _)| {
-            matches!(pod.hold, Hold::Granted(_)) && pod.current && !pod.ready && !pod.terminating
-        })
-        .filter(|(pod, record)| {
-            let started = record.scheduled.unwrap_or(pod.created).saturating_sub(pod.created);
-            pod.age >= BAD_AFTER.saturating_add(u64::try_from(started).unwrap_or(0))
-        })
-        .filter_map(|(pod, _)| pod.workload)
-        .collect();
+    let in_vain = |pod: &&Pod| {
+        let stays = matches!(pod.hold, Hold::Granted(_)) && pod.current && !pod.terminating;
+        stays && !pod.ready && pod.started >= BAD_AFTER
+    };
+    let pods = view.scene.situation.pods.iter();
+    let mut bad: Vec<usize> = pods.filter(in_vain).filter_map(|pod| pod.workload).collect();
     bad.sort_unstable();
     bad.dedup();
     bad.into_iter()

@@ -14,7 +14,7 @@ use crate::budget::decide::{Decision, Situation};
 use crate::budget::limit::Limit;
 use crate::budget::rewrite::Rewrites;
 use crate::budget::room::Room;
-use crate::cluster::scene::{Scene, scene};
+use crate::cluster::scene::{Scene, Terms, scene};
 use crate::cluster::spec;
 use crate::cluster::world::{BudgetKey, World};
 
@@ -40,12 +40,13 @@ pub struct View {
 }
 
 impl View {
-    /// Looks. `status` is the one that is carried on; the world is let go before `decide` is called.
+    /// Looks at the spec of this `generation`. `status` is the one that is carried on; the world is let go before `decide` is called.
     #[must_use]
     pub fn of(
         world: impl Deref<Target = World>,
         key: &BudgetKey,
         spec: &DbConnectionBudgetSpec,
+        generation: Option<i64>,
         status: &DbConnectionBudgetStatus,
         decide: fn(&Situation) -> Decision,
         now: Timestamp,
@@ -56,7 +57,8 @@ impl View {
             limit.connections.minus(Connections::new(u64::from(spec.reserved)))
         });
         let available = if refusal.is_some() { Connections::ZERO } else { available };
-        let scene = scene(&world, key, spec, status, available, now);
+        let edited = generation.is_some() && status.observed_generation != generation;
+        let scene = scene(&world, key, spec, status, Terms { available, edited }, now);
         drop(world);
         let mut decision = decide(&scene.situation);
         if refusal.is_some() {

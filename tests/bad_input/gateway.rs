@@ -98,6 +98,10 @@ impl Gateway for Paper {
         Err(GatewayError::Outdated { what: format!("delete {}", pod.name), why: "another uid".into() })
     }
 
+    async fn retire(&self, _: &str, _: &WorkloadKey) -> Result<Option<String>, GatewayError> {
+        Ok(None)
+    }
+
     async fn workload(&self, _: &str, _: &WorkloadKey) -> Result<Option<Value>, GatewayError> {
         Ok(None)
     }

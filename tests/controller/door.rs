@@ -233,6 +233,12 @@ impl Gateway for Door {
         self.write("delete", request).await.map(|_| ())
     }
 
+    async fn retire(&self, _: &str, set: &WorkloadKey) -> Result<Option<String>, GatewayError> {
+        self.write("retire", Request::Retire { set: set.name.clone() })
+            .await
+            .map(|_| Some(format!("{}-old", set.name)))
+    }
+
     async fn workload(&self, _: &str, workload: &WorkloadKey) -> Result<Option<Value>, GatewayError> {
         self.read("read workload", |server| server.workload(&workload.name)).await
     }

@@ -24,6 +24,8 @@ mod crashes;
 #[cfg(test)]
 mod delays;
 #[cfg(test)]
+mod descent;
+#[cfg(test)]
 mod endpoints;
 #[cfg(test)]
 mod http;

@@ -25,6 +25,7 @@ pub(crate) enum Request {
     Evict { pod: String, uid: String },
     Delete { pod: String, uid: String },
     Workload { name: String, write: Write },
+    Retire { set: String },
 }
 
 /// What a write brings back.
@@ -72,6 +73,8 @@ pub(crate) struct Server {
     pub(crate) late: Vec<Request>,
     /// Pods that a PodDisruptionBudget protects, by a prefix of their names, and its name.
     pub(crate) protected: Vec<(String, String)>,
+    /// ReplicaSets of which a pod was ended for good.
+    pub(crate) retired: Vec<String>,
     /// What pods hold that vanished while they ran.
     pub(crate) ghosts: u64,
     /// What all pods may hold at most.
@@ -186,6 +189,10 @@ impl Server {
             }
             Request::Evict { pod, uid } => self.evict(pod, uid).map(|()| Answer::Done),
             Request::Workload { name, write } => self.write_workload(name, write).map(|()| Answer::Done),
+            Request::Retire { set } => {
+                self.retired.push(set.clone());
+                Ok(Answer::Done)
+            }
             Request::Delete { pod, uid } => {
                 self.check_uid(pod, uid)?;
                 self.begin_deletion(pod);

@@ -1,7 +1,7 @@
 //! Grants against the rule of the protocol, done pod by pod with nothing carried along.
 
 use poolbudget::budget::decide::{Decision, Situation, decide};
-use poolbudget::budget::grant::Refusal;
+use poolbudget::budget::grant::{PATIENCE_FOR_SIZE, Refusal};
 use poolbudget::budget::ledger::{Hold, Pod};
 use poolbudget::budget::rollout::Strategy as Rollout;
 use proptest::prelude::*;
@@ -63,6 +63,8 @@ const CLASSES: usize = 4;
 struct Oracle<'a> {
     situation: &'a Situation,
     known: Vec<Known>,
+    /// What lost pods may come back within.
+    mark: u64,
     granted: Vec<(usize, u64)>,
 }
 
@@ -92,8 +94,16 @@ impl Oracle<'_> {
             let owed = [0, known.settled, known.settled, known.owed()][class];
             owed.saturating_sub(self.admitted(w)) * known.bill
         }));
-        let usable = (total([self.situation.available.get()].into_iter()) - escaped).max(0);
+        let mark = if class == 0 { self.mark } else { 0 };
+        let available = self.situation.available.get().max(mark);
+        let usable = (total([available].into_iter()) - escaped).max(0);
         usable - held - quarantined - granted - kept
+    }
+
+    /// What draining pods of a workload give back before their time is over.
+    fn returning(&self, w: Option<usize>) -> i64 {
+        let drains = |pod: &&Pod| pod.workload == w && pod.terminating && !pod.overdue;
+        total(self.situation.pods.iter().filter(drains).map(|pod| pod.hold.bill().get()))
     }
 
     fn bill(&self, pod: usize, size: u64) -> u64 {
@@ -118,6 +128,12 @@ impl Oracle<'_> {
             let own = u64::from(Some(w) == self.situation.pods[pod].workload);
             lost.saturating_sub(own) * known.least
         }));
+        let full = bill(planned) + others;
+        let in_time = self.situation.pods[pod].age < PATIENCE_FOR_SIZE;
+        let returning = self.returning(self.situation.pods[pod].workload);
+        if in_time && bill(sizes[0]) <= free && full > free && full <= free + returning {
+            return Err(full - free);
+        }
         let fits = |size: &u64| bill(*size) <= if *size == sizes[0] { free } else { free - others };
         sizes.iter().copied().rev().find(fits).ok_or(bill(sizes[0]) - free)
     }
@@ -172,7 +188,8 @@ fn by_the_protocol(situation: &Situation, decision: &Decision) -> Answer {
         let pod = &situation.pods[*i];
         (pod.created, &pod.name, &pod.uid)
     });
-    Oracle { situation, known, granted: Vec::new() }.answer(queue)
+    let mark = decision.high_water.map_or(0, |mark| mark.get());
+    Oracle { situation, known, mark, granted: Vec::new() }.answer(queue)
 }
 
 proptest! {

@@ -50,7 +50,12 @@ fn extreme_demands() -> impl Strategy<Value = Vec<Demand>> {
 }
 
 fn terms(usable: u64, surge: Surge) -> Terms {
-    Terms { usable: Connections::new(usable), surge, basis: Basis::Ceiling }
+    Terms {
+        usable: Connections::new(usable),
+        available: Connections::new(usable),
+        surge,
+        basis: Basis::Ceiling,
+    }
 }
 
 /// Σ slots × bill, in numbers that cannot overflow.
@@ -198,6 +203,10 @@ proptest! {
             let fits_at = |replicas: Pods| {
                 let mut changed = demands.clone();
                 changed[i] = Demand { replicas, pods: replicas, ..changed[i].clone() };
+                // What fits not even alone takes nothing from the others.
+                let others = |(j, _): &(usize, Demand)| *j == i || !shortfall.lines[*j].hopeless;
+                let changed: Vec<Demand> =
+                    changed.into_iter().enumerate().filter(others).map(|(_, demand)| demand).collect();
                 needed(terms, &changed) <= u128::from(usable)
             };
             let safe = line.safe_replicas;

@@ -6,6 +6,7 @@
 use poolbudget::budget::amount::{Connections, Instances, Pods};
 use poolbudget::budget::basis::Basis;
 use poolbudget::budget::decide::{Situation, Workload};
+use poolbudget::budget::descent::Past;
 use poolbudget::budget::ledger::{Hold, Pod, Unadopted};
 use poolbudget::budget::plan::Demand;
 use proptest::prelude::*;
@@ -52,6 +53,7 @@ fn workload(numbers: Numbers) -> impl Strategy<Value = Workload> {
         pods: Pods::new(pods),
         ready: Pods::new(ready.min(pods)),
         connections: Connections::new(connections),
+        yields: true,
     });
     let unadopted = prop_oneof![3 => Just(Unadopted::default()), 1 => unadopted];
     (demand(numbers), prop::option::of(count(6)), any::<bool>(), unadopted).prop_map(
@@ -82,6 +84,8 @@ fn pod(numbers: Numbers, workloads: usize) -> impl Strategy<Value = Pod> {
     (0..=workloads, times, hold(numbers), flags, ((numbers.count)(3), (numbers.count)(2))).prop_map(
         move |(owner, (created, age), hold, (ready, terminating, leaving, current), (processes, engines))| {
             Pod {
+                started: age,
+                overdue: terminating && current,
                 uid: String::new(),
                 name: String::new(),
                 workload: (owner < workloads).then_some(owner),
@@ -103,11 +107,15 @@ fn pod(numbers: Numbers, workloads: usize) -> impl Strategy<Value = Pod> {
 pub(crate) fn situation(numbers: Numbers, most: usize) -> impl Strategy<Value = Situation> {
     let basis = prop_oneof![Just(Basis::Ceiling), Just(Basis::Ladder), Just(Basis::Current)];
     let terms = ((numbers.connections)(40), surge(), basis, any::<bool>()).boxed();
+    let high_water = prop::option::weighted(0.2, (numbers.connections)(60).prop_map(Connections::new));
+    let committed = prop::option::weighted(0.5, (numbers.connections)(60).prop_map(Connections::new));
+    let past =
+        (high_water, committed).prop_map(|(high_water, committed)| Past { high_water, committed }).boxed();
     let quarantine = prop::collection::vec((numbers.connections)(4).prop_map(Connections::new), 0..2);
     prop::collection::vec(workload(numbers), 0..=most).prop_flat_map(move |workloads| {
         let pods = prop::collection::vec(pod(numbers, workloads.len()), 0..16);
-        (Just(workloads), pods, terms.clone(), quarantine.clone()).prop_map(
-            |(workloads, pods, (available, surge, basis, eviction), quarantine)| Situation {
+        (Just(workloads), pods, terms.clone(), quarantine.clone(), past.clone()).prop_map(
+            |(workloads, pods, (available, surge, basis, eviction), quarantine, past)| Situation {
                 available: Connections::new(available),
                 surge,
                 basis,
@@ -115,6 +123,7 @@ pub(crate) fn situation(numbers: Numbers, most: usize) -> impl Strategy<Value = 
                 workloads: workloads.into_iter().enumerate().map(named_workload).collect(),
                 pods: pods.into_iter().enumerate().map(named_pod).collect(),
                 quarantine,
+                past,
             },
         )
     })

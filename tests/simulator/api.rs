@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::cluster::{BUDGETS, Cluster, Disruption, Notes, Work};
 use super::objects;
 use super::pods::{Pod, Reported};
+use super::workload::Maker;
 
 /// A request on its way.
 #[derive(Clone, Debug)]
@@ -18,10 +19,24 @@ pub(crate) enum Request {
     Pods(usize),
     Pod(String),
     Status(usize, Box<DbConnectionBudget>),
-    Grant { pod: String, patch: Value },
-    Fence { pod: String, patch: Value },
-    Evict { pod: String, uid: String },
-    Delete { pod: String, uid: String },
+    Grant {
+        pod: String,
+        patch: Value,
+    },
+    Fence {
+        pod: String,
+        patch: Value,
+    },
+    Evict {
+        pod: String,
+        uid: String,
+    },
+    Delete {
+        pod: String,
+        uid: String,
+    },
+    /// One pod of a ReplicaSet goes for good.
+    Retire(String),
 }
 
 /// What it brings back.
@@ -30,6 +45,7 @@ pub(crate) enum Answer {
     Budget(Option<Box<DbConnectionBudget>>),
     Pods(Vec<PodView>),
     Pod(Option<Box<PodView>>),
+    Retired(Option<String>),
     Done,
 }
 
@@ -71,6 +87,7 @@ impl Request {
             Self::Fence { pod, .. } => format!("fence {pod}"),
             Self::Evict { pod, .. } => format!("evict {pod}"),
             Self::Delete { pod, .. } => format!("delete {pod}"),
+            Self::Retire(set) => format!("retire a pod of {set}"),
         }
     }
 }
@@ -94,6 +111,7 @@ impl Cluster {
                 self.begin_deletion(id);
                 Ok(Answer::Done)
             }
+            Request::Retire(set) => self.retire(set),
             Request::Delete { pod, uid } => {
                 let id = self.same_pod(pod, uid)?;
                 self.restarts += 1;
@@ -101,6 +119,31 @@ impl Cluster {
                 Ok(Answer::Done)
             }
         }
+    }
+
+    /// Evicts the youngest ready pod of a ReplicaSet, and scales that down by one.
+    fn retire(&mut self, name: &str) -> Result<Answer> {
+        let sets = (0..self.apps.len()).flat_map(|app| {
+            let Maker::Deployment(deployment) = &self.apps[app].maker else { return Vec::new() };
+            deployment.sets.iter().map(|set| (app, set.template.id)).collect()
+        });
+        let named = sets.into_iter().find(|(app, template)| format!("w{app}-{template}") == name);
+        let Some((app, template)) = named else { return Ok(Answer::Retired(None)) };
+        let own = self.pods_of(app).filter(|pod| pod.template == template && pod.ready && !pod.deleting);
+        let Some(pod) = own.max_by_key(|pod| pod.id).map(|pod| pod.id) else {
+            return Ok(Answer::Retired(None));
+        };
+        self.may_evict(&self.pods[&pod])?;
+        self.restarts += 1;
+        self.begin_deletion(pod);
+        let Maker::Deployment(deployment) = &mut self.apps[app].maker else { return Ok(Answer::Done) };
+        for set in deployment.sets.iter_mut().filter(|set| set.template.id == template) {
+            set.replicas = (set.replicas - 1).max(0);
+        }
+        self.touch_part(app, template);
+        self.work.push(Work::Part(app, template));
+        self.work.push(Work::Workload(app));
+        Ok(Answer::Retired(Some(self.pods[&pod].name.clone())))
     }
 
     pub(crate) fn pod(&self, name: &str) -> Option<&Pod> {

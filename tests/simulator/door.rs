@@ -177,6 +177,13 @@ impl Gateway for Door {
         self.call(Request::Delete { pod: pod.name.clone(), uid: pod.uid.clone() }).await.map(drop)
     }
 
+    async fn retire(&self, _: &str, set: &WorkloadKey) -> Result<Option<String>, GatewayError> {
+        match self.call(Request::Retire(set.name.clone())).await? {
+            Answer::Retired(pod) => Ok(pod),
+            _ => unreachable!("it answers with the pod that was ended"),
+        }
+    }
+
     async fn workload(&self, _: &str, workload: &WorkloadKey) -> Result<Option<Value>, GatewayError> {
         unreachable!("{workload}: no template is written in mode Gate")
     }

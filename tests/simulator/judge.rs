@@ -2,7 +2,9 @@
 //!
 //! The sum is judged when it can grow: when a grant reaches its pod, and already when it is recorded. U may fall under
 //! the sum, by an edit or by a pod that passes the gate; a grant that was decided before that may still arrive. So each
-//! grant is judged by the largest U since the moment that its leader's watch of pods had reached when it was decided.
+//! grant is judged by the largest U since the moment that its leader's watch of pods had reached when it was decided. Where
+//! an edit put U under the sum, lost pods may come back within what was held then: the mark that the status says is held
+//! against what really was, and grants against the mark.
 
 use std::collections::HashMap;
 
@@ -37,13 +39,26 @@ struct Recorded {
     connections: i64,
     /// What its leader knew was at least as new as this.
     horizon: i64,
+    /// What lost pods may come back within while U is under the sum.
+    mark: u64,
+}
+
+/// The sums of a budget from a moment on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Sums {
+    at: i64,
+    /// limit − reserved.
+    available: u64,
+    escaped: u64,
 }
 
 pub(crate) struct Judge {
     /// By uid; a pod can be recorded more than once when its budget is made anew.
     recorded: HashMap<String, Vec<Recorded>>,
-    /// When U changed, and to what: limit − reserved, and what escaped the gate.
-    usable: [Vec<(i64, u64, u64)>; BUDGETS.len()],
+    /// When U changed, and to what.
+    usable: [Vec<Sums>; BUDGETS.len()],
+    /// The mark of each budget's last status.
+    marks: [u64; BUDGETS.len()],
     pub(crate) violation: Option<Violation>,
     mutation: Mutation,
     /// The largest sum, in thousandths of what was usable.
@@ -52,7 +67,14 @@ pub(crate) struct Judge {
 
 impl Judge {
     pub(crate) fn new(mutation: Mutation) -> Self {
-        Self { recorded: HashMap::new(), usable: Default::default(), violation: None, mutation, peak: 0 }
+        Self {
+            recorded: HashMap::new(),
+            usable: Default::default(),
+            marks: Default::default(),
+            violation: None,
+            mutation,
+            peak: 0,
+        }
     }
 
     pub(crate) fn complain(&mut self, fault: Fault, what: String) {
@@ -64,20 +86,44 @@ impl Judge {
         for (budget, history) in self.usable.iter_mut().enumerate() {
             let Some(available) = cluster.available(budget) else { continue };
             let escaped = cluster.escaped(budget);
-            if history.last().is_none_or(|(_, a, e)| (*a, *e) != (available, escaped)) {
-                history.push((clock::now(), available, escaped));
+            let at = history.last().map_or(i64::MIN, |last| last.at);
+            let now = Sums { at, available, escaped };
+            if history.last() != Some(&now) {
+                history.push(Sums { at: clock::now(), ..now });
             }
         }
     }
 
+    /// What was so at some time since `since`.
+    fn since(&self, budget: usize, since: i64) -> &[Sums] {
+        let history = &self.usable[budget];
+        &history[history.iter().rposition(|sums| sums.at <= since).unwrap_or(0)..]
+    }
+
     /// The largest U that a leader may have had in mind who has seen what was so since `since`: an edit and a pod that
     /// escaped are seen by different watches.
-    fn most(&self, budget: usize, since: i64) -> u64 {
-        let history = &self.usable[budget];
-        let before = history.iter().rposition(|(at, ..)| *at <= since).unwrap_or(0);
-        let available = history[before..].iter().map(|(_, available, _)| *available).max().unwrap_or(0);
-        let escaped = history[before..].iter().map(|(_, _, escaped)| *escaped).min().unwrap_or(0);
-        available.saturating_sub(escaped)
+    fn most(&self, budget: usize, since: i64, mark: u64) -> u64 {
+        let history = self.since(budget, since);
+        let available = history.iter().map(|sums| sums.available).max().unwrap_or(0);
+        let escaped = history.iter().map(|sums| sums.escaped).min().unwrap_or(0);
+        available.max(mark).saturating_sub(escaped)
+    }
+
+    /// The mark of a status: never more than was once allowed, and what has escaped.
+    fn mark(&mut self, budget: usize, status: &DbConnectionBudgetStatus, horizon: i64) -> u64 {
+        let mark = status.high_water.map_or(0, i64::unsigned_abs);
+        if mark > self.marks[budget] {
+            let ever = self.usable[budget].iter().map(|sums| sums.available).max();
+            let escaped = self.since(budget, horizon).iter().map(|sums| sums.escaped).max();
+            let most = ever.unwrap_or(0) + escaped.unwrap_or(0);
+            if mark > most {
+                let what =
+                    format!("{} comes down from {mark}, {most} may have been held at most", BUDGETS[budget]);
+                self.complain(Fault::Over, what);
+            }
+        }
+        self.marks[budget] = mark;
+        mark
     }
 
     /// A status was written by a leader whose watch of pods had come to `horizon`.
@@ -89,11 +135,12 @@ impl Judge {
         horizon: i64,
     ) {
         let mut fresh = false;
+        let mark = self.mark(budget, status, horizon);
         for grant in &status.grants {
             let recorded = self.recorded.entry(grant.uid.clone()).or_default();
             if recorded.iter().all(|known| known.connections != grant.connections) {
                 fresh = true;
-                recorded.push(Recorded { connections: grant.connections, horizon });
+                recorded.push(Recorded { connections: grant.connections, horizon, mark });
             }
         }
         let held = cluster.held(budget);
@@ -103,7 +150,7 @@ impl Judge {
             };
             let on_their_way = status.grants.iter().filter(|grant| waits(&grant.uid));
             let promised: u64 = on_their_way.map(|grant| grant.connections.unsigned_abs()).sum();
-            let most = self.most(budget, horizon);
+            let most = self.most(budget, horizon, mark);
             if held + promised > most {
                 self.complain(
                     Fault::Over,
@@ -137,11 +184,12 @@ impl Judge {
         let bill = pod.bill();
         let same = |recorded: &&Recorded| recorded.connections.unsigned_abs() == bill;
         let recorded = self.recorded.get(&pod.uid()).into_iter().flatten().rfind(same);
-        let horizon = recorded.map_or_else(clock::now, |recorded| recorded.horizon);
+        let (horizon, mark) =
+            recorded.map_or((clock::now(), 0), |recorded| (recorded.horizon, recorded.mark));
         if recorded.is_none() && self.is_honest() {
             self.complain(Fault::Unrecorded, format!("{} got {bill} that no status had recorded", pod.name));
         }
-        let (held, most) = (cluster.held(budget), self.most(budget, horizon));
+        let (held, most) = (cluster.held(budget), self.most(budget, horizon, mark));
         self.peak = self.peak.max(held * 1000 / most.max(1));
         if held > most {
             self.complain(Fault::Over, format!("{held} held in {}, {most} at most", BUDGETS[budget]));

@@ -6,7 +6,7 @@
 use clap::ValueEnum;
 use poolbudget::budget::amount::{Connections, Pods};
 use poolbudget::budget::basis::Basis;
-use poolbudget::budget::decide::{Decision, Situation, decide, larger_shares};
+use poolbudget::budget::decide::{Decision, Situation, bounds, decide, larger_shares};
 use poolbudget::budget::grant::{Allotment, Grants, Refusal, grants};
 use poolbudget::budget::ledger::{Hold, Ledger};
 use poolbudget::budget::plan::{Demand, Plan, Terms};
@@ -71,7 +71,7 @@ impl Mutation {
 
 /// As the core's `decide`, without one of its rules: what the rule does not concern is taken from there.
 fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
-    let Decision { usable, ledger, plan, rightful, settled, .. } = decide(situation);
+    let Decision { usable, ledger, plan, rightful, settled, high_water, .. } = decide(situation);
     let plan = if rule == Mutation::WithoutR1 { plan_without_r1(situation, usable, &settled) } else { plan };
     let allot = |w: usize, settled: Pods| Allotment::new(plan.shares[w], settled);
     let r3 = !matches!(rule, Mutation::WithoutR3 | Mutation::WithoutR3AndLastResort);
@@ -80,7 +80,7 @@ fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
     let measures = larger_shares(&plan, &rightful);
     let for_room: Vec<Allotment> =
         measures.iter().zip(&settled).map(|(share, b)| Allotment::new(*share, *b)).collect();
-    let mut grants = grants(usable, &ledger, &for_grants, &situation.pods);
+    let mut grants = grants(bounds(usable, high_water, &ledger), &ledger, &for_grants, &situation.pods);
     if rule == Mutation::WithoutR2 {
         grants = within_shares_in_connections(grants, situation, &ledger, &plan);
     }
@@ -89,9 +89,10 @@ fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
         ledger: &ledger,
         allotments: &for_room,
         pods: &situation.pods,
-        fits: plan.is_feasible(),
-        ever_fits: rightful.is_feasible(),
+        fits: !plan.scarce,
+        ever_fits: !rightful.scarce,
         eviction: situation.eviction,
+        unadopted: &situation.workloads.iter().map(|w| w.unadopted).collect::<Vec<_>>(),
     };
     let mut room = room(&scene, &grants);
     if matches!(rule, Mutation::WithoutLastResort | Mutation::WithoutR3AndLastResort) {
@@ -101,7 +102,7 @@ fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
             candidate.cause != Cause::Oversize || ledger.workloads[w].ready.plus(at_once) > settled[w]
         });
     }
-    Decision { usable, ledger, plan, rightful, settled, grants, room }
+    Decision { usable, ledger, plan, rightful, settled, high_water, grants, room }
 }
 
 /// Refuses every pod with which its workload would hold more than slots × bill, however many pods that is.
@@ -142,7 +143,10 @@ fn plan_without_r1(situation: &Situation, usable: Connections, settled: &[Pods])
         // A strategy without surge: no slot and no reserve for it.
         demands.push(Demand { settled: *settled, strategy: Strategy::Recreate, ..w.demand.clone() });
     }
-    let mut plan = Plan::of(Terms { usable, surge: situation.surge, basis: Basis::Ceiling }, &demands);
+    let mut plan = Plan::of(
+        Terms { usable, available: situation.available, surge: situation.surge, basis: Basis::Ceiling },
+        &demands,
+    );
     for (share, w) in plan.shares.iter_mut().zip(&situation.workloads) {
         share.unavailable = w.demand.strategy.unavailable(w.demand.replicas);
     }

@@ -42,7 +42,11 @@ impl Weather {
             Request::Budget(_) => Call::ReadBudget,
             Request::Status(..) => Call::WriteStatus,
             Request::Grant { .. } | Request::Fence { .. } => Call::PatchPod,
-            Request::Pods(_) | Request::Pod(_) | Request::Evict { .. } | Request::Delete { .. } => {
+            Request::Pods(_)
+            | Request::Pod(_)
+            | Request::Evict { .. }
+            | Request::Delete { .. }
+            | Request::Retire(_) => {
                 return None;
             }
         };

@@ -19,6 +19,7 @@ fn allotment(size: u64, rho: u32) -> Allotment {
         unavailable: Pods::ONE.minus(Pods::new(rho)),
         nature: Nature::Service,
         one_by_one: false,
+        hopeless: false,
     };
     Allotment { share, settled: Pods::new(2) }
 }
@@ -31,8 +32,10 @@ fn waiting(workload: usize, created: i64) -> Pod {
         created,
         age: 5,
         hold: Hold::Waiting,
+        started: 100,
         ready: false,
         terminating: false,
+        overdue: false,
         leaving: false,
         current: true,
         instances: Instances::ONE,
@@ -189,7 +192,12 @@ fn a_younger_pod_passes_one_that_does_not_fit_until_that_has_waited_long() {
 
 #[test]
 fn pods_that_stand_from_before_the_label_keep_their_successors_from_being_new() {
-    let unadopted = Unadopted { pods: Pods::new(2), ready: Pods::new(2), connections: Connections::new(30) };
+    let unadopted = Unadopted {
+        pods: Pods::new(2),
+        ready: Pods::new(2),
+        connections: Connections::new(30),
+        yields: true,
+    };
     let pods = [waiting(0, 1)];
     let ledger = Ledger::of(&pods, &[unadopted], &[]);
     let grants = |usable| grants(Connections::new(usable), &ledger, &[allotment(3, 1)], &pods);
@@ -255,4 +263,37 @@ fn nobody_without_a_claim_passes_a_task_that_has_waited_long() {
         grants(Connections::new(3), &ledger, &workloads, &pods).granted.len()
     };
     assert_eq!([grant_with(29), grant_with(30)], [1, 0]);
+}
+
+/// A pod that drains, with this bill.
+fn drains(workload: usize, bill: u64) -> Pod {
+    Pod { terminating: true, ready: false, ..granted(workload, bill) }
+}
+
+#[test]
+fn a_lost_pod_waits_for_the_room_of_its_own_predecessor_rather_than_be_small() {
+    let one = allotment(8, 1);
+    let lost = |age| Pod { age, ..waiting(0, 7) };
+    assert_eq!(bills(12, &[one], &[drains(0, 8), lost(5)]), []);
+    assert_eq!(bills(12, &[one], &[lost(5)]), [(7, 8)], "it is gone");
+    assert_eq!(bills(12, &[one], &[drains(0, 8), lost(PATIENCE_FOR_SIZE)]), [(7, 3)], "not for ever");
+    let overdue = Pod { overdue: true, ..drains(0, 8) };
+    assert_eq!(bills(12, &[one], &[overdue, lost(5)]), [(7, 3)], "nobody knows when that ends");
+    assert_eq!(
+        bills(12, &[one, one], &[drains(1, 8), lost(5)]),
+        [(7, 1)],
+        "another workload's is no promise"
+    );
+    let outcome = outcome(12, &[one], &[drains(0, 8), lost(5)]);
+    assert_eq!(outcome.shortfall(), Some(Connections::new(5)));
+}
+
+#[test]
+fn on_the_way_down_lost_pods_alone_come_back_within_what_was_held() {
+    let two = allotment(5, 2);
+    let pods = [granted(0, 15), waiting(0, 7), waiting(0, 8)];
+    let ledger = Ledger::of(&pods, &[Unadopted::default()], &[]);
+    let bounds = |lost| Bounds { usable: Connections::new(13), lost: Connections::new(lost) };
+    let granted = |lost| grants(bounds(lost), &ledger, &[two], &pods).granted.len();
+    assert_eq!([13, 15, 16, 30].map(granted), [0, 0, 1, 1], "the second one is not lost");
 }

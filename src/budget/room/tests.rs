@@ -20,6 +20,7 @@ fn four() -> Allotment {
         unavailable: Pods::ONE,
         nature: Nature::Service,
         one_by_one: false,
+        hopeless: false,
     };
     Allotment { share, settled: Pods::new(4) }
 }
@@ -32,8 +33,10 @@ fn pod(uid: &str, bill: u64) -> Pod {
         created: 0,
         age: 100,
         hold: Hold::Granted(Connections::new(bill)),
+        started: 100,
         ready: true,
         terminating: false,
+        overdue: false,
         leaving: false,
         current: true,
         instances: Instances::ONE,
@@ -79,6 +82,7 @@ impl Case {
             fits: self.feasible,
             ever_fits: self.feasible,
             eviction: self.eviction,
+            unadopted: &unadopted,
         };
         room(&scene, &Grants { granted: self.granted.clone(), refused, ..Grants::default() })
     }
@@ -100,7 +104,7 @@ fn an_oversize_pod_makes_way_for_one_that_was_refused() {
     let room = case(vec![pod("a", 2), pod("large", 3), pod("c", 2), pod("d", 2), waiting("e")]).room();
     let large = Candidate { pod: 1, cause: Cause::Oversize };
     let missing = Some(Connections::new(2));
-    assert_eq!(room, Room { candidates: vec![large], draining: false, missing });
+    assert_eq!(room, Room { candidates: vec![large], draining: false, missing, foreign: None });
 }
 
 #[test]
@@ -117,7 +121,7 @@ fn nobody_goes_while_draining_pods_give_back_what_is_missing() {
     let pods = vec![pod("a", 9), pod("b", 9), pod("c", 9), pod("d", 9), draining, waiting("e")];
     let covered = Case { missing: 3, ..case(pods) };
     let missing = Some(Connections::new(3));
-    assert_eq!(covered.room(), Room { candidates: vec![], draining: true, missing });
+    assert_eq!(covered.room(), Room { candidates: vec![], draining: true, missing, foreign: None });
     // One more is missing, but the workload loses no second pod at the same time.
     assert_eq!(Case { missing: 4, ..covered }.room().candidates, []);
 }

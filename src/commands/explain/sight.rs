@@ -39,7 +39,7 @@ impl Sight {
             return Err(notice::why_it_is_stranded(&key, odd.as_ref()).1);
         };
         let status = budget.status.clone().unwrap_or_default();
-        let view = View::of(world, &key, &budget.spec, &status, decide, self.now);
+        let view = View::of(world, &key, &budget.spec, budget.metadata.generation, &status, decide, self.now);
         Ok(Look { budget, view })
     }
 

@@ -70,7 +70,7 @@ pub(super) fn view(
     spec: &DbConnectionBudgetSpec,
 ) -> Result<(Limit, View), String> {
     let status = DbConnectionBudgetStatus::default();
-    let mut view = View::of(world, key, spec, &status, decide, Timestamp::UNIX_EPOCH);
+    let mut view = View::of(world, key, spec, None, &status, decide, Timestamp::UNIX_EPOCH);
     match (view.refusal.take(), view.limit.take()) {
         (None, Some(limit)) => Ok((limit, view)),
         (why, _) => Err(why.unwrap_or_default()),

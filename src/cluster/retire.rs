@@ -1,0 +1,107 @@
+//! Ending one pod of a ReplicaSet for good: which one, and what keeps the set from making another.
+//!
+//! In: a ReplicaSet as it is stored, its pods. Out: a selector, a pod, a patch of the set's scale.
+
+use serde_json::{Value, json};
+
+use super::pod::{PodView, controller};
+
+/// What is to be known of a ReplicaSet to make it smaller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retirement {
+    /// The labels of its pods, as a selector.
+    pub selector: String,
+    name: String,
+    replicas: u64,
+}
+
+impl Retirement {
+    /// Reads the set. None where it wants no pods, or selects them by more than labels: no Deployment makes such a set.
+    #[must_use]
+    pub fn of(set: &Value) -> Option<Self> {
+        let expressions = set.pointer("/spec/selector/matchExpressions").and_then(Value::as_array);
+        if expressions.is_some_and(|expressions| !expressions.is_empty()) {
+            return None;
+        }
+        let labels = set.pointer("/spec/selector/matchLabels")?.as_object()?;
+        let part = |(key, value): (&String, &Value)| Some(format!("{key}={}", value.as_str()?));
+        let selector = labels.iter().map(part).collect::<Option<Vec<_>>>()?.join(",");
+        let name = set.pointer("/metadata/name")?.as_str()?.to_owned();
+        let replicas = set.pointer("/spec/replicas")?.as_u64()?;
+        (replicas > 0 && !selector.is_empty()).then_some(Self { selector, name, replicas })
+    }
+
+    /// The youngest Ready pod of the set: one that is not Ready holds nothing that another one lacks, or very little, and
+    /// the Deployment controller takes such pods away by itself.
+    #[must_use]
+    pub fn choose<'a>(&self, pods: &'a [PodView]) -> Option<&'a PodView> {
+        let own = |pod: &&PodView| {
+            let made = controller(&pod.metadata);
+            let ready = pod.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+            made.is_some_and(|owner| owner.kind == "ReplicaSet" && owner.name == self.name)
+                && ready
+                && pod.metadata.deletion_timestamp.is_none()
+        };
+        let born = |pod: &&PodView| {
+            (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.metadata.name.clone())
+        };
+        pods.iter().filter(own).max_by_key(born)
+    }
+
+    /// The JSON patch of the set's scale: one replica less, provided that it is what was seen.
+    #[must_use]
+    pub fn patch(&self) -> Value {
+        json!([
+            {"op": "test", "path": "/spec/replicas", "value": self.replicas},
+            {"op": "replace", "path": "/spec/replicas", "value": self.replicas.saturating_sub(1)},
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(replicas: u64) -> Value {
+        json!({
+            "metadata": {"name": "api-1"},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "api", "pod-template-hash": "1"}}},
+        })
+    }
+
+    fn pod(name: &str, of: &str, born: &str, ready: &str) -> PodView {
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "creationTimestamp": born, "ownerReferences": [
+                {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": of, "uid": "u", "controller": true}]},
+            "status": {"conditions": [{"type": "Ready", "status": ready}]},
+        }))
+        .expect("a pod")
+    }
+
+    #[test]
+    fn the_youngest_ready_pod_of_the_set_goes_and_the_set_gets_smaller_by_one() {
+        let retirement = Retirement::of(&set(3)).expect("a set");
+        assert_eq!(retirement.selector, "app=api,pod-template-hash=1");
+        let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+        let pods = [
+            pod("a", "api-1", early, "True"),
+            pod("b", "api-1", late, "True"),
+            pod("sick", "api-1", late, "False"),
+            pod("other", "web-1", late, "True"),
+        ];
+        let chosen = retirement.choose(&pods).and_then(|pod| pod.metadata.name.as_deref());
+        assert_eq!(chosen, Some("b"));
+        assert_eq!(retirement.patch()[0]["value"], 3);
+        assert_eq!(retirement.patch()[1]["value"], 2);
+    }
+
+    #[test]
+    fn an_empty_set_and_one_that_selects_by_more_than_labels_are_left_alone() {
+        assert_eq!(Retirement::of(&set(0)), None);
+        let mut odd = set(2);
+        odd["spec"]["selector"]["matchExpressions"] = json!([{"key": "tier", "operator": "Exists"}]);
+        assert_eq!(Retirement::of(&odd), None);
+        odd["spec"]["selector"] = json!({});
+        assert_eq!(Retirement::of(&odd), None);
+    }
+}

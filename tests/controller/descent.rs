@@ -1,0 +1,150 @@
+//! The way down: more is held than is usable because the spec says so now. What was there makes way one by one, and no
+//! workload that fits is left without ready pods.
+
+use poolbudget::api::Mode;
+use serde_json::json;
+
+use super::cluster::Cluster;
+use super::crashes::settled;
+use super::server::{gated, ready, terminating};
+use super::term::Term;
+
+/// Turns until everything is at rest under `usable`; all the time some pod of each workload is ready, and no more is held
+/// than at the beginning.
+fn comes_down(cluster: &mut Cluster, term: &mut Term, usable: u64) {
+    let before = cluster.server().held();
+    let names: Vec<String> = cluster.server().deployments.keys().cloned().collect();
+    for _ in 0..200 {
+        cluster.turn(term);
+        let server = cluster.server();
+        assert!(server.held() <= before, "{} held, {before} before", server.held());
+        for name in &names {
+            let up = server.pods_of(name).iter().filter(|pod| ready(pod) && !terminating(pod)).count();
+            assert!(up > 0, "no pod of {name} is ready");
+        }
+        drop(server);
+        if cluster.at_rest() && cluster.server().held() <= usable {
+            return;
+        }
+    }
+    panic!("not under {usable}: {}", cluster.describe());
+}
+
+#[test]
+fn from_observe_to_gate_pods_make_way_one_by_one() {
+    for replicas in [2, 3, 6] {
+        let mut cluster = Cluster::new(14, "Current");
+        cluster.server().edit_budget(|spec| spec.mode = Mode::Observe);
+        cluster.scale("api", replicas);
+        let mut term = Term::begin(&cluster);
+        assert!(cluster.run(&mut term));
+        cluster.turns(&mut term, 2);
+        cluster.server().edit_budget(|spec| spec.mode = Mode::Gate);
+        comes_down(&mut cluster, &mut term, 13);
+        cluster.turns(&mut term, 2);
+        assert_eq!(cluster.server().status().high_water, None, "it is over");
+    }
+}
+
+#[test]
+fn under_a_lowered_limit_pods_make_way_one_by_one() {
+    for limit in [3, 5, 8] {
+        let mut cluster = settled("Current", &[("api", 2)]);
+        let mut term = Term::begin(&cluster);
+        cluster.turns(&mut term, 2);
+        cluster.server().edit_budget(|spec| spec.limit.connections = Some(limit));
+        comes_down(&mut cluster, &mut term, u64::from(limit) - 1);
+    }
+}
+
+#[test]
+fn a_new_leader_comes_down_from_where_the_old_one_began() {
+    let mut cluster = settled("Current", &[("api", 2)]);
+    let mut term = Term::begin(&cluster);
+    cluster.turns(&mut term, 2);
+    cluster.server().edit_budget(|spec| spec.limit.connections = Some(5));
+    // One of two goes, and its successor waits.
+    for _ in 0..50 {
+        cluster.turn(&mut term);
+        if cluster.server().pods.values().any(gated) {
+            break;
+        }
+    }
+    assert_eq!(cluster.server().status().high_water, Some(12));
+    let mut next = Term::begin(&cluster);
+    comes_down(&mut cluster, &mut next, 4);
+}
+
+/// A Deployment of one pod that was adopted while an older pod with 5 + 10 connections stands; the new one is granted and
+/// does not become ready.
+fn adopting() -> (Cluster, Term) {
+    let mut cluster = Cluster::new(14, "Current");
+    cluster.sick = true;
+    cluster.scale("api", 1);
+    let old = json!({
+        "metadata": {
+            "name": "api-0", "namespace": "shop", "generation": 1,
+            "annotations": {"deployment.kubernetes.io/revision": "0"},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": "api", "controller": true}],
+        },
+        "spec": {"replicas": 1, "template": {"metadata": {}, "spec": {"containers": [{"name": "app"}]}}},
+        "status": {"replicas": 1, "readyReplicas": 1},
+    });
+    let mut server = cluster.server();
+    server.store_set("older", old);
+    let mut deployment = server.deployments["api"].clone();
+    deployment["spec"]["strategy"] = json!({"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
+    server.store_deployment("api", deployment);
+    drop(server);
+    let term = Term::begin(&cluster);
+    (cluster, term)
+}
+
+#[test]
+fn a_pod_from_before_the_label_goes_when_a_new_one_finds_nothing_left_to_open() {
+    let (mut cluster, mut term) = adopting();
+    cluster.turns(&mut term, 50);
+    assert_eq!(cluster.server().retired, Vec::<String>::new(), "it may still be starting");
+    cluster.turns(&mut term, 20);
+    assert_eq!(cluster.server().retired, ["api-0"]);
+    let blocked = cluster.server().condition("Blocked");
+    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "ForeignPods"));
+    assert_eq!(
+        blocked.message,
+        "new pods of Deployment/api do not become Ready, and 1 pods from before its label may hold 15 connections, which \
+         may be all that the database has: one of those is ended every 60 seconds until they do"
+    );
+    cluster.turns(&mut term, 50);
+    assert_eq!(cluster.server().retired.len(), 1, "that one has time to help");
+    cluster.turns(&mut term, 20);
+    assert_eq!(cluster.server().retired.len(), 2);
+}
+
+#[test]
+fn where_eviction_is_forbidden_pods_from_before_the_label_stay() {
+    let (mut cluster, mut term) = adopting();
+    let forbidden = serde_json::from_value(json!("Forbidden")).expect("a policy");
+    cluster.server().edit_budget(|spec| spec.eviction = forbidden);
+    cluster.turns(&mut term, 100);
+    assert_eq!(cluster.server().retired, Vec::<String>::new());
+    let blocked = cluster.server().condition("Blocked");
+    assert_eq!(blocked.reason, "ForeignPods");
+    assert!(
+        blocked.message.ends_with("scale the ReplicaSet of those down by one yourself"),
+        "{}",
+        blocked.message
+    );
+}
+
+#[test]
+fn where_all_would_fit_new_pods_that_are_not_ready_are_a_bad_revision() {
+    let (mut cluster, mut term) = adopting();
+    cluster.server().edit_budget(|spec| spec.limit.connections = Some(60));
+    let most = json!({"workloads": [{"name": "api", "size": {"max": 4}}]});
+    cluster.server().edit_budget(|spec| {
+        spec.workloads = serde_json::from_value(most["workloads"].clone()).expect("workloads");
+    });
+    cluster.turns(&mut term, 100);
+    assert_eq!(cluster.server().retired, Vec::<String>::new());
+    assert_eq!(cluster.server().condition("Blocked").reason, "BadRevision");
+}

@@ -36,6 +36,11 @@ pub(super) fn governed(metadata: &str) -> String {
     format!("{metadata}.?labels[?{}].hasValue()", text(names::BUDGET))
 }
 
+/// The node that a pod or a pod template names, in CEL; empty for none.
+pub(super) fn node(template: &str) -> String {
+    format!("{template}.spec.?nodeName.orValue('')")
+}
+
 /// The names of the containers of a pod spec. A spec without any reaches the policies with a null in
 /// their place: the API server refuses it, in words of its own, but only later.
 pub(super) fn container_names(spec: &str) -> String {

@@ -50,7 +50,7 @@ pub fn pods() -> Policy {
         purpose: "Refuses a pod with a poolbudget.dev label or annotation that says nothing sensible.",
         requests: vec![gate::PODS],
         labelled_only: true,
-        conditions: vec![something_to_judge("object")],
+        conditions: vec![something_to_judge("object"), no_mirror_pod()],
         variables: variables("object"),
         action: Action::Refuse(Reason::Invalid, rules()),
     }
@@ -62,10 +62,25 @@ fn something_to_judge(template: &str) -> Named {
         "something-to-judge",
         format!(
             "!{template}.metadata.labels[{}].matches(r'{OBJECT_NAME}')\n\
+             || {} != ''\n\
              || {}.exists(k, k in {})",
             cel::text(names::BUDGET),
+            cel::node(template),
             cel::list(&names::APP_ANNOTATIONS),
             cel::annotations(&format!("{template}.metadata")),
+        ),
+    )
+}
+
+/// What a kubelet mirrors runs whether it may be mirrored or not, so it had better be seen, and counted. Anybody can write
+/// the annotation, but only nodes are nodes (and the API server lets those make no other pods).
+fn no_mirror_pod() -> Named {
+    Named::new(
+        "no-mirror-pod",
+        format!(
+            "!({} in {} && 'system:nodes' in request.userInfo.?groups.orValue([]))",
+            cel::text(names::MIRROR_POD),
+            cel::annotations("object.metadata"),
         ),
     )
 }
@@ -76,12 +91,13 @@ fn judged_parts_change() -> String {
         format!("{} != {}", part(&workload::template("object")), part(&workload::template("oldObject")))
     };
     format!(
-        "oldObject == null\n|| {}\n|| {}.exists(k, {})\n|| {}\n|| {}",
+        "oldObject == null\n|| {}\n|| {}.exists(k, {})\n|| {}\n|| {}\n|| {}",
         differ(&|template| format!("{template}.metadata.?labels[?{key}]")),
         cel::list(&names::APP_ANNOTATIONS),
         differ(&|template| format!("{template}.metadata.?annotations[?k]")),
         differ(&|template| cel::container_names(&format!("{template}.spec"))),
         differ(&|template| cel::init_container_names(&format!("{template}.spec"))),
+        differ(&|template| cel::node(template)),
     )
 }
 
@@ -92,6 +108,7 @@ fn variables(template: &str) -> Vec<Named> {
             "budget",
             format!("{template}.metadata.?labels[?{}].orValue('')", cel::text(names::BUDGET)),
         ),
+        Named::new("node", cel::node(template)),
         Named::new("annotations", cel::annotations(&format!("{template}.metadata"))),
         Named::new("profile", cel::profile(annotations)),
         Named::new("containers", cel::container_names(&format!("{template}.spec"))),
@@ -124,6 +141,7 @@ fn holds(rule: Stated) -> String {
     let of = |profiles: Vec<&str>| format!("variables.profile in {}", cel::list(&profiles));
     match rule {
         Stated::Budget => format!("variables.budget.matches(r'{OBJECT_NAME}')"),
+        Stated::NoNode => "variables.node == ''".to_owned(),
         Stated::Processes => are_processes(),
         Stated::ProcessesOf => format!(
             "variables.processes.size() > {}\n\
@@ -167,6 +185,7 @@ fn found(rule: Stated) -> String {
     let (size, overflow) = (names::POOL_SIZE_ENV, names::MAX_OVERFLOW_ENV);
     match rule {
         Stated::Budget => "'it says ' + \"'\" + variables.budget + \"'\"".to_owned(),
+        Stated::NoNode => "'it says ' + \"'\" + variables.node + \"'\"".to_owned(),
         Stated::Processes => says(names::PROCESSES),
         Stated::ProcessesOf => {
             format!("{} + ', the containers are ' + variables.named.join(', ')", says(names::PROCESSES))

@@ -43,8 +43,8 @@ fn variables() -> Vec<Named> {
     let annotations = "variables.annotations";
     vec![
         Named::new("annotations", cel::annotations("object.metadata")),
-        // A pod that is born on a node cannot bear a gate (the API server answers 422): it is foreign.
-        Named::new("bound", "object.spec.?nodeName.orValue('') != ''"),
+        // A pod that is born on a node cannot bear a gate (the API server answers 422): the check refuses it.
+        Named::new("bound", format!("{} != ''", cel::node("object"))),
         Named::new("gates", "object.spec.?schedulingGates.orValue([])"),
         Named::new("profile", cel::profile(annotations)),
         Named::new("containers", cel::container_names("object.spec")),

@@ -30,8 +30,8 @@ pub fn births() -> Policy {
         purpose: "Refuses a pod with a budget label that nothing has given a gate.",
         requests: vec![Requests { group: "", version: "v1", operations: &["CREATE"], resources: &["pods"] }],
         labelled_only: true,
-        // One that is born on a node cannot bear a gate; it is foreign, and counted.
-        conditions: vec![Named::new("without-a-node", "object.spec.?nodeName.orValue('') == ''")],
+        // One that is born on a node cannot bear a gate: the check refuses it, but for what kubelets mirror.
+        conditions: vec![Named::new("without-a-node", format!("{} == ''", cel::node("object")))],
         variables: vec![],
         action: Action::Refuse(
             Reason::Forbidden,

@@ -72,6 +72,9 @@ pub const ORIGINAL_ENV: &str = "poolbudget.dev/original-env";
 /// The field manager of what mode Rollout writes into templates.
 pub const ROLLOUT_MANAGER: &str = "poolbudget-rollout";
 
+/// The annotation of Kubernetes on what a kubelet mirrors of a pod that it runs from a file.
+pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
+
 /// The profile of a template that names none.
 pub const DEFAULT_PROFILE: &str = "SQLAlchemy";
 

@@ -131,6 +131,7 @@ pub fn values(object: &Value, size: Connections, ratio: u32) -> Option<Values> {
         notes: template.metadata.annotations.as_ref().unwrap_or(&empty),
         regular: template.spec.containers.iter().map(|container| container.name.as_str()).collect(),
         init: template.spec.init_containers.iter().map(|container| container.name.as_str()).collect(),
+        node: "",
     };
     let split = Split::of(size, ratio, stated.profile()?.knobs());
     let value = |gets| match gets {

@@ -66,6 +66,7 @@ impl AppFacts {
             notes,
             regular: regular.iter().map(|container| container.name.as_str()).collect(),
             init: init.iter().map(|container| container.name.as_str()).collect(),
+            node: "",
         };
         let app = App { labels, stated: &stated, init, regular };
         let fault = COUNTED_BY

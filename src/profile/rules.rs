@@ -12,6 +12,8 @@ use crate::api::names;
 pub enum Rule {
     /// The label is the name of a budget.
     Budget,
+    /// The pod can be held back from its node.
+    NoNode,
     /// Processes are a number, or numbers for containers.
     Processes,
     /// The containers with a number open connections.
@@ -48,8 +50,9 @@ pub enum Rule {
 
 impl Rule {
     /// All rules, in the order in which they are told: the first that is broken.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Budget,
+        Self::NoNode,
         Self::Processes,
         Self::ProcessesOf,
         Self::Count(names::ENGINES, names::MAX_PROCESSES),
@@ -91,6 +94,11 @@ impl Rule {
             Self::Budget => format!(
                 "{} must be the name of a DbConnectionBudget: lower-case letters, digits, '-' and '.', with a letter \
                  or digit at both ends",
+                names::BUDGET
+            ),
+            Self::NoNode => format!(
+                "a pod of a budget must not say spec.nodeName, for one that is on a node already cannot wait for its \
+                 connections: choose nodes with nodeSelector or affinity, or take the label {} off",
                 names::BUDGET
             ),
             Self::Processes => format!(
@@ -177,6 +185,7 @@ impl Rule {
             (stated.says(names::POOL_SIZE_ENV), stated.says(names::MAX_OVERFLOW_ENV));
         match self {
             Self::Budget => (!is_object_name(stated.budget)).then(|| format!("it says '{}'", stated.budget)),
+            Self::NoNode => (!stated.node.is_empty()).then(|| format!("it says '{}'", stated.node)),
             Self::Processes => (!are_processes(stated)).then(|| says(names::PROCESSES)),
             Self::ProcessesOf => (!are_of_containers(stated)).then(|| {
                 format!("{}, the containers are {}", says(names::PROCESSES), stated.containers().join(", "))

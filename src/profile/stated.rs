@@ -24,6 +24,8 @@ pub struct Stated<'a> {
     pub regular: Vec<&'a str>,
     /// Its init containers, by name.
     pub init: Vec<&'a str>,
+    /// The node that it names; empty for none.
+    pub node: &'a str,
 }
 
 /// An env entry that binds a container to its grant.

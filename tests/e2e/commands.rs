@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -165,12 +165,21 @@ async fn pods_outside_of_any_budget_are_explained(shop: &Installed) {
         told.contains("waits its label poolbudget.dev/budget names the DbConnectionBudget gone"),
         "{told}"
     );
-    // Bound by hand, a pod is never held at the gate.
+    // What a kubelet runs from a file is never held at the gate.
     let mut escaped: Value =
         serde_json::from_str(&pod(SHOP, "escaped").label("poolbudget.dev/budget", "main").to_string())
             .unwrap();
     escaped["spec"]["nodeName"] = "node-0".into();
-    shop.apply(&escaped.to_string()).await;
+    escaped["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "1"});
+    let uid = ["get", "node", "node-0", "-o", "jsonpath={.metadata.uid}"];
+    let uid = shop.cluster.kubectl(&uid).await.unwrap();
+    escaped["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "v1", "kind": "Node", "name": "node-0", "uid": uid, "controller": true}]);
+    let file = shop.cluster.folder().file("escaped.json");
+    std::fs::write(&file, escaped.to_string()).unwrap();
+    let as_its_node = ["--as=system:node:node-0", "--as-group=system:nodes", "--as-group=system:masters"];
+    let create = ["create", "-f", file.to_str().unwrap()];
+    shop.cluster.kubectl(&[&create[..], &as_its_node].concat()).await.unwrap();
     let told = explained(shop, "escaped").await;
     assert!(told.contains("foreign it runs without a grant and may hold 15 connections"), "{told}");
 }

@@ -30,7 +30,8 @@ fn same(now: &Value, before: Option<&Value>) -> bool {
     let judged = |template| {
         let metadata = Value::get(template, "metadata");
         let annotations = names::APP_ANNOTATIONS.map(|key| Texts::annotations(metadata).of(key));
-        (Texts::labels(metadata).of(names::BUDGET), annotations, object::containers(template))
+        let budget = Texts::labels(metadata).of(names::BUDGET);
+        (budget, annotations, object::containers(template), object::node(template))
     };
     judged(now) == judged(before)
 }
@@ -40,7 +41,7 @@ fn template(template: &Value) -> Option<Refusal> {
     let stated = object::stated(template, &notes);
     // As the policies do: a pod that says nothing of itself is not asked which container it means.
     let silent = names::APP_ANNOTATIONS.into_iter().all(|key| !notes.contains_key(key));
-    if silent && Rule::Budget.broken(&stated).is_none() {
+    if silent && [Rule::Budget, Rule::NoNode].iter().all(|rule| rule.broken(&stated).is_none()) {
         return None;
     }
     stated.fault().map(|sentence| Refusal { reason: Reason::Invalid, sentence })

@@ -21,8 +21,8 @@ pub(super) fn changes(pod: &Value) -> Vec<Change> {
     }
     let annotations = Texts::annotations(metadata);
     let mut changes = dropped_grants(annotations);
-    // A pod that is born on a node cannot bear a gate (the API server answers 422): it is foreign.
-    if pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|node| !node.is_empty()) {
+    // A pod that is born on a node cannot bear a gate (the API server answers 422): the check refuses it.
+    if !object::node(pod).is_empty() {
         return changes;
     }
     changes.extend(gate(pod));

@@ -55,7 +55,12 @@ pub(super) fn notes(pod: &Value) -> Notes {
 pub(super) fn stated<'a>(pod: &'a Value, notes: &'a Notes) -> Stated<'a> {
     let budget = Texts::labels(pod.get("metadata")).of(names::BUDGET).unwrap_or_default();
     let [regular, init] = containers(pod);
-    Stated { budget, notes, regular, init }
+    Stated { budget, notes, regular, init, node: node(pod) }
+}
+
+/// The node that a pod or a pod template names; empty for none.
+pub(super) fn node(pod: &Value) -> &str {
+    pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The names of the containers of a pod or a pod template, and of its init containers.

@@ -113,6 +113,24 @@ fn describe_entry(entry: &Value) -> String {
 }
 
 #[test]
+fn what_a_kubelet_mirrors_gets_no_gate_and_keeps_its_env_but_brings_no_grant_either() {
+    let env = json!([{"name": "DB_POOL_SIZE", "value": "5"}]);
+    let pod = json!({
+        "metadata": {
+            "labels": {names::BUDGET: "main"},
+            "annotations": {names::MIRROR_POD: "1", names::CONNECTIONS: "1"},
+        },
+        "spec": {"nodeName": "node-0", "containers": [{"name": "app", "env": env}]},
+    });
+    let after = mutated("/v1/pods", &pod, None);
+    assert_eq!(
+        texts(after.pointer("/metadata/annotations")),
+        [(names::MIRROR_POD.to_owned(), "1".to_owned())].into()
+    );
+    assert_eq!(after["spec"], pod["spec"]);
+}
+
+#[test]
 fn fields_that_nobody_here_knows_come_through() {
     let pod = json!({
         "metadata": {"labels": {names::BUDGET: "main"}, "x-new": 1},
@@ -218,6 +236,8 @@ struct CheckCase {
     budget: String,
     #[serde(default)]
     annotations: Texts,
+    #[serde(default)]
+    spec: serde_json::Map<String, Value>,
     refused: Option<String>,
 }
 
@@ -228,10 +248,11 @@ fn main_budget() -> String {
 #[test]
 fn a_bad_label_or_annotation_is_refused_with_the_sentence_of_the_policy() {
     for case in table::<CheckCase>(include_str!("../../../tests/admission/check.yaml")) {
-        let template = json!({
+        let mut template = json!({
             "metadata": {"labels": {names::BUDGET: case.budget}, "annotations": case.annotations},
             "spec": {"initContainers": [{"name": "migrate"}], "containers": [{"name": "app"}, {"name": "proxy"}]},
         });
+        template["spec"].as_object_mut().unwrap().extend(case.spec);
         let expected = case
             .refused
             .map_or(Outcome::Pass, |sentence| Outcome::Refuse(Refusal { reason: Reason::Invalid, sentence }));

@@ -331,8 +331,8 @@ fn size(record: &PodRecord, note: &GrantNote, bill: Connections) -> String {
 }
 
 /// How a pod comes to run without a grant.
-const ESCAPED: &str = "it was made while the gate was not in force, or with nodeName set, or its grant was spoiled; what \
-                       its own env allows is taken off what others may use";
+const ESCAPED: &str = "it was made while the gate was not in force, or its kubelet runs it from a file, or its grant was \
+                       spoiled; what its own env allows is taken off what others may use";
 
 /// Everything that a grant of it would have to fit beside.
 fn sum(want: &Want, usable: Connections) -> String {

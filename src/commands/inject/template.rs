@@ -45,9 +45,6 @@ pub fn inject(object: &mut Object, budget: Option<&str>) -> Result<Option<Vec<St
 
 /// The pod that a template describes, as admission would let it be born.
 fn gated(mut pod: Value) -> Result<Value, String> {
-    if pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|node| !node.is_empty()) {
-        return Err("a pod with spec.nodeName cannot be gated: take it out, or the budget's label".to_owned());
-    }
     if let Outcome::Patch(changes) = mutate(&creation(&pod)) {
         patch(&mut pod, &changes).map_err(|error| format!("its template cannot be changed: {error}"))?;
     }

@@ -172,6 +172,32 @@ async fn scaling_a_governed_deployment_leaves_its_template_alone() {
 }
 
 #[tokio::test]
+async fn what_a_kubelet_mirrors_passes_and_what_only_looks_like_it_does_not() {
+    let cluster = installed().await;
+    cluster.create_namespace("mirrored").await.unwrap();
+    let node = super::node(cluster).await;
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "namespace": "mirrored",
+            "name": "static",
+            "labels": {BUDGET: "main"},
+            "annotations": {"kubernetes.io/config.mirror": "1"},
+            "ownerReferences": [node],
+        },
+        "spec": {"nodeName": "node-0", "containers": [{"name": "app", "image": "shop/app:1"}]},
+    });
+    let file = cluster.folder().file("static.json");
+    std::fs::write(&file, pod.to_string()).unwrap();
+    let create = ["create", "--dry-run=server", "-f", file.to_str().unwrap()];
+    let refused = cluster.kubectl(&create).await.unwrap_err().to_string();
+    assert!(refused.contains("must not say spec.nodeName"), "{refused}");
+    let node = ["--as=system:node:node-0", "--as-group=system:nodes", "--as-group=system:masters"];
+    cluster.kubectl(&[&create[..], &node].concat()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_gated_pod_can_be_deleted_and_evicted_by_anybody() {
     let cluster = installed().await;
     let client = cluster.client().await.unwrap();

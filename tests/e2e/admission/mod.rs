@@ -183,6 +183,12 @@ fn gates(pod: &Pod) -> Vec<String> {
     gates.into_iter().flatten().map(|gate| gate.name.clone()).collect()
 }
 
+/// What a pod says of the node that mirrors it.
+async fn node(cluster: &Cluster) -> Value {
+    let uid = cluster.kubectl(&["get", "node", "node-0", "-o", "jsonpath={.metadata.uid}"]).await.unwrap();
+    json!({"apiVersion": "v1", "kind": "Node", "name": "node-0", "uid": uid, "controller": true})
+}
+
 /// A client that writes as the operator does.
 async fn operator(cluster: &Cluster) -> Client {
     let kubeconfig: PathBuf = cluster.account_kubeconfig("poolbudget-system", "poolbudget").await.unwrap();

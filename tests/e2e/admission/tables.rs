@@ -241,6 +241,15 @@ fn deployment(name: &str, metadata: &Value, template: &Value) -> Value {
     })
 }
 
+/// The containers of a case have no images, since no rule is about them.
+fn named_images(mut spec: serde_json::Map<String, Value>) -> serde_json::Map<String, Value> {
+    for containers in ["containers", "initContainers"] {
+        let containers = spec.get_mut(containers).and_then(Value::as_array_mut);
+        containers.into_iter().flatten().for_each(|container| container["image"] = json!("shop/app:1"));
+    }
+    spec
+}
+
 fn two_containers() -> Value {
     json!({
         "initContainers": [{"name": "migrate", "image": "shop/app:1"}],
@@ -343,6 +352,8 @@ struct CheckCase {
     budget: String,
     #[serde(default)]
     annotations: Annotations,
+    #[serde(default)]
+    spec: serde_json::Map<String, Value>,
     refused: Option<String>,
 }
 
@@ -358,13 +369,16 @@ async fn a_bad_label_or_annotation_is_refused_with_a_sentence_wherever_it_stands
         let keys = json!({"labels": {BUDGET: case.budget}, "annotations": case.annotations});
         let mut metadata = keys.clone();
         metadata["name"] = json!("tried");
-        let pod = json!({"metadata": metadata, "spec": two_containers()});
+        let mut spec = two_containers();
+        spec.as_object_mut().unwrap().extend(named_images(case.spec));
+        let pod = json!({"metadata": metadata, "spec": spec.clone()});
         let found = try_pod(&client, "default", &pod).await.err();
         verdict.expect(&case.name, "on a pod", &found, &expected);
-        for (place, object) in [
+        for (place, mut object) in [
             ("on a workload", deployment("tried", &keys, &Value::Null)),
             ("in a template", deployment("tried", &Value::Null, &keys)),
         ] {
+            object["spec"]["template"]["spec"] = spec.clone();
             let found = try_deployment(&client, "default", &object).await.err();
             verdict.expect(&case.name, place, &found, &expected);
         }

@@ -8,6 +8,7 @@
 
 use crate::api::names;
 use crate::profile::OwnNames;
+use crate::profile::proxies::PROXIES;
 use crate::profile::rules::{self, Rule};
 
 /// A CEL string literal.
@@ -52,12 +53,27 @@ pub(super) fn init_container_names(spec: &str) -> String {
     format!("{spec}.?initContainers.orValue([]).map(c, c.name)")
 }
 
+/// The names of the containers of a pod spec, each with those of its env.
+pub(super) fn containers_and_env(spec: &str) -> String {
+    format!("({spec}.containers == null ? [] : {spec}.containers.map(c, {NAME_AND_ENV}))")
+}
+
+/// The names of the init containers of a pod spec, each with those of its env.
+pub(super) fn init_containers_and_env(spec: &str) -> String {
+    format!("{spec}.?initContainers.orValue([]).map(c, {NAME_AND_ENV})")
+}
+
+const NAME_AND_ENV: &str = "[c.name] + c.?env.orValue([]).map(e, e.name)";
+
 /// The names of the containers that open connections, there or not.
 pub(super) fn named_containers(annotations: &str, container_names: &str) -> String {
-    let key = text(names::CONTAINER);
+    let (key, kubectl) = (text(names::CONTAINER), text(names::DEFAULT_CONTAINER));
     format!(
         "{key} in {annotations} ? {annotations}[{key}].split(',')\n\
-         \x20 : ({container_names}.size() > 0 ? [{container_names}[0]] : [])"
+         \x20 : {kubectl} in {annotations} && {annotations}[{kubectl}] in {container_names} ? [{annotations}[{kubectl}]]\n\
+         \x20 : [{container_names}.filter(n, !(n in {})) + {container_names}]\n\
+         \x20   .map(l, l.size() > 0 ? [l[0]] : [])[0]",
+        list(&PROXIES),
     )
 }
 

@@ -106,9 +106,9 @@ mod tests {
         let text = chart_policies().unwrap();
         assert!(!text.contains(SLOT), "{text}");
         // One of the policies is there or not for its sake.
-        assert_eq!(text.matches(".Values.failurePolicy").count(), 7 + 1);
-        assert_eq!(text.matches(".Values.namespaceSelector").count(), 8);
-        assert_eq!(text.matches("poolbudget.labels").count(), 16);
+        assert_eq!(text.matches(".Values.failurePolicy").count(), 8 + 1);
+        assert_eq!(text.matches(".Values.namespaceSelector").count(), 9);
+        assert_eq!(text.matches("poolbudget.labels").count(), 18);
         assert_eq!(text.matches("poolbudget.operator").count(), 1);
         let text = chart_webhook().unwrap();
         assert!(!text.contains(SLOT), "{text}");

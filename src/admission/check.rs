@@ -56,16 +56,19 @@ pub fn pods() -> Policy {
     }
 }
 
-/// Most pods bear the label and nothing else: one look at that is cheaper than every rule.
+/// Most pods bear the label, have one container and nothing else: one look at that is cheaper than every rule.
 fn something_to_judge(template: &str) -> Named {
     Named::new(
         "something-to-judge",
         format!(
             "!{template}.metadata.labels[{}].matches(r'{OBJECT_NAME}')\n\
              || {} != ''\n\
+             || ({} + {}).size() > 1\n\
              || {}.exists(k, k in {})",
             cel::text(names::BUDGET),
             cel::node(template),
+            cel::container_names(&format!("{template}.spec")),
+            cel::init_container_names(&format!("{template}.spec")),
             cel::list(&names::APP_ANNOTATIONS),
             cel::annotations(&format!("{template}.metadata")),
         ),
@@ -93,10 +96,10 @@ fn judged_parts_change() -> String {
     format!(
         "oldObject == null\n|| {}\n|| {}.exists(k, {})\n|| {}\n|| {}\n|| {}",
         differ(&|template| format!("{template}.metadata.?labels[?{key}]")),
-        cel::list(&names::APP_ANNOTATIONS),
+        cel::list(&[&names::APP_ANNOTATIONS[..], &[names::DEFAULT_CONTAINER]].concat()),
         differ(&|template| format!("{template}.metadata.?annotations[?k]")),
-        differ(&|template| cel::container_names(&format!("{template}.spec"))),
-        differ(&|template| cel::init_container_names(&format!("{template}.spec"))),
+        differ(&|template| cel::containers_and_env(&format!("{template}.spec"))),
+        differ(&|template| cel::init_containers_and_env(&format!("{template}.spec"))),
         differ(&|template| cel::node(template)),
     )
 }
@@ -118,7 +121,33 @@ fn variables(template: &str) -> Vec<Named> {
         ),
         Named::new("named", cel::named_containers(annotations, "variables.containers")),
         Named::new("processes", processes()),
+        Named::new("sizes", sizes(annotations)),
+        Named::new("others", others(template)),
     ]
+}
+
+/// The variables that get the size, or the overflow.
+fn sizes(annotations: &str) -> String {
+    format!("({}).filter(e, !e[1].startsWith('=')).map(e, e[0])", gate::entries(annotations))
+}
+
+/// Containers that set one of these although another one is taken for the app.
+fn others(template: &str) -> String {
+    let spec = format!("{template}.spec");
+    let setting = |containers: &str| {
+        format!(
+            "{containers}.filter(c, !(c.name in variables.named)\n\
+             \x20   && c.?env.orValue([]).exists(e, e.name in variables.sizes)).map(c, c.name)"
+        )
+    };
+    format!(
+        "{} in variables.annotations || variables.all.size() < 2 ? []\n\
+         \x20 : {}\n\
+         \x20   + {}",
+        cel::text(names::CONTAINER),
+        setting(&format!("({spec}.containers == null ? [] : {spec}.containers)")),
+        setting(&format!("{spec}.?initContainers.orValue([])")),
+    )
 }
 
 /// The processes by container, as pairs of a name and a number; empty where one number stands for all.
@@ -154,6 +183,7 @@ fn holds(rule: Stated) -> String {
              \x20 && variables.named.all(n, n in variables.all && variables.named.exists_one(m, m == n))",
             names::MAX_CONTAINERS
         ),
+        Stated::Taken => "variables.others.size() == 0".to_owned(),
         Stated::Profile => of(rules::all_profiles()),
         Stated::Bounded => format!("!({})", of(rules::unbounded())),
         Stated::OwnNamesTogether
@@ -193,6 +223,11 @@ fn found(rule: Stated) -> String {
         Stated::Count(key, _) => says(key),
         Stated::Containers => {
             format!("{} + ', the containers are ' + variables.all.join(', ')", says(names::CONTAINER))
+        }
+        Stated::Taken => {
+            "variables.named.join('') + ' is taken, and ' + variables.others.join(', ') + ' has '\n\
+                          \x20 + variables.sizes.join(' or ')"
+                .to_owned()
         }
         Stated::Profile | Stated::Bounded => says(names::PROFILE),
         Stated::OwnNamesTogether => {

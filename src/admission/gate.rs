@@ -59,7 +59,7 @@ fn variables() -> Vec<Named> {
 
 /// The variables that are bound, each with the grant annotation that it reads, or with `=` and a text; none where the
 /// check will refuse something.
-fn entries(annotations: &str) -> String {
+pub(super) fn entries(annotations: &str) -> String {
     let (size, overflow) = (cel::text(names::POOL_SIZE_ENV), cel::text(names::MAX_OVERFLOW_ENV));
     let sound =
         Rule::OWN_NAMES.map(|rule| format!("({})", cel::own_name_rule(rule, annotations))).join("\n&& ");

@@ -111,7 +111,7 @@ pub fn bindings() -> Policy {
 /// What a pod is born with and keeps: the ledger multiplies by the numbers of these.
 fn born_with() -> Vec<&'static str> {
     let mut keys = names::APP_ANNOTATIONS.to_vec();
-    keys.push(names::REPLACED_ENV);
+    keys.extend([names::REPLACED_ENV, names::DEFAULT_CONTAINER]);
     keys
 }
 
@@ -121,7 +121,7 @@ fn changed(keys: &[&str]) -> String {
 }
 
 /// Whether a pod bears our gate.
-fn gated(pod: &str) -> String {
+pub(super) fn gated(pod: &str) -> String {
     format!("{pod}.spec.?schedulingGates.orValue([]).exists(g, g.name == {})", cel::text(names::GATE))
 }
 

@@ -9,11 +9,13 @@
 //! | `mirror` | a workload's label and annotations stand in its template too | MutatingAdmissionPolicy |
 //! | `guard` | only the operator opens gates, writes grants, moves pods | ValidatingAdmissionPolicy |
 //! | `check` | a bad label or annotation is refused with a sentence | ValidatingAdmissionPolicy |
+//! | `bound` | a gated pod that would not read its grant is refused | ValidatingAdmissionPolicy |
 //! | `deny` | under `infeasible: Deny`, replicas that can never fit are refused | ValidatingAdmissionPolicy |
 //!
 //! Clusters before Kubernetes 1.36 have no MutatingAdmissionPolicy: there `webhook` stands in for gate, mirror and check.
 //! `tests/admission/` holds the rules as a table of cases, in the language of neither, and both have to pass it.
 
+pub mod bound;
 mod cel;
 mod chart;
 pub mod check;
@@ -121,7 +123,8 @@ fn replaceable() -> Vec<Policy> {
 /// The policies that stay where the webhook is in use: what they need is as old as scheduling gates. A webhook would
 /// be asked about every scale-up of the cluster to deny one.
 fn staying(settings: &Settings) -> Vec<Policy> {
-    let mut staying = vec![deny::policy(), guard::pods(&settings.operators), guard::bindings()];
+    let mut staying =
+        vec![deny::policy(), guard::pods(&settings.operators), guard::bindings(), bound::policy()];
     // With Ignore an unguarded pod is what the user prefers to none.
     if settings.failure_policy == FailurePolicy::Fail {
         staying.push(guard::births());

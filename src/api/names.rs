@@ -16,7 +16,7 @@ pub const GATE: &str = "poolbudget.dev/connections";
 pub const PROCESSES: &str = "poolbudget.dev/processes";
 /// App annotation: engines (pools) in each process (default 1).
 pub const ENGINES: &str = "poolbudget.dev/engines";
-/// App annotation: the containers that open connections, with commas between them (default: the first).
+/// App annotation: the containers that open connections, with commas between them (default: `profile::stated::Stated::taken`).
 pub const CONTAINER: &str = "poolbudget.dev/container";
 /// App annotation: which env names the app reads (default `SQLAlchemy`).
 pub const PROFILE: &str = "poolbudget.dev/profile";
@@ -71,6 +71,9 @@ pub const REPLACED_ENV: &str = "poolbudget.dev/replaced-env";
 pub const ORIGINAL_ENV: &str = "poolbudget.dev/original-env";
 /// The field manager of what mode Rollout writes into templates.
 pub const ROLLOUT_MANAGER: &str = "poolbudget-rollout";
+
+/// The annotation of kubectl that says which container of a pod is meant when nobody names one.
+pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 /// The annotation of Kubernetes on what a kubelet mirrors of a pod that it runs from a file.
 pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";

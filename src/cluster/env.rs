@@ -24,6 +24,13 @@ pub struct Container {
     pub restart_policy: Option<String>,
 }
 
+impl Container {
+    /// The names of its entries, each after its own.
+    pub(super) fn sets(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.env.iter().map(|entry| (self.name.as_str(), entry.name.as_str()))
+    }
+}
+
 /// An environment variable, as far as it is used.
 #[derive(Deserialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]

@@ -329,14 +329,21 @@ impl PodRecord {
         if let Err(why) = &self.app.instances {
             return Some(why.clone());
         }
-        (self.gated && !self.app.late_bound && !self.app.is_counted()).then(|| {
+        if !self.gated || self.app.late_bound || self.app.is_counted() {
+            return None;
+        }
+        let unbound = || {
             format!(
-                "its container does not read its sizes from the annotations {} and {}, so a size would have no \
-                 effect; create the pod again while the policy gate.poolbudget.dev is in force",
+                "its container {} does not read its sizes from the annotations {} and {}, so a size would have no \
+                 effect; if another one opens the connections, name that in {}; create the pod again while the policy \
+                 gate.poolbudget.dev is in force",
+                self.app.unbound.as_deref().unwrap_or_default(),
                 names::POOL_SIZE,
-                names::MAX_OVERFLOW
+                names::MAX_OVERFLOW,
+                names::CONTAINER,
             )
-        })
+        };
+        Some(self.app.taken.clone().unwrap_or_else(unbound))
     }
 }
 
@@ -441,7 +448,7 @@ mod tests {
         assert_eq!(literal.fault(), None);
         let gated = granted(serde_json::json!({"spec": {
             "containers": [{"name": "app"}], "schedulingGates": [{"name": "poolbudget.dev/connections"}]}}));
-        assert!(gated.fault().expect("a fault").contains("does not read its sizes"));
+        assert!(gated.fault().expect("a fault").contains("its container app does not read its sizes"));
     }
 
     #[test]

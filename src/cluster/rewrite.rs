@@ -132,6 +132,7 @@ pub fn values(object: &Value, size: Connections, ratio: u32) -> Option<Values> {
         regular: template.spec.containers.iter().map(|container| container.name.as_str()).collect(),
         init: template.spec.init_containers.iter().map(|container| container.name.as_str()).collect(),
         node: "",
+        sets: Vec::new(),
     };
     let split = Split::of(size, ratio, stated.profile()?.knobs());
     let value = |gets| match gets {

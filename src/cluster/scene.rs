@@ -217,7 +217,7 @@ impl Stage<'_> {
         let labelled = Labelled {
             key: workload.clone(),
             rung,
-            fault: stays.then(|| record.template.instances.clone().err()).flatten(),
+            fault: stays.then(|| fault(&record.template)).flatten(),
             knobs: apps.first().map_or(Knobs::BOTH, |app| app.knobs()),
             unmirrored: record.label.as_ref() == Some(&self.key.name) && !stays,
             note: record
@@ -258,6 +258,11 @@ fn rung(carried: &WorkloadStatus) -> Option<Rung> {
         level: Pods::new(u32::try_from(ladder.level).unwrap_or(0)),
         lower_since: ladder.low_since.as_ref().and_then(|since| u64::try_from(since.0.as_second()).ok()),
     })
+}
+
+/// Why pods of a template can be given no size.
+fn fault(template: &AppFacts) -> Option<String> {
+    template.instances.clone().err().or_else(|| template.taken.clone())
 }
 
 /// What the revisions that may still make pods say of their app, the template first. What older revisions of a workload

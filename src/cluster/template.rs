@@ -33,8 +33,12 @@ pub struct AppFacts {
     /// How its own env configures a pool, what the gate replaced in it put back: the most of any of its containers. None
     /// where that has no bound or cannot be known.
     pub stated: Option<Split>,
-    /// Whether its containers read their sizes from the grant.
+    /// Whether its containers read their sizes from the grant, and no other one may have a pool.
     pub late_bound: bool,
+    /// The container that opens connections and does not.
+    pub unbound: Option<String>,
+    /// Why it cannot be known which containers have a pool.
+    pub taken: Option<String>,
     /// Connections of one instance, where no variable sets them.
     pub fixed: Option<Connections>,
 }
@@ -67,11 +71,12 @@ impl AppFacts {
             regular: regular.iter().map(|container| container.name.as_str()).collect(),
             init: init.iter().map(|container| container.name.as_str()).collect(),
             node: "",
+            sets: init.iter().chain(regular).flat_map(Container::sets).collect(),
         };
         let app = App { labels, stated: &stated, init, regular };
-        let fault = COUNTED_BY
-            .iter()
-            .find_map(|rule| Some(format!("{}; {}", rule.allowed(), shortened(&rule.broken(&stated)?))));
+        let fault = COUNTED_BY.iter().find_map(|rule| {
+            Some(format!("{}; {}", rule.allowed(), shortened(&rule.broken(&stated)?, QUOTED)))
+        });
         let pools = app.pools();
         let unknown = || "its processes and engines are more than can be counted".to_owned();
         let (processes, engines) = if fault.is_none() { app.factors() } else { None }.unwrap_or((1, 1));
@@ -84,7 +89,9 @@ impl AppFacts {
             pools,
             own: app.own().unwrap_or(Connections::MAX),
             stated: app.split(),
-            late_bound: app.late_bound(),
+            late_bound: app.is_written() && app.unbound().is_none() && app.stated.others().is_empty(),
+            unbound: app.unbound().map(|name| shortened(name, QUOTED)),
+            taken: Rule::Taken.sentence(&stated).map(|sentence| shortened(&sentence, LONGEST)),
             fixed: app.fixed(),
         }
     }
@@ -102,6 +109,8 @@ impl AppFacts {
             own: Connections::MAX,
             stated: None,
             late_bound: false,
+            unbound: None,
+            taken: None,
             fixed: None,
         }
     }
@@ -146,12 +155,15 @@ fn meant(text: &str) -> Option<u32> {
     }
 }
 
+/// The most characters of a quoted text, and of a sentence that holds one.
+const QUOTED: usize = 80;
+const LONGEST: usize = 400;
+
 /// A text that quotes somebody else, cut so that a message stays a sentence.
-fn shortened(text: &str) -> String {
-    const MOST: usize = 80;
+fn shortened(text: &str, most: usize) -> String {
     let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let beginning: String = text.chars().take(MOST).map(printable).collect();
-    let more = if text.chars().nth(MOST).is_some() { "…" } else { "" };
+    let beginning: String = text.chars().take(most).map(printable).collect();
+    let more = if text.chars().nth(most).is_some() { "…" } else { "" };
     format!("{beginning}{more}")
 }
 
@@ -187,7 +199,11 @@ impl<'a> App<'a> {
     /// The containers that open connections, in the order in which they start. One that is not there may be any of
     /// them.
     fn named(&self) -> Vec<Named<'a>> {
-        let names = self.stated.containers();
+        self.those(&self.stated.containers())
+    }
+
+    /// The containers of these names, in the same way.
+    fn those(&self, names: &[&'a str]) -> Vec<Named<'a>> {
         let place = |container: &'a Container, runs| Named {
             name: &container.name,
             runs,
@@ -246,7 +262,7 @@ impl<'a> App<'a> {
         Some(Connections::new(size.into()))
     }
 
-    /// What one pod may open by its own env. None where that has no bound.
+    /// What one pod may open by its own env, with any container that may have a pool. None where that has no bound.
     fn own(&self) -> Option<Connections> {
         let profile = self.stated.profile()?;
         let engines = u64::from(self.stated.says(names::ENGINES).map_or(Some(1), meant)?);
@@ -256,7 +272,8 @@ impl<'a> App<'a> {
             Sizing::Unbounded => u64::MAX,
         };
         let factor = engines.saturating_mul(profile.engines.into());
-        let bill = at_once(&self.named(), |container| {
+        let opening = [self.stated.containers(), self.stated.others()].concat();
+        let bill = at_once(&self.those(&opening), |container| {
             let processes = u64::from(self.processes(container)?);
             Some(process(container).saturating_mul(processes).saturating_mul(factor))
         })?;
@@ -338,22 +355,23 @@ impl<'a> App<'a> {
         Environment { container, labels: self.labels, annotations: self.stated.notes }
     }
 
-    /// Whether each of its containers reads every variable of its profile from the grant.
-    fn late_bound(&self) -> bool {
-        let Some(profile) = self.stated.profile() else { return false };
+    fn is_written(&self) -> bool {
+        self.stated.profile().is_some_and(|profile| profile.written().is_some())
+    }
+
+    /// The first of its containers that does not read every variable of its profile from the grant.
+    fn unbound(&self) -> Option<&'a str> {
+        let profile = self.stated.profile()?;
         let reads = |environment: Environment<'_>, (usual, gets): (&'static str, Gets)| match gets {
             Gets::PoolSize => environment.reads(self.stated.variable(usual, gets), names::POOL_SIZE),
             Gets::MaxOverflow => environment.reads(self.stated.variable(usual, gets), names::MAX_OVERFLOW),
             Gets::Text(text) => environment.stands_at(usual, text, false),
         };
-        match profile.sizing {
-            Sizing::Written(_) => self.named().iter().all(|named| {
-                named.container.is_some_and(|container| {
-                    profile.variables().all(|variable| reads(self.environment(container), variable))
-                })
-            }),
-            Sizing::Counted { .. } | Sizing::Unbounded => false,
-        }
+        let bound = |container: &'a Container| {
+            profile.variables().all(|variable| reads(self.environment(container), variable))
+        };
+        let named = self.named();
+        named.iter().find(|named| !named.container.is_some_and(bound)).map(|named| named.name)
     }
 }
 
@@ -493,6 +511,46 @@ mod tests {
             value_from: None,
         });
         assert!(!AppFacts::read(&None, &None, &[], &containers).late_bound);
+    }
+
+    #[test]
+    fn a_proxy_before_the_app_is_passed_over() {
+        let mut containers = app(&[("DB_POOL_SIZE", Some("20")), ("DB_MAX_OVERFLOW", Some("10"))]);
+        containers.insert(0, container("istio-proxy", None));
+        let facts = of(&[], &[], &containers);
+        assert_eq!((facts.own.get(), facts.unbound.as_deref()), (30, Some("app")));
+    }
+
+    #[test]
+    fn a_container_that_may_have_a_pool_as_well_is_counted_and_makes_the_pod_one_that_cannot_be_granted() {
+        let reads = |annotation: &str| {
+            let field_path = format!("metadata.annotations['{annotation}']");
+            Some(ValueFrom { field_ref: Some(FieldRef { field_path }) })
+        };
+        let mut containers = app(&[("DB_POOL_SIZE", None), ("DB_MAX_OVERFLOW", None)]);
+        containers[0].env[0].value_from = reads(names::POOL_SIZE);
+        containers[0].env[1].value_from = reads(names::MAX_OVERFLOW);
+        let granted = [(names::POOL_SIZE, "2"), (names::MAX_OVERFLOW, "1")];
+        assert!(of(&granted, &[], &containers).late_bound);
+        for other in ["worker", "istio-proxy"] {
+            let mut containers = containers.clone();
+            containers.extend(app(&[("DB_POOL_SIZE", Some("20")), ("DB_MAX_OVERFLOW", Some("10"))]));
+            containers[1].name = other.into();
+            let facts = of(&granted, &[], &containers);
+            assert_eq!((facts.own.get(), facts.late_bound, facts.unbound), (33, false, None));
+            let why = facts.taken.expect("a sentence");
+            assert!(
+                why.ends_with(&format!("app is taken, and {other} has DB_POOL_SIZE or DB_MAX_OVERFLOW")),
+                "{why}"
+            );
+            let named = [&granted[..], &[(names::CONTAINER, "app")]].concat();
+            let facts = of(&named, &[], &containers);
+            assert_eq!((facts.own.get(), facts.late_bound, facts.taken), (3, true, None));
+        }
+        // Bound once as the app, and no longer taken for it: both read the grant, and the bill is of one.
+        containers.insert(0, Container { name: "unknown".into(), ..containers[0].clone() });
+        let facts = of(&granted, &[], &containers);
+        assert_eq!((facts.own.get(), facts.late_bound), (6, false));
     }
 
     #[test]

@@ -8,12 +8,14 @@
 //! | `table` | one entry for each profile, plain data with its source |
 //! | `stated` | the annotations of a pod, read as the gate reads them |
 //! | `rules` | what they must keep, with the sentence of the check |
+//! | `proxies` | containers that are put beside an app, by name |
 //! | `page` | the table as the page `docs/profiles.md` |
 //!
 //! The admission policies are made from these: their CEL is a twin of `stated` and `rules`, and one table of cases in
 //! `tests/admission` holds for both.
 
 pub mod page;
+pub mod proxies;
 pub mod rules;
 pub mod stated;
 pub mod table;

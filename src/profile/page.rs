@@ -30,6 +30,18 @@ too small lets the sum pass the limit, one that is too large makes pools smaller
 replaced while it still serves (`gunicorn` on HUP, `max_requests`) counts beside its successor: leave room with
 `spec.reserved`.
 
+## The container
+
+One container of a pod reads the grant. It is the one that `poolbudget.dev/container` names; else the one that
+`kubectl.kubernetes.io/default-container` names, if it is no init container; else the first one that no injector has put
+there; else the first. For injected are taken, by their names: {proxies}.
+
+Where another container has a variable of the pool too, whatever it says, it probably has a pool as well. Then nothing is
+guessed: workload and pod are refused until `poolbudget.dev/container` says which containers open connections. The same
+becomes of a pod that an injector changed after its gate bound another container, or so that the container does not read
+the grant any more (a proxy of a name that is not in the list, put before the app); the sentence names the container. What is
+refused is never granted either, where nobody refuses it; if it runs, it counts with the pools of all these containers.
+
 ## Several containers
 
 `poolbudget.dev/container: migrate,app` names the containers that open connections, init containers included, at most
@@ -75,6 +87,7 @@ writes one. *Not tried* counts as unlimited wherever a pod runs without a grant.
 pub fn page() -> String {
     let quoted = |names: Vec<&str>| names.join(", ");
     let mut page = INTRODUCTION
+        .replace("{proxies}", &quoted(super::proxies::PROXIES.to_vec()))
         .replace("{may}", &quoted(super::rules::of_names(super::OwnNames::May)))
         .replace("{must}", &quoted(super::rules::of_names(super::OwnNames::Must)))
         .replace("{counted}", &quoted(super::rules::counted(|_| true)));

@@ -22,6 +22,8 @@ pub enum Rule {
     Count(&'static str, u32),
     /// The containers are there.
     Containers,
+    /// The containers are named, where the one that is taken for the app is not the only one with the variables of a pool.
+    Taken,
     /// The profile is one of the table.
     Profile,
     /// The pool has a bound.
@@ -50,7 +52,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules, in the order in which they are told: the first that is broken.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Budget,
         Self::NoNode,
         Self::Processes,
@@ -65,6 +67,7 @@ impl Rule {
         Self::OwnSizeName,
         Self::OwnNamesValid,
         Self::OwnNamesDiffer,
+        Self::Taken,
         Self::Count(names::SIZE, names::MAX_PROCESSES),
         Self::SizeCounts,
         Self::SizeNeeded,
@@ -119,6 +122,11 @@ impl Rule {
                 "{} must name a container of the pod, or up to {} with commas between them, each once",
                 names::CONTAINER,
                 names::MAX_CONTAINERS
+            ),
+            Self::Taken => format!(
+                "{} must name the containers that open connections where another one than the one that is taken for the \
+                 app has variables of a pool",
+                names::CONTAINER
             ),
             Self::Profile => format!("{} must be one of {}", names::PROFILE, all_profiles().join(", ")),
             Self::Bounded => format!(
@@ -197,6 +205,12 @@ impl Rule {
                 let all: Vec<&str> = stated.regular.iter().chain(&stated.init).copied().collect();
                 format!("{}, the containers are {}", says(names::CONTAINER), all.join(", "))
             }),
+            Self::Taken => {
+                let others = stated.others();
+                let (taken, sizes) = (stated.taken().unwrap_or_default(), stated.sizes().join(" or "));
+                (!others.is_empty())
+                    .then(|| format!("{taken} is taken, and {} has {sizes}", others.join(", ")))
+            }
             Self::Profile => stated.profile().is_none().then(|| says(names::PROFILE)),
             Self::Bounded => unbounded().contains(&profile_name(stated)).then(|| says(names::PROFILE)),
             Self::OwnNamesTogether => {

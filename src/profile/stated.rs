@@ -4,8 +4,9 @@
 //! in `admission::cel` and `admission::gate`: a change of one is a change of both, and `tests/admission/gate.yaml`
 //! holds for both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::proxies::is_proxy;
 use super::rules::Rule;
 use super::{Gets, OwnNames, Profile};
 use crate::api::names;
@@ -26,6 +27,8 @@ pub struct Stated<'a> {
     pub init: Vec<&'a str>,
     /// The node that it names; empty for none.
     pub node: &'a str,
+    /// The entries of their env, each as the name of its container and its own.
+    pub sets: Vec<(&'a str, &'a str)>,
 }
 
 /// An env entry that binds a container to its grant.
@@ -64,8 +67,38 @@ impl<'a> Stated<'a> {
     pub fn containers(&self) -> Vec<&'a str> {
         match self.says(names::CONTAINER) {
             Some(list) => list.split(',').collect(),
-            None => self.regular.first().copied().into_iter().collect(),
+            None => self.taken().into_iter().collect(),
         }
+    }
+
+    /// The container that is taken for the app where no annotation of ours names one: kubectl's default, else the first
+    /// that is no known proxy, else the first.
+    #[must_use]
+    pub fn taken(&self) -> Option<&'a str> {
+        let by_kubectl = self.says(names::DEFAULT_CONTAINER).filter(|name| self.regular.contains(name));
+        let no_proxy = || self.regular.iter().copied().find(|name| !is_proxy(name));
+        by_kubectl.or_else(no_proxy).or_else(|| self.regular.first().copied())
+    }
+
+    /// The variables that get the size, or the overflow.
+    #[must_use]
+    pub fn sizes(&self) -> Vec<&'a str> {
+        let variables = self.profile().into_iter().flat_map(Profile::variables);
+        let sizes = variables.filter(|(_, gets)| !matches!(gets, Gets::Text(_)));
+        sizes.map(|(usual, gets)| self.variable(usual, gets)).filter(|name| !name.is_empty()).collect()
+    }
+
+    /// Containers that set one of these although another one is taken for the app: they probably have a pool as well.
+    #[must_use]
+    pub fn others(&self) -> Vec<&'a str> {
+        if self.says(names::CONTAINER).is_some() {
+            return Vec::new();
+        }
+        let (taken, sizes) = (self.taken(), self.sizes());
+        let setting = self.sets.iter().filter(|(_, variable)| sizes.contains(variable));
+        let setting: BTreeSet<&str> = setting.map(|(container, _)| *container).collect();
+        let all = self.regular.iter().chain(&self.init).copied();
+        all.filter(|name| setting.contains(name) && Some(*name) != taken).collect()
     }
 
     /// Its processes; none when it says nothing of them.

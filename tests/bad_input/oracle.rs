@@ -65,23 +65,38 @@ pub(crate) fn may_hold(pod: &Value) -> u64 {
         _ => stated(pod, "size"),
     };
     let stack = stack(profile);
+    let variables: Vec<String> = stack.iter().flat_map(|stack| variables(pod, stack)).collect();
     let one = |container: &Value| match (profile, &stack) {
         (_, Some(stack)) => one_pool(pod, container, stack).saturating_mul(stack.pools),
         ("Superset", None) => size(15),
         ("Prisma", None) => size(UNLIMITED),
         _ => UNLIMITED,
     };
-    at_once(pod, one).saturating_mul(stated(pod, "engines"))
+    at_once(pod, &variables, one).saturating_mul(stated(pod, "engines"))
 }
 
 /// The most that its containers open together: those that stay, or one that runs first beside the sidecars before it.
-fn at_once(pod: &Value, one: impl Fn(&Value) -> u64) -> u64 {
+fn at_once(pod: &Value, variables: &[String], one: impl Fn(&Value) -> u64) -> u64 {
     let all = |key: &str| pod["spec"][key].as_array().cloned().unwrap_or_default();
     let (init, regular) = (all("initContainers"), all("containers"));
     let name = |container: &Value| container["name"].as_str().unwrap_or_default().to_owned();
     let mut wanted: Vec<String> = match pod["metadata"]["annotations"]["poolbudget.dev/container"].as_str() {
         Some(list) => list.split(',').map(ToOwned::to_owned).collect(),
-        None => regular.first().map(name).into_iter().collect(),
+        // None of the names that the generators write is a proxy's. Who has a variable of the pool has one, too.
+        None => {
+            let has = |container: &&Value| {
+                let env = container["env"].as_array().into_iter().flatten();
+                env.filter_map(|entry| entry["name"].as_str())
+                    .any(|name| variables.iter().any(|variable| variable == name))
+            };
+            let first = regular.first().map(name);
+            let others =
+                init.iter().chain(&regular).filter(has).map(name).filter(|name| Some(name) != first.as_ref());
+            let mut wanted: Vec<String> = first.iter().cloned().chain(others).collect();
+            wanted.sort();
+            wanted.dedup();
+            wanted
+        }
     };
     if wanted.is_empty() {
         wanted.push(String::new());
@@ -161,13 +176,21 @@ fn counted(text: &str) -> u64 {
     }
 }
 
+/// What a variable is called in this pod.
+fn own_name(pod: &Value, stack: &Stack, key: &str, default: &str) -> String {
+    let own = pod["metadata"]["annotations"][format!("poolbudget.dev/{key}")].as_str();
+    // A product reads what it reads, whatever an annotation says.
+    own.filter(|_| default.starts_with("DB_") && stack.overflow.is_some()).unwrap_or(default).to_owned()
+}
+
+/// The variables of the pool.
+fn variables(pod: &Value, stack: &Stack) -> Vec<String> {
+    let overflow = stack.overflow.map(|(overflow, ..)| own_name(pod, stack, "max-overflow-env", overflow));
+    std::iter::once(own_name(pod, stack, "pool-size-env", stack.size.0)).chain(overflow).collect()
+}
+
 /// What one engine opens: all that is negative has no bound.
 fn one_pool(pod: &Value, container: &Value, stack: &Stack) -> u64 {
-    let name = |key: &str, default: &str| {
-        let own = pod["metadata"]["annotations"][format!("poolbudget.dev/{key}")].as_str();
-        // A product reads what it reads, whatever an annotation says.
-        own.filter(|_| default.starts_with("DB_") && stack.overflow.is_some()).unwrap_or(default).to_owned()
-    };
     let opens = |name: String, default: u64, zero: u64| match variable(pod, container, &name) {
         Reads::Default => default,
         Reads::Number(0) => zero,
@@ -175,10 +198,10 @@ fn one_pool(pod: &Value, container: &Value, stack: &Stack) -> u64 {
         Reads::Number(_) | Reads::Anything => UNLIMITED,
     };
     let (size, default, zero) = stack.size;
-    let size = opens(name("pool-size-env", size), default, zero);
-    let overflow = stack
-        .overflow
-        .map(|(overflow, default, zero)| opens(name("max-overflow-env", overflow), default, zero));
+    let size = opens(own_name(pod, stack, "pool-size-env", size), default, zero);
+    let overflow = stack.overflow.map(|(overflow, default, zero)| {
+        opens(own_name(pod, stack, "max-overflow-env", overflow), default, zero)
+    });
     size.saturating_add(overflow.unwrap_or(0))
 }
 

@@ -143,7 +143,7 @@ fn the_failure_policy_and_the_namespaces_reach_every_policy() {
     let rendered = render(&[r#"failurePolicy="Ignore""#, selector]);
     for (policy, binding, count) in [
         ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", 2),
-        ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", 5),
+        ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", 6),
     ] {
         assert_eq!(rendered.of_kind(policy).count(), count);
         assert_eq!(rendered.of_kind(binding).count(), count);

@@ -206,6 +206,16 @@ fn of_what_is_wrong_nothing_is_written() {
 }
 
 #[test]
+fn a_proxy_that_stands_before_the_app_is_passed_over_as_admission_does_it() {
+    let meshed = BLOCK
+        .replace("      containers:\n", "      containers:\n        - {name: istio-proxy, image: proxy}\n");
+    let text = injected(&meshed);
+    let proxy = text.find("istio-proxy").expect("the proxy");
+    let app = proxy + text[proxy..].find("- name: ").expect("the app");
+    assert!(!text[..app].contains("valueFrom") && text[app..].contains("poolbudget.dev/pool-size"), "{text}");
+}
+
+#[test]
 fn what_admission_would_refuse_is_refused_with_its_sentence() {
     let noted = BLOCK.replace(
         "  labels:\n    pool",

@@ -30,8 +30,10 @@ fn same(now: &Value, before: Option<&Value>) -> bool {
     let judged = |template| {
         let metadata = Value::get(template, "metadata");
         let annotations = names::APP_ANNOTATIONS.map(|key| Texts::annotations(metadata).of(key));
+        let kubectl = Texts::annotations(metadata).of(names::DEFAULT_CONTAINER);
         let budget = Texts::labels(metadata).of(names::BUDGET);
-        (budget, annotations, object::containers(template), object::node(template))
+        let containers = (object::containers(template), object::sets(template));
+        (budget, annotations, kubectl, containers, object::node(template))
     };
     judged(now) == judged(before)
 }
@@ -40,7 +42,8 @@ fn template(template: &Value) -> Option<Refusal> {
     let notes = object::notes(template);
     let stated = object::stated(template, &notes);
     // As the policies do: a pod that says nothing of itself is not asked which container it means.
-    let silent = names::APP_ANNOTATIONS.into_iter().all(|key| !notes.contains_key(key));
+    let one = stated.regular.len() + stated.init.len() <= 1;
+    let silent = one && names::APP_ANNOTATIONS.into_iter().all(|key| !notes.contains_key(key));
     if silent && [Rule::Budget, Rule::NoNode].iter().all(|rule| rule.broken(&stated).is_none()) {
         return None;
     }

@@ -55,7 +55,7 @@ pub(super) fn notes(pod: &Value) -> Notes {
 pub(super) fn stated<'a>(pod: &'a Value, notes: &'a Notes) -> Stated<'a> {
     let budget = Texts::labels(pod.get("metadata")).of(names::BUDGET).unwrap_or_default();
     let [regular, init] = containers(pod);
-    Stated { budget, notes, regular, init, node: node(pod) }
+    Stated { budget, notes, regular, init, node: node(pod), sets: sets(pod) }
 }
 
 /// The node that a pod or a pod template names; empty for none.
@@ -70,6 +70,17 @@ pub(super) fn containers(pod: &Value) -> [Vec<&str>; 2] {
         let name = |container| Value::get(container, "name").and_then(Value::as_str).unwrap_or_default();
         containers.into_iter().flatten().map(name).collect()
     })
+}
+
+/// The env entries of its containers, each as the name of its container and its own.
+pub(super) fn sets(pod: &Value) -> Vec<(&str, &str)> {
+    let containers = [CONTAINERS, INIT_CONTAINERS].map(|path| pod.pointer(path).and_then(Value::as_array));
+    let name = |object| Value::get(object, "name").and_then(Value::as_str).unwrap_or_default();
+    let entries = |container| {
+        let env = Value::get(container, "env").and_then(Value::as_array);
+        env.into_iter().flatten().map(move |entry| (name(container), name(entry)))
+    };
+    containers.into_iter().flatten().flatten().flat_map(entries).collect()
 }
 
 /// Adds members to a map of texts, and the map before them when it is not there.

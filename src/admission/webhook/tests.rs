@@ -271,6 +271,22 @@ fn a_bad_label_or_annotation_is_refused_with_the_sentence_of_the_policy() {
     }
 }
 
+#[test]
+fn a_pool_in_another_container_than_kubectl_takes_is_refused() {
+    let pod = |container: &str| {
+        let env = json!([{"name": "DB_POOL_SIZE", "value": "5"}]);
+        json!({
+            "metadata": {"labels": {names::BUDGET: "main"}, "annotations": {names::DEFAULT_CONTAINER: container}},
+            "spec": {"containers": [{"name": "app", "env": env}, {"name": "proxy"}]},
+        })
+    };
+    assert_eq!(validate(&request("/v1/pods", &pod("app"), None)), Outcome::Pass);
+    let Outcome::Refuse(refusal) = validate(&request("/v1/pods", &pod("proxy"), None)) else {
+        panic!("it passes")
+    };
+    assert!(refusal.sentence.ends_with("; proxy is taken, and app has DB_POOL_SIZE or DB_MAX_OVERFLOW"));
+}
+
 // The envelope --------------------------------------------------------------------------------------
 
 #[test]

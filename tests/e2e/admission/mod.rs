@@ -1,10 +1,11 @@
 //! The policies, and the webhook in their place, as the chart installs them, on a real API server.
 //!
 //! `tests/admission/*.yaml` are the rules as cases; [`tables`] tries them one by one. [`flows`] does what
-//! users and controllers do, with kubectl and the real controllers. Nobody runs the operator here: a test
-//! that needs it writes as its ServiceAccount.
+//! users and controllers do, with kubectl and the real controllers, [`injectors`] what others do who change pods.
+//! Nobody runs the operator here: a test that needs it writes as its ServiceAccount.
 
 mod flows;
+mod injectors;
 mod tables;
 
 use std::path::{Path, PathBuf};

@@ -109,7 +109,7 @@ fn sent_again(pod: &Pod) -> Value {
     })
 }
 
-fn env_of(pod: &Pod) -> BTreeMap<String, Vec<String>> {
+pub(super) fn env_of(pod: &Pod) -> BTreeMap<String, Vec<String>> {
     let spec = pod.spec.as_ref().unwrap();
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
     let described = |container: &Container| -> Vec<String> {

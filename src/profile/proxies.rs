@@ -1,0 +1,54 @@
+//! Containers that injectors put beside an app, by the names that they give them.
+//!
+//! In: the name of a container. Out: whether it is one of these. A closed table: the policies hold a copy of it, and
+//! `docs/profiles.md` shows it. Forbidden here: what opens connections to a database by itself, such as a pooler.
+
+/// Their names.
+pub const PROXIES: [&str; 35] = [
+    // Service meshes: Istio, Linkerd, App Mesh and Open Service Mesh, Consul (now and before), Kuma, NGINX, Dapr.
+    "istio-proxy",
+    "linkerd-proxy",
+    "envoy",
+    "envoy-sidecar",
+    "consul-dataplane",
+    "consul-connect-envoy-sidecar",
+    "kuma-sidecar",
+    "nginx-mesh-sidecar",
+    "daprd",
+    "queue-proxy",
+    // Tunnels to a database: what they open is what the app opens through them.
+    "cloud-sql-proxy",
+    "cloudsql-proxy",
+    "cloud-sql-auth-proxy",
+    "cloudsql-auth-proxy",
+    "cloud-sql-proxy-sidecar",
+    "sql-proxy",
+    "alloydb-auth-proxy",
+    "tailscale",
+    // Who is allowed in, and secrets.
+    "vault-agent",
+    "oauth2-proxy",
+    "kube-rbac-proxy",
+    "azwi-proxy",
+    "aws-sigv4-proxy",
+    // Logs, traces and metrics.
+    "fluent-bit",
+    "fluentd",
+    "filebeat",
+    "vector",
+    "promtail",
+    "otc-container",
+    "otel-collector",
+    "opentelemetry-collector",
+    "jaeger-agent",
+    "datadog-agent",
+    "xray-daemon",
+    // Files.
+    "gke-gcsfuse-sidecar",
+];
+
+/// Whether a container of this name is put beside apps.
+#[must_use]
+pub fn is_proxy(name: &str) -> bool {
+    PROXIES.contains(&name)
+}

@@ -1,0 +1,127 @@
+//! Others who change pods, before the gate and after it, and what becomes of the grant.
+//!
+//! Each injector is a policy of its own that sees the pods with its label alone.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::Client;
+use serde_json::{Value, json};
+
+use super::tables::env_of;
+use super::{BUDGET, GATE, Refusal, SOON, gates, installed, try_pod};
+use crate::support::{Cluster, eventually};
+
+/// Installs a policy that changes the pods with the label `test: NAME`. Policies see a pod in the order of their names;
+/// the gate's begins with a g.
+async fn inject(cluster: &Cluster, name: &str, unless: &str, operation: &str) {
+    let labelled = format!("object.metadata.?labels[?'test'].orValue('') == '{name}' && !({unless})");
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]},
+            ]},
+            "matchConditions": [{"name": "labelled", "expression": labelled}],
+            "failurePolicy": "Fail",
+            "reinvocationPolicy": "IfNeeded",
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": format!("[{operation}]")}}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {"policyName": name},
+    });
+    cluster.apply(&format!("{policy}\n---\n{binding}")).await.unwrap();
+}
+
+/// Puts a container before all others, once.
+async fn inject_container(cluster: &Cluster, name: &str, container: &str) {
+    let there = format!("object.spec.containers.exists(c, c.name == '{container}')");
+    let operation = format!(
+        "JSONPatch{{op: 'add', path: '/spec/containers/0', \
+         value: Object.spec.containers{{name: '{container}', image: 'shop/proxy:1'}}}}"
+    );
+    inject(cluster, name, &there, &operation).await;
+}
+
+/// A pod whose app would open 20 + 10 connections.
+fn pod(test: &str, annotations: &Value) -> Value {
+    json!({
+        "metadata": {"name": "tried", "labels": {BUDGET: "main", "test": test}, "annotations": annotations},
+        "spec": {"containers": [{"name": "app", "image": "shop/app:1", "env": [
+            {"name": "DB_POOL_SIZE", "value": "20"}, {"name": "DB_MAX_OVERFLOW", "value": "10"},
+        ]}]},
+    })
+}
+
+/// What becomes of it once the injector is in force.
+async fn born(client: &Client, pod: &Value, injected: &str) -> Pod {
+    eventually(SOON, &format!("{injected} is injected"), async || {
+        let born = try_pod(client, "default", pod).await.map_err(|refusal| refusal.sentence)?;
+        let containers = born.spec.as_ref().unwrap().containers.iter();
+        let there = containers.map(|container| &container.name).any(|name| name == injected);
+        if there { Ok(born) } else { Err("it is not there".to_owned()) }
+    })
+    .await
+}
+
+/// The refusal that comes once the injector is in force.
+async fn refused(client: &Client, pod: &Value) -> Refusal {
+    eventually(SOON, "a refusal", async || {
+        let passed = |_| "it passes".to_owned();
+        try_pod(client, "default", pod).await.map_or_else(Ok, |pod| Err(passed(pod)))
+    })
+    .await
+}
+
+fn bound() -> Vec<&'static str> {
+    vec!["DB_POOL_SIZE<poolbudget.dev/pool-size", "DB_MAX_OVERFLOW<poolbudget.dev/max-overflow"]
+}
+
+#[tokio::test]
+async fn a_known_proxy_leaves_the_grant_to_the_app_whether_it_comes_before_the_gate_or_after_it() {
+    let cluster = installed().await;
+    let client = cluster.client().await.unwrap();
+    for name in ["aa-mesh", "zz-mesh"] {
+        inject_container(cluster, name, "istio-proxy").await;
+        let born = born(&client, &pod(name, &json!({})), "istio-proxy").await;
+        assert_eq!(gates(&born), [GATE], "{name}");
+        let env = env_of(&born);
+        assert_eq!(env.keys().collect::<Vec<_>>(), ["app"], "{name}");
+        assert_eq!(env["app"], bound(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_nobody_knows_has_the_pod_refused_until_the_app_is_named() {
+    let cluster = installed().await;
+    let client = cluster.client().await.unwrap();
+    for name in ["aa-unknown", "zz-unknown"] {
+        inject_container(cluster, name, "sidecar-of-ours").await;
+        let refusal = refused(&client, &pod(name, &json!({}))).await;
+        let sentence = "poolbudget.dev/container must name the containers that open connections where another one than \
+                        the one that is taken for the app has variables of a pool; sidecar-of-ours is taken, and app \
+                        has DB_POOL_SIZE or DB_MAX_OVERFLOW";
+        assert_eq!(refusal, Refusal { code: 422, sentence: sentence.to_owned() }, "{name}");
+        let named = pod(name, &json!({"poolbudget.dev/container": "app"}));
+        let env = env_of(&born(&client, &named, "sidecar-of-ours").await);
+        assert_eq!(env.keys().collect::<Vec<_>>(), ["app"], "{name}");
+        assert_eq!(env["app"], bound(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_env_that_somebody_writes_over_after_the_gate_has_the_pod_refused() {
+    let cluster = installed().await;
+    let client = cluster.client().await.unwrap();
+    let operation = "JSONPatch{op: 'add', path: '/spec/containers/0/env', \
+                     value: [{'name': 'DB_POOL_SIZE', 'value': '20'}]}";
+    inject(cluster, "zz-spoils", "false", operation).await;
+    let refusal = refused(&client, &pod("zz-spoils", &json!({}))).await;
+    let sentence = "the container that opens connections must read its pool size from the grant, as the gate has it do: \
+                    name it in poolbudget.dev/container, and keep others from changing its env; app does not";
+    assert_eq!(refusal, Refusal { code: 422, sentence: sentence.to_owned() });
+}

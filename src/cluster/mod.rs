@@ -5,6 +5,7 @@
 
 pub mod autoscaler;
 pub mod env;
+pub mod gates;
 pub mod guarded;
 pub mod meta;
 pub mod pod;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::env::Container;
+use super::gates::{self, OtherGates};
 use super::guarded::Odd;
 use super::meta;
 use super::template::AppFacts;
@@ -163,6 +164,8 @@ pub struct PodRecord {
     pub gated: bool,
     /// The gate's place among its scheduling gates.
     pub gate_index: usize,
+    /// Scheduling gates of others that hold it as well.
+    pub other_gates: Option<OtherGates>,
     /// Whether it has any annotation.
     pub annotated: bool,
     /// Whether its deletion has begun.
@@ -196,7 +199,7 @@ impl PodRecord {
             AppFacts::read(&meta.labels, &meta.annotations, &pod.spec.init_containers, &pod.spec.containers);
         app.budget.as_ref()?;
         let states = || pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
-        let gate = pod.spec.scheduling_gates.iter().position(|gate| gate.name == names::GATE);
+        let gate = gates::ours(&pod.spec.scheduling_gates);
         let terminating = meta.deletion_timestamp.is_some();
         let reported = pod.status.container_statuses.len();
         let all_terminated = states().all(|status| status.state.terminated.is_some());
@@ -213,6 +216,7 @@ impl PodRecord {
             owner: controller(meta),
             gated: gate.is_some(),
             gate_index: gate.unwrap_or(0),
+            other_gates: OtherGates::of(&pod.spec.scheduling_gates),
             annotated: meta.annotations.as_ref().is_some_and(|notes| !notes.is_empty()),
             terminating,
             due: meta.deletion_timestamp.as_ref().map(|time| time.0.as_second()),
@@ -248,6 +252,7 @@ impl PodRecord {
             revision: None,
             gated: false,
             gate_index: 0,
+            other_gates: None,
             annotated: true,
             terminating: false,
             due: None,

@@ -48,6 +48,8 @@ pub struct Scene {
 pub struct Labelled {
     /// Its kind and name.
     pub key: WorkloadKey,
+    /// Replicas of it that another scheduling gate holds: nothing is planned for them before that is gone.
+    pub held: Pods,
     /// Where it stands on the ladder.
     pub rung: Option<Rung>,
     /// Why its annotations cannot be used.
@@ -86,7 +88,8 @@ pub fn scene(
     let Terms { available, edited } = terms;
     let pods: Vec<Arc<PodRecord>> =
         world.pods.group(&key.namespace, &key.name).into_iter().filter(|pod| !pod.ended).collect();
-    let stage = Stage { world, key, spec, status, pods: &pods, now };
+    let held = held_elsewhere(world, &pods);
+    let stage = Stage { world, key, spec, status, pods: &pods, held: &held, now };
     let gathered: Vec<(Workload, Labelled)> =
         stage.workloads().iter().filter_map(|workload| stage.gather(workload)).collect();
     let (workloads, labelled): (Vec<Workload>, Vec<Labelled>) = gathered.into_iter().unzip();
@@ -152,6 +155,8 @@ struct Stage<'a> {
     spec: &'a DbConnectionBudgetSpec,
     status: &'a DbConnectionBudgetStatus,
     pods: &'a [Arc<PodRecord>],
+    /// Pods of each workload that another scheduling gate holds.
+    held: &'a HashMap<WorkloadKey, u32>,
     now: Timestamp,
 }
 
@@ -184,11 +189,21 @@ impl Stage<'_> {
         let newest = newest.is_none_or(|part| part.template == record.template);
         let (own, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| mine(&part.template.budget));
         let stays = mine(&record.template.budget);
-        let replicas = wanted(&record, stays, &own, &made);
+        let wanted = wanted(&record, stays, &own, &made);
         let carried =
             self.status.workloads.iter().find(|w| w.kind == workload.kind && w.name == workload.name);
         let entry = spec::entry(self.spec, workload);
-        let ceiling = self.autoscaled(workload).or(entry.max_replicas).or(record.ceiling);
+        // The controller of a Deployment leaves its older sets as small as they are found.
+        let yields = workload.kind == WorkloadKind::Deployment;
+        let mut unadopted =
+            if stays { Unadopted { yields, ..unadopted(&others) } } else { Unadopted::default() };
+        if stays && !matches!(record.strategy.nature(), Nature::Task | Nature::Loose) {
+            unadopted = unadopted.plus(before_its_label(&record, made.len(), carried));
+        }
+        let replicas = self.beside_what_is_held(workload, wanted, unadopted.pods);
+        let held = wanted.minus(replicas);
+        let ceiling = record.ceiling.map(|most| most.saturating_sub(held.get()));
+        let ceiling = self.autoscaled(workload).or(entry.max_replicas).or(ceiling);
         let ceiling = ceiling.filter(|_| stays).map(Pods::new);
         let seconds = u64::try_from(self.now.as_second()).unwrap_or(0);
         let (pods, rung) = spec::basis(self.spec).pods(replicas, ceiling, carried.and_then(rung), seconds);
@@ -207,15 +222,9 @@ impl Stage<'_> {
             max: most(&apps).or(entry.size.max.map(|max| Connections::new(u64::from(max)))),
             weight: entry.weight,
         };
-        // The controller of a Deployment leaves its older sets as small as they are found.
-        let yields = workload.kind == WorkloadKind::Deployment;
-        let mut unadopted =
-            if stays { Unadopted { yields, ..unadopted(&others) } } else { Unadopted::default() };
-        if stays && !matches!(record.strategy.nature(), Nature::Task | Nature::Loose) {
-            unadopted = unadopted.plus(before_its_label(&record, made.len(), carried));
-        }
         let labelled = Labelled {
             key: workload.clone(),
+            held,
             rung,
             fault: stays.then(|| fault(&record.template)).flatten(),
             knobs: apps.first().map_or(Knobs::BOTH, |app| app.knobs()),
@@ -230,11 +239,40 @@ impl Stage<'_> {
         Some((Workload { demand, carried: settled, observed: record.observed, unadopted }, labelled))
     }
 
+    /// The replicas that room is needed for now: without those of which nothing stands but a pod that another scheduling
+    /// gate holds. Like the pods of a suspended Job they hold nothing, no slot and no room, until their time has come.
+    fn beside_what_is_held(&self, workload: &WorkloadKey, wanted: Pods, unadopted: Pods) -> Pods {
+        let Some(held) = self.held.get(workload) else { return wanted };
+        let mine = |pod: &&Arc<PodRecord>| {
+            pod.other_gates.is_none()
+                && stands(self.world, pod)
+                && self.world.workload_of(pod).as_ref() == Some(workload)
+        };
+        let others = u32::try_from(self.pods.iter().filter(mine).count()).unwrap_or(u32::MAX);
+        wanted.min(wanted.minus(Pods::new(*held)).max(Pods::new(others).plus(unadopted)))
+    }
+
     /// maxReplicas of the autoscaler that scales a workload.
     fn autoscaled(&self, workload: &WorkloadKey) -> Option<u32> {
         let scalers = self.world.autoscalers.group(&self.key.namespace, &workload.to_string());
         scalers.iter().map(|scaler| scaler.max_replicas).max()
     }
+}
+
+/// Whether a pod is one that its controller counts on.
+fn stands(world: &World, pod: &PodRecord) -> bool {
+    !pod.terminating && !world.maker_of(pod).is_some_and(|maker| maker.sends_away(pod))
+}
+
+/// How many pods of each workload wait here and are held by another scheduling gate as well.
+fn held_elsewhere(world: &World, pods: &[Arc<PodRecord>]) -> HashMap<WorkloadKey, u32> {
+    let mut held = HashMap::new();
+    let waiting = pods.iter().filter(|pod| pod.gated && pod.other_gates.is_some() && stands(world, pod));
+    for workload in waiting.filter_map(|pod| world.workload_of(pod)) {
+        let count: &mut u32 = held.entry(workload).or_default();
+        *count = count.saturating_add(1);
+    }
+    held
 }
 
 /// The replicas that a workload wants of a budget. One whose template has left it wants what is not replaced yet: its
@@ -381,8 +419,9 @@ fn core_pod(
     Pod {
         uid: pod.uid.clone(),
         name: pod.name.clone(),
-        // A pod that can be given no size is in nobody's queue.
-        workload: workload.filter(|_| hold != Hold::Waiting || pod.fault().is_none()),
+        // A pod that can be given no size, or that somebody else holds, is in nobody's queue.
+        workload: workload
+            .filter(|_| hold != Hold::Waiting || (pod.other_gates.is_none() && pod.fault().is_none())),
         created: pod.created,
         age,
         hold,

@@ -26,6 +26,8 @@ use crate::cluster::world::BudgetKey;
 const SOON: u64 = 2;
 /// The reason where a budget cannot be read.
 const UNREADABLE: &str = "BudgetUnreadable";
+/// The reason where another scheduling gate holds a pod.
+pub(super) const OTHER_GATE: &str = "OtherGate";
 /// Pods told in one look: words must not keep grants waiting.
 const AT_ONCE: usize = 64;
 
@@ -73,6 +75,10 @@ pub fn why_it_waits(view: &View, pod: usize, refusal: Refusal) -> (&'static str,
     }
     if let Some(why) = view.scene.pods.get(pod).and_then(|record| record.fault()) {
         return ("NoSizeCanBeGiven", format!("no size can be given: {why}"));
+    }
+    if let Some(others) = view.scene.pods.get(pod).and_then(|record| record.other_gates.as_ref()) {
+        let gone = if others.more == 0 { "that is gone" } else { "they are gone" };
+        return (OTHER_GATE, format!("{others}; it is granted when {gone} and its connections fit"));
     }
     match refusal {
         Refusal::NoWorkload => ("OwnerNotKnown", unknown_owner(view, pod)),

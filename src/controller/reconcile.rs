@@ -56,9 +56,10 @@ pub struct Leader<G> {
 pub struct Arrivals(Mutex<HashMap<String, Instant>>);
 
 impl Arrivals {
+    /// A pod arrives when nobody else holds it any more.
     fn note(&self, pods: &[Arc<PodRecord>]) {
         let mut arrivals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for pod in pods.iter().filter(|pod| pod.gated) {
+        for pod in pods.iter().filter(|pod| pod.gated && pod.other_gates.is_none()) {
             arrivals.entry(pod.uid.clone()).or_insert_with(Instant::now);
         }
     }

@@ -108,7 +108,7 @@ fn workload(view: &View, index: usize, ratio: u32, largest: Option<&Pods>) -> Op
     Some(WorkloadStatus {
         kind: labelled.key.kind,
         name: labelled.key.name.clone(),
-        replicas: count(core.demand.replicas),
+        replicas: count(core.demand.replicas.plus(labelled.held)),
         ceiling: count(core.demand.peak()),
         largest_replicas: largest.filter(|_| labelled.key.kind.scales()).copied().map(count),
         slots: count(share.slots),

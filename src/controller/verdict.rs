@@ -5,6 +5,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::memory::Hindrances;
+use super::notice;
 use super::rewrite;
 use super::view::View;
 use crate::api::conditions::{
@@ -259,11 +260,25 @@ fn waits(view: &View, waiting: usize) -> Finding {
         )
     } else if no_slot {
         ("NoSlot", "they replace pods of their own workload that have to go first".to_owned())
+    } else if let Some(why) = held_elsewhere(view) {
+        (notice::OTHER_GATE, why)
     } else {
         ("Waiting", "see the events of the pods".to_owned())
     };
     let pods = if waiting == 1 { "1 pod waits".to_owned() } else { format!("{waiting} pods wait") };
     Finding { kind: SETTLED, holds: false, reason, message: format!("{pods}: {why}") }
+}
+
+/// Who holds the pods that wait, where every one of them has another scheduling gate.
+fn held_elsewhere(view: &View) -> Option<String> {
+    let waiting = view.decision.grants.refused.iter();
+    let others = waiting.map(|(pod, _)| view.scene.pods.get(*pod)?.other_gates.as_ref());
+    let others: Vec<_> = others.collect::<Option<_>>()?;
+    match others.as_slice() {
+        [] => None,
+        [one] => Some(one.to_string()),
+        [first, ..] => Some(format!("other scheduling gates hold them, {} among them", first.first)),
+    }
 }
 
 fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>) -> Finding {

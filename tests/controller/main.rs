@@ -28,6 +28,8 @@ mod descent;
 #[cfg(test)]
 mod endpoints;
 #[cfg(test)]
+mod gates;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod lease;

@@ -182,6 +182,26 @@ fn a_pod_that_lacks_room_is_told_the_sum_its_turn_and_who_goes_for_it() {
 }
 
 #[test]
+fn a_pod_that_another_gate_holds_is_told_so_and_takes_nothing_from_pods_that_stand() {
+    let gates = json!([{"name": "kueue.x-k8s.io/admission"}, {"name": "poolbudget.dev/connections"}]);
+    let held = json!({"spec": {"schedulingGates": gates}});
+    // Beside two that stand it is one more than the replicas, and nothing is taken off those.
+    let shop = calm().pod("api-1-c", "api", &held);
+    shop.tells(
+        "api-1-c",
+        "waits another scheduling gate, kueue.x-k8s.io/admission, holds it; it is granted when that is gone",
+    );
+    shop.tells("deploy/api", "2 replicas");
+    shop.tells("api-1-a", "share that is what a pod of its workload gets now");
+    // In place of one that does not stand it leaves its part to the one that does.
+    let shop = Shop::new(&json!({"sizing": {"surge": "Minimal"}}), &settled("api", 2))
+        .deployment("api", 2, &json!({}))
+        .pod("api-1-a", "api", &granted(2, 2, 4))
+        .pod("api-1-c", "api", &held);
+    shop.tells("api-1-a", "a pod of its workload gets more now, 2 + 4 = 6 connections");
+}
+
+#[test]
 fn a_pod_beyond_the_slots_is_told_what_does_not_fit() {
     insta::assert_snapshot!(overrun().told("api-1-c"));
 }

@@ -2,6 +2,7 @@
 
 mod daemons;
 mod ordinals;
+mod others;
 mod rollouts;
 mod tasks;
 

@@ -50,7 +50,7 @@ async fn a_cron_job_keeps_room_for_its_next_run() {
     assert!(!events.contains("MadeRoom"), "{events}");
 }
 
-async fn done(shop: &Installed, job: &str, within: Duration) {
+pub(super) async fn done(shop: &Installed, job: &str, within: Duration) {
     eventually(within, &format!("{job} is complete"), async || {
         let path = "jsonpath={.status.conditions[?(@.type==\"Complete\")].status} {.status}";
         let said = shop.kubectl(&["get", job, "-o", path]).await;

@@ -10,6 +10,7 @@
 //! | `rules` | what they must keep, with the sentence of the check |
 //! | `proxies` | containers that are put beside an app, by name |
 //! | `page` | the table as the page `docs/profiles.md` |
+//! | `workers` | how many processes a container runs, as far as the pod shows it |
 //!
 //! The admission policies are made from these: their CEL is a twin of `stated` and `rules`, and one table of cases in
 //! `tests/admission` holds for both.
@@ -19,6 +20,7 @@ pub mod proxies;
 pub mod rules;
 pub mod stated;
 pub mod table;
+pub mod workers;
 
 use crate::budget::split::Knobs;
 

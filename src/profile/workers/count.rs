@@ -1,0 +1,266 @@
+//! How many processes one program runs, by its arguments and variables.
+//!
+//! In: a row of the table, the words behind the program, the variables. Out: [`Found`]. What cannot be known is said to be
+//! so, and counts as what the program runs at least.
+
+use super::Found;
+use super::programs::{Otherwise, Program, Special};
+use super::shell;
+use super::word::{Value, Variables, Word, number};
+
+/// Characters of somebody's words that are quoted.
+const SHOWN: usize = 32;
+/// Processes of Odoo that are no workers: threads for cron get processes of their own, and one is for long polling.
+const ODOO_CRON: u32 = 2;
+/// Tasks of a LocalExecutor that nothing bounds.
+const AIRFLOW_PARALLELISM: u32 = 32;
+
+/// What says how many there are.
+struct Said<'a> {
+    /// As the user wrote it.
+    by: String,
+    value: &'a str,
+    sure: bool,
+}
+
+/// Counts the processes of a program.
+pub(super) fn count(program: &Program, name: &str, words: &[Word], variables: &Variables<'_>) -> Found {
+    let of = Of { program, name, words, variables };
+    match program.special {
+        Special::Nothing => of.plain(),
+        Special::Celery => of.celery(),
+        Special::Odoo => of.odoo(),
+        Special::LocalExecutor => of.local_executor(),
+    }
+}
+
+/// A text that quotes somebody, cut so that a message stays a sentence.
+pub(super) fn shown(text: &str) -> String {
+    let printable = |c: char| if c.is_control() || c == '`' { '\u{fffd}' } else { c };
+    let beginning: String = text.chars().take(SHOWN).map(printable).collect();
+    let more = if text.chars().nth(SHOWN).is_some() { "…" } else { "" };
+    format!("{beginning}{more}")
+}
+
+/// The number that a flag or variable states, or why it is not known.
+fn stated(said: &Said<'_>, zero_is_cpus: bool) -> Found {
+    match number(said.value) {
+        Some(0) if !zero_is_cpus => Found::stated(1, &said.by),
+        Some(n) if n > 0 && said.sure => Found::stated(n, &said.by),
+        Some(n) if n > 0 => Found {
+            processes: n,
+            ..Found::unknown(format!("what {} comes to is decided elsewhere", said.by))
+        },
+        Some(_) => cpus(&said.by),
+        None if ["max", "auto", "-1"].contains(&said.value) => cpus(&said.by),
+        None => Found::unknown(format!("what {} comes to is not known before it runs", said.by)),
+    }
+}
+
+fn cpus(by: &str) -> Found {
+    Found::unknown(format!("{by} runs as many as the node has CPUs"))
+}
+
+struct Of<'a, 'v> {
+    program: &'a Program,
+    name: &'a str,
+    words: &'a [Word],
+    variables: &'a Variables<'v>,
+}
+
+impl<'a, 'v: 'a> Of<'a, 'v> {
+    /// The program and its verb.
+    fn title(&self) -> String {
+        let verb = self.program.verbs.iter().find(|verb| self.words.iter().any(|word| word.text == **verb));
+        verb.map_or_else(|| format!("`{}`", self.name), |verb| format!("`{} {verb}`", self.name))
+    }
+
+    fn plain(&self) -> Found {
+        if let Some(flag) = self.program.single.iter().find(|flag| self.has(flag)) {
+            return Found::stated(1, &format!("`{} {flag}`", self.name));
+        }
+        self.by_flag().or_else(|| self.by_arguments()).unwrap_or_else(|| self.by_variables())
+    }
+
+    /// What the last of its flags says.
+    fn by_flag(&self) -> Option<Found> {
+        let said = last_flag(self.program.flags, self.words, self.name)?;
+        // PM2 takes 0 for all CPUs, Celery for what it does by itself; to the others it is no worker beside the one process.
+        let zero = self.program.special == Special::Celery || self.name.starts_with("pm2");
+        Some(stated(&said, zero))
+    }
+
+    /// The same for the arguments that stand in a variable.
+    fn by_arguments(&self) -> Option<Found> {
+        let name = self.program.arguments?;
+        let Value::Text(text) = (self.variables)(name) else { return None };
+        arguments(self.program.flags, name, text)
+    }
+
+    fn by_variables(&self) -> Found {
+        let mut doubt = self.program.arguments.and_then(|name| self.doubt(name));
+        for name in self.program.variables {
+            match (self.variables)(name) {
+                Value::Text(text) if !text.trim().is_empty() => {
+                    return stated(&variable(name, text), self.program.special == Special::Celery);
+                }
+                _ => doubt = doubt.or_else(|| self.doubt(name)),
+            }
+        }
+        let found = self.otherwise();
+        match doubt {
+            Some(doubt) => Found { processes: found.processes, ..doubt },
+            None => found,
+        }
+    }
+
+    /// Why a variable may say what the pod does not show.
+    fn doubt(&self, name: &str) -> Option<Found> {
+        match (self.variables)(name) {
+            Value::Elsewhere => {
+                Some(Found::unknown(format!("{} takes {name}, which is decided elsewhere", self.title())))
+            }
+            Value::Perhaps => {
+                Some(Found::unknown(format!("{} takes {name}, which envFrom may bring", self.title())))
+            }
+            Value::Unset | Value::Text(_) => None,
+        }
+    }
+
+    fn otherwise(&self) -> Found {
+        if let Some(file) = self.file() {
+            return Found::unknown(format!("{} reads it from {file}", self.title()));
+        }
+        match self.program.otherwise {
+            Otherwise::Number(n) => Found::by_itself(n, &format!("{} by itself", self.title())),
+            Otherwise::Cpus => cpus(&self.title()),
+            Otherwise::File => Found::unknown(format!("{} reads it from a file in the image", self.title())),
+            Otherwise::Version => {
+                Found::unknown(format!("how many {} starts depends on its version", self.title()))
+            }
+        }
+    }
+
+    /// A file that may state the number.
+    fn file(&self) -> Option<String> {
+        let by_flag = last_flag(self.program.files, self.words, self.name);
+        let by_name = || {
+            let takes_files = self.name.starts_with("pm2") || self.name.contains("uwsgi");
+            let ends = [".ini", ".yml", ".yaml", ".json", ".xml", ".config.js", ".config.cjs"];
+            let file = self.words.iter().find(|word| ends.iter().any(|end| word.text.ends_with(end)));
+            file.filter(|_| takes_files).map(|word| format!("`{}`", shown(&word.text)))
+        };
+        by_flag.map(|said| format!("`{}`", shown(said.value))).or_else(by_name)
+    }
+
+    fn has(&self, flag: &str) -> bool {
+        self.words.iter().any(|word| word.text == flag)
+    }
+
+    fn celery(&self) -> Found {
+        let pool = last_flag(&["-P", "--pool"], self.words, self.name)
+            .or_else(|| self.variable("CELERY_WORKER_POOL"));
+        if let Some(pool) =
+            pool.filter(|pool| ["solo", "threads", "gevent", "eventlet"].contains(&pool.value))
+        {
+            return Found::stated(1, &pool.by).and(self.beat());
+        }
+        let scale = last_flag(&["--autoscale"], self.words, self.name)
+            .or_else(|| self.variable("CELERY_WORKER_AUTOSCALE"))
+            .or_else(|| self.variable("AIRFLOW__CELERY__WORKER_AUTOSCALE"));
+        let most = scale.map(|said| {
+            let largest = said.value.split(',').max_by_key(|text| number(text)).unwrap_or_default();
+            stated(&Said { value: largest, ..said }, true)
+        });
+        most.unwrap_or_else(|| self.plain()).and(self.beat())
+    }
+
+    /// The scheduler that a Celery worker brings along.
+    fn beat(&self) -> Option<Found> {
+        (self.has("-B") || self.has("--beat")).then(|| Found::by_itself(1, &format!("`{} -B`", self.name)))
+    }
+
+    fn odoo(&self) -> Found {
+        let found = self.plain();
+        let by_flag = last_flag(self.program.flags, self.words, self.name);
+        if by_flag.is_none_or(|said| number(said.value) == Some(0)) {
+            return found;
+        }
+        let cron =
+            last_flag(&["--max-cron-threads"], self.words, self.name).and_then(|said| number(said.value));
+        let others = cron.unwrap_or(ODOO_CRON).saturating_add(1);
+        found.and(Some(Found::by_itself(others, "cron and long polling")))
+    }
+
+    fn local_executor(&self) -> Found {
+        match (self.variables)("AIRFLOW__CORE__EXECUTOR") {
+            Value::Text(text) if text.contains("LocalExecutor") => {
+                let tasks = self.variable("AIRFLOW__CORE__PARALLELISM").map(|said| stated(&said, false));
+                let most = || Found::by_itself(AIRFLOW_PARALLELISM, "the tasks of a LocalExecutor");
+                Found::by_itself(1, &self.title()).and(Some(tasks.unwrap_or_else(most)))
+            }
+            Value::Text(_) => Found::by_itself(1, &self.title()),
+            _ => Found::unknown("with a LocalExecutor its tasks are processes of this pod".to_owned())
+                .in_quiet(),
+        }
+    }
+
+    fn variable(&self, name: &'static str) -> Option<Said<'a>> {
+        match (self.variables)(name) {
+            Value::Text(text) if !text.trim().is_empty() => Some(variable(name, text)),
+            _ => None,
+        }
+    }
+}
+
+fn variable<'a>(name: &str, text: &'a str) -> Said<'a> {
+    Said { by: format!("{name}={}", shown(text)), value: text.trim(), sure: true }
+}
+
+/// What a variable states for a program of any name.
+pub(super) fn by_variable(name: &str, text: &str) -> Found {
+    stated(&variable(name, text), false)
+}
+
+/// What the arguments in a variable state.
+pub(super) fn arguments(flags: &[&str], name: &str, text: &str) -> Option<Found> {
+    let (commands, _) = shell::commands(text, &|_| Value::Unset, &[])?;
+    let words: Vec<Word> = commands.into_iter().flat_map(|command| command.words).collect();
+    let said = last_flag(flags, &words, name)?;
+    let by = said.by.trim_matches('`').replacen(' ', "=", 1);
+    Some(stated(&Said { by, ..said }, false))
+}
+
+/// What a flag states among the words of a program that nobody knows.
+pub(super) fn by_flag(flag: &str, words: &[Word], name: &str) -> Option<Found> {
+    last_flag(&[flag], words, name).map(|said| stated(&said, false))
+}
+
+/// The last of these flags with a value behind it or in it: `-w 4`, `-w4`, `--workers 4`, `--workers=4`.
+fn last_flag<'a>(flags: &[&str], words: &'a [Word], name: &str) -> Option<Said<'a>> {
+    let end = words.iter().position(|word| word.text == "--").unwrap_or(words.len());
+    let words = words.get(..end).unwrap_or_default();
+    let mut last = None;
+    for (place, word) in words.iter().enumerate() {
+        for flag in flags {
+            let Some(rest) = word.text.strip_prefix(flag) else { continue };
+            if rest.is_empty() {
+                if let Some(value) = words.get(place + 1) {
+                    let by = format!("`{name} {flag} {}`", shown(&value.text));
+                    last = Some(Said { by, value: &value.text, sure: value.sure && word.sure });
+                }
+                continue;
+            }
+            let value = rest.strip_prefix('=');
+            // A longer name may begin with a short flag.
+            let attached = || {
+                Some(rest).filter(|rest| !flag.starts_with("--") && (number(rest).is_some() || !word.sure))
+            };
+            if let Some(value) = value.or_else(attached) {
+                let by = format!("`{name} {}`", shown(&word.text));
+                last = Some(Said { by, value, sure: word.sure });
+            }
+        }
+    }
+    last
+}

@@ -1,0 +1,140 @@
+//! How many processes a container runs, as far as the pod shows it.
+//!
+//! In: the command, arguments and variables of a container, and the profile. Out: [`Found`]: a number, what says it, and
+//! whether there may be more. It never says less than what the pod shows, and where it cannot know it says so. Forbidden
+//! here: Kubernetes objects, annotations, and what is made of the number.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `word` | words, and variables in them |
+//! | `shell` | the texts after `sh -c` |
+//! | `reach` | through shells, interpreters and wrappers to the program |
+//! | `programs` | the table of programs |
+//! | `count` | what a program makes of its arguments and variables |
+//! | `products` | what the images of profiles run by themselves |
+
+mod count;
+mod products;
+mod programs;
+mod reach;
+mod shell;
+mod word;
+
+use super::Profile;
+use reach::{Reached, reach};
+pub use word::{Value, Variables};
+use word::{Word, expanded};
+
+/// What a container runs.
+pub struct Run<'a, 'v> {
+    /// Its `command`, in the place of the image's entrypoint.
+    pub command: &'a [String],
+    /// Its `args`.
+    pub args: &'a [String],
+    /// Whether its `command` and `args` are longer than anybody writes, and stand here in part.
+    pub cut: bool,
+    /// Its variables.
+    pub variables: &'a Variables<'v>,
+}
+
+/// How many processes were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// So many; 1 where nothing is known.
+    pub processes: u32,
+    /// What says it: a flag, a variable, a program that does so by itself.
+    pub by: String,
+    /// Whether the pod states the number, and not the program by itself.
+    pub stated: bool,
+    /// Why there may be more.
+    pub unknown: Option<Unknown>,
+}
+
+/// Why the number of processes cannot be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// In a clause.
+    pub why: String,
+    /// Whether it is told where nobody asks: something in the pod points to more than one.
+    pub told: bool,
+    /// Whether no size can be given before somebody states the number.
+    pub refused: bool,
+}
+
+impl Found {
+    fn stated(processes: u32, by: &str) -> Self {
+        Self { processes, by: by.to_owned(), stated: true, unknown: None }
+    }
+
+    fn by_itself(processes: u32, by: &str) -> Self {
+        Self { processes, by: by.to_owned(), stated: false, unknown: None }
+    }
+
+    fn unknown(why: String) -> Self {
+        let unknown = Unknown { why, told: true, refused: false };
+        Self { processes: 1, by: String::new(), stated: false, unknown: Some(unknown) }
+    }
+
+    fn too_long() -> Self {
+        let why = "its command is too long to be read".to_owned();
+        let unknown = Unknown { why, told: true, refused: true };
+        Self { processes: 1, by: String::new(), stated: false, unknown: Some(unknown) }
+    }
+
+    /// The same, told to those alone who ask.
+    fn in_quiet(mut self) -> Self {
+        if let Some(unknown) = &mut self.unknown {
+            unknown.told = false;
+        }
+        self
+    }
+
+    /// Both at one time.
+    fn and(self, other: Option<Self>) -> Self {
+        let Some(other) = other else { return self };
+        let by: Vec<&str> =
+            [self.by.as_str(), other.by.as_str()].into_iter().filter(|by| !by.is_empty()).collect();
+        Self {
+            processes: self.processes.saturating_add(other.processes),
+            by: by.join(" and "),
+            stated: self.stated || other.stated,
+            unknown: self.unknown.or(other.unknown),
+        }
+    }
+}
+
+/// What a container runs, by its command, its variables and its profile.
+#[must_use]
+pub fn find(profile: Option<&Profile>, run: &Run<'_, '_>) -> Found {
+    if products::is_shared(profile) {
+        return Found::by_itself(1, "one pool for all workers of the pod");
+    }
+    if run.cut {
+        return Found::too_long();
+    }
+    let words: Vec<Word> =
+        run.command.iter().chain(run.args).map(|text| expanded(text, run.variables)).collect();
+    if run.command.is_empty() && products::is_verb(profile, &words) {
+        return products::of_image(profile, &words, run.variables);
+    }
+    match reach(&words, run.variables, 0) {
+        Reached::Program(found) => found,
+        Reached::TooLong => Found::too_long(),
+        _ if run.command.is_empty() => products::of_image(profile, &words, run.variables),
+        reached => products::of_command(profile, &reached, run.variables),
+    }
+}
+
+/// The same for a container that runs before the app: it is one process unless its command says more.
+#[must_use]
+pub fn find_first(run: &Run<'_, '_>) -> Found {
+    let words: Vec<Word> =
+        run.command.iter().chain(run.args).map(|text| expanded(text, run.variables)).collect();
+    match reach(&words, run.variables, 0) {
+        Reached::Program(found) if !run.cut => found.in_quiet(),
+        _ => Found::by_itself(1, "a container that runs first"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

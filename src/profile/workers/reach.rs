@@ -1,0 +1,287 @@
+//! From the words of a container to the program that runs the app: through shells, interpreters and wrappers.
+//!
+//! In: words, variables. Out: what was reached. Only a word that stands where a command stands is taken for a program.
+
+use std::collections::BTreeMap;
+
+use super::Found;
+use super::count::{count, shown};
+use super::programs;
+use super::shell::{self, Command};
+use super::word::{Value, Variables, Word};
+
+/// Programs that run the program in their arguments.
+const WRAPPERS: [&str; 63] = [
+    "exec",
+    "time",
+    "nohup",
+    "command",
+    "builtin",
+    "setsid",
+    "stdbuf",
+    "ionice",
+    "nice",
+    "chrt",
+    "taskset",
+    "timeout",
+    "env",
+    "sudo",
+    "gosu",
+    "su-exec",
+    "setpriv",
+    "setuidgid",
+    "s6-setuidgid",
+    "with-contenv",
+    "chroot",
+    "unshare",
+    "tini",
+    "tini-static",
+    "dumb-init",
+    "catatonit",
+    "docker-init",
+    "launcher",
+    "pipenv",
+    "poetry",
+    "uv",
+    "uvx",
+    "pdm",
+    "rye",
+    "hatch",
+    "conda",
+    "micromamba",
+    "mamba",
+    "pixi",
+    "opentelemetry-instrument",
+    "ddtrace-run",
+    "newrelic-admin",
+    "elasticapm-run",
+    "sentry-run",
+    "bundle",
+    "npx",
+    "bunx",
+    "doppler",
+    "infisical",
+    "dotenv",
+    "chamber",
+    "vault-env",
+    "berglas",
+    "aws-vault",
+    "dockerize",
+    "watchmedo",
+    "watchfiles",
+    "xvfb-run",
+    "catchsegv",
+    "strace",
+    "numactl",
+    "prlimit",
+    "flock",
+];
+
+/// Commands of a shell that run nothing of the app.
+const QUIET: [&str; 20] = [
+    "cd", "echo", "printf", "set", "sleep", "wait", "trap", "test", "[", "[[", ".", "source", "true",
+    "false", "mkdir", "cp", "rm", "ulimit", "umask", "done",
+];
+
+/// Programs in programs in programs.
+const DEEPEST: u32 = 8;
+
+/// What a command comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// A program that is known.
+    Program(Found),
+    /// A script, of which nothing is known.
+    Script(String),
+    /// A program of which nothing is known.
+    Other(String),
+    /// Nothing that could be the app.
+    Nothing,
+    /// More than anybody writes.
+    TooLong,
+}
+
+/// What the words run.
+pub(super) fn reach(words: &[Word], variables: &Variables<'_>, depth: u32) -> Reached {
+    let Some((first, rest)) = words.split_first() else { return Reached::Nothing };
+    let name = first.base();
+    if depth > DEEPEST {
+        return Reached::Other(shown(name));
+    }
+    if is_shell(name) {
+        return in_shell(rest, variables, depth);
+    }
+    if is_python(name) {
+        return in_python(rest, variables, depth).unwrap_or_else(|| Reached::Other(shown(name)));
+    }
+    let has = |verb: &str| rest.iter().any(|word| word.text == verb);
+    if let Some(program) = programs::named(name, has) {
+        return Reached::Program(count(program, name, rest, variables));
+    }
+    match name {
+        "eval" => {
+            let text: Vec<&str> = rest.iter().map(|word| word.text.as_str()).collect();
+            return in_text(&text.join(" "), &[], variables, depth);
+        }
+        "su" | "runuser" => {
+            if let Some(place) = rest.iter().position(|word| word.text == "-c" || word.text == "--command") {
+                let text = rest.get(place + 1).map_or("", |word| word.text.as_str());
+                return in_text(text, &[], variables, depth);
+            }
+        }
+        _ if QUIET.contains(&name) => return Reached::Nothing,
+        _ => {}
+    }
+    let script = is_script(name);
+    let wraps = script || WRAPPERS.contains(&name) || name == "su" || name == "runuser";
+    if let Some(found) = wraps.then(|| wrapped(rest, variables, depth)).flatten() {
+        return found;
+    }
+    if script { Reached::Script(shown(name)) } else { Reached::Other(shown(name)) }
+}
+
+fn is_shell(name: &str) -> bool {
+    ["sh", "bash", "dash", "ash", "zsh", "ksh"].contains(&name)
+}
+
+fn is_python(name: &str) -> bool {
+    let version = |rest: &str| rest.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    name.strip_prefix("python").or_else(|| name.strip_prefix("pypy")).is_some_and(version)
+}
+
+/// Scripts mostly end in the words that they are given.
+fn is_script(name: &str) -> bool {
+    let ends = [".sh", ".bash"];
+    ends.iter().any(|end| name.ends_with(end)) || name.contains("entrypoint") || name.starts_with("wait-for")
+}
+
+/// The first word after a wrapper that can be a program: what its own options mean need not be known for that.
+fn wrapped(words: &[Word], variables: &Variables<'_>, depth: u32) -> Option<Reached> {
+    let mut sets = BTreeMap::new();
+    for (place, word) in words.iter().enumerate() {
+        let name = word.base();
+        let after = words.get(place..).unwrap_or_default();
+        let has = |verb: &str| after.iter().skip(1).any(|word| word.text == verb);
+        let can = is_shell(name)
+            || is_python(name)
+            || is_script(name)
+            || WRAPPERS.contains(&name)
+            || name == "su"
+            || programs::named(name, has).is_some();
+        if can {
+            return Some(reach(after, &overlaid(&sets, variables), depth + 1));
+        }
+        sets.extend(shell::assignment(word));
+    }
+    None
+}
+
+/// The variables with some that are set on the way.
+fn overlaid<'a, 'v: 'a>(
+    sets: &'a BTreeMap<String, Word>,
+    variables: &'a Variables<'v>,
+) -> impl Fn(&str) -> Value<'a> + 'a {
+    move |name| match sets.get(name) {
+        Some(word) if word.sure => Value::Text(&word.text),
+        Some(_) => Value::Elsewhere,
+        None => variables(name),
+    }
+}
+
+/// `-m module`, or a script that is a program, such as `/usr/bin/gunicorn`.
+fn in_python(words: &[Word], variables: &Variables<'_>, depth: u32) -> Option<Reached> {
+    let module = |place: usize| {
+        let after = words.get(place + 1..)?;
+        let name = after.first()?.text.split('.').next().unwrap_or_default();
+        let mut after = after.to_vec();
+        after.first_mut()?.text = name.to_owned();
+        Some(reach(&after, variables, depth + 1))
+    };
+    // A debugger or profiler runs another module.
+    for (place, _) in words.iter().enumerate().filter(|(_, word)| word.text == "-m") {
+        if let Some(found @ Reached::Program(_)) = module(place) {
+            return Some(found);
+        }
+    }
+    let takes_value = |flag: &str| matches!(flag, "-X" | "-W");
+    let mut place = 0;
+    while let Some(word) = words.get(place) {
+        if takes_value(&word.text) {
+            place += 1;
+        } else if !word.text.starts_with('-') {
+            let found = reach(words.get(place..)?, variables, depth + 1);
+            return matches!(found, Reached::Program(_)).then_some(found);
+        } else if word.text == "-c" || word.text == "-m" {
+            return None;
+        }
+        place += 1;
+    }
+    None
+}
+
+/// A shell: its text, or its script.
+fn in_shell(words: &[Word], variables: &Variables<'_>, depth: u32) -> Reached {
+    let mut place = 0;
+    let mut text = false;
+    while let Some(word) = words.get(place) {
+        let is_option = word.text.starts_with(['-', '+']) && word.text.len() > 1;
+        if !is_option {
+            break;
+        }
+        let short = !word.text.starts_with("--");
+        text |= short && word.text.contains('c');
+        // `-o pipefail`, `-euo pipefail`.
+        place += if short && word.text.ends_with(['o', 'O']) { 2 } else { 1 };
+    }
+    let rest = words.get(place..).unwrap_or_default();
+    let Some((first, after)) = rest.split_first() else { return Reached::Nothing };
+    if !text {
+        return wrapped(after, variables, depth).unwrap_or_else(|| Reached::Script(shown(first.base())));
+    }
+    if !first.sure {
+        return Reached::Script(shown(&first.text));
+    }
+    in_text(&first.text, after.get(1..).unwrap_or_default(), variables, depth)
+}
+
+/// The text of a shell: what runs at one time adds up, and of what runs in turn the most counts.
+fn in_text(text: &str, positional: &[Word], variables: &Variables<'_>, depth: u32) -> Reached {
+    let Some((commands, sets)) = shell::commands(text, variables, positional) else {
+        return Reached::TooLong;
+    };
+    let for_all = overlaid(&sets, variables);
+    let (mut beside, mut most): (Option<Found>, Option<Found>) = (None, None);
+    let mut other = Reached::Nothing;
+    for command in &commands {
+        match one(command, &for_all, depth) {
+            Reached::Program(found) => {
+                let together = found.and(beside.clone());
+                if command.beside {
+                    beside = Some(together.clone());
+                }
+                if most.as_ref().is_none_or(|most| together.processes > most.processes) {
+                    most = Some(together);
+                }
+            }
+            Reached::TooLong => return Reached::TooLong,
+            // A script may run anything; of programs that nobody knows the last is the app.
+            found => {
+                if found != Reached::Nothing && !matches!(other, Reached::Script(_)) {
+                    other = found;
+                }
+            }
+        }
+    }
+    most.map_or(other, Reached::Program)
+}
+
+fn one(command: &Command, variables: &Variables<'_>, depth: u32) -> Reached {
+    let found = reach(&command.words, &overlaid(&command.sets, variables), depth + 1);
+    match found {
+        Reached::Program(found) if command.looped && command.beside => {
+            let why = "it is started in a loop, nobody knows how often".to_owned();
+            Reached::Program(Found { processes: found.processes, ..Found::unknown(why) })
+        }
+        found => found,
+    }
+}

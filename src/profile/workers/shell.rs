@@ -1,0 +1,376 @@
+//! What a shell makes of a text: simple commands, word by word.
+//!
+//! In: the text after `sh -c`, the variables, the words after it. Out: [`Command`]s in the order in which they stand. It
+//! reads what start commands are written in: quotes, variables with defaults, lists, pipes, redirections, assignments. What
+//! only running it could tell is a word that is not sure. Forbidden here: any program.
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
+use super::word::{Value, Variables, Word};
+
+/// Words that a command may follow.
+const BEFORE_COMMANDS: [&str; 10] = ["if", "then", "elif", "else", "while", "until", "do", "!", "{", "time"];
+/// Words with which it depends on what runs whether, and how often, a command does.
+const BRANCHES: [&str; 6] = ["if", "while", "until", "for", "case", "select"];
+/// Defaults of variables within defaults of variables.
+const DEEPEST: u32 = 4;
+/// Bytes that all words may come to: a text can name a long variable many times.
+const MOST: usize = 256 << 10;
+
+/// A simple command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Command {
+    /// What it sets for itself alone.
+    pub sets: BTreeMap<String, Word>,
+    /// The program and its arguments.
+    pub words: Vec<Word>,
+    /// Whether the next one starts while it runs: it stands before `&` or `|`.
+    pub beside: bool,
+    /// Whether it stands in a loop, and may run any number of times.
+    pub looped: bool,
+}
+
+/// The commands of a text, and what it sets for all of them; none where its words come to more than anybody writes.
+#[must_use]
+pub fn commands(
+    text: &str,
+    variables: &Variables<'_>,
+    positional: &[Word],
+) -> Option<(Vec<Command>, BTreeMap<String, Word>)> {
+    let mut reader = Reader {
+        chars: characters(text),
+        variables,
+        positional,
+        set: BTreeMap::new(),
+        found: Vec::new(),
+        command: Command::default(),
+        word: None,
+        quoted: false,
+        dropping: false,
+        branches: false,
+        loops: 0,
+        left: MOST,
+    };
+    reader.read();
+    (reader.left > 0).then_some((reader.found, reader.set))
+}
+
+fn characters(text: &str) -> Peekable<IntoIter<char>> {
+    text.chars().collect::<Vec<char>>().into_iter().peekable()
+}
+
+struct Reader<'a, 'v> {
+    chars: Peekable<IntoIter<char>>,
+    variables: &'a Variables<'v>,
+    positional: &'a [Word],
+    /// What the text has set so far.
+    set: BTreeMap<String, Word>,
+    found: Vec<Command>,
+    command: Command,
+    word: Option<Word>,
+    /// Whether a part of the word was quoted: then it is no keyword, and stands where it is empty.
+    quoted: bool,
+    /// Whether the next word is a file, of a redirection.
+    dropping: bool,
+    branches: bool,
+    loops: u32,
+    /// Bytes that words may still come to.
+    left: usize,
+}
+
+impl Reader<'_, '_> {
+    fn read(&mut self) {
+        while self.left > 0
+            && let Some(c) = self.chars.next()
+        {
+            match c {
+                ' ' | '\t' | '\r' => self.end_word(),
+                '\n' | ';' | '(' | ')' => self.end_command(false),
+                '&' => self.ampersand(),
+                '|' => {
+                    let or = self.chars.next_if_eq(&'|').is_some();
+                    self.branches |= or;
+                    self.end_command(!or);
+                }
+                '#' if self.word.is_none() => while self.chars.next_if(|c| *c != '\n').is_some() {},
+                '<' | '>' => self.redirect(),
+                '\\' => {
+                    if let Some(c) = self.chars.next().filter(|c| *c != '\n') {
+                        self.push(c);
+                        self.quoted = true;
+                    }
+                }
+                '\'' => self.single_quoted(),
+                '"' => self.double_quoted(),
+                '$' => {
+                    let value = self.dollar(0);
+                    self.add(value, true);
+                }
+                '`' => self.backquoted(),
+                c => self.push(c),
+            }
+        }
+        self.end_command(false);
+    }
+
+    fn ampersand(&mut self) {
+        if self.chars.next_if_eq(&'&').is_some() {
+            self.end_command(false);
+        } else if self.chars.next_if_eq(&'>').is_some() {
+            self.end_word();
+            self.dropping = true;
+        } else {
+            self.end_command(true);
+        }
+    }
+
+    /// `>`, `>>`, `2>&1`, `<<<`: the operator, the number before it and the word after it are no words of the command.
+    fn redirect(&mut self) {
+        let number = |word: &Word| word.text.bytes().all(|b| b.is_ascii_digit());
+        if !self.quoted && self.word.as_ref().is_some_and(number) {
+            self.word = None;
+        }
+        self.end_word();
+        while self.chars.next_if(|c| matches!(c, '<' | '>' | '&' | '|' | '-')).is_some() {}
+        self.dropping = true;
+    }
+
+    fn single_quoted(&mut self) {
+        self.quoted = true;
+        self.word.get_or_insert_with(|| Word::known(""));
+        while let Some(c) = self.chars.next_if(|c| *c != '\'') {
+            self.push(c);
+        }
+        self.chars.next();
+    }
+
+    fn double_quoted(&mut self) {
+        self.quoted = true;
+        self.word.get_or_insert_with(|| Word::known(""));
+        while let Some(c) = self.chars.next() {
+            match c {
+                '"' => return,
+                '\\' => match self.chars.next() {
+                    Some('\n') | None => {}
+                    Some(c @ ('$' | '`' | '"' | '\\')) => self.push(c),
+                    Some(c) => {
+                        self.push('\\');
+                        self.push(c);
+                    }
+                },
+                '$' => {
+                    let value = self.dollar(0);
+                    self.add(value, false);
+                }
+                '`' => self.backquoted(),
+                c => self.push(c),
+            }
+        }
+    }
+
+    fn backquoted(&mut self) {
+        let mut text = String::from("`");
+        while let Some(c) = self.chars.next_if(|c| *c != '`') {
+            text.push(c);
+        }
+        self.chars.next();
+        text.push('`');
+        self.add(vec![Word { text, sure: false }], false);
+    }
+
+    /// What stands for a `$` and what follows it.
+    fn dollar(&mut self, depth: u32) -> Vec<Word> {
+        let unsure = |text: String| vec![Word { text, sure: false }];
+        match self.chars.peek().copied() {
+            Some('(') => unsure(format!("$({})", self.balanced('(', ')'))),
+            Some('{') => {
+                let inside = self.balanced('{', '}');
+                self.braced(&inside, depth)
+            }
+            Some(c) if c.is_ascii_alphabetic() || c == '_' => {
+                let mut name = String::new();
+                while let Some(c) = self.chars.next_if(|c| c.is_ascii_alphanumeric() || *c == '_') {
+                    name.push(c);
+                }
+                self.variable(&name).unwrap_or_else(|| unsure(format!("${name}")))
+            }
+            Some(c) if c.is_ascii_digit() || "@*#?$!-".contains(c) => {
+                self.chars.next();
+                self.variable(&c.to_string()).unwrap_or_else(|| unsure(format!("${c}")))
+            }
+            _ => vec![Word::known("$")],
+        }
+    }
+
+    /// What stands between a bracket and its partner.
+    fn balanced(&mut self, open: char, close: char) -> String {
+        let (mut depth, mut text) = (0_u32, String::new());
+        for c in self.chars.by_ref() {
+            if c == close {
+                depth -= 1;
+            }
+            if depth == 0 && c == close {
+                break;
+            }
+            if depth > 0 {
+                text.push(c);
+            }
+            if c == open {
+                depth += 1;
+            }
+        }
+        text
+    }
+
+    /// `${NAME}`, and with a default: `${NAME:-4}`.
+    fn braced(&mut self, inside: &str, depth: u32) -> Vec<Word> {
+        let end = inside.find(|c: char| !(c.is_ascii_alphanumeric() || "_@*".contains(c)));
+        let (name, how) = inside.split_at(end.unwrap_or(inside.len()));
+        let unsure = || vec![Word { text: format!("${{{inside}}}"), sure: false }];
+        let value = self.variable(name);
+        let instead = |prefix: [&str; 2]| prefix.iter().find_map(|prefix| how.strip_prefix(prefix));
+        if how.is_empty() || how.starts_with(":?") || how.starts_with('?') {
+            return value.unwrap_or_else(unsure);
+        }
+        let Some(default) = instead([":-", ":="]).or_else(|| instead(["-", "="])) else { return unsure() };
+        let set =
+            value.filter(|words| how.starts_with(['-', '=']) || words.iter().any(|w| !w.text.is_empty()));
+        if let Some(value) = set {
+            return value;
+        }
+        // What a ConfigMap may bring comes before the default.
+        let sure = !matches!((self.variables)(name), Value::Elsewhere | Value::Perhaps);
+        let mut word = if depth < DEEPEST { self.nested(default, depth) } else { Word::known(default) };
+        word.sure &= sure;
+        vec![word]
+    }
+
+    /// The default of a variable: a word, in which variables may stand.
+    fn nested(&mut self, text: &str, depth: u32) -> Word {
+        let chars = std::mem::replace(&mut self.chars, characters(text));
+        let word = self.word.replace(Word::known(""));
+        while let Some(c) = self.chars.next() {
+            match c {
+                '"' | '\'' => {}
+                '$' => {
+                    let value = self.dollar(depth + 1);
+                    self.add(value, false);
+                }
+                '`' => self.backquoted(),
+                c => self.push(c),
+            }
+        }
+        self.chars = chars;
+        std::mem::replace(&mut self.word, word).unwrap_or_default()
+    }
+
+    /// What a variable says; none where that is not known.
+    fn variable(&self, name: &str) -> Option<Vec<Word>> {
+        if name == "@" || name == "*" {
+            return Some(self.positional.to_vec());
+        }
+        if let Some(place) = name.parse::<usize>().ok().and_then(|n| n.checked_sub(1)) {
+            return self.positional.get(place).map(|word| vec![word.clone()]);
+        }
+        if let Some(word) = self.set.get(name) {
+            return Some(vec![word.clone()]);
+        }
+        match (self.variables)(name) {
+            Value::Text(text) => Some(vec![Word::known(text)]),
+            Value::Unset | Value::Elsewhere | Value::Perhaps => None,
+        }
+    }
+
+    fn push(&mut self, c: char) {
+        self.word.get_or_insert_with(|| Word::known("")).text.push(c);
+    }
+
+    /// Adds what a variable stands for: outside of quotes its white space parts words.
+    fn add(&mut self, words: Vec<Word>, parts: bool) {
+        for (place, word) in words.into_iter().enumerate() {
+            self.left = self.left.saturating_sub(word.text.len() + 1);
+            if self.left == 0 {
+                return;
+            }
+            if place > 0 {
+                self.end_word();
+            }
+            let mut pieces: Vec<&str> = vec![&word.text];
+            if parts && word.sure {
+                pieces = word.text.split_whitespace().collect();
+            }
+            for (place, piece) in pieces.into_iter().enumerate() {
+                if place > 0 {
+                    self.end_word();
+                }
+                let own = self.word.get_or_insert_with(|| Word::known(""));
+                own.text.push_str(piece);
+                own.sure &= word.sure;
+            }
+        }
+    }
+
+    fn end_word(&mut self) {
+        let quoted = std::mem::take(&mut self.quoted);
+        let Some(word) = self.word.take().filter(|word| quoted || !word.text.is_empty()) else { return };
+        if std::mem::take(&mut self.dropping) {
+            return;
+        }
+        if self.command.words.is_empty() {
+            if !quoted && BRANCHES.contains(&word.text.as_str()) {
+                self.branches = true;
+            }
+            if !quoted && matches!(word.text.as_str(), "for" | "while" | "until") {
+                self.loops += 1;
+            }
+            if !quoted && word.text == "done" {
+                self.loops = self.loops.saturating_sub(1);
+            }
+            if !quoted && BEFORE_COMMANDS.contains(&word.text.as_str()) {
+                return;
+            }
+            if let Some((name, value)) = assignment(&word) {
+                self.command.sets.insert(name, value);
+                return;
+            }
+        }
+        self.command.words.push(word);
+    }
+
+    fn end_command(&mut self, beside: bool) {
+        self.end_word();
+        self.dropping = false;
+        let mut command = std::mem::take(&mut self.command);
+        let first = command.words.first().map(|word| word.text.as_str());
+        let exports = matches!(first, Some("export" | "declare" | "typeset" | "readonly" | "local"));
+        if exports {
+            let sets: Vec<_> = command.words.iter().filter_map(assignment).collect();
+            command.sets.extend(sets);
+        }
+        if command.words.is_empty() || exports {
+            let branches = self.branches;
+            let seen = |mut word: Word| {
+                word.sure &= !branches;
+                word
+            };
+            self.set.extend(command.sets.into_iter().map(|(name, word)| (name, seen(word))));
+            return;
+        }
+        command.beside = beside;
+        command.looped = self.loops > 0;
+        self.found.push(command);
+    }
+}
+
+/// `NAME=value`.
+pub(super) fn assignment(word: &Word) -> Option<(String, Word)> {
+    let (name, value) = word.text.split_once('=')?;
+    let starts = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    let is_name = starts && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    is_name.then(|| (name.to_owned(), Word { text: value.to_owned(), sure: word.sure }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,8 @@ pub const GROUP_LABELS: [&str; 3] = ["poolbudget.dev/workload", "app.kubernetes.
 /// Scheduling gate that holds a pod until its grant.
 pub const GATE: &str = "poolbudget.dev/connections";
 
-/// App annotation: processes with a pool of their own in a container (default 1), or `app=4,migrate=1`.
+/// App annotation: processes with a pool of their own in a container (default: what its command says, or else 1), or
+/// `app=4,migrate=1`.
 pub const PROCESSES: &str = "poolbudget.dev/processes";
 /// App annotation: engines (pools) in each process (default 1).
 pub const ENGINES: &str = "poolbudget.dev/engines";

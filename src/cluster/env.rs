@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::profile::workers::Value;
+
 /// A container, as far as it is used.
 #[derive(Deserialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
@@ -19,6 +21,12 @@ pub struct Container {
     /// Whole ConfigMaps and Secrets that are taken into its environment, under the entries.
     #[serde(default)]
     pub env_from: Vec<EnvFrom>,
+    /// What it runs in the place of its image's entrypoint.
+    #[serde(default)]
+    pub command: Words,
+    /// The arguments.
+    #[serde(default)]
+    pub args: Words,
     /// `Always` makes a sidecar of an init container.
     #[serde(default)]
     pub restart_policy: Option<String>,
@@ -28,6 +36,48 @@ impl Container {
     /// The names of its entries, each after its own.
     pub(super) fn sets(&self) -> impl Iterator<Item = (&str, &str)> {
         self.env.iter().map(|entry| (self.name.as_str(), entry.name.as_str()))
+    }
+}
+
+/// The words of a command, as far as they are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// The words.
+    pub list: Vec<String>,
+    /// Whether there are more, or longer ones, than anybody writes.
+    pub cut: bool,
+}
+
+impl Words {
+    /// The most words that are read.
+    pub const MOST: usize = 1024;
+    /// The most bytes of them.
+    pub const MOST_BYTES: usize = 64 << 10;
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reads;
+        impl<'de> serde::de::Visitor<'de> for Reads {
+            type Value = Words;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a sequence")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Words, A::Error> {
+                let (mut words, mut left) = (Words::default(), Words::MOST_BYTES);
+                while let Some(word) = seq.next_element::<String>()? {
+                    words.cut |= word.len() > left || words.list.len() >= Words::MOST;
+                    if !words.cut {
+                        left -= word.len();
+                        words.list.push(word);
+                    }
+                }
+                Ok(words)
+            }
+        }
+        deserializer.deserialize_seq(Reads)
     }
 }
 
@@ -114,15 +164,41 @@ impl<'a> Environment<'a> {
         }
     }
 
+    /// The variable as text, for a program whose arguments or settings it is.
+    pub(super) fn value(self, name: &str) -> Value<'a> {
+        /// Nobody writes a longer one, and it may stand in a command many times.
+        const LONGEST: usize = 4 << 10;
+        let Some(entry) = self.entry(name) else {
+            return if self.setting(name) == Setting::Default { Value::Unset } else { Value::Perhaps };
+        };
+        let text = match (entry.value.as_deref().unwrap_or_default(), &entry.value_from) {
+            ("", Some(from)) => match self.field(from) {
+                Some(text) => text,
+                None => return Value::Elsewhere,
+            },
+            (text, _) => text,
+        };
+        // A part of it may be another variable.
+        if text.len() > LONGEST || text.contains("$(") { Value::Elsewhere } else { Value::Text(text) }
+    }
+
+    /// The label or annotation that a variable is read from; none where it is something else.
+    fn field(self, from: &ValueFrom) -> Option<&'a str> {
+        let path = from.field_ref.as_ref().map_or("", |field| field.field_path.as_str());
+        let maps = [("annotations", self.annotations), ("labels", self.labels)];
+        maps.into_iter().find_map(|(map, values)| {
+            let key = subscript(path, map)?;
+            Some(values.get(key).map_or("", String::as_str))
+        })
+    }
+
     /// What a field of the pod says. A label or annotation that is not there reads as an empty text.
     fn referred(self, from: &ValueFrom) -> Setting {
-        let path = from.field_ref.as_ref().map_or("", |field| field.field_path.as_str());
-        for (map, values) in [("annotations", self.annotations), ("labels", self.labels)] {
-            if let Some(key) = subscript(path, map) {
-                return values.get(key).map_or(Setting::Default, |text| number(text));
-            }
+        match self.field(from) {
+            Some("") => Setting::Default,
+            Some(text) => number(text),
+            None => Setting::Unknown,
         }
-        Setting::Unknown
     }
 
     /// Whether the variable is this text; `by_default` where it is when nobody sets it.

@@ -9,6 +9,7 @@ pub mod gates;
 pub mod guarded;
 pub mod meta;
 pub mod pod;
+mod processes;
 pub mod retire;
 pub mod rewrite;
 pub mod scene;

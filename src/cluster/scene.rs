@@ -66,6 +66,27 @@ pub struct Labelled {
     pub record: Arc<WorkloadRecord>,
 }
 
+impl Labelled {
+    /// All that its user should know of it.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        let stays = self.fault.is_none() && !self.unmirrored;
+        let remark = self.record.template.processes_remark.as_deref().filter(|_| stays);
+        self.note.into_iter().chain(remark)
+    }
+
+    /// Who says that its pods run so many processes.
+    #[must_use]
+    pub fn processes_from(&self, processes: u32) -> &str {
+        let template = &self.record.template;
+        // Where an older revision runs more, that number counts.
+        if template.processes == processes {
+            &template.processes_from
+        } else {
+            "from a pod or an older revision of it"
+        }
+    }
+}
+
 /// What its spec says of a budget.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {

@@ -3,14 +3,16 @@
 //! In: labels, annotations, containers. Out: [`AppFacts`]. The same reading serves pods and all that makes pods, so that
 //! they can never disagree. What the check refuses is read all the same, as it is meant: it may run.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::env::{Container, Environment, Setting, number};
+use super::processes::{Counted, counted};
 use crate::api::names;
 use crate::budget::amount::{Connections, Instances};
 use crate::budget::split::{Knobs, Split};
 use crate::profile::rules::Rule;
-use crate::profile::stated::{Processes, Stated};
+use crate::profile::stated::Stated;
 use crate::profile::{Gets, Knob, Pool, Profile, Reads, Sizing, Switch, Written};
 
 /// What an app says of itself.
@@ -24,6 +26,11 @@ pub struct AppFacts {
     pub instances: Result<Instances, String>,
     /// Processes that run at one time (for messages).
     pub processes: u32,
+    /// Who says so many processes (for messages), behind the number.
+    pub processes_from: Cow<'static, str>,
+    /// What the user should know of the number of processes: that the annotation and the command contradict each other,
+    /// or that it is not known.
+    pub processes_remark: Option<String>,
     /// Pools of each process: engines as stated, times what the profile makes of one (for messages).
     pub engines: u32,
     /// Pools in one pod, as its bill is made: also where the count is refused. None where there can be any number.
@@ -73,10 +80,14 @@ impl AppFacts {
             node: "",
             sets: init.iter().chain(regular).flat_map(Container::sets).collect(),
         };
-        let app = App { labels, stated: &stated, init, regular };
-        let fault = COUNTED_BY.iter().find_map(|rule| {
-            Some(format!("{}; {}", rule.allowed(), shortened(&rule.broken(&stated)?, QUOTED)))
-        });
+        let mut app = App { labels, stated: &stated, init, regular, counted: &[] };
+        let processes = app.count(&app.named());
+        app.counted = &processes;
+        let fault = COUNTED_BY
+            .iter()
+            .find_map(|rule| Some(format!("{}; {}", rule.allowed(), shortened(&rule.broken(&stated)?, QUOTED))))
+            .or_else(|| processes.iter().find_map(|counted| counted.fault.clone()));
+        let (processes_from, processes_remark) = (app.processes_from(), app.processes_remark());
         let pools = app.pools();
         let unknown = || "its processes and engines are more than can be counted".to_owned();
         let (processes, engines) = if fault.is_none() { app.factors() } else { None }.unwrap_or((1, 1));
@@ -85,6 +96,8 @@ impl AppFacts {
             profile: stated.profile(),
             instances: fault.map_or_else(|| pools.ok_or_else(unknown), Err),
             processes,
+            processes_from,
+            processes_remark,
             engines,
             pools,
             own: app.own().unwrap_or(Connections::MAX),
@@ -104,6 +117,8 @@ impl AppFacts {
             profile: None,
             instances: Err(format!("it cannot be read: {why}")),
             processes: 1,
+            processes_from: Cow::Borrowed("unknown"),
+            processes_remark: None,
             engines: 1,
             pools: None,
             own: Connections::MAX,
@@ -148,7 +163,7 @@ impl AppFacts {
 }
 
 /// The number that an annotation means: what is refused as a count still runs in a pod that passed the gate.
-fn meant(text: &str) -> Option<u32> {
+pub(super) fn meant(text: &str) -> Option<u32> {
     match number(text) {
         Setting::Number(n) if n >= 1 => u32::try_from(n).ok(),
         _ => None,
@@ -174,6 +189,8 @@ struct App<'a> {
     stated: &'a Stated<'a>,
     init: &'a [Container],
     regular: &'a [Container],
+    /// The processes of each of the containers that open connections, in their order.
+    counted: &'a [Counted],
 }
 
 /// When a container runs.
@@ -193,6 +210,8 @@ struct Named<'a> {
     runs: Runs,
     /// None where the pod has no container of that name.
     container: Option<&'a Container>,
+    /// Its place among those that open connections.
+    place: usize,
 }
 
 impl<'a> App<'a> {
@@ -204,38 +223,73 @@ impl<'a> App<'a> {
 
     /// The containers of these names, in the same way.
     fn those(&self, names: &[&'a str]) -> Vec<Named<'a>> {
-        let place = |container: &'a Container, runs| Named {
+        let there = |container: &'a Container, runs| Named {
             name: &container.name,
             runs,
             container: Some(container),
+            place: 0,
         };
+        let missing = |name| Named { name, runs: Runs::Last, container: None, place: 0 };
         let init = self.init.iter().map(|container| {
             let sidecar = container.restart_policy.as_deref() == Some("Always");
-            place(container, if sidecar { Runs::Beside } else { Runs::First })
+            there(container, if sidecar { Runs::Beside } else { Runs::First })
         });
-        let all = init.chain(self.regular.iter().map(|container| place(container, Runs::Last)));
+        let all = init.chain(self.regular.iter().map(|container| there(container, Runs::Last)));
         let mut named: Vec<Named<'a>> = all.filter(|container| names.contains(&container.name)).collect();
-        let missing = names.iter().filter(|name| !named.iter().any(|there| there.name == **name));
-        let missing: Vec<Named<'a>> =
-            missing.map(|name| Named { name, runs: Runs::Last, container: None }).collect();
-        named.extend(missing);
+        let absent = names.iter().filter(|name| !named.iter().any(|there| there.name == **name));
+        let absent: Vec<Named<'a>> = absent.map(|name| missing(*name)).collect();
+        named.extend(absent);
         if named.is_empty() {
-            named.push(Named { name: "", runs: Runs::Last, container: None });
+            named.push(missing(""));
+        }
+        for (place, container) in named.iter_mut().enumerate() {
+            container.place = place;
         }
         named
     }
 
-    /// Processes in a container.
-    fn processes(&self, container: &Named<'_>) -> Option<u32> {
-        match self.stated.processes() {
-            None => Some(1),
-            Some(Processes::Each(_)) if container.runs == Runs::First => Some(1),
-            Some(Processes::Each(text)) => meant(text),
-            Some(Processes::Of(pairs)) => {
-                let own = pairs.iter().find(|(name, _)| *name == container.name);
-                own.map_or(Some(1), |(_, text)| meant(text))
-            }
+    /// Counts the processes of each container. One that is not there may be any.
+    fn count(&self, containers: &[Named<'a>]) -> Vec<Counted> {
+        let of = |named: &Named<'a>| {
+            let candidates: Vec<Environment<'_>> = match named.container {
+                Some(container) => vec![self.environment(container)],
+                None => self.init.iter().chain(self.regular).map(|any| self.environment(any)).collect(),
+            };
+            counted(self.stated, named.name, &candidates, named.runs == Runs::First)
+        };
+        containers.iter().map(of).collect()
+    }
+
+    /// Who says how many processes there are.
+    fn processes_from(&self) -> Cow<'static, str> {
+        if let [only] = self.counted {
+            return only.from.clone();
         }
+        let named = self.named();
+        let told = named.iter().zip(self.counted).take(names::MAX_CONTAINERS).map(|(named, counted)| {
+            let number = counted.processes.map_or_else(|| "?".to_owned(), |n| n.to_string());
+            format!("{} {number}, {}", shortened(named.name, QUOTED), counted.from)
+        });
+        Cow::Owned(told.collect::<Vec<_>>().join("; "))
+    }
+
+    fn processes_remark(&self) -> Option<String> {
+        let named = self.named();
+        let several = named.len() > 1;
+        let told: Vec<String> = named
+            .iter()
+            .zip(self.counted)
+            .take(names::MAX_CONTAINERS)
+            .filter_map(|(named, counted)| {
+                let remark = counted.remark.as_ref()?;
+                Some(if several {
+                    format!("container {}: {remark}", shortened(named.name, QUOTED))
+                } else {
+                    remark.clone()
+                })
+            })
+            .collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     /// Pools that each process of it has.
@@ -246,7 +300,7 @@ impl<'a> App<'a> {
 
     /// Processes that run at one time, and the pools of each.
     fn factors(&self) -> Option<(u32, u32)> {
-        let processes = at_once(&self.named(), |container| self.processes(container).map(u64::from))?;
+        let processes = at_once(&self.named(), |container| self.counted.get(container.place)?.processes.map(u64::from))?;
         Some((u32::try_from(processes).ok()?, self.engines()?))
     }
 
@@ -273,8 +327,10 @@ impl<'a> App<'a> {
         };
         let factor = engines.saturating_mul(profile.engines.into());
         let opening = [self.stated.containers(), self.stated.others()].concat();
-        let bill = at_once(&self.those(&opening), |container| {
-            let processes = u64::from(self.processes(container)?);
+        let opening = self.those(&opening);
+        let counted = self.count(&opening);
+        let bill = at_once(&opening, |container| {
+            let processes = u64::from(counted.get(container.place)?.processes?);
             Some(process(container).saturating_mul(processes).saturating_mul(factor))
         })?;
         Some(Connections::new(bill))

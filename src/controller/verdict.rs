@@ -124,7 +124,11 @@ fn accepted(view: &View) -> Finding {
     }
     faults.extend(unknown_pods(view));
     if faults.is_empty() {
-        let notes = view.scene.workloads.iter().filter_map(|w| Some(format!("; {}: {}", w.key, w.note?)));
+        let notes = view
+            .scene
+            .workloads
+            .iter()
+            .flat_map(|w| w.notes().map(move |note| format!("; {}: {note}", w.key)));
         let message = "all of the spec and all workloads are served".to_owned();
         return finding(true, "Accepted", notes.take(NAMED).fold(message, |message, note| message + &note));
     }

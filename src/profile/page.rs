@@ -25,8 +25,10 @@ grant gives to each pool: `pool_size + max_overflow` where there are two variabl
 
 ## Processes and engines
 
-Count what has a pool of its own while the pod is at its busiest, as the table says under *processes*; a number that is
-too small lets the sum pass the limit, one that is too large makes pools smaller than they could be. A worker that is
+How many processes a pod runs is read from its command and its env ([workers.md](workers.md)); the annotation
+`poolbudget.dev/processes` wins, and is needed where the pod does not show it. Count what has a pool of its own while the
+pod is at its busiest, as the table says under *processes*; a number that is too small lets the sum pass the limit, one
+that is too large makes pools smaller than they could be. A worker that is
 replaced while it still serves (`gunicorn` on HUP, `max_requests`) counts beside its successor: leave room with
 `spec.reserved`.
 
@@ -46,7 +48,7 @@ refused is never granted either, where nobody refuses it; if it runs, it counts 
 
 `poolbudget.dev/container: migrate,app` names the containers that open connections, init containers included, at most
 four; each of them reads the grant. `poolbudget.dev/processes` is then one number for each container that stays (an
-init container that ends counts as one process), or a number by container: `app=4,migrate=1`. The pod is billed for its
+init container that ends counts as one process), or a number by container: `app=4,migrate=1`; the others are looked at. The pod is billed for its
 largest moment: all that stay run together, an init container runs alone but for the sidecars (`restartPolicy: Always`)
 that started before it.
 

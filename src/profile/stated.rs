@@ -45,7 +45,7 @@ pub struct Entry<'a> {
 pub enum Processes<'a> {
     /// One number for every container that stays.
     Each(&'a str),
-    /// A number for each of some containers, with one process in the others.
+    /// A number for each of some containers; of the others it says nothing.
     Of(Vec<(&'a str, &'a str)>),
 }
 

@@ -222,7 +222,31 @@ fn container() -> impl Strategy<Value = Value> {
     let from = prop_oneof![6 => Just(json!([])), 1 => Just(json!([{"configMapRef": {"name": "c"}}])),
         1 => Just(json!([{"prefix": "DB_", "secretRef": {"name": "c"}}])), 1 => Just(json!([{"prefix": "X_"}]))];
     let name = select(vec!["app", "web", "proxy"]);
-    (name, env, from).prop_map(|(name, env, from)| json!({"name": name, "env": env, "envFrom": from}))
+    (name, env, from, runs()).prop_map(|(name, env, from, (command, args))| {
+        json!({"name": name, "env": env, "envFrom": from, "command": command, "args": args})
+    })
+}
+
+/// A command and arguments: those that say how many processes there are, and any words.
+fn runs() -> impl Strategy<Value = (Value, Value)> {
+    let number = || prop_oneof![4 => (0..40_u32).prop_map(|n| n.to_string()), 1 => text()];
+    let server = (number(), any::<bool>()).prop_map(|(n, uvicorn)| {
+        if uvicorn { json!(["uvicorn", "a:b", "--workers", n]) } else { json!(["gunicorn", "-w", n, "a:b"]) }
+    });
+    let shell = number().prop_map(|n| json!(["sh", "-c", format!("exec gunicorn -w {n} a:b")]));
+    let odd = [
+        "sh", "-c", "-lc", "exec", "$(", "${A:-${B", "'", "`", "&", "gunicorn", "celery", "worker", "-w",
+        "--", "python", "-m",
+    ];
+    let word = prop_oneof![3 => select(odd.to_vec()).prop_map(ToOwned::to_owned), 1 => text()];
+    let words = || vec(word.clone(), 0..6).prop_map(Value::from);
+    prop_oneof![
+        4 => Just((json!([]), json!([]))),
+        2 => server.clone().prop_map(|server| (server, json!([]))),
+        1 => server.prop_map(|server| (json!([]), server)),
+        1 => shell.prop_map(|shell| (shell, json!([]))),
+        1 => (words(), words()),
+    ]
 }
 
 fn annotations() -> impl Strategy<Value = Value> {

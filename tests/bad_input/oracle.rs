@@ -102,7 +102,7 @@ fn at_once(pod: &Value, variables: &[String], one: impl Fn(&Value) -> u64) -> u6
         wanted.push(String::new());
     }
     let bill = |container: &Value, first: bool| {
-        one(container).saturating_mul(processes(pod, &name(container), first))
+        one(container).saturating_mul(processes(pod, &name(container), container, first))
     };
     let (mut most, mut staying) = (0, 0_u64);
     for container in init.iter().filter(|container| wanted.contains(&name(container))) {
@@ -118,8 +118,10 @@ fn at_once(pod: &Value, variables: &[String], one: impl Fn(&Value) -> u64) -> u6
             None if init.iter().any(|container| name(container) == *name_wanted) => 0,
             // It may be any of them.
             None => {
-                let any = init.iter().chain(&regular).map(&one).max().unwrap_or_else(|| one(&Value::Null));
-                any.saturating_mul(processes(pod, name_wanted, false))
+                let every = || init.iter().chain(&regular);
+                let any = every().map(&one).max().unwrap_or_else(|| one(&Value::Null));
+                let processes = every().map(|container| processes(pod, name_wanted, container, false)).max();
+                any.saturating_mul(processes.unwrap_or_else(|| processes_of_none(pod, name_wanted)))
             }
         };
         staying = staying.saturating_add(own);
@@ -127,14 +129,48 @@ fn at_once(pod: &Value, variables: &[String], one: impl Fn(&Value) -> u64) -> u6
     staying.max(most)
 }
 
-/// Processes of a container: its own number, or the one for all that stay.
-fn processes(pod: &Value, container: &str, first: bool) -> u64 {
-    let text = pod["metadata"]["annotations"]["poolbudget.dev/processes"].as_str().unwrap_or("1");
-    if !text.contains('=') {
-        return if first { 1 } else { counted(text) };
+/// Processes of a container: its own number, the one for all that stay, or what its command says.
+fn processes(pod: &Value, name: &str, container: &Value, first: bool) -> u64 {
+    let text = pod["metadata"]["annotations"]["poolbudget.dev/processes"].as_str();
+    match text {
+        None => in_command(container),
+        Some(text) if !text.contains('=') => {
+            if first {
+                1
+            } else {
+                counted(text)
+            }
+        }
+        Some(text) => {
+            let own = text.split(',').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+            own.map_or_else(|| in_command(container), counted)
+        }
     }
-    let own = text.split(',').find_map(|part| part.strip_prefix(container)?.strip_prefix('='));
-    own.map_or(1, counted)
+}
+
+fn processes_of_none(pod: &Value, name: &str) -> u64 {
+    processes(pod, name, &Value::Null, false)
+}
+
+/// What the command says, in the few forms that the generators write: a server that starts the words, or a shell text, with
+/// its number behind one flag.
+fn in_command(container: &Value) -> u64 {
+    let words = |key: &str| container[key].as_array().cloned().unwrap_or_default();
+    let all = [words("command"), words("args")].concat();
+    let mut words: Vec<&str> = all.iter().filter_map(Value::as_str).collect();
+    if let ["sh", "-c", text, ..] = words[..] {
+        words = text.split(' ').collect();
+    }
+    if let ["exec", ..] = words[..] {
+        words.remove(0);
+    }
+    let flag = match words.first() {
+        Some(&"gunicorn") => "-w",
+        Some(&"uvicorn") => "--workers",
+        _ => return 1,
+    };
+    let last = words.windows(2).rev().find(|pair| pair[0] == flag);
+    last.and_then(|pair| pair[1].parse::<u64>().ok()).map_or(1, |n| n.max(1))
 }
 
 /// Whether it stands behind the gate, where nothing runs.

@@ -9,3 +9,5 @@ mod line;
 mod plan;
 #[cfg(test)]
 mod ran;
+#[cfg(test)]
+mod workers;

@@ -66,6 +66,9 @@ fn with_budget(sight: &Sight, record: &PodRecord, look: &Look) -> Explanation {
     if let Some(profile) = share::profile(record.app.profile) {
         told.point("profile", profile);
     }
+    if record.app.instances.is_ok() {
+        told.point("processes", format!("{}, {}", record.app.processes, record.app.processes_from));
+    }
     seen.sizes(&mut told);
     seen.wait(&mut told);
     seen.future(&mut told);

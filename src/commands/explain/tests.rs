@@ -385,7 +385,7 @@ fn programs_read_the_same_point_by_point() {
     assert_eq!((&told[0]["state"], &told[0]["budget"]), (&"Waiting".into(), &"main".into()));
     let points = told[0]["points"].as_array().expect("points");
     let about: Vec<&str> = points.iter().filter_map(|point| point["about"].as_str()).collect();
-    assert_eq!(about, ["budget", "workload", "share", "why", "slots", "sum", "turn", "next"]);
+    assert_eq!(about, ["budget", "workload", "processes", "share", "why", "slots", "sum", "turn", "next"]);
 }
 
 #[test]

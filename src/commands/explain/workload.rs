@@ -75,6 +75,8 @@ fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
     if let Some(profile) = share::profile(labelled.record.template.profile) {
         told.point("profile", profile);
     }
+    let processes = of.demand.processes;
+    told.point("processes", format!("{processes}, {}", labelled.processes_from(processes)));
     told.point("why", share::why(view, w));
     if let Some(slots) = share::slots(sight, look, w) {
         told.point("slots", slots);
@@ -86,7 +88,7 @@ fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
             format!("it last stood complete with {stood}: so many are replaced first when they are lost");
         told.point("settled", text);
     }
-    if let Some(note) = labelled.note {
+    for note in labelled.notes() {
         told.point("note", note);
     }
     if let Some(fault) = &labelled.fault {

@@ -34,9 +34,6 @@ pub fn judge(mut stage: Stage) -> Outcome {
                 outcome.problems.extend(faults(&view));
                 outcome.problems.extend(unknown_numbers(&view));
                 outcome.warnings.extend(notes(&view));
-                let notes =
-                    view.scene.workloads.iter().filter_map(|w| Some(format!("{}: {}", w.key, w.note?)));
-                outcome.warnings.extend(notes.map(|what| format!("DbConnectionBudget {key}: {what}")));
                 outcome.budgets.push(of_budget(&world, budget, limit, &view));
             }
             Err(why) => outcome.problems.push(format!("DbConnectionBudget {key}: {why}")),
@@ -96,6 +93,7 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
                 slots: share.slots.get(),
                 slots_needed: surge.get(),
                 processes: core.demand.processes,
+                processes_from: labelled.processes_from(core.demand.processes).to_owned(),
                 engines: core.demand.engines,
                 pool_size: split.pool_size.get(),
                 max_overflow: split.max_overflow.get(),
@@ -145,9 +143,11 @@ fn faults(view: &View) -> Vec<String> {
 
 /// What the operator would remark on workloads.
 fn notes(view: &View) -> Vec<String> {
-    let told =
-        |w: &Labelled| Some(format!("{} {}/{}: {}", w.key.kind, view.key.namespace, w.key.name, w.note?));
-    view.scene.workloads.iter().filter_map(told).collect()
+    let (workloads, namespace) = (view.scene.workloads.iter(), &view.key.namespace);
+    let told = |w: &'_ Labelled| -> Vec<String> {
+        w.notes().map(|note| format!("{} {namespace}/{}: {note}", w.key.kind, w.key.name)).collect()
+    };
+    workloads.flat_map(told).collect()
 }
 
 /// Workloads of which the manifests do not say how many pods they have.

@@ -71,6 +71,8 @@ pub struct WorkloadOutcome {
     pub slots_needed: u32,
     /// Processes in a pod.
     pub processes: u32,
+    /// Who says so many.
+    pub processes_from: String,
     /// Engines in a process.
     pub engines: u32,
     /// pool_size of one engine.

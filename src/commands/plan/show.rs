@@ -5,6 +5,9 @@ use std::fmt::Write;
 use super::outcome::{BudgetOutcome, Outcome, WorkloadOutcome};
 use crate::commands::render::{Align, Bar, Cell, Paint, Table, Tone};
 
+/// What a workload says whose pods show nothing.
+const UNSAID: &str = "unknown: the image's entrypoint decides";
+
 /// The whole answer, as text.
 pub fn table(outcome: &Outcome, paint: Paint) -> String {
     let mut text: String = outcome.budgets.iter().map(|one| budget(one, paint) + "\n").collect();
@@ -36,6 +39,7 @@ fn budget(budget: &BudgetOutcome, paint: Paint) -> String {
         );
     } else {
         text.push_str(&workloads(&budget.workloads).render(paint));
+        text.push_str(&processes(&budget.workloads));
     }
     let (tone, word) = if budget.fits { (Tone::Good, "fits") } else { (Tone::Bad, "does not fit") };
     let _ = writeln!(text, "{}: {}", paint.text(tone, word), budget.verdict);
@@ -74,6 +78,25 @@ fn workloads(workloads: &[WorkloadOutcome]) -> Table {
         ]);
     }
     table
+}
+
+/// Where the numbers of processes come from: a line for each, but one for all of which nothing is known.
+fn processes(workloads: &[WorkloadOutcome]) -> String {
+    let mut text = String::new();
+    let name = |workload: &WorkloadOutcome| format!("{}/{}", workload.kind, workload.name);
+    let (unsaid, said): (Vec<_>, Vec<_>) =
+        workloads.iter().partition(|workload| workload.processes_from == UNSAID && workload.processes == 1);
+    for workload in said {
+        let noun = if workload.processes == 1 { "process" } else { "processes" };
+        let WorkloadOutcome { processes, processes_from, .. } = workload;
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "{}: {processes} {noun} in each pod, {processes_from}", name(workload));
+    }
+    if !unsaid.is_empty() {
+        let names: Vec<String> = unsaid.into_iter().map(name).collect();
+        let _ = writeln!(text, "{}: 1 process in each pod, {UNSAID}", names.join(", "));
+    }
+    text
 }
 
 fn replicas(workload: &WorkloadOutcome) -> String {

@@ -1,0 +1,128 @@
+//! How many processes each container of a pod is counted with, and who says so.
+//!
+//! In: annotations, containers. Out: [`Counted`] for each of those that open connections. The annotation wins; where it
+//! says nothing of a container, what the container runs is looked at.
+
+use std::borrow::Cow;
+
+use super::env::{Container, Environment};
+use super::template::meant;
+use crate::api::names;
+use crate::profile::stated::{Processes, Stated};
+use crate::profile::workers::{Found, Run, find, find_first};
+
+/// The processes of a container.
+#[derive(Clone, Debug)]
+pub(super) struct Counted {
+    /// So many; none where an annotation states what is no number.
+    pub(super) processes: Option<u32>,
+    /// Who says so, behind the number.
+    pub(super) from: Cow<'static, str>,
+    /// What its user should know: a contradiction, or that it is not known.
+    pub(super) remark: Option<String>,
+    /// Why it can be given no size.
+    pub(super) fault: Option<String>,
+}
+
+/// What was counted and who says so.
+const BY_ANNOTATION: &str = "from the annotation poolbudget.dev/processes";
+
+/// What the annotation says of a container; none when it says nothing.
+fn annotated<'a>(stated: &Stated<'a>, name: &str) -> Option<&'a str> {
+    match stated.processes()? {
+        Processes::Each(text) => Some(text),
+        Processes::Of(pairs) => pairs.iter().find(|(own, _)| *own == name).map(|(_, text)| *text),
+    }
+}
+
+/// Counts a container; one that is not there may be any of `candidates`. `first` is one that runs before the others, of
+/// which a number without a name says nothing.
+pub(super) fn counted(
+    stated: &Stated<'_>,
+    name: &str,
+    candidates: &[Environment<'_>],
+    first: bool,
+) -> Counted {
+    let each = matches!(stated.processes(), Some(Processes::Each(_)));
+    let found = candidates.iter().map(|environment| found(stated, *environment, first)).reduce(most);
+    let found = found.unwrap_or_else(|| missing(stated));
+    if first && each {
+        let from = Cow::Borrowed("it runs first, and is counted as one");
+        return Counted { processes: Some(1), from, remark: None, fault: None };
+    }
+    match annotated(stated, name) {
+        Some(text) => by_annotation(text, &found),
+        None => by_found(&found),
+    }
+}
+
+/// A pod without any container.
+fn missing(stated: &Stated<'_>) -> Found {
+    find(
+        stated.profile(),
+        &Run { command: &[], args: &[], cut: false, variables: &|_| crate::profile::workers::Value::Unset },
+    )
+}
+
+fn found(stated: &Stated<'_>, environment: Environment<'_>, first: bool) -> Found {
+    let Container { command, args, .. } = environment.container;
+    let run = Run {
+        command: &command.list,
+        args: &args.list,
+        cut: command.cut || args.cut,
+        variables: &|name| environment.value(name),
+    };
+    if first { find_first(&run) } else { find(stated.profile(), &run) }
+}
+
+fn most(one: Found, other: Found) -> Found {
+    if other.processes > one.processes { other } else { one }
+}
+
+fn by_annotation(text: &str, found: &Found) -> Counted {
+    let processes = meant(text);
+    let contradicts =
+        found.stated && found.unknown.is_none() && processes.is_some_and(|n| n != found.processes);
+    let remark = contradicts.then(|| {
+        format!(
+            "{} says {}, and that counts; but {} says {}",
+            names::PROCESSES,
+            processes.unwrap_or_default(),
+            found.by,
+            found.processes
+        )
+    });
+    let from = match &remark {
+        Some(_) => Cow::Owned(format!("{BY_ANNOTATION}, though {} says {}", found.by, found.processes)),
+        None => Cow::Borrowed(BY_ANNOTATION),
+    };
+    Counted { processes, from, remark, fault: None }
+}
+
+fn by_found(found: &Found) -> Counted {
+    let from = match (&found.unknown, found.by.as_str()) {
+        (Some(unknown), "") => format!("unknown: {}", unknown.why),
+        (Some(unknown), by) => format!("from {by}, perhaps more: {}", unknown.why),
+        (None, by) => format!("from {by}"),
+    };
+    let told = found.unknown.as_ref().filter(|unknown| unknown.told);
+    let remark = told.map(|unknown| {
+        format!(
+            "how many processes a pod runs is not known, and {} is counted: {}; say it with {}",
+            found.processes,
+            unknown.why,
+            names::PROCESSES
+        )
+    });
+    let refused = found.unknown.as_ref().filter(|unknown| unknown.refused);
+    let fault = if let Some(unknown) = refused {
+        Some(format!("{}, so say with {} how many processes it runs", unknown.why, names::PROCESSES))
+    } else {
+        (found.processes > names::MAX_PROCESSES)
+            .then(|| format!("{} says more than {} processes", found.by, names::MAX_PROCESSES))
+    };
+    Counted { processes: Some(found.processes), from: from.into(), remark, fault }
+}
+
+#[cfg(test)]
+mod tests;

@@ -107,3 +107,40 @@ fn newest_pods_that_do_not_become_ready_are_told_of_after_a_minute() {
     };
     assert!(wait.as_secs() <= 5, "looks again after {wait:?}");
 }
+
+#[test]
+fn worker_processes_that_are_not_known_or_contradict_the_annotation_are_told() {
+    let mut cluster = settled("Current", &[("api", 1)]);
+    let mut term = Term::begin(&cluster);
+    let mut told = |command: &[&str], processes: Option<&str>| {
+        let mut server = cluster.server();
+        let mut deployment = server.workload("api").expect("it is there");
+        let template = &mut deployment["spec"]["template"];
+        template["spec"]["containers"][0]["command"] = command.into();
+        template["metadata"]["annotations"]["poolbudget.dev/processes"] = processes.into();
+        template["metadata"]["annotations"].as_object_mut().expect("notes").retain(|_, note| !note.is_null());
+        server.store_deployment("api", deployment);
+        drop(server);
+        cluster.turns(&mut term, 3);
+        let accepted = cluster.server().condition("Accepted");
+        assert_eq!(accepted.status, "True", "{}", accepted.message);
+        accepted.message
+    };
+    let plain = "all of the spec and all workloads are served";
+    assert_eq!(told(&[], None), plain);
+    assert_eq!(told(&["gunicorn", "-w", "2"], None), plain);
+    assert_eq!(
+        told(&["gunicorn", "-w", "2"], Some("1")),
+        format!(
+            "{plain}; Deployment/api: poolbudget.dev/processes says 1, and that counts; but `gunicorn -w 2` says 2"
+        )
+    );
+    assert_eq!(
+        told(&["celery", "-A", "a", "worker"], None),
+        format!(
+            "{plain}; Deployment/api: how many processes a pod runs is not known, and 1 is counted: `celery worker` runs \
+             as many as the node has CPUs; say it with poolbudget.dev/processes"
+        )
+    );
+    assert_eq!(told(&["celery", "-A", "a", "worker"], Some("2")), plain);
+}

@@ -150,7 +150,12 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
             let file = self.words.iter().find(|word| ends.iter().any(|end| word.text.ends_with(end)));
             file.filter(|_| takes_files).map(|word| format!("`{}`", shown(&word.text)))
         };
-        by_flag.map(|said| format!("`{}`", shown(said.value))).or_else(by_name)
+        let by_arguments = || {
+            let Value::Text(text) = (self.variables)(self.program.arguments?) else { return None };
+            last_flag(self.program.files, &split(text)?, self.name)
+                .map(|said| format!("`{}`", shown(said.value)))
+        };
+        by_flag.map(|said| format!("`{}`", shown(said.value))).or_else(by_arguments).or_else(by_name)
     }
 
     fn has(&self, flag: &str) -> bool {
@@ -224,11 +229,16 @@ pub(super) fn by_variable(name: &str, text: &str) -> Found {
 
 /// What the arguments in a variable state.
 pub(super) fn arguments(flags: &[&str], name: &str, text: &str) -> Option<Found> {
-    let (commands, _) = shell::commands(text, &|_| Value::Unset, &[])?;
-    let words: Vec<Word> = commands.into_iter().flat_map(|command| command.words).collect();
+    let words = split(text)?;
     let said = last_flag(flags, &words, name)?;
     let by = said.by.trim_matches('`').replacen(' ', "=", 1);
     Some(stated(&Said { by, ..said }, false))
+}
+
+/// The words of arguments that stand in a variable.
+fn split(text: &str) -> Option<Vec<Word>> {
+    let (commands, _) = shell::commands(text, &|_| Value::Unset, &[])?;
+    Some(commands.into_iter().flat_map(|command| command.words).collect())
 }
 
 /// What a flag states among the words of a program that nobody knows.

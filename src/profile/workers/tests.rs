@@ -72,6 +72,7 @@ fn gunicorn_goes_by_its_flag_then_by_its_arguments_in_the_env_then_by_web_concur
         ("gunicorn -c gunicorn.conf.py app:app", none(), "1??"),
         ("gunicorn -c gunicorn.conf.py -w 3 app:app", none(), "3"),
         ("gunicorn -c conf.py app:app", json!({"WEB_CONCURRENCY": "4"}), "4"),
+        ("gunicorn app:app", json!({"GUNICORN_CMD_ARGS": "--config conf.py"}), "1??"),
         ("gunicorn app:app", json!({"WEB_CONCURRENCY": false}), "1??"),
         ("gunicorn app:app", json!({"*": true}), "1??"),
         ("gunicorn -w 4 app:app", json!({"*": true}), "4"),

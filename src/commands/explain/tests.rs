@@ -406,3 +406,14 @@ fn an_app_of_another_profile_is_told_what_is_written_for_it() {
         assert!(!shop("SQLAlchemy").told(target).contains("profile"), "{target}");
     }
 }
+
+#[test]
+fn it_is_told_who_says_how_many_processes_there_are() {
+    let annotated =
+        Shop::new(&json!({}), &json!({})).deployment("api", 2, &json!({"poolbudget.dev/processes": "2"}));
+    annotated.tells("api", "processes 2, from the annotation poolbudget.dev/processes");
+    let mut runs = container();
+    runs["command"] = json!(["gunicorn", "-w", "4", "app"]);
+    let running = annotated.pod("api-1-a", "api", &json!({"spec": {"containers": [runs]}}));
+    running.tells("api-1-a", "processes 4, from `gunicorn -w 4`");
+}

@@ -21,7 +21,7 @@ mod shell;
 mod word;
 
 use super::Profile;
-use reach::{Reached, reach};
+use reach::{Reached, run as reach};
 pub use word::{Value, Variables};
 use word::{Word, expanded};
 
@@ -117,7 +117,7 @@ pub fn find(profile: Option<&Profile>, run: &Run<'_, '_>) -> Found {
     if run.command.is_empty() && products::is_verb(profile, &words) {
         return products::of_image(profile, &words, run.variables);
     }
-    match reach(&words, run.variables, 0) {
+    match reach(&words, run.variables) {
         Reached::Program(found) => found,
         Reached::TooLong => Found::too_long(),
         _ if run.command.is_empty() => products::of_image(profile, &words, run.variables),
@@ -130,7 +130,7 @@ pub fn find(profile: Option<&Profile>, run: &Run<'_, '_>) -> Found {
 pub fn find_first(run: &Run<'_, '_>) -> Found {
     let words: Vec<Word> =
         run.command.iter().chain(run.args).map(|text| expanded(text, run.variables)).collect();
-    match reach(&words, run.variables, 0) {
+    match reach(&words, run.variables) {
         Reached::Program(found) if !run.cut => found.in_quiet(),
         _ => Found::by_itself(1, "a container that runs first"),
     }

@@ -2,6 +2,7 @@
 //!
 //! In: words, variables. Out: what was reached. Only a word that stands where a command stands is taken for a program.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::Found;
@@ -84,7 +85,38 @@ const QUIET: [&str; 20] = [
 ];
 
 /// Programs in programs in programs.
-const DEEPEST: u32 = 8;
+const DEEPEST: u32 = 16;
+
+/// Words and bytes that are looked at for one container: a text can name itself many times over.
+const MOST_WORK: usize = 1 << 20;
+
+/// Words behind a wrapper that may be the program.
+const MOST_OPTIONS: usize = 64;
+
+/// What is left of the work for one container.
+#[derive(Clone, Copy)]
+pub(super) struct Left<'a> {
+    depth: u32,
+    work: &'a Cell<usize>,
+}
+
+impl Left<'_> {
+    fn deeper(self) -> Self {
+        Self { depth: self.depth + 1, ..self }
+    }
+
+    /// Takes so much; whether there was so much.
+    fn take(self, work: usize) -> bool {
+        let left = self.work.get().checked_sub(work.saturating_add(1));
+        self.work.set(left.unwrap_or(0));
+        left.is_some() && self.depth <= DEEPEST
+    }
+}
+
+/// What the words of a container run.
+pub(super) fn run(words: &[Word], variables: &Variables<'_>) -> Reached {
+    reach(words, variables, Left { depth: 0, work: &Cell::new(MOST_WORK) })
+}
 
 /// What a command comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,17 +134,17 @@ pub(super) enum Reached {
 }
 
 /// What the words run.
-pub(super) fn reach(words: &[Word], variables: &Variables<'_>, depth: u32) -> Reached {
+fn reach(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Reached {
     let Some((first, rest)) = words.split_first() else { return Reached::Nothing };
     let name = first.base();
-    if depth > DEEPEST {
-        return Reached::Other(shown(name));
+    if !left.take(words.len()) {
+        return Reached::TooLong;
     }
     if is_shell(name) {
-        return in_shell(rest, variables, depth);
+        return in_shell(rest, variables, left);
     }
     if is_python(name) {
-        return in_python(rest, variables, depth).unwrap_or_else(|| Reached::Other(shown(name)));
+        return in_python(rest, variables, left).unwrap_or_else(|| Reached::Other(shown(name)));
     }
     let has = |verb: &str| rest.iter().any(|word| word.text == verb);
     if let Some(program) = programs::named(name, has) {
@@ -121,12 +153,12 @@ pub(super) fn reach(words: &[Word], variables: &Variables<'_>, depth: u32) -> Re
     match name {
         "eval" => {
             let text: Vec<&str> = rest.iter().map(|word| word.text.as_str()).collect();
-            return in_text(&text.join(" "), &[], variables, depth);
+            return in_text(&text.join(" "), &[], variables, left);
         }
         "su" | "runuser" => {
             if let Some(place) = rest.iter().position(|word| word.text == "-c" || word.text == "--command") {
                 let text = rest.get(place + 1).map_or("", |word| word.text.as_str());
-                return in_text(text, &[], variables, depth);
+                return in_text(text, &[], variables, left);
             }
         }
         _ if QUIET.contains(&name) => return Reached::Nothing,
@@ -134,7 +166,7 @@ pub(super) fn reach(words: &[Word], variables: &Variables<'_>, depth: u32) -> Re
     }
     let script = is_script(name);
     let wraps = script || WRAPPERS.contains(&name) || name == "su" || name == "runuser";
-    if let Some(found) = wraps.then(|| wrapped(rest, variables, depth)).flatten() {
+    if let Some(found) = wraps.then(|| wrapped(rest, variables, left)).flatten() {
         return found;
     }
     if script { Reached::Script(shown(name)) } else { Reached::Other(shown(name)) }
@@ -156,9 +188,9 @@ fn is_script(name: &str) -> bool {
 }
 
 /// The first word after a wrapper that can be a program: what its own options mean need not be known for that.
-fn wrapped(words: &[Word], variables: &Variables<'_>, depth: u32) -> Option<Reached> {
+fn wrapped(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Option<Reached> {
     let mut sets = BTreeMap::new();
-    for (place, word) in words.iter().enumerate() {
+    for (place, word) in words.iter().enumerate().take(MOST_OPTIONS) {
         let name = word.base();
         let after = words.get(place..).unwrap_or_default();
         let has = |verb: &str| after.iter().skip(1).any(|word| word.text == verb);
@@ -169,7 +201,7 @@ fn wrapped(words: &[Word], variables: &Variables<'_>, depth: u32) -> Option<Reac
             || name == "su"
             || programs::named(name, has).is_some();
         if can {
-            return Some(reach(after, &overlaid(&sets, variables), depth + 1));
+            return Some(reach(after, &overlaid(&sets, variables), left.deeper()));
         }
         sets.extend(shell::assignment(word));
     }
@@ -189,17 +221,17 @@ fn overlaid<'a, 'v: 'a>(
 }
 
 /// `-m module`, or a script that is a program, such as `/usr/bin/gunicorn`.
-fn in_python(words: &[Word], variables: &Variables<'_>, depth: u32) -> Option<Reached> {
+fn in_python(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Option<Reached> {
     let module = |place: usize| {
         let after = words.get(place + 1..)?;
         let name = after.first()?.text.split('.').next().unwrap_or_default();
         let mut after = after.to_vec();
         after.first_mut()?.text = name.to_owned();
-        Some(reach(&after, variables, depth + 1))
+        Some(reach(&after, variables, left.deeper()))
     };
     // A debugger or profiler runs another module.
     for (place, _) in words.iter().enumerate().filter(|(_, word)| word.text == "-m") {
-        if let Some(found @ Reached::Program(_)) = module(place) {
+        if let Some(found @ (Reached::Program(_) | Reached::TooLong)) = module(place) {
             return Some(found);
         }
     }
@@ -209,8 +241,8 @@ fn in_python(words: &[Word], variables: &Variables<'_>, depth: u32) -> Option<Re
         if takes_value(&word.text) {
             place += 1;
         } else if !word.text.starts_with('-') {
-            let found = reach(words.get(place..)?, variables, depth + 1);
-            return matches!(found, Reached::Program(_)).then_some(found);
+            let found = reach(words.get(place..)?, variables, left.deeper());
+            return matches!(found, Reached::Program(_) | Reached::TooLong).then_some(found);
         } else if word.text == "-c" || word.text == "-m" {
             return None;
         }
@@ -220,7 +252,7 @@ fn in_python(words: &[Word], variables: &Variables<'_>, depth: u32) -> Option<Re
 }
 
 /// A shell: its text, or its script.
-fn in_shell(words: &[Word], variables: &Variables<'_>, depth: u32) -> Reached {
+fn in_shell(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Reached {
     let mut place = 0;
     let mut text = false;
     while let Some(word) = words.get(place) {
@@ -236,16 +268,19 @@ fn in_shell(words: &[Word], variables: &Variables<'_>, depth: u32) -> Reached {
     let rest = words.get(place..).unwrap_or_default();
     let Some((first, after)) = rest.split_first() else { return Reached::Nothing };
     if !text {
-        return wrapped(after, variables, depth).unwrap_or_else(|| Reached::Script(shown(first.base())));
+        return wrapped(after, variables, left).unwrap_or_else(|| Reached::Script(shown(first.base())));
     }
     if !first.sure {
         return Reached::Script(shown(&first.text));
     }
-    in_text(&first.text, after.get(1..).unwrap_or_default(), variables, depth)
+    in_text(&first.text, after.get(1..).unwrap_or_default(), variables, left)
 }
 
 /// The text of a shell: what runs at one time adds up, and of what runs in turn the most counts.
-fn in_text(text: &str, positional: &[Word], variables: &Variables<'_>, depth: u32) -> Reached {
+fn in_text(text: &str, positional: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Reached {
+    if !left.take(text.len()) {
+        return Reached::TooLong;
+    }
     let Some((commands, sets)) = shell::commands(text, variables, positional) else {
         return Reached::TooLong;
     };
@@ -253,7 +288,7 @@ fn in_text(text: &str, positional: &[Word], variables: &Variables<'_>, depth: u3
     let (mut beside, mut most): (Option<Found>, Option<Found>) = (None, None);
     let mut other = Reached::Nothing;
     for command in &commands {
-        match one(command, &for_all, depth) {
+        match one(command, &for_all, left) {
             Reached::Program(found) => {
                 let together = found.and(beside.clone());
                 if command.beside {
@@ -275,8 +310,8 @@ fn in_text(text: &str, positional: &[Word], variables: &Variables<'_>, depth: u3
     most.map_or(other, Reached::Program)
 }
 
-fn one(command: &Command, variables: &Variables<'_>, depth: u32) -> Reached {
-    let found = reach(&command.words, &overlaid(&command.sets, variables), depth + 1);
+fn one(command: &Command, variables: &Variables<'_>, left: Left<'_>) -> Reached {
+    let found = reach(&command.words, &overlaid(&command.sets, variables), left.deeper());
     match found {
         Reached::Program(found) if command.looped && command.beside => {
             let why = "it is started in a loop, nobody knows how often".to_owned();

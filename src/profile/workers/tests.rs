@@ -345,8 +345,15 @@ fn a_command_that_nobody_writes_is_refused_and_not_read_in_part() {
         cut.unknown.is_some_and(|unknown| unknown.refused)
             && long.unknown.is_some_and(|unknown| unknown.refused)
     );
-    let deep = vec!["exec"; 1_000];
-    assert_eq!(of("SQLAlchemy", &json!(deep), &json!([]), &json!({})).processes, 1);
-    let quoted = format!("{}gunicorn -w 4", "sh -c ".repeat(1_000));
-    assert_eq!(of("SQLAlchemy", &json!(["sh", "-c", quoted]), &json!([]), &json!({})).processes, 1);
+    let refused = |command: Json, env: Json| {
+        let found = of("SQLAlchemy", &command, &json!([]), &env);
+        assert!(found.unknown.is_some_and(|unknown| unknown.refused), "{command} {env}");
+    };
+    refused(json!(vec!["exec"; 1_000]), json!({}));
+    refused(json!(["python", "-m"].repeat(500)), json!({}));
+    refused(json!(["sh", "-c", "eval \"$X\""]), json!({"X": "eval \"$X\";".repeat(300)}));
+    refused(json!(["sh", "-c", "sh -c \"$X\""]), json!({"X": "sh -c \"$X\";".repeat(300)}));
+    refused(json!(["sh", "-c", "X=x".to_owned() + &"; X=$X$X".repeat(40)]), json!({}));
+    let long = format!("exec {}", "celery ".repeat(9_000));
+    assert_eq!(of("SQLAlchemy", &json!(["sh", "-c", long]), &json!([]), &json!({})).processes, 1);
 }

@@ -14,7 +14,7 @@ use crate::profile::workers::{Found, Run, find, find_first};
 /// The processes of a container.
 #[derive(Clone, Debug)]
 pub(super) struct Counted {
-    /// So many; none where an annotation states what is no number.
+    /// So many; none where an annotation states what is no number, or somebody states more than can be counted.
     pub(super) processes: Option<u32>,
     /// Who says so, behind the number.
     pub(super) from: Cow<'static, str>,
@@ -121,7 +121,9 @@ fn by_found(found: &Found) -> Counted {
         (found.processes > names::MAX_PROCESSES)
             .then(|| format!("{} says more than {} processes", found.by, names::MAX_PROCESSES))
     };
-    Counted { processes: Some(found.processes), from: from.into(), remark, fault }
+    // The largest number stands for all that are larger.
+    let processes = Some(found.processes).filter(|n| *n < u32::MAX);
+    Counted { processes, from: from.into(), remark, fault }
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! `poolbudget release`: leaves nothing behind a gate before an uninstall.
 //!
-//! In order: what gates pods goes out of force (bindings of policies, or the webhook's configuration) → a dry-run pod shows when pods are born without a gate →
-//! every gate that is left opens at the smallest size, until no pod is gated → what mode Rollout wrote into templates is put
-//! back (`restore`).
+//! In order: the Lease is taken from the leader and kept, because one that still led would see pods in excess and end
+//! them → what gates pods goes out of force (bindings of policies, or the webhook's configuration) → a dry-run pod shows
+//! when pods are born without a gate → every gate that is left opens at the smallest size, until no pod is gated → what
+//! mode Rollout wrote into templates is put back (`restore`). Nobody is ended, and nobody leads again before the Lease
+//! has expired. Each step can be done twice: whoever failed half-way begins anew.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use clap::Args;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingAdmissionPolicyBinding, MutatingWebhookConfiguration, ValidatingAdmissionPolicyBinding,
 };
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -27,7 +30,7 @@ use crate::budget::amount::Connections;
 use crate::budget::split::Split;
 use crate::cluster::pod::{PodRecord, PodView};
 use crate::controller::gateway::{Gateway, GatewayError, KubeGateway, Sizes};
-use crate::controller::lease::Leadership;
+use crate::controller::lease::{Elector, Leadership};
 use crate::telemetry::metrics::Metrics;
 
 #[derive(Args, Debug)]
@@ -44,18 +47,87 @@ pub(super) struct ReleaseArgs {
 }
 
 const PAUSE: Duration = Duration::from_millis(500);
+/// Between attempts after an error.
+const RETRY: Duration = Duration::from_secs(2);
+/// Who holds the Lease then.
+const IDENTITY: &str = "release";
 
 pub(super) async fn release(args: ReleaseArgs) -> anyhow::Result<()> {
-    let client = client().await?;
-    let deadline = Instant::now() + Duration::from_secs(args.timeout_seconds);
-    // First what would refuse the pods that nobody gates any more.
-    put_out_of_force::<ValidatingAdmissionPolicyBinding>(&client, admission::guard::BIRTHS_NAME).await?;
-    put_out_of_force::<MutatingAdmissionPolicyBinding>(&client, admission::gate::NAME).await?;
-    put_out_of_force::<MutatingAdmissionPolicyBinding>(&client, admission::mirror::NAME).await?;
-    put_out_of_force::<MutatingWebhookConfiguration>(&client, configuration::NAME).await?;
-    await_ungated(&client, &args.namespace, deadline).await?;
-    open_gates(&client, deadline).await?;
-    restore::all(&client, &args.namespace, &args.lease_name, deadline).await
+    Release::new(client().await?, args).run().await
+}
+
+/// One run of the command.
+struct Release {
+    client: Client,
+    args: ReleaseArgs,
+    deadline: Instant,
+}
+
+impl Release {
+    fn new(client: Client, args: ReleaseArgs) -> Self {
+        let deadline = Instant::now() + Duration::from_secs(args.timeout_seconds);
+        Self { client, args, deadline }
+    }
+
+    async fn run(&self) -> anyhow::Result<()> {
+        let leadership = Leadership::default();
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), &self.args.namespace);
+        let elector = Elector::new(leases, &self.args.lease_name, IDENTITY);
+        tokio::select! {
+            () = elector.hold(leadership.clone()) => bail!("the Lease is not held any more"),
+            done = self.work(leadership) => done,
+        }
+    }
+
+    /// While the Lease is held.
+    async fn work(&self, leadership: Leadership) -> anyhow::Result<()> {
+        self.await_alone(&leadership).await?;
+        let gateway = KubeGateway::new(self.client.clone(), leadership, IDENTITY, Metrics::default());
+        loop {
+            match self.leave_nothing(&gateway).await {
+                Err(error) if is_passing(&error) && Instant::now() < self.deadline => {
+                    tracing::warn!(error = format!("{error:#}"), "trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn await_alone(&self, leadership: &Leadership) -> anyhow::Result<()> {
+        let ReleaseArgs { namespace, lease_name, .. } = &self.args;
+        tracing::info!(namespace, lease = lease_name, "taking the Lease, so that nobody leads any more");
+        while !leadership.holds() {
+            if Instant::now() > self.deadline {
+                bail!(
+                    "the Lease {namespace}/{lease_name} could not be taken, so the leader may still run; nothing was done. \
+                     See the log, and --namespace and --lease-name"
+                );
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        tracing::info!("nobody leads any more");
+        Ok(())
+    }
+
+    async fn leave_nothing(&self, gateway: &KubeGateway) -> anyhow::Result<()> {
+        let client = &self.client;
+        // First what would refuse the pods that nobody gates any more.
+        put_out_of_force::<ValidatingAdmissionPolicyBinding>(client, admission::guard::BIRTHS_NAME).await?;
+        put_out_of_force::<MutatingAdmissionPolicyBinding>(client, admission::gate::NAME).await?;
+        put_out_of_force::<MutatingAdmissionPolicyBinding>(client, admission::mirror::NAME).await?;
+        put_out_of_force::<MutatingWebhookConfiguration>(client, configuration::NAME).await?;
+        await_ungated(client, &self.args.namespace, self.deadline).await?;
+        open_gates(client, gateway, self.deadline).await?;
+        restore::all(client, gateway, self.deadline).await
+    }
+}
+
+/// Whether the next attempt may fare better: what is forbidden stays so.
+fn is_passing(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref::<kube::Error>();
+    !matches!(refused, Some(kube::Error::Api(status)) if status.is_forbidden())
+        && !matches!(error.downcast_ref(), Some(GatewayError::Forbidden { .. }))
 }
 
 /// Deletes one of the objects that have pods gated; a cluster has those of one kind, or does not know the kind.
@@ -106,9 +178,7 @@ async fn await_ungated(client: &Client, namespace: &str, deadline: Instant) -> a
     }
 }
 
-async fn open_gates(client: &Client, deadline: Instant) -> anyhow::Result<()> {
-    let gateway =
-        KubeGateway::new(client.clone(), Leadership::unconditional(), "release", Metrics::default());
+async fn open_gates(client: &Client, gateway: &KubeGateway, deadline: Instant) -> anyhow::Result<()> {
     let api: Api<PodView> = Api::all(client.clone());
     loop {
         let pods =
@@ -152,3 +222,6 @@ fn smallest(pod: &PodRecord) -> Sizes {
         connections: i64::try_from(least.per_pod(pod.instances()).get()).unwrap_or(i64::MAX),
     }
 }
+
+#[cfg(test)]
+mod tests;

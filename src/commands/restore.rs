@@ -1,12 +1,11 @@
 //! Puts back what mode Rollout wrote into templates, before an uninstall.
 //!
-//! In: a cluster. Out: no workload with the annotation. The leader would write again what was put back, so the Lease is
-//! taken from it first; the replicas are about to go anyway. Where no template was written, nothing is done at all.
+//! In: a cluster in which nobody leads any more; a leader would write again what is put back. Out: no workload with the
+//! annotation. Where no template was written, nothing is done at all.
 
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt};
@@ -16,8 +15,6 @@ use crate::api::names;
 use crate::cluster::rewrite;
 use crate::cluster::workload::WorkloadKey;
 use crate::controller::gateway::{Gateway, GatewayError, KubeGateway, resource};
-use crate::controller::lease::{Elector, Leadership, STOPS_WITHIN};
-use crate::telemetry::metrics::Metrics;
 
 const PAUSE: Duration = Duration::from_millis(500);
 /// Objects per page of a list.
@@ -27,37 +24,18 @@ const PAGE: u32 = 500;
 ///
 /// # Errors
 /// When the API server refuses, or it is not done at `deadline`.
-pub(super) async fn all(
-    client: &Client,
-    namespace: &str,
-    lease: &str,
-    deadline: Instant,
-) -> anyhow::Result<()> {
-    if written(client).await?.is_empty() {
-        return Ok(());
-    }
-    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let elector = Elector::new(leases, lease, "release");
-    let gateway =
-        KubeGateway::new(client.clone(), Leadership::unconditional(), "release", Metrics::default());
-    let mut seized = None;
+pub(super) async fn all(client: &Client, gateway: &KubeGateway, deadline: Instant) -> anyhow::Result<()> {
     loop {
-        match elector.seize().await {
-            Ok(()) => _ = seized.get_or_insert_with(Instant::now),
-            Err(error) => tracing::warn!(%error, "the Lease is not taken; trying again"),
-        }
         let left = written(client).await?;
-        for (namespace, workload) in &left {
-            restore(&gateway, namespace, workload).await?;
-        }
-        // Until then the old leader may write once more.
-        let quiet = seized.is_some_and(|since: Instant| since.elapsed() > STOPS_WITHIN);
-        if left.is_empty() && quiet {
-            tracing::info!("what was written into templates is put back");
+        if left.is_empty() {
+            tracing::info!("nothing that mode Rollout wrote stands in a template");
             return Ok(());
         }
         if Instant::now() > deadline {
             bail!("templates still bear what mode Rollout wrote: {left:?}");
+        }
+        for (namespace, workload) in &left {
+            restore(gateway, namespace, workload).await?;
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -24,8 +24,9 @@ const RETRY: Duration = Duration::from_secs(2);
 /// One attempt may take so long.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// After this time a process that has lost the Lease writes nothing any more, whatever happens to its attempts.
-pub const STOPS_WITHIN: Duration = RENEW_DEADLINE;
+/// How long a Lease that was held for the end of all leading stays taken. Longer than it takes to remove the replicas
+/// that strive for it; shorter than anybody who installs again would mind.
+const HELD: Duration = Duration::from_secs(30);
 
 /// Whether this process leads, as of now.
 #[derive(Clone, Debug, Default)]
@@ -63,11 +64,21 @@ struct Seen {
     at: Instant,
 }
 
+/// Who had a Lease before it was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    /// This process, or one that did the same and bore its name.
+    Same,
+    /// Another one, or nobody.
+    Other,
+}
+
 /// Strives for the Lease.
 pub struct Elector {
     api: Api<Lease>,
     name: String,
     identity: String,
+    duration: Duration,
     seen: Option<Seen>,
 }
 
@@ -75,7 +86,7 @@ impl Elector {
     /// An elector for the Lease `name`, known to others as `identity`.
     #[must_use]
     pub fn new(api: Api<Lease>, name: &str, identity: &str) -> Self {
-        Self { api, name: name.into(), identity: identity.into(), seen: None }
+        Self { api, name: name.into(), identity: identity.into(), duration: DURATION, seen: None }
     }
 
     /// Strives until `stop`, then gives the Lease up. `state` says whether this process leads; `reached` whether the API
@@ -130,11 +141,7 @@ impl Elector {
             return Ok(false);
         }
         self.claim(spec, mine);
-        match self.api.replace(&self.name, &PostParams::default(), &lease).await {
-            Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.is_conflict() => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.replace(&lease).await
     }
 
     fn claim(&self, spec: &mut LeaseSpec, mine: bool) {
@@ -144,21 +151,55 @@ impl Elector {
             spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
         }
         spec.holder_identity = Some(self.identity.clone());
-        spec.lease_duration_seconds = i32::try_from(DURATION.as_secs()).ok();
+        spec.lease_duration_seconds = i32::try_from(self.duration.as_secs()).ok();
         spec.renew_time = Some(now);
     }
 
-    /// Takes the Lease from whoever has it, and renews it when it is taken. The replica that led stops when it next
-    /// renews, at the latest after [`STOPS_WITHIN`].
-    ///
-    /// # Errors
-    /// When the API server does not answer, or somebody renewed it meanwhile: to be tried again.
-    pub async fn seize(&self) -> Result<(), kube::Error> {
+    /// Takes the Lease from whoever has it and keeps it, until this future is dropped; it then expires by itself.
+    /// `leadership` holds once the former leader must have stopped, by its own clock too and with the same margin as
+    /// at any change of leaders.
+    pub async fn hold(mut self, leadership: Leadership) {
+        self.duration = HELD;
+        let mut since: Option<Instant> = None;
+        loop {
+            let started = Instant::now();
+            match tokio::time::timeout(ATTEMPT, self.seize()).await {
+                Ok(Ok(Some(before))) => {
+                    // Whoever had it before may lead until it looks again.
+                    let kept = since.filter(|_| before == Holder::Same);
+                    let begun = *since.insert(kept.unwrap_or_else(Instant::now));
+                    let alone = begun.elapsed() >= DURATION;
+                    leadership.set(alone.then(|| started + RENEW_DEADLINE));
+                }
+                Ok(Ok(None)) => {
+                    tracing::info!(lease = self.name, "somebody else wrote the Lease; trying again");
+                }
+                Ok(Err(error)) => tracing::warn!(%error, lease = self.name, "the Lease is not taken"),
+                Err(_) => tracing::warn!(lease = self.name, "the Lease is not taken in time"),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Takes the Lease, whoever has it, and says who had it; none when somebody wrote it meanwhile.
+    async fn seize(&self) -> Result<Option<Holder>, kube::Error> {
         let Some(mut lease) = self.api.get_opt(&self.name).await? else {
-            return self.create().await.map(drop);
+            return Ok(self.create().await?.then_some(Holder::Other));
         };
-        self.claim(lease.spec.get_or_insert_default(), false);
-        self.api.replace(&self.name, &PostParams::default(), &lease).await.map(drop)
+        let spec = lease.spec.get_or_insert_default();
+        let mine = spec.holder_identity.as_deref() == Some(self.identity.as_str());
+        self.claim(spec, mine);
+        let before = if mine { Holder::Same } else { Holder::Other };
+        Ok(self.replace(&lease).await?.then_some(before))
+    }
+
+    /// False when somebody wrote it meanwhile.
+    async fn replace(&self, lease: &Lease) -> Result<bool, kube::Error> {
+        match self.api.replace(&self.name, &PostParams::default(), lease).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.is_conflict() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn create(&self) -> Result<bool, kube::Error> {

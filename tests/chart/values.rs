@@ -73,7 +73,7 @@ fn the_release_job_runs_before_the_uninstall_as_the_operator() {
     });
     assert_eq!(job["metadata"]["annotations"], hook);
     let pod = &job["spec"]["template"]["spec"];
-    assert_eq!(pod["containers"][0]["args"], json!(["release"]));
+    assert_eq!(pod["containers"][0]["args"], json!(["release", "--lease-name=poolbudget"]));
     assert_eq!(pod["serviceAccountName"], "poolbudget");
 }
 

@@ -210,3 +210,111 @@ async fn who_stops_leaves_the_lease_of_another_alone() {
         assert_eq!(one.wire.state().lease, lease);
     }
 }
+
+/// One that holds the Lease so that nobody leads.
+struct Holding {
+    leadership: Leadership,
+    task: JoinHandle<()>,
+}
+
+impl Holding {
+    fn start(client: kube::Client) -> Self {
+        let leadership = Leadership::default();
+        let elector = Elector::new(Api::<Lease>::namespaced(client, "system"), "poolbudget", "release");
+        let task = tokio::spawn(elector.hold(leadership.clone()));
+        Self { leadership, task }
+    }
+
+    async fn alone(&self) {
+        until("alone", || self.leadership.holds()).await;
+    }
+}
+
+fn strive(client: kube::Client, name: &str) -> Leadership {
+    let leadership = Leadership::default();
+    let elector = Elector::new(Api::<Lease>::namespaced(client, "system"), "poolbudget", name);
+    let (state, reached) = (watch::channel(false).0, watch::channel(false).0);
+    tokio::spawn(elector.run(leadership.clone(), state, reached, CancellationToken::new()));
+    leadership
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_lease_is_held_for_the_end_none_of_the_replicas_leads() {
+    let (wire, client) = Wire::start();
+    let replicas = [strive(client.clone(), "one"), strive(client.clone(), "two")];
+    until("one leads", || replicas.iter().any(Leadership::holds)).await;
+    let holding = Holding::start(client);
+    holding.alone().await;
+    for _ in 0..3_000 {
+        assert!(holding.leadership.holds() && !replicas.iter().any(Leadership::holds));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    holding.task.abort();
+    let begun = Instant::now();
+    until("one leads again", || replicas.iter().any(Leadership::holds)).await;
+    let waited = begun.elapsed().as_secs();
+    assert!((26..=34).contains(&waited), "waited {waited} s");
+    assert_eq!(wire.state().lease.clone().expect("a lease")["spec"]["leaseDurationSeconds"], json!(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_holds_the_lease_for_the_end_waits_until_the_former_leader_has_stopped_by_itself() {
+    let leases = [None, Some(held_by("two")), Some(held_by("release")), Some(held_by(""))];
+    for lease in leases {
+        let (wire, client) = Wire::start();
+        wire.state().lease = lease;
+        let begun = Instant::now();
+        Holding::start(client).alone().await;
+        let waited = begun.elapsed().as_secs();
+        assert!((15..=17).contains(&waited), "waited {waited} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_cut_off_from_the_server_has_stopped_before_anybody_else_acts() {
+    let one = Striver::start(None);
+    one.leads(true).await;
+    // It hears nothing of the change of hands: another client, to another server with the same Lease.
+    let lease = one.wire.state().lease.clone();
+    one.wire.fail("leases", Trouble::Silence);
+    let (wire, client) = Wire::start();
+    wire.state().lease = lease;
+    let holding = Holding::start(client);
+    until("the leader has stopped", || {
+        assert!(!holding.leadership.holds());
+        !one.leadership.holds()
+    })
+    .await;
+    holding.alone().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_loses_the_lease_that_it_held_for_the_end_does_not_act_until_it_is_alone_again() {
+    let (wire, client) = Wire::start();
+    let holding = Holding::start(client);
+    holding.alone().await;
+    wire.state().lease = Some(held_by("two"));
+    until("it notices", || !holding.leadership.holds()).await;
+    let begun = Instant::now();
+    holding.alone().await;
+    assert!(begun.elapsed().as_secs() >= 14, "{:?}", begun.elapsed());
+    wire.fail("leases", Trouble::Refused(500));
+    until("it cannot renew", || !holding.leadership.holds()).await;
+    wire.heal();
+    holding.alone().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_cannot_be_taken_is_tried_for_and_nobody_acts_meanwhile() {
+    for request in ["GET", "POST"] {
+        for trouble in TROUBLES.into_iter().chain([Trouble::Refused(409)]) {
+            let (wire, client) = Wire::start();
+            wire.fail(request, trouble);
+            let holding = Holding::start(client);
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            assert!(!holding.leadership.holds(), "{request} {trouble:?}");
+            wire.heal();
+            holding.alone().await;
+        }
+    }
+}

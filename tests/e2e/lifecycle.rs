@@ -14,6 +14,8 @@ use crate::support::install::{SYSTEM, chart, operator_binary};
 use crate::support::launch::{Identity, Launch};
 use crate::support::{Version, eventually};
 
+mod uninstall;
+
 on_every_version! {
     after_an_uninstall_under_load_deployments_roll_as_ever_and_a_new_install_adopts_them_again,
 }

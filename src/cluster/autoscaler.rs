@@ -1,4 +1,4 @@
-//! HorizontalPodAutoscalers: whom they scale, and how far.
+//! HorizontalPodAutoscalers: whom they scale, and between which numbers of replicas.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -25,6 +25,8 @@ pub struct AutoscalerView {
 #[derive(Deserialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct AutoscalerSpecView {
+    /// The fewest replicas that it asks for; left out, 1.
+    pub min_replicas: Option<i32>,
     /// The most replicas that it asks for.
     #[serde(default)]
     pub max_replicas: i32,
@@ -59,6 +61,8 @@ pub struct AutoscalerRecord {
     pub version: u64,
     /// The workload that it scales.
     pub target: WorkloadKey,
+    /// The fewest replicas that it asks for.
+    pub min_replicas: u32,
     /// The most replicas that it asks for.
     pub max_replicas: u32,
 }
@@ -73,7 +77,30 @@ impl AutoscalerRecord {
             name: view.metadata.name.clone()?,
             version: version(&view.metadata),
             target: WorkloadKey::new(WorkloadKind::of(&target.api_version, &target.kind)?, &target.name),
+            min_replicas: u32::try_from(view.spec.min_replicas.unwrap_or(1)).unwrap_or(0),
             max_replicas: u32::try_from(view.spec.max_replicas).unwrap_or(0),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_fewest_replicas_are_one_unless_it_says_otherwise_and_never_below_none() {
+        let read = |spec: serde_json::Value| {
+            let object = json!({"metadata": {"name": "a", "namespace": "shop"}, "spec": spec});
+            let view: AutoscalerView = serde_json::from_value(object).expect("an autoscaler");
+            AutoscalerRecord::read(&view).map(|record| (record.min_replicas, record.max_replicas))
+        };
+        let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"});
+        for (min, max, bounds) in
+            [(json!(null), 4, (1, 4)), (json!(0), 4, (0, 4)), (json!(3), 6, (3, 6)), (json!(-7), -1, (0, 0))]
+        {
+            let spec = json!({"minReplicas": min, "maxReplicas": max, "scaleTargetRef": target});
+            assert_eq!(read(spec), Some(bounds));
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::autoscaler::AutoscalerRecord;
 use super::pod::PodRecord;
 use super::spec;
 use super::template::AppFacts;
@@ -58,6 +59,8 @@ pub struct Labelled {
     pub knobs: Knobs,
     /// Its label names the budget, but its template does not: its pods pass the gate.
     pub unmirrored: bool,
+    /// The fewest replicas to which its autoscalers let it go.
+    pub least_replicas: Option<Pods>,
     /// What its user should know of it.
     pub note: Option<&'static str>,
     /// Its newest revision is made of the template that it has now.
@@ -210,7 +213,9 @@ impl Stage<'_> {
         let newest = newest.is_none_or(|part| part.template == record.template);
         let (own, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| mine(&part.template.budget));
         let stays = mine(&record.template.budget);
-        let wanted = wanted(&record, stays, &own, &made);
+        let scaled = self.autoscaled(workload);
+        let asked = wanted(&record, stays, &own, &made);
+        let wanted = scaled.filter(|_| stays).map_or(asked, |range| range.raised(asked));
         let carried =
             self.status.workloads.iter().find(|w| w.kind == workload.kind && w.name == workload.name);
         let entry = spec::entry(self.spec, workload);
@@ -224,7 +229,7 @@ impl Stage<'_> {
         let replicas = self.beside_what_is_held(workload, wanted, unadopted.pods);
         let held = wanted.minus(replicas);
         let ceiling = record.ceiling.map(|most| most.saturating_sub(held.get()));
-        let ceiling = self.autoscaled(workload).or(entry.max_replicas).or(ceiling);
+        let ceiling = scaled.map(|range| range.most).or(entry.max_replicas).or(ceiling);
         let ceiling = ceiling.filter(|_| stays).map(Pods::new);
         let seconds = u64::try_from(self.now.as_second()).unwrap_or(0);
         let (pods, rung) = spec::basis(self.spec).pods(replicas, ceiling, carried.and_then(rung), seconds);
@@ -250,6 +255,7 @@ impl Stage<'_> {
             fault: stays.then(|| fault(&record.template)).flatten(),
             knobs: apps.first().map_or(Knobs::BOTH, |app| app.knobs()),
             unmirrored: record.label.as_ref() == Some(&self.key.name) && !stays,
+            least_replicas: scaled.map(|range| Pods::new(range.least)),
             note: record
                 .note
                 .filter(|_| entry.max_replicas.is_none())
@@ -273,10 +279,29 @@ impl Stage<'_> {
         wanted.min(wanted.minus(Pods::new(*held)).max(Pods::new(others).plus(unadopted)))
     }
 
-    /// maxReplicas of the autoscaler that scales a workload.
-    fn autoscaled(&self, workload: &WorkloadKey) -> Option<u32> {
+    /// Between which numbers of replicas the autoscalers of a workload keep it.
+    fn autoscaled(&self, workload: &WorkloadKey) -> Option<Range> {
         let scalers = self.world.autoscalers.group(&self.key.namespace, &workload.to_string());
-        scalers.iter().map(|scaler| scaler.max_replicas).max()
+        let range =
+            |scaler: &AutoscalerRecord| Range { least: scaler.min_replicas, most: scaler.max_replicas };
+        scalers
+            .iter()
+            .map(|scaler| range(scaler))
+            .reduce(|a, b| Range { least: a.least.max(b.least), most: a.most.max(b.most) })
+    }
+}
+
+/// Between which numbers of replicas autoscalers keep a workload.
+#[derive(Clone, Copy)]
+struct Range {
+    least: u32,
+    most: u32,
+}
+
+impl Range {
+    /// The replicas that soon will be where so many are asked for. An autoscaler leaves alone what is scaled to zero.
+    fn raised(self, asked: Pods) -> Pods {
+        if asked == Pods::ZERO { asked } else { asked.max(Pods::new(self.least)) }
     }
 }
 

@@ -2,6 +2,8 @@
 //! code out.
 
 #[cfg(test)]
+mod autoscalers;
+#[cfg(test)]
 mod inject;
 #[cfg(test)]
 mod line;

@@ -342,6 +342,7 @@ pub(crate) fn autoscaler(kind: WorkloadKind, app: usize, most: u32, version: u64
     AutoscalerView {
         metadata: meta(format!("w{app}"), version),
         spec: AutoscalerSpecView {
+            min_replicas: None,
             max_replicas: i32::try_from(most).expect("few pods"),
             scale_target_ref: TargetView {
                 api_version: "apps/v1".into(),

@@ -18,7 +18,7 @@ use crate::controller::view::View;
 /// All ways out; none when it fits.
 pub fn advice(world: &World, spec: &DbConnectionBudgetSpec, view: &View) -> Vec<Advice> {
     let Feasibility::Infeasible(shortfall) = &view.decision.plan.feasibility else { return Vec::new() };
-    let mut found: Vec<Advice> = caps(shortfall).chain(basis(shortfall)).collect();
+    let mut found: Vec<Advice> = caps(view, shortfall).chain(basis(shortfall)).collect();
     found.extend(fewer_processes(&view.scene.situation));
     found.extend(lower_minimum(world, &view.key, spec));
     found.extend(transaction_mode(world, &view.key, spec));
@@ -26,12 +26,14 @@ pub fn advice(world: &World, spec: &DbConnectionBudgetSpec, view: &View) -> Vec<
     found
 }
 
-fn caps(shortfall: &Shortfall) -> impl Iterator<Item = Advice> {
-    let lines = shortfall
-        .lines
-        .iter()
-        .filter(|line| line.safe_replicas > Pods::ZERO && line.safe_replicas < line.pods);
-    lines.map(|line| Advice {
+/// Fewer replicas, where its autoscaler does not ask for more than that.
+fn caps(view: &View, shortfall: &Shortfall) -> impl Iterator<Item = Advice> {
+    let lines = shortfall.lines.iter().zip(&view.scene.workloads);
+    let possible = lines.filter(|(line, labelled)| {
+        let least = labelled.least_replicas.unwrap_or(Pods::ZERO).max(Pods::new(1));
+        line.safe_replicas >= least && line.safe_replicas < line.pods
+    });
+    possible.map(|(line, _)| Advice {
         action: Action::CapReplicas,
         workload: Some(line.name.clone()),
         to: Some(line.safe_replicas.get().into()),

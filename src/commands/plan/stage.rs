@@ -96,8 +96,11 @@ fn concerning(mut object: Object) -> Option<Object> {
             let target = object.value.pointer("/spec/scaleTargetRef").cloned().unwrap_or_default();
             let kind = target.get("kind").cloned().unwrap_or_else(|| "Deployment".into());
             let most = object.value.pointer("/spec/maxReplicaCount").cloned();
+            let least = object.value.pointer("/spec/minReplicaCount").and_then(Value::as_i64).unwrap_or(0);
             object.set(&["kind"], "HorizontalPodAutoscaler".into());
             object.set(&["spec", "scaleTargetRef", "kind"], kind);
+            // What lies between none and one is KEDA's own affair.
+            object.set(&["spec", "minReplicas"], least.max(1).into());
             object.set(&["spec", "maxReplicas"], most.unwrap_or_else(|| KEDA_MOST.into()));
         }
         _ => return None,

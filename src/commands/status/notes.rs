@@ -80,7 +80,8 @@ fn of_condition(condition: &Condition) -> Option<Note> {
 fn advice(kind: &str, reason: &str) -> Option<&'static str> {
     Some(match (kind, reason) {
         (FEASIBLE, "DoesNotFit") => {
-            "Fewer replicas or processes, a smaller size.min, a larger plan, or a pooler in transaction mode would help"
+            "Fewer replicas (where an autoscaler asks for them, a lower minReplicas) or processes, a smaller size.min, \
+             a larger plan, or a pooler in transaction mode would help"
         }
         (BLOCKED, "PodDisruptionBudget") => "It is tried again; `kubectl get pdb` shows what it waits for",
         (BLOCKED, "EvictionForbidden") => {

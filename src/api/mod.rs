@@ -8,9 +8,9 @@ pub mod spec;
 pub mod status;
 
 pub use spec::{
-    Basis, Compute, DbConnectionBudget, DbConnectionBudgetSpec, EvictionPolicy, InfeasiblePolicy, LimitSpec,
-    Mode, Plan, PostgresLimit, RolloutSpec, SizeBounds, Sizing, SupabaseConnection, SupabaseLimit, Surge,
-    WorkloadKind, WorkloadSpec,
+    Basis, Compute, DbConnectionBudget, DbConnectionBudgetSpec, DefaultsSpec, EvictionPolicy,
+    InfeasiblePolicy, LimitSpec, Mode, Plan, PostgresLimit, RolloutSpec, SizeBounds, Sizing,
+    SupabaseConnection, SupabaseLimit, Surge, WorkloadKind, WorkloadSpec,
 };
 pub use status::{
     DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus, Quarantined,

@@ -91,7 +91,14 @@ pub struct DbConnectionBudgetSpec {
     #[serde(default)]
     pub eviction: EvictionPolicy,
 
-    /// Settings of single workloads. Optional: a labelled workload needs no entry.
+    /// Settings of workloads that have no entry of their own, such as Jobs whose names are generated. They also stand in
+    /// for what an entry leaves out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "not_null::<DefaultsSpec>")]
+    pub defaults: Option<DefaultsSpec>,
+
+    /// Settings of single workloads. Optional: a labelled workload needs no entry, and what an entry leaves out is as
+    /// defaults say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
@@ -340,11 +347,25 @@ pub enum EvictionPolicy {
     Forbidden,
 }
 
+/// Settings of all workloads that say nothing else.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DefaultsSpec {
+    /// Bounds on the connections of one process.
+    #[serde(default)]
+    pub size: SizeBounds,
+
+    /// Share of a workload relative to others; 1 where this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "positive_thousand")]
+    pub weight: Option<u32>,
+}
+
 /// Settings of one workload.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadSpec {
-    /// The workload's name.
+    /// The workload's name; of Jobs and of bare pods that bear the label poolbudget.dev/workload, its value.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 
@@ -353,12 +374,13 @@ pub struct WorkloadSpec {
     pub kind: WorkloadKind,
 
     /// Share of this workload relative to others: with 2 its instances get twice as many connections as those of a
-    /// workload with 1.
-    #[serde(default = "default_weight")]
-    #[schemars(range(min = 1, max = 1000), extend("format" = "int32"))]
-    pub weight: u32,
+    /// workload with 1. Left out: defaults.weight, else 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "positive_thousand")]
+    pub weight: Option<u32>,
 
-    /// Bounds on the connections of one process.
+    /// Bounds on the connections of one process. Each one that is left out is that of defaults.size; it gives way where
+    /// it would contradict the one that stands here.
     #[serde(default)]
     pub size: SizeBounds,
 
@@ -366,10 +388,6 @@ pub struct WorkloadSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "positive_million")]
     pub max_replicas: Option<u32>,
-}
-
-fn default_weight() -> u32 {
-    1
 }
 
 /// Kinds of workloads.
@@ -436,29 +454,19 @@ impl std::fmt::Display for WorkloadKind {
 }
 
 /// Bounds on the connections (pool_size + max_overflow) of one process.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.max) || self.min <= self.max").message("size.min must not be larger than size.max"))]
+#[x_kube(validation = Rule::new("!has(self.min) || !has(self.max) || self.min <= self.max").message("size.min must not be larger than size.max"))]
 pub struct SizeBounds {
-    /// The fewest connections with which one process is of use. Pods wait rather than get less.
-    #[serde(default = "default_min")]
-    #[schemars(range(min = 1, max = 10_000), extend("format" = "int32"))]
-    pub min: u32,
+    /// The fewest connections with which one process is of use; 1 where nothing says it. Pods wait rather than get less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "positive_ten_thousand")]
+    pub min: Option<u32>,
 
     /// The most connections that one process can use. What it leaves goes to others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "positive_million")]
     pub max: Option<u32>,
-}
-
-impl Default for SizeBounds {
-    fn default() -> Self {
-        Self { min: default_min(), max: None }
-    }
-}
-
-fn default_min() -> u32 {
-    1
 }
 
 /// An optional field is left out, never null: `null` would only blur the messages of the API server.
@@ -467,5 +475,17 @@ fn not_null<T: JsonSchema>(generator: &mut schemars::SchemaGenerator) -> schemar
 }
 
 fn positive_million(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 1_000_000})
+    positive(1_000_000)
+}
+
+fn positive_ten_thousand(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    positive(10_000)
+}
+
+fn positive_thousand(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    positive(1000)
+}
+
+fn positive(most: u32) -> schemars::Schema {
+    schemars::json_schema!({"type": "integer", "format": "int32", "minimum": 1, "maximum": most})
 }

@@ -218,7 +218,7 @@ impl Stage<'_> {
         let wanted = scaled.filter(|_| stays).map_or(asked, |range| range.raised(asked));
         let carried =
             self.status.workloads.iter().find(|w| w.kind == workload.kind && w.name == workload.name);
-        let entry = spec::entry(self.spec, workload);
+        let settings = spec::settings(self.spec, workload);
         // The controller of a Deployment leaves its older sets as small as they are found.
         let yields = workload.kind == WorkloadKind::Deployment;
         let mut unadopted =
@@ -229,7 +229,7 @@ impl Stage<'_> {
         let replicas = self.beside_what_is_held(workload, wanted, unadopted.pods);
         let held = wanted.minus(replicas);
         let ceiling = record.ceiling.map(|most| most.saturating_sub(held.get()));
-        let ceiling = scaled.map(|range| range.most).or(entry.max_replicas).or(ceiling);
+        let ceiling = scaled.map(|range| range.most).or(settings.max_replicas).or(ceiling);
         let ceiling = ceiling.filter(|_| stays).map(Pods::new);
         let seconds = u64::try_from(self.now.as_second()).unwrap_or(0);
         let (pods, rung) = spec::basis(self.spec).pods(replicas, ceiling, carried.and_then(rung), seconds);
@@ -244,9 +244,9 @@ impl Stage<'_> {
             strategy: record.strategy,
             processes,
             engines,
-            min: least(&apps).max(Connections::new(u64::from(entry.size.min))),
-            max: most(&apps).or(entry.size.max.map(|max| Connections::new(u64::from(max)))),
-            weight: entry.weight,
+            min: least(&apps).max(Connections::new(u64::from(settings.min))),
+            max: most(&apps).or(settings.max.map(|max| Connections::new(u64::from(max)))),
+            weight: settings.weight,
         };
         let labelled = Labelled {
             key: workload.clone(),
@@ -258,7 +258,7 @@ impl Stage<'_> {
             least_replicas: scaled.map(|range| Pods::new(range.least)),
             note: record
                 .note
-                .filter(|_| entry.max_replicas.is_none())
+                .filter(|_| settings.max_replicas.is_none())
                 .or(record.template.is_counted().then_some(COUNTED)),
             newest,
             record: Arc::clone(&record),

@@ -4,7 +4,7 @@
 //! in words, so that it is reported and never silently ignored.
 
 use super::workload::WorkloadKey;
-use crate::api::{self, DbConnectionBudgetSpec, SupabaseConnection, SupabaseLimit, WorkloadSpec};
+use crate::api::{self, DbConnectionBudgetSpec, SupabaseConnection, SupabaseLimit};
 use crate::budget::amount::Connections;
 use crate::budget::basis::Basis;
 use crate::budget::limit::{Limit, LimitError, LimitSpec, Tier};
@@ -117,16 +117,78 @@ pub fn surge(spec: &DbConnectionBudgetSpec) -> Surge {
     }
 }
 
-/// The entry for a workload, or the defaults.
+/// What a budget says of one workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The fewest connections of one process.
+    pub min: u32,
+    /// The most connections of one process.
+    pub max: Option<u32>,
+    /// Its share relative to others.
+    pub weight: u32,
+    /// Its most replicas.
+    pub max_replicas: Option<u32>,
+}
+
+/// The entry for a workload, and the budget's defaults for what it leaves out.
 #[must_use]
-pub fn entry(spec: &DbConnectionBudgetSpec, workload: &WorkloadKey) -> WorkloadSpec {
+pub fn settings(spec: &DbConnectionBudgetSpec, workload: &WorkloadKey) -> Settings {
     let WorkloadKey { kind, name } = workload;
-    let found = spec.workloads.iter().find(|entry| entry.kind == *kind && &entry.name == name);
-    found.cloned().unwrap_or_else(|| WorkloadSpec {
-        name: name.clone(),
-        kind: *kind,
-        weight: 1,
-        size: api::SizeBounds::default(),
-        max_replicas: None,
-    })
+    let entry = spec.workloads.iter().find(|entry| entry.kind == *kind && &entry.name == name);
+    let own = entry.map(|entry| entry.size.clone()).unwrap_or_default();
+    let defaults = spec.defaults.clone().unwrap_or_default();
+    let (mut min, mut max) = (own.min.or(defaults.size.min).unwrap_or(1), own.max.or(defaults.size.max));
+    // A bound that stands in an entry wins over the other one where that is a default.
+    match (own.min, own.max) {
+        (Some(_), None) => max = max.map(|max| max.max(min)),
+        (None, Some(most)) => min = min.min(most),
+        _ => {}
+    }
+    let weight = entry.and_then(|entry| entry.weight).or(defaults.weight).unwrap_or(1);
+    Settings { min, max, weight, max_replicas: entry.and_then(|entry| entry.max_replicas) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::WorkloadKind;
+    use serde_json::{Value, json};
+
+    fn of(defaults: &Value, entry: &Value) -> (u32, Option<u32>, u32) {
+        let spec = json!({"limit": {"connections": 15}, "workloads": [entry], "defaults": defaults});
+        let spec: DbConnectionBudgetSpec = serde_json::from_value(spec).expect("a spec");
+        let found = settings(&spec, &WorkloadKey::new(WorkloadKind::Deployment, "api"));
+        (found.min, found.max, found.weight)
+    }
+
+    #[test]
+    fn without_an_entry_the_defaults_hold_and_without_those_one_and_no_bound() {
+        let other = json!({"name": "other", "weight": 9, "size": {"min": 9}});
+        assert_eq!(of(&json!(null), &other), (1, None, 1));
+        assert_eq!(of(&json!({}), &other), (1, None, 1));
+        assert_eq!(of(&json!({"size": {"min": 2, "max": 5}, "weight": 3}), &other), (2, Some(5), 3));
+    }
+
+    #[test]
+    fn what_an_entry_leaves_out_is_as_the_defaults_say_field_by_field() {
+        let defaults = json!({"size": {"min": 2, "max": 5}, "weight": 3});
+        let entry = |more: Value| {
+            let mut entry = more;
+            entry["name"] = json!("api");
+            of(&defaults, &entry)
+        };
+        assert_eq!(entry(json!({})), (2, Some(5), 3));
+        assert_eq!(entry(json!({"weight": 1})), (2, Some(5), 1));
+        assert_eq!(entry(json!({"size": {"max": 9}})), (2, Some(9), 3));
+        assert_eq!(entry(json!({"size": {"min": 4}})), (4, Some(5), 3));
+    }
+
+    #[test]
+    fn a_default_gives_way_to_the_bound_of_an_entry_that_it_contradicts() {
+        let defaults = json!({"size": {"min": 4, "max": 5}});
+        let size = |size: Value| of(&defaults, &json!({"name": "api", "size": size}));
+        assert_eq!(size(json!({"min": 8})), (8, Some(8), 1));
+        assert_eq!(size(json!({"max": 2})), (2, Some(2), 1));
+        assert_eq!(size(json!({"min": 6, "max": 9})), (6, Some(9), 1));
+    }
 }

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod autoscalers;
 #[cfg(test)]
+mod defaults;
+#[cfg(test)]
 mod inject;
 #[cfg(test)]
 mod line;

@@ -125,6 +125,11 @@ fn refused() -> Vec<(&'static str, Value, &'static str)> {
             "size.min must not be larger",
         ),
         (
+            "min above max for all",
+            json!({"limit": {"connections": 15}, "defaults": {"size": {"min": 5, "max": 4}}}),
+            "size.min must not be larger",
+        ),
+        (
             "weight zero",
             json!({"limit": {"connections": 15}, "workloads": [{"name": "api", "weight": 0}]}),
             "greater than or equal to 1",

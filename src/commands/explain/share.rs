@@ -165,7 +165,7 @@ fn ceiling(sight: &Sight, look: &Look, key: &WorkloadKey) -> Option<String> {
         let (most, name) = (scaler.max_replicas, &scaler.name);
         return Some(format!("the ceiling is maxReplicas {most} of HorizontalPodAutoscaler/{name}"));
     }
-    let entry = spec::entry(&look.budget.spec, key).max_replicas;
+    let entry = spec::settings(&look.budget.spec, key).max_replicas;
     let stated = entry.map(|most| format!("the ceiling is maxReplicas {most} of the budget"));
     stated.or_else(|| own.map(|most| format!("room is kept for {} of its next run", count(most, "pod"))))
 }

@@ -5,7 +5,7 @@
 
 use super::judge::view;
 use super::outcome::{Action, Advice};
-use crate::api::{Compute, DbConnectionBudgetSpec, SupabaseConnection, WorkloadSpec};
+use crate::api::{Compute, DbConnectionBudgetSpec, SupabaseConnection};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::decide::{Decision, Situation, decide};
 use crate::budget::plan::{Demand, Feasibility};
@@ -72,25 +72,38 @@ fn fewer_processes(situation: &Situation) -> Vec<Advice> {
     found
 }
 
-/// A smaller minimum in the entry of one workload. What its app needs at least is no matter of the budget.
+/// A smaller minimum in the entry of one workload, or for all that have none of their own. What its app needs at least
+/// is no matter of the budget.
 fn lower_minimum(world: &World, key: &BudgetKey, spec: &DbConnectionBudgetSpec) -> Vec<Advice> {
-    let advised = |(index, entry): (usize, &WorkloadSpec)| {
+    let advised = |index: Option<usize>| {
+        let (workload, min) = minimum(&mut spec.clone(), index).map(|(name, min)| (name, *min))?;
         let fits = |n: u64| {
             let mut spec = spec.clone();
-            if let (Some(entry), Ok(n)) = (spec.workloads.get_mut(index), u32::try_from(n)) {
-                entry.size.min = n;
+            if let (Some((_, min)), Ok(n)) = (minimum(&mut spec, index), u32::try_from(n)) {
+                *min = n;
             }
             view(world, key, &spec).is_ok_and(|(_, view)| is_feasible(&view.decision))
         };
-        let (name, min) = (WorkloadKey::new(entry.kind, &entry.name).to_string(), entry.size.min);
+        let what = workload
+            .as_ref()
+            .map_or_else(|| "defaults.size.min".to_owned(), |name| format!("size.min of {name}"));
         largest_below(u64::from(min), fits).map(|n| Advice {
             action: Action::LowerMinimum,
-            message: format!("lower size.min of {name} from {min} to {n}"),
-            workload: Some(name),
+            message: format!("lower {what} from {min} to {n}"),
+            workload,
             to: Some(n),
         })
     };
-    spec.workloads.iter().enumerate().filter_map(advised).collect()
+    let entries = (0..spec.workloads.len()).map(Some);
+    entries.chain([None]).filter_map(advised).collect()
+}
+
+/// The minimum that an entry states, with the name of its workload; of no entry, that of the defaults.
+fn minimum(spec: &mut DbConnectionBudgetSpec, entry: Option<usize>) -> Option<(Option<String>, &mut u32)> {
+    let Some(index) = entry else { return Some((None, spec.defaults.as_mut()?.size.min.as_mut()?)) };
+    let entry = spec.workloads.get_mut(index)?;
+    let name = WorkloadKey::new(entry.kind, &entry.name).to_string();
+    Some((Some(name), entry.size.min.as_mut()?))
 }
 
 fn is_feasible(decision: &Decision) -> bool {

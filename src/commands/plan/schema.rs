@@ -31,12 +31,15 @@ pub fn faults(budget: &Value) -> Vec<String> {
 
 fn bounds_that_cross(budget: &Value) -> Vec<String> {
     let workloads = budget.pointer("/spec/workloads").and_then(Value::as_array);
-    let crossed = |(index, entry): (usize, &Value)| {
-        let bound = |name: &str| entry.get("size")?.get(name)?.as_i64();
-        let (min, max) = (bound("min").unwrap_or(1), bound("max")?);
-        (min > max).then(|| format!("spec.workloads[{index}].size: min must not be larger than max"))
+    let entries = workloads.into_iter().flatten().enumerate();
+    let entries = entries.map(|(index, entry)| (format!("spec.workloads[{index}]"), entry));
+    let defaults = budget.pointer("/spec/defaults").map(|defaults| ("spec.defaults".to_owned(), defaults));
+    let crossed = |(path, settings): (String, &Value)| {
+        let bound = |name: &str| settings.get("size")?.get(name)?.as_i64();
+        let (min, max) = (bound("min")?, bound("max")?);
+        (min > max).then(|| format!("{path}.size: min must not be larger than max"))
     };
-    workloads.into_iter().flatten().enumerate().filter_map(crossed).collect()
+    entries.chain(defaults).filter_map(crossed).collect()
 }
 
 /// Holds a value against the part of OpenAPI that the resource uses.
@@ -141,7 +144,7 @@ mod tests {
     fn a_budget_that_says_everything_has_no_fault() {
         let spec = json!({"limit": {"supabase": {"plan": "Free", "connection": "Session"}}, "reserved": 2,
             "mode": "Gate", "sizing": {"basis": "Ladder", "surge": "Full", "overflowRatio": 0},
-            "infeasible": "Wait", "eviction": "Forbidden",
+            "infeasible": "Wait", "eviction": "Forbidden", "defaults": {"size": {"min": 1, "max": 8}, "weight": 2},
             "workloads": [{"name": "a", "kind": "Job", "weight": 2, "size": {"min": 2, "max": 2}, "maxReplicas": 4},
                 {"name": "a"}]});
         assert_eq!(found(&spec), Vec::<String>::new());
@@ -181,6 +184,18 @@ mod tests {
             (
                 json!({"limit": {}, "workloads": [{"name": "a", "size": {"min": 3, "max": 2}}]}),
                 "spec.workloads[0].size: min must not be larger than max",
+            ),
+            (
+                json!({"limit": {}, "defaults": {"size": {"min": 3, "max": 2}}}),
+                "spec.defaults.size: min must not be larger than max",
+            ),
+            (
+                json!({"limit": {}, "defaults": {"weight": 0}}),
+                "spec.defaults.weight: 0 must be at least 1 and at most 1000",
+            ),
+            (
+                json!({"limit": {}, "workloads": [{"name": "a", "size": {"min": 0}}]}),
+                "spec.workloads[0].size.min: 0 must be at least 1 and at most 10000",
             ),
         ];
         for (spec, sentence) in cases {

@@ -57,10 +57,14 @@ async fn an_uninstall_while_pods_wait_ends_nobody(version: Version) {
         Vec::<&String>::new(),
         "ended by the uninstall"
     );
-    // Who comes right after it need not wait for long.
+    // Who comes right after it need not wait for long: it lets a rollout through the gate.
+    shop.scale("api", 2).await;
+    shop.scale("web", 3).await;
     shop.install().await;
     shop.add_operator("poolbudget-2").await;
-    shop.awaits("ForeignPods", "True", "Found").await;
+    shop.set_image("api", "app:2").await;
+    shop.complete("api", 2).await;
+    shop.awaits("Settled", "True", "Settled").await;
 }
 
 async fn an_uninstall_that_fails_half_way_is_taken_back_by_a_rollback(version: Version) {

@@ -6,8 +6,11 @@ pub const GROUP: &str = "poolbudget.dev";
 /// Label: the budget that governs a workload or pod. The one opt-in.
 pub const BUDGET: &str = "poolbudget.dev/budget";
 
+/// Label: makes one workload of what would be several: of Jobs, in their pod template, and of pods that nobody made.
+pub const WORKLOAD: &str = "poolbudget.dev/workload";
+
 /// Labels by which pods that no controller of a known kind made are taken together, the first that a pod bears.
-pub const GROUP_LABELS: [&str; 3] = ["poolbudget.dev/workload", "app.kubernetes.io/name", "app"];
+pub const GROUP_LABELS: [&str; 3] = [WORKLOAD, "app.kubernetes.io/name", "app"];
 
 /// Scheduling gate that holds a pod until its grant.
 pub const GATE: &str = "poolbudget.dev/connections";

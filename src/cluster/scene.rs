@@ -202,13 +202,18 @@ impl Stage<'_> {
             self.pods.iter().filter(|pod| &pod.maker() == workload).map(AsRef::as_ref).collect();
         let record = match workload.kind {
             WorkloadKind::Pod => Arc::new(WorkloadRecord::of_loose_pods(workload, &made)?),
-            _ => self.world.workloads.find(&self.key.namespace, workload)?,
+            _ => self.world.workloads.workload(&self.key.namespace, workload, Some(&self.key.name))?,
         };
         // They may be many, and stay for as long as somebody wants to read their logs.
-        if workload.kind == WorkloadKind::Job && record.ceiling.is_none() && made.is_empty() {
+        if workload.kind == WorkloadKind::Job && !record.makes_pods() && !self.has_pods(workload) {
             return None;
         }
-        let parts = self.world.workloads.parts(&self.key.namespace, workload);
+        let parts = match workload.kind {
+            WorkloadKind::Job => {
+                self.world.workloads.jobs(&self.key.namespace, workload, Some(&self.key.name))
+            }
+            _ => self.world.workloads.parts(&self.key.namespace, workload),
+        };
         let newest = parts.iter().max_by_key(|part| part.revision);
         let newest = newest.is_none_or(|part| part.template == record.template);
         let (own, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| mine(&part.template.budget));
@@ -277,6 +282,10 @@ impl Stage<'_> {
         };
         let others = u32::try_from(self.pods.iter().filter(mine).count()).unwrap_or(u32::MAX);
         wanted.min(wanted.minus(Pods::new(*held)).max(Pods::new(others).plus(unadopted)))
+    }
+
+    fn has_pods(&self, workload: &WorkloadKey) -> bool {
+        self.pods.iter().any(|pod| self.world.workload_of(pod).as_ref() == Some(workload))
     }
 
     /// Between which numbers of replicas the autoscalers of a workload keep it.
@@ -358,7 +367,7 @@ fn apps<'a>(
     made: &[&'a PodRecord],
 ) -> Vec<&'a AppFacts> {
     let template = stays.then_some(&record.template);
-    let parts = own.iter().filter(|part| part.replicas > 0).map(|part| &part.template);
+    let parts = own.iter().filter(|part| part.makes_pods()).map(|part| &part.template);
     let pods = made.iter().filter(|pod| !pod.terminating).map(|pod| &pod.app);
     template.into_iter().chain(parts).chain(pods).collect()
 }

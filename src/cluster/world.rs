@@ -47,6 +47,10 @@ pub trait Record {
     fn place(&self) -> (&str, &str);
     /// By what the records of a namespace are asked for.
     fn group(&self) -> Cow<'_, str>;
+    /// By what else they are.
+    fn second_group(&self) -> Option<Cow<'_, str>> {
+        None
+    }
     /// The version of the object that it was read from; 0 when that is no number.
     fn version(&self) -> u64;
 }
@@ -105,11 +109,15 @@ impl<T: Record + PartialEq> Index<T> {
         let record = Arc::new(record);
         let old = self.held.insert(name.clone(), Held { record: Arc::clone(&record), confirmed: self.step });
         let old = old.map(|held| held.record);
-        if old.as_ref().is_none_or(|old| old.group() != record.group()) {
+        let groups = |record: &T| (record.group().into_owned(), record.second_group().map(Cow::into_owned));
+        let new = groups(&record);
+        if old.as_ref().is_none_or(|old| groups(old) != new) {
             if let Some(old) = &old {
                 self.ungroup(old);
             }
-            self.groups.entry((name.0, record.group().into_owned())).or_default().insert(name.1);
+            for group in [Some(new.0), new.1].into_iter().flatten() {
+                self.groups.entry((name.0.clone(), group)).or_default().insert(name.1.clone());
+            }
         }
         old.into_iter().chain([record]).collect()
     }
@@ -168,11 +176,13 @@ impl<T: Record + PartialEq> Index<T> {
 
     fn ungroup(&mut self, record: &T) {
         let (namespace, name) = record.place();
-        let group = owned((namespace, &record.group()));
-        if let Some(names) = self.groups.get_mut(&group) {
-            names.remove(name);
-            if names.is_empty() {
-                self.groups.remove(&group);
+        for group in [Some(record.group()), record.second_group()].into_iter().flatten() {
+            let group = owned((namespace, &group));
+            if let Some(names) = self.groups.get_mut(&group) {
+                names.remove(name);
+                if names.is_empty() {
+                    self.groups.remove(&group);
+                }
             }
         }
     }
@@ -234,6 +244,10 @@ impl Record for WorkloadRecord {
             Some(owner) => owner.to_string().into(),
             None => self.template.budget.as_deref().unwrap_or_default().into(),
         }
+    }
+    /// Of a group no object says which budget it is in: its parts do.
+    fn second_group(&self) -> Option<Cow<'_, str>> {
+        self.is_grouped().then(|| self.template.budget.as_deref().unwrap_or_default().into())
     }
     fn version(&self) -> u64 {
         self.version
@@ -363,7 +377,39 @@ impl Workloads {
         self.0.get(&key.kind)?.find(namespace, &key.name)
     }
 
-    /// The workloads whose template names a budget, or none when `budget` is empty, by kind and name.
+    /// The record of a workload: of its object, or of all Jobs that are one workload. Of a budget, if one is named, only
+    /// those that are in it.
+    #[must_use]
+    pub fn workload(
+        &self,
+        namespace: &str,
+        key: &WorkloadKey,
+        budget: Option<&str>,
+    ) -> Option<Arc<WorkloadRecord>> {
+        let jobs = self.jobs(namespace, key, budget);
+        if jobs.is_empty() {
+            return self.find(namespace, key);
+        }
+        WorkloadRecord::of_jobs(key, &jobs).map(Arc::new)
+    }
+
+    /// The Jobs and CronJobs that are one workload by their label, and the Job that bears its name.
+    #[must_use]
+    pub fn jobs(&self, namespace: &str, key: &WorkloadKey, budget: Option<&str>) -> Vec<Arc<WorkloadRecord>> {
+        if key.kind != WorkloadKind::Job {
+            return Vec::new();
+        }
+        let is_in = |job: &Arc<WorkloadRecord>| budget.is_none() || job.template.budget.as_deref() == budget;
+        let mut jobs = self.parts(namespace, key);
+        jobs.retain(is_in);
+        if !jobs.is_empty() {
+            jobs.extend(self.find(namespace, key).filter(|job| job.owner.is_none() && is_in(job)));
+        }
+        jobs
+    }
+
+    /// The objects whose template names a budget, or none when `budget` is empty, by kind and name. Without the parts of
+    /// other objects.
     #[must_use]
     pub fn of_budget(&self, namespace: &str, budget: &str) -> Vec<Arc<WorkloadRecord>> {
         self.group(namespace, budget)

@@ -6,6 +6,8 @@ mod autoscalers;
 #[cfg(test)]
 mod defaults;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod inject;
 #[cfg(test)]
 mod line;

@@ -7,7 +7,7 @@ use kube::Resource;
 use serde::Deserialize;
 
 use super::job::JobSpecView;
-use super::{WorkloadRecord, WorkloadView};
+use super::{WorkloadRecord, WorkloadView, group};
 use crate::api::WorkloadKind;
 use crate::budget::rollout::Strategy;
 use crate::cluster::meta;
@@ -60,6 +60,7 @@ impl WorkloadView for CronJobView {
         let begins = self.spec.suspend != Some(true);
         let bounded = matches!(self.spec.concurrency_policy.as_deref(), Some("Forbid" | "Replace"));
         Some(WorkloadRecord {
+            owner: group::key(&job.template),
             ceiling: begins.then(|| job.at_once()),
             strategy: Strategy::Task,
             note: (begins && !bounded).then_some(UNBOUNDED),

@@ -1,4 +1,4 @@
-//! Jobs: workloads of their own, or the runs of a CronJob.
+//! Jobs: workloads of their own, or parts of one: the runs of a CronJob, or those that bear the label of a group.
 //!
 //! In: objects of batch/v1. Out: the record of a workload, or of a part of one.
 
@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
 
-use super::{TemplateView, WorkloadRecord, WorkloadView, whole};
+use super::{TemplateView, WorkloadRecord, WorkloadView, group, whole};
 use crate::api::WorkloadKind;
 use crate::budget::rollout::Strategy;
 use crate::cluster::meta;
@@ -73,13 +73,14 @@ impl WorkloadView for JobView {
 
     fn record(&self) -> Option<WorkloadRecord> {
         let base = WorkloadRecord::of(Self::KIND, &self.metadata, &self.spec.template)?;
-        let owner = controller(&self.metadata).and_then(|owner| owner.workload());
+        let cron_job = controller(&self.metadata).and_then(|owner| owner.workload());
+        let cron_job = cron_job.filter(|owner| owner.kind == WorkloadKind::CronJob);
         let over = self.is_over() || base.terminating || self.spec.suspend == Some(true);
         Some(WorkloadRecord {
-            owner: owner.filter(|owner| owner.kind == WorkloadKind::CronJob),
             replicas: if over { 0 } else { self.wanted() },
             // What is left to do gets less; the sizes of those who do it stay.
-            ceiling: (!over).then(|| self.spec.at_once()),
+            ceiling: (!over && cron_job.is_none()).then(|| self.spec.at_once()),
+            owner: group::key(&self.spec.template).or(cron_job),
             strategy: Strategy::Task,
             ..base
         })

@@ -6,6 +6,7 @@
 pub mod cron_job;
 pub mod daemon_set;
 pub mod deployment;
+pub mod group;
 pub mod job;
 pub mod replica_set;
 pub mod rollout;

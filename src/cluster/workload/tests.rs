@@ -1,5 +1,7 @@
 //! What is read from objects of each kind.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -131,6 +133,46 @@ fn a_job_of_a_cron_job_is_one_of_its_runs_and_any_other_is_a_workload() {
     assert_eq!(owner(controlled_by("batch/v1", "CronJob")), report);
     assert_eq!(owner(controlled_by("keda.sh/v1alpha1", "ScaledJob")), None);
     assert_eq!(owner(json!([])), None);
+}
+
+#[test]
+fn jobs_and_cron_jobs_whose_pods_bear_the_label_of_a_group_are_parts_of_it() {
+    let owner = |label: &str, owners: Value| {
+        let template = json!({"metadata": {"labels": {"poolbudget.dev/workload": label}}});
+        let job = json!({"metadata": {"ownerReferences": owners}, "spec": {"template": template}});
+        let cron = json!({"spec": {"jobTemplate": {"spec": {"template": template}}}});
+        let (job, cron) = (record::<JobView>(job), record::<CronJobView>(cron));
+        (job.workload().to_string(), cron.workload().to_string(), job.is_grouped(), cron.is_grouped())
+    };
+    let import = ("Job/import".to_owned(), "Job/import".to_owned(), true, true);
+    assert_eq!(owner("import", json!([])), import);
+    assert_eq!(owner("import", controlled_by("batch/v1", "CronJob")), import);
+    assert_eq!(owner("", json!([])), ("Job/w".to_owned(), "CronJob/w".to_owned(), false, false));
+}
+
+#[test]
+fn a_group_wants_what_its_jobs_want_and_room_for_one_run_of_each_of_its_cron_jobs() {
+    let template = json!({"metadata": {"labels": {"poolbudget.dev/workload": "import"}}});
+    let job = |owners: Value, more: Value| {
+        let mut spec = more;
+        spec["template"] = template.clone();
+        Arc::new(record::<JobView>(json!({"metadata": {"ownerReferences": owners}, "spec": spec})))
+    };
+    let cron = json!({"spec": {"jobTemplate": {"spec": {"parallelism": 3, "template": template}}}});
+    let cron = Arc::new(record::<CronJobView>(cron));
+    let run = || job(controlled_by("batch/v1", "CronJob"), json!({"parallelism": 3}));
+    let of = |parts: &[Arc<WorkloadRecord>]| {
+        let group = WorkloadRecord::of_jobs(&WorkloadKey::new(WorkloadKind::Job, "import"), parts);
+        group.map(|group| (group.replicas, group.ceiling))
+    };
+    let alone = || job(json!([]), json!({"parallelism": 2}));
+    let suspended = job(json!([]), json!({"parallelism": 2, "suspend": true}));
+    assert_eq!(of(&[]), None);
+    assert_eq!(of(&[alone(), alone()]), Some((4, Some(4))));
+    assert_eq!(of(&[Arc::clone(&cron)]), Some((0, Some(3))));
+    assert_eq!(of(&[Arc::clone(&cron), run(), alone()]), Some((5, Some(5))));
+    assert_eq!(of(&[Arc::clone(&cron), run(), run()]), Some((6, Some(3))));
+    assert_eq!(of(&[suspended]), Some((0, None)));
 }
 
 #[test]

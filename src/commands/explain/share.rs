@@ -158,7 +158,8 @@ fn source(sight: &Sight, look: &Look, key: &WorkloadKey) -> String {
 fn ceiling(sight: &Sight, look: &Look, key: &WorkloadKey) -> Option<String> {
     let (scalers, own) = {
         let world = sight.observed.world();
-        let own = world.workloads.find(&sight.namespace, key).and_then(|record| record.ceiling);
+        let record = world.workloads.workload(&sight.namespace, key, Some(&look.view.key.name));
+        let own = record.and_then(|record| record.ceiling);
         (world.autoscalers.group(&sight.namespace, &key.to_string()), own)
     };
     if let Some(scaler) = scalers.iter().max_by_key(|scaler| scaler.max_replicas) {

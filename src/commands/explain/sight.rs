@@ -51,20 +51,23 @@ impl Sight {
     /// The workload of this key, or the one that it is a part of.
     pub(super) fn workload(&self, key: &WorkloadKey) -> Option<Arc<WorkloadRecord>> {
         let world = self.observed.world();
-        let record = world.workloads.find(&self.namespace, key)?;
-        match &record.owner {
-            Some(owner) => world.workloads.find(&self.namespace, owner),
-            None => Some(record),
-        }
+        let record = world.workloads.find(&self.namespace, key);
+        let workload = record.as_ref().map_or(key, |record| record.workload());
+        world.workloads.workload(&self.namespace, workload, None)
     }
 
-    /// The workloads of this name, of whatever kind.
+    /// The workloads of this name, of whatever kind. Jobs and CronJobs of a group have it too.
     pub(super) fn workloads_named(&self, name: &str) -> Vec<Arc<WorkloadRecord>> {
-        let world = self.observed.world();
         let keys = WorkloadKind::ALL.into_iter().map(|kind| WorkloadKey::new(kind, name));
-        keys.filter_map(|key| world.workloads.find(&self.namespace, &key))
-            .filter(|record| record.owner.is_none())
-            .collect()
+        let is_part = |key: &WorkloadKey| {
+            let record = self.observed.world().workloads.find(&self.namespace, key);
+            record.is_some_and(|record| record.owner.is_some() && !record.is_grouped())
+        };
+        let mut found: Vec<Arc<WorkloadRecord>> =
+            keys.filter(|key| !is_part(key)).filter_map(|key| self.workload(&key)).collect();
+        found.sort_by(|a, b| a.key.cmp(&b.key));
+        found.dedup_by(|a, b| a.key == b.key);
+        found
     }
 
     /// The budgets that a workload takes part in, by name.

@@ -417,3 +417,5 @@ fn it_is_told_who_says_how_many_processes_there_are() {
     let running = annotated.pod("api-1-a", "api", &json!({"spec": {"containers": [runs]}}));
     running.tells("api-1-a", "processes 4, from `gunicorn -w 4`");
 }
+
+mod groups;

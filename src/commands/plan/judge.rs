@@ -102,8 +102,7 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
             }
         })
         .collect();
-    let unbound =
-        view.scene.workloads.iter().zip(&plan.shares).map(|(w, share)| unbound(world, view, w, share));
+    let unbound = view.scene.workloads.iter().zip(&plan.shares).map(|(w, share)| unbound(view, w, share));
     BudgetOutcome {
         namespace: key.namespace.clone(),
         name: key.name.clone(),
@@ -123,8 +122,9 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
 }
 
 /// What the pods of a workload may open by their own env while they roll out.
-fn unbound(world: &World, view: &View, workload: &Labelled, share: &Share) -> Connections {
-    if let Some(record) = world.workloads.find(&view.key.namespace, &workload.key) {
+fn unbound(view: &View, workload: &Labelled, share: &Share) -> Connections {
+    if workload.key.kind != WorkloadKind::Pod {
+        let record = &workload.record;
         let surge = record.strategy.surge(share.pods);
         return record.template.own.times(share.pods.plus(surge));
     }

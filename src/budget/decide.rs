@@ -5,6 +5,7 @@
 
 use super::amount::{Connections, Pods};
 use super::basis::Basis;
+use super::burst;
 use super::descent::{Past, high_water};
 use super::grant::{Allotment, Bounds, Grants, grants};
 use super::ledger::{Ledger, Pod, Unadopted};
@@ -109,8 +110,9 @@ pub fn decide(situation: &Situation) -> Decision {
         plan_beside_what_stays(Terms { usable: situation.available, ..terms }, &demands, &situation.pods)
     };
     let high_water = high_water(situation.past, situation.available, &ledger, &situation.pods);
-    let bounds = bounds(usable, high_water, &ledger);
-    let grants = grants(bounds, &ledger, &allotments(&plan.shares, &settled), &situation.pods);
+    let allotted = allotments(&plan.shares, &settled);
+    let mut grants = grants(bounds(usable, high_water, &ledger), &ledger, &allotted, &situation.pods);
+    burst::hold_back(&mut grants, usable, &ledger, &allotted, &situation.pods);
     let scene = Scene {
         available: situation.available,
         ledger: &ledger,

@@ -58,6 +58,8 @@ pub enum Refusal {
     },
     /// An older pod has waited so long that nobody passes it.
     Behind,
+    /// Tasks are arriving; they are sized together when no more come.
+    Burst,
 }
 
 /// What an entitled pod asked for when it was refused for want of room, and what stood against it:

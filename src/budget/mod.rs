@@ -5,6 +5,7 @@
 pub mod adoption;
 pub mod amount;
 pub mod basis;
+pub mod burst;
 pub mod decide;
 pub mod descent;
 pub mod fair;

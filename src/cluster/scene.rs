@@ -20,6 +20,7 @@ use crate::api::{
 };
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::basis::Rung;
+use crate::budget::burst;
 use crate::budget::decide::{Situation, Workload};
 use crate::budget::descent::Past;
 use crate::budget::ledger::{Hold, Pod, Unadopted};
@@ -452,6 +453,16 @@ fn at_liberty(pod: Pod) -> Pod {
     Pod { hold, ..pod }
 }
 
+/// Clocks of other machines may be ahead by so many seconds.
+const AHEAD: i64 = 2;
+
+/// Seconds since a pod was created. One that will be created far in the future only shows that clocks differ; it must not
+/// be the youngest until then, since others wait for young tasks to come.
+fn age(created: i64, now: Timestamp) -> u64 {
+    let age = now.as_second().saturating_sub(created);
+    if age < -AHEAD { burst::LONGEST } else { u64::try_from(age).unwrap_or(0) }
+}
+
 fn core_pod(
     world: &World,
     pod: &PodRecord,
@@ -469,7 +480,7 @@ fn core_pod(
             .map_or(Hold::Waiting, |grant| Hold::InFlight(in_flight_bill(pod, grant))),
         hold => hold,
     };
-    let age = u64::try_from(now.as_second().saturating_sub(pod.created)).unwrap_or(0);
+    let age = age(pod.created, now);
     let until_started = pod.scheduled.unwrap_or(pod.created).saturating_sub(pod.created);
     Pod {
         uid: pod.uid.clone(),
@@ -491,5 +502,17 @@ fn core_pod(
         }),
         instances: pod.instances(),
         least: pod.app.least(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_of_the_future_is_not_young_until_then() {
+        let now = Timestamp::from_second(1000).expect("a time");
+        let ages = [i64::MIN, 0, 990, 1000, 1002, 1003, i64::MAX].map(|created| age(created, now));
+        assert_eq!(ages, [i64::MAX.unsigned_abs(), 1000, 10, 0, 0, 5, 5]);
     }
 }

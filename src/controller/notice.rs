@@ -106,6 +106,9 @@ pub fn why_it_waits(view: &View, pod: usize, refusal: Refusal) -> (&'static str,
         Refusal::NoRoom { missing } => {
             ("NoRoom", format!("{missing} connections are missing: {committed} of {usable} are committed"))
         }
+        Refusal::Burst => {
+            ("Burst", "other tasks may be coming; it is sized together with them in a few seconds".into())
+        }
         Refusal::Behind => ("Behind", format!("an older pod of budget {} is served first", key.name)),
     }
 }

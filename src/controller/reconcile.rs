@@ -18,6 +18,7 @@ use super::view::View;
 use super::{evict, grant, notice, report, retire, rewrite, takeover};
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus};
 use crate::budget::decide::{Decision, Situation, decide};
+use crate::budget::grant::Refusal;
 use crate::budget::rewrite::Rewrites;
 use crate::cluster::guarded::Odd;
 use crate::cluster::pod::{PodRecord, PodView};
@@ -27,6 +28,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// While somebody waits, time alone can change the answer: look again this often.
 const TICK: Duration = Duration::from_secs(5);
+/// While tasks are arriving, a second more is news.
+const SECOND: Duration = Duration::from_secs(1);
 /// Statuses that record no grant are gathered for this long.
 const GATHER: SignedDuration = SignedDuration::from_millis(500);
 /// A look without any cause, against an event that never came.
@@ -301,5 +304,7 @@ fn next_look(view: &View, wait: Option<Duration>, acted: bool) -> Next {
         || !view.scene.leftovers.is_empty();
     let patrol = if restless { TICK } else { PATROL };
     let soon = if acted { gather } else { patrol };
+    let burst = view.decision.grants.refused.iter().any(|(_, refusal)| *refusal == Refusal::Burst);
+    let soon = if burst { soon.min(SECOND) } else { soon };
     Next::After(wait.unwrap_or(patrol).min(soon))
 }

@@ -302,7 +302,7 @@ proptest! {
             match why {
                 Refusal::NoRoom { .. } => head_is_out_of_patience |= old,
                 Refusal::Behind => prop_assert!(head_is_out_of_patience),
-                Refusal::NoSlot | Refusal::NoWorkload => {}
+                Refusal::NoSlot | Refusal::NoWorkload | Refusal::Burst => {}
             }
         }
     }

@@ -169,7 +169,27 @@ impl Oracle<'_> {
             None => Refusal::NoWorkload,
         };
         answer.refused.extend(queue.into_iter().map(|pod| (uid(pod), why(pod))));
+        self.hold_back(&mut answer);
         answer
+    }
+
+    /// Tasks wait while others come, unless they get no more than the least, or leave as much again.
+    fn hold_back(&self, answer: &mut Answer) {
+        let task = |pod: &Pod| pod.workload.map(|w| self.known[w]).filter(|known| known.task);
+        if !self.situation.pods.iter().any(|pod| pod.age < 2 && task(pod).is_some()) {
+            return;
+        }
+        let waits = |(index, size): &(usize, u64)| {
+            let pod = &self.situation.pods[*index];
+            let least = pod.least.get();
+            let room = i64::try_from(self.bill(*index, *size)).unwrap() <= self.free(0);
+            let more = |known: Known| *size > known.min.max(least) && known.standing >= known.settled;
+            pod.age < 5 && !room && task(pod).is_some_and(more)
+        };
+        let held = self.granted.iter().filter(|grant| waits(grant));
+        let held: Vec<String> = held.map(|(pod, _)| self.situation.pods[*pod].uid.clone()).collect();
+        answer.granted.retain(|(uid, _)| !held.contains(uid));
+        answer.refused.splice(0..0, held.into_iter().map(|uid| (uid, Refusal::Burst)));
     }
 }
 

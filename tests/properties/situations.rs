@@ -78,7 +78,7 @@ fn hold(numbers: Numbers) -> impl Strategy<Value = Hold> {
 
 /// A pod of one of `workloads` workloads, or of none that is known.
 fn pod(numbers: Numbers, workloads: usize) -> impl Strategy<Value = Pod> {
-    let times = (0..4_i64, prop_oneof![0..90_u64, Just(u64::MAX)]);
+    let times = (0..4_i64, prop_oneof![2 => 0..90_u64, 1 => 0..6_u64, 1 => Just(u64::MAX)]);
     let flags = (any::<bool>(), prop::bool::weighted(0.15), prop::bool::weighted(0.1), any::<bool>());
     // One index beyond the last workload: an owner that is not known.
     (0..=workloads, times, hold(numbers), flags, ((numbers.count)(3), (numbers.count)(2))).prop_map(

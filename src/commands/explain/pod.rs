@@ -10,6 +10,7 @@ use super::words::{Explanation, State, amount, count, product};
 use crate::api::conditions::BLOCKED;
 use crate::api::{EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
+use crate::budget::burst::{CALM, LONGEST};
 use crate::budget::grant::{PATIENCE, Refusal, Want};
 use crate::budget::ledger::Hold;
 use crate::budget::plan::Feasibility;
@@ -235,6 +236,7 @@ impl Seen<'_> {
             Refusal::NoRoom { .. } => told.point("next", room::for_the_refused(self.sight, self.look)),
             Refusal::NoSlot => told.point("next", self.for_a_slot()),
             Refusal::Behind => told.point("next", self.behind()),
+            Refusal::Burst => told.point("next", until_calm()),
             Refusal::NoWorkload => {}
         }
         let conditions = self.look.budget.status.iter().flat_map(|status| &status.conditions);
@@ -249,6 +251,7 @@ impl Seen<'_> {
             Refusal::NoRoom { .. } => self.want()?.class,
             Refusal::Behind => Class::Rest,
             Refusal::NoSlot => Class::Beyond,
+            Refusal::Burst => Class::Task,
             Refusal::NoWorkload => return None,
         };
         let order = queue::order(&self.view.scene.situation.pods);
@@ -347,6 +350,14 @@ fn sum(want: &Want, usable: Connections) -> String {
         (kept, _) => format!(" + {kept} kept for lost pods and for rollouts"),
     };
     format!("{committed} committed{kept} + {bill} for it = {total}, of {usable} usable")
+}
+
+/// Why a task does not have its size yet.
+fn until_calm() -> String {
+    format!(
+        "it gets its size together with other tasks that may be coming, when none has come for {CALM} s, and after \
+         {LONGEST} s in any case"
+    )
 }
 
 fn of_class(class: Class) -> &'static str {

@@ -31,6 +31,23 @@ async fn a_migration_waits_for_its_connection_and_passes_what_waits_with_it() {
 }
 
 #[tokio::test]
+async fn a_burst_of_jobs_shares_what_there_is() {
+    let shop = Installed::start().await;
+    shop.budget_of(4).await;
+    for n in 0..10 {
+        let one = governed(job(SHOP, &format!("import-{n}"))).pod_annotation(RUN_MS, "20000");
+        shop.apply(&one.to_string()).await;
+    }
+    eventually(SETTLES, "four run with one connection each", async || {
+        let totals = shop.recorder.totals(SHOP, "main");
+        let seen = (totals.granted, totals.connections);
+        if seen == (4, 4) { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await;
+    assert_eq!(shop.recorder.faults(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_cron_job_keeps_room_for_its_next_run() {
     let shop = Installed::start().await;
     shop.budget_of(12).await;

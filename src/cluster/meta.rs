@@ -20,6 +20,7 @@ struct MetaView {
     generation: Option<i64>,
     creation_timestamp: Option<String>,
     deletion_timestamp: Option<String>,
+    deletion_grace_period_seconds: Option<i64>,
     labels: Option<BTreeMap<String, String>>,
     annotations: Option<BTreeMap<String, String>>,
     owner_references: Option<Vec<OwnerReference>>,
@@ -42,6 +43,7 @@ pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         deletion_timestamp: view
             .deletion_timestamp
             .map(|text| time(&text).unwrap_or(Time(Timestamp::UNIX_EPOCH))),
+        deletion_grace_period_seconds: view.deletion_grace_period_seconds,
         labels: view.labels,
         annotations: view.annotations,
         owner_references: view.owner_references,
@@ -79,6 +81,7 @@ mod tests {
     fn what_is_used_is_kept() {
         let meta = json!({"name": "p", "namespace": "n", "uid": "u", "resourceVersion": "7", "generation": 3,
             "creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": "2026-01-01T00:00:01Z",
+            "deletionGracePeriodSeconds": 30,
             "labels": {"a": "b"}, "annotations": {"c": "d"},
             "ownerReferences": [{"apiVersion": "v1", "kind": "K", "name": "o", "uid": "v", "controller": true}]});
         let strict: ObjectMeta = serde_json::from_value(meta.clone()).expect("metadata");

@@ -4,6 +4,7 @@
 //! ([`world::World`]), and the core's values for one budget ([`scene`]). It decides nothing.
 
 pub mod autoscaler;
+pub mod end;
 pub mod env;
 pub mod gates;
 pub mod guarded;

@@ -7,6 +7,7 @@ use kube::Resource;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::end::{self, End};
 use super::env::Container;
 use super::gates::{self, OtherGates};
 use super::guarded::Odd;
@@ -73,6 +74,12 @@ pub struct PodStatusView {
     /// Conditions, of which Ready is used.
     #[serde(default)]
     pub conditions: Vec<ConditionView>,
+    /// Why it is in its phase, in a sentence.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// When its kubelet first told of it.
+    #[serde(default)]
+    pub start_time: Option<IgnoredAny>,
     /// States of init containers.
     #[serde(default)]
     pub init_container_statuses: Vec<ContainerStatusView>,
@@ -90,6 +97,9 @@ pub struct ConditionView {
     pub type_: String,
     /// True, False, Unknown.
     pub status: String,
+    /// Why, as a word.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// Since when.
     #[serde(default, deserialize_with = "meta::read_time")]
     pub last_transition_time: Option<Time>,
@@ -97,15 +107,38 @@ pub struct ConditionView {
 
 /// The state of a container.
 #[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct ContainerStatusView {
+    /// The container's name.
+    #[serde(default)]
+    pub name: String,
+    /// How often it was started again.
+    #[serde(default)]
+    pub restart_count: i64,
     /// Which of the three it is.
     #[serde(default)]
     pub state: ContainerStateView,
+    /// What became of it before that.
+    #[serde(default)]
+    pub last_state: ContainerStateView,
+}
+
+impl ContainerStatusView {
+    /// How many runs of it have ended before the one of now. A kubelet may forget how often it has started a container, but not
+    /// that it has.
+    #[must_use]
+    pub fn runs(&self) -> u64 {
+        let last = u64::from(self.last_state.terminated.is_some());
+        u64::try_from(self.restart_count).unwrap_or(0).max(last)
+    }
 }
 
 /// Which state a container is in.
 #[derive(Deserialize, Clone, Debug, Default)]
 pub struct ContainerStateView {
+    /// It runs.
+    #[serde(default)]
+    pub running: Option<IgnoredAny>,
     /// It ended.
     #[serde(default)]
     pub terminated: Option<IgnoredAny>,
@@ -174,8 +207,14 @@ pub struct PodRecord {
     pub due: Option<i64>,
     /// Whether it is over: nothing of it runs, and nothing will run again.
     pub ended: bool,
+    /// Whether it is said to be over, and nobody has seen its containers end.
+    pub doubtful: bool,
     /// Whether it is bound to a node, so that containers of it may run whatever its status says by now.
     pub bound: bool,
+    /// The node that it is bound to.
+    pub node: Option<String>,
+    /// How many containers of it have ended and were started again in it.
+    pub restarts: u64,
     /// Seconds that its containers get to end.
     pub grace: i64,
     /// Whether it is Ready.
@@ -198,13 +237,10 @@ impl PodRecord {
         let app =
             AppFacts::read(&meta.labels, &meta.annotations, &pod.spec.init_containers, &pod.spec.containers);
         app.budget.as_ref()?;
-        let states = || pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
+        let states = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
+        let end = end::end(pod);
         let gate = gates::ours(&pod.spec.scheduling_gates);
         let terminating = meta.deletion_timestamp.is_some();
-        let reported = pod.status.container_statuses.len();
-        let all_terminated = states().all(|status| status.state.terminated.is_some());
-        let complete = reported > 0 && reported >= pod.spec.containers.len();
-        let phase_over = matches!(pod.status.phase.as_deref(), Some("Succeeded" | "Failed"));
         Some(Self {
             namespace: meta.namespace.clone()?,
             name: meta.name.clone()?,
@@ -220,10 +256,12 @@ impl PodRecord {
             annotated: meta.annotations.as_ref().is_some_and(|notes| !notes.is_empty()),
             terminating,
             due: meta.deletion_timestamp.as_ref().map(|time| time.0.as_second()),
-            // The garbage collector calls pods of a lost node Failed; what its kubelet has started may run on.
-            ended: all_terminated && (phase_over || (terminating && complete)),
+            ended: end == End::Seen,
+            doubtful: end == End::Said,
             bound: pod.spec.node_name.is_some(),
-            grace: pod.spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE).max(0),
+            node: pod.spec.node_name.clone(),
+            restarts: states.map(ContainerStatusView::runs).fold(0, u64::saturating_add),
+            grace: grace(pod),
             ready: pod.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
             scheduled: scheduled(&pod.status.conditions),
             taken_over_by: meta
@@ -257,8 +295,11 @@ impl PodRecord {
             terminating: false,
             due: None,
             ended: false,
+            doubtful: false,
             bound: true,
-            grace: 0,
+            node: None,
+            restarts: 0,
+            grace: DEFAULT_GRACE,
             ready: false,
             scheduled: None,
             taken_over_by: None,
@@ -380,6 +421,12 @@ fn group(meta: &ObjectMeta) -> String {
     named.map_or("pods", String::as_str).to_owned()
 }
 
+/// Seconds that its containers get to end, as its kubelet reckons them: by its spec, or more if whoever deleted it said so.
+fn grace(pod: &PodView) -> i64 {
+    let own = pod.spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE);
+    own.max(pod.metadata.deletion_grace_period_seconds.unwrap_or(0)).max(0)
+}
+
 fn scheduled(conditions: &[ConditionView]) -> Option<i64> {
     let bound = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "True")?;
     bound.last_transition_time.as_ref().map(|time| time.0.as_second())
@@ -469,25 +516,6 @@ mod tests {
     }
 
     #[test]
-    fn a_terminating_pod_is_over_only_when_all_its_containers_ended() {
-        let deleted = serde_json::json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
-        assert!(!granted(deleted.clone()).ended);
-        let mut running = deleted.clone();
-        merge(
-            &mut running,
-            serde_json::json!({"status": {"containerStatuses": [
-            {"state": {"terminated": {"exitCode": 0}}}, {"state": {"running": {}}}]}}),
-        );
-        assert!(!granted(running).ended);
-        let mut ended = deleted;
-        merge(
-            &mut ended,
-            serde_json::json!({"status": {"containerStatuses": [{"state": {"terminated": {"exitCode": 0}}}]}}),
-        );
-        assert!(granted(ended).ended);
-    }
-
-    #[test]
     fn a_pod_whose_env_reads_a_spoiled_grant_holds_what_the_app_opens() {
         let sizes = |pool: &str, overflow: &str| {
             let notes = serde_json::json!({"metadata": {"annotations": {
@@ -502,20 +530,20 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_pod_is_not_over_before_each_of_its_containers_is_reported() {
-        let record = granted(serde_json::json!({
-            "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"},
-            "spec": {"containers": [{"name": "app"}, {"name": "web"}]},
-            "status": {"containerStatuses": [{"state": {"terminated": {"exitCode": 0}}}]},
-        }));
-        assert!(!record.ended);
+    fn a_pod_gets_the_time_to_end_that_its_deletion_grants_when_that_is_more() {
+        let deleted = |seconds: i64| {
+            pod(serde_json::json!({"spec": {"terminationGracePeriodSeconds": 60}, "metadata": {
+                "deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": seconds}}))
+        };
+        assert_eq!([deleted(0), deleted(600)].map(|record| record.grace), [60, 600]);
     }
 
     #[test]
-    fn a_pod_that_was_called_failed_while_it_ran_is_not_over() {
-        let lost = granted(serde_json::json!({"status": {
-            "phase": "Failed", "containerStatuses": [{"state": {"running": {}}}]}}));
-        assert!(!lost.ended);
+    fn containers_that_were_started_again_are_counted() {
+        let record = pod(serde_json::json!({"status": {
+            "initContainerStatuses": [{"name": "proxy", "restartCount": 2}],
+            "containerStatuses": [{"name": "app", "restartCount": 0, "lastState": {"terminated": {"exitCode": 1}}}]}}));
+        assert_eq!(record.restarts, 3);
     }
 
     #[test]
@@ -550,10 +578,5 @@ mod tests {
         assert_eq!(made(serde_json::json!({"app": "a"}), owner("apps/v1", "StatefulSet")), "StatefulSet/o");
         assert_eq!(made(serde_json::json!({"app": "a"}), owner("batch.volcano.sh/v1alpha1", "Job")), "Pod/a");
         assert_eq!(made(serde_json::json!({"app": "a"}), owner("v1", "Node")), "Pod/a");
-    }
-
-    #[test]
-    fn a_failed_pod_is_over() {
-        assert!(granted(serde_json::json!({"status": {"phase": "Failed"}})).ended);
     }
 }

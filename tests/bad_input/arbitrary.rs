@@ -285,14 +285,23 @@ fn annotations() -> impl Strategy<Value = Value> {
 }
 
 fn status() -> impl Strategy<Value = Value> {
-    let state =
-        select(vec!["running", "terminated", "waiting"]).prop_map(|state| json!({"state": {state: {}}}));
-    let states = || vec(state.clone(), 0..4).prop_map(Value::from);
+    let state = select(vec!["running", "terminated", "terminated", "waiting"]);
+    let name = select(vec!["app", "web", "proxy", "migrate"]);
+    let report = (name, state, 0..2_u32).prop_map(
+        |(name, state, restarts)| json!({"name": name, "restartCount": restarts, "state": {state: {}}}),
+    );
+    let states = || vec(report.clone(), 0..4).prop_map(Value::from);
     let phase = select(vec!["Pending", "Running", "Succeeded", "Failed", "Unknown", ""]);
-    let ready = select(vec!["True", "False", "Unknown"]);
-    (phase, states(), states(), ready).prop_map(|(phase, init, states, ready)| {
-        json!({"phase": phase, "initContainerStatuses": init, "containerStatuses": states, "conditions":
-            [{"type": "Ready", "status": ready}, {"type": "PodScheduled", "status": "True", "lastTransitionTime": "9999-12-31T23:59:59Z"}]})
+    let ready = (
+        select(vec!["True", "False", "Unknown"]),
+        select(vec!["PodFailed", "PodCompleted", "ContainersNotReady", "DeletionByPodGC", ""]),
+        select(vec!["Ready", "DisruptionTarget"]),
+    );
+    let message = select(vec!["Pod was rejected: no room", "The node was low on memory", ""]);
+    (phase, states(), states(), ready, message).prop_map(|(phase, init, states, (ready, reason, kind), message)| {
+        json!({"phase": phase, "initContainerStatuses": init, "containerStatuses": states, "message": message,
+            "startTime": "2026-01-01T00:00:00Z", "conditions": [{"type": kind, "status": ready, "reason": reason},
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": "9999-12-31T23:59:59Z"}]})
     })
 }
 

@@ -179,21 +179,31 @@ pub(crate) fn waits(pod: &Value) -> bool {
     gates.is_some_and(|gates| gates.iter().any(|gate| gate["name"] == "poolbudget.dev/connections"))
 }
 
-/// Whether nothing of it runs any more: no container is reported to run, and either the pod is over or it is being
-/// deleted and every container of it is reported to have ended.
+/// Whether nothing of it runs any more: it is on no node and does not get onto one, or its kubelet rejected it, or it is
+/// called over, by others than the garbage collector, and each of its containers is told to have ended.
 fn ended(pod: &Value) -> bool {
-    let reports = |key: &str| pod["status"][key].as_array().cloned().unwrap_or_default();
-    let all: Vec<Value> =
-        ["initContainerStatuses", "containerStatuses"].iter().flat_map(|key| reports(key)).collect();
-    if all.iter().any(|report| !report["state"]["running"].is_null()) {
-        return false;
+    let status = &pod["status"];
+    let over = status["phase"] == "Succeeded" || status["phase"] == "Failed";
+    if pod["spec"]["nodeName"].is_null() {
+        return over || !pod["metadata"]["deletionTimestamp"].is_null();
     }
-    let over = pod["status"]["phase"] == "Succeeded" || pod["status"]["phase"] == "Failed";
-    let deleted = !pod["metadata"]["deletionTimestamp"].is_null();
-    let containers = pod["spec"]["containers"].as_array().map_or(0, Vec::len);
-    let reported = reports("containerStatuses").len();
-    let terminated = all.iter().all(|report| !report["state"]["terminated"].is_null());
-    over || (deleted && reported > 0 && reported >= containers && terminated)
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let rejected = status["phase"] == "Failed"
+        && status["message"].as_str().is_some_and(|message| message.starts_with("Pod was rejected: "));
+    let told = |reports: &str, containers: &str, least: bool| {
+        let reports = list(&status[reports]);
+        list(&pod["spec"][containers]).iter().all(|container| {
+            let mut own = reports.iter().filter(|report| report["name"] == container["name"]).peekable();
+            (own.peek().is_some() || !least) && own.all(|report| report["state"]["running"].is_null())
+        })
+    };
+    let conditions = list(&status["conditions"]);
+    let collected = conditions.iter().any(|condition| condition["reason"] == "DeletionByPodGC");
+    let nothing_runs = told("initContainerStatuses", "initContainers", false)
+        && told("containerStatuses", "containers", true);
+    let silent =
+        ["initContainerStatuses", "containerStatuses"].iter().all(|key| list(&status[key]).is_empty());
+    (rejected && silent) || (over && nothing_runs && !collected)
 }
 
 /// A count that an annotation states; any number where nobody can tell.

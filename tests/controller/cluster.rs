@@ -123,7 +123,9 @@ impl Cluster {
             match *steps {
                 steps if steps < DRAIN => return,
                 DRAIN => {
-                    pod["status"]["containerStatuses"] = json!([{"state": {"terminated": {"exitCode": 0}}}]);
+                    pod["status"]["phase"] = json!("Succeeded");
+                    pod["status"]["containerStatuses"] =
+                        json!([{"name": "app", "state": {"terminated": {"exitCode": 0}}}]);
                 }
                 _ => return self.server().remove_pod(&name),
             }
@@ -134,7 +136,7 @@ impl Cluster {
             pod["status"] = json!({
                 "phase": "Running",
                 "conditions": [{"type": "Ready", "status": if self.sick { "False" } else { "True" }}],
-                "containerStatuses": [{"state": {"running": {}}}],
+                "containerStatuses": [{"name": "app", "state": {"running": {}}}],
             });
         }
         self.server().store_pod(pod);

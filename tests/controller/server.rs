@@ -275,10 +275,10 @@ impl Server {
         Ok(())
     }
 
-    /// A gated pod is gone at once; another one drains.
+    /// A pod that is on no node is gone at once; another one drains.
     pub(crate) fn begin_deletion(&mut self, name: &str) {
         let Some(mut pod) = self.pods.get(name).cloned() else { return };
-        if gated(&pod) {
+        if pod["spec"]["nodeName"].is_null() {
             self.remove_pod(name);
         } else if !terminating(&pod) {
             pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");

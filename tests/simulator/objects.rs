@@ -54,6 +54,7 @@ fn condition(kind: &str, holds: bool, since: Option<i64>) -> ConditionView {
         type_: kind.into(),
         status: if holds { "True" } else { "False" }.into(),
         last_transition_time: since.map(|at| Time(timestamp(at))),
+        reason: None,
     }
 }
 
@@ -68,13 +69,20 @@ pub(crate) fn pod(pod: &Pod) -> PodView {
     metadata.owner_references = owner(pod.owner.clone());
     let state = match pod.reported {
         Reported::Waiting | Reported::Running => ContainerStateView::default(),
-        Reported::Ended => ContainerStateView { terminated: Some(IgnoredAny) },
+        Reported::Ended => {
+            ContainerStateView { terminated: Some(IgnoredAny), ..ContainerStateView::default() }
+        }
     };
     let mut conditions = Vec::new();
     let mut states = Vec::new();
     if let Some((_, at)) = pod.node {
         conditions = vec![condition("PodScheduled", true, Some(at)), condition("Ready", pod.ready, None)];
-        states.push(ContainerStatusView { state });
+        states.push(ContainerStatusView {
+            name: "app".into(),
+            restart_count: pod.restarts.into(),
+            state,
+            ..ContainerStatusView::default()
+        });
     }
     PodView {
         metadata,
@@ -92,6 +100,8 @@ pub(crate) fn pod(pod: &Pod) -> PodView {
         status: PodStatusView {
             phase: Some(phase(pod).into()),
             conditions,
+            message: None,
+            start_time: None,
             init_container_statuses: Vec::new(),
             container_statuses: states,
         },
@@ -102,6 +112,7 @@ fn phase(pod: &Pod) -> &'static str {
     match pod.end.filter(|_| pod.finished) {
         Some(End::Complete) => "Succeeded",
         Some(End::Failed) => "Failed",
+        None if pod.reported == Reported::Ended => "Succeeded",
         None if pod.reported == Reported::Waiting => "Pending",
         None => "Running",
     }

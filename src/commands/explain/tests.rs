@@ -345,7 +345,8 @@ fn a_budget_that_cannot_be_read_is_told_with_the_field() {
 #[test]
 fn a_pod_whose_containers_have_ended_holds_nothing() {
     let mut over = granted(2, 2, 4);
-    merge(&mut over, &json!({"status": {"phase": "Succeeded"}}));
+    let ended = json!([{"name": "app", "state": {"terminated": {"exitCode": 0}}}]);
+    merge(&mut over, &json!({"status": {"phase": "Succeeded", "containerStatuses": ended}}));
     calm().pod("api-1-a", "api", &over).tells("api-1-a", "ended all its containers have ended");
 }
 

@@ -255,7 +255,8 @@ impl Runner {
         });
         let condition = |kind: &str, holds: bool| {
             let status = if holds { "True" } else { "False" };
-            json!({"type": kind, "status": status, "lastTransitionTime": now})
+            let reason = (!runs && kind != "PodScheduled").then_some("PodCompleted");
+            json!({"type": kind, "status": status, "reason": reason, "lastTransitionTime": now})
         };
         Ok(json!({
             "phase": phase,

@@ -13,8 +13,8 @@ pub use spec::{
     SupabaseConnection, SupabaseLimit, Surge, WorkloadKind, WorkloadSpec,
 };
 pub use status::{
-    DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus, Quarantined,
-    WorkloadStatus,
+    DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus, QuarantineCause,
+    Quarantined, WorkloadStatus,
 };
 
 /// The CustomResourceDefinition as YAML that `kubectl apply` takes.

@@ -68,6 +68,12 @@ pub const GRANT_ANNOTATIONS: [&str; 3] = [POOL_SIZE, MAX_OVERFLOW, CONNECTIONS];
 /// nothing; being written, it makes every grant fail that an earlier budget of the same name may still have on its way.
 pub const TAKEN_OVER_BY: &str = "poolbudget.dev/taken-over-by";
 
+/// Annotation on a budget: the uids of entries of its quarantine that are to be dropped, with commas between them, because
+/// somebody knows that nothing of them runs any more. No entry ever has the uid of another one, so it is obeyed once.
+pub const FORGET: &str = "poolbudget.dev/forget";
+/// The field manager of that annotation.
+pub const FORGET_MANAGER: &str = "poolbudget-forget";
+
 /// Annotation on a pod: the literal values that admission replaced, as JSON.
 pub const REPLACED_ENV: &str = "poolbudget.dev/replaced-env";
 

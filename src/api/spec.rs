@@ -91,6 +91,14 @@ pub struct DbConnectionBudgetSpec {
     #[serde(default)]
     pub eviction: EvictionPolicy,
 
+    /// For how many seconds the connections of a pod count after its containers were seen to end, and those of a container
+    /// after it was started again. A server ends a connection when its client has gone, but a query that runs then runs
+    /// to its end: state how long your longest query may go on unattended. PostgreSQL 14 and newer can look for the
+    /// client in between (client_connection_check_interval): with 1s there, 2 is enough here.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 3600), extend("format" = "int32"))]
+    pub linger_seconds: u32,
+
     /// Settings of workloads that have no entry of their own, such as Jobs whose names are generated. They also stand in
     /// for what an entry leaves out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spec::{Mode, WorkloadKind};
@@ -59,7 +60,7 @@ pub struct DbConnectionBudgetStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["uid".into()]))]
     pub grants: Vec<GrantInFlight>,
 
-    /// Pods that vanished without showing that their containers ended. They count as committed for a while.
+    /// What is gone and still counts as committed: pods whose end nobody saw, and connections that outlive their pod.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["uid".into()]))]
     pub quarantine: Vec<Quarantined>,
@@ -182,18 +183,43 @@ impl GrantInFlight {
     }
 }
 
-/// A pod that vanished without showing that its containers ended.
+/// Why something counts that is gone.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QuarantineCause {
+    /// The pod is gone, and nobody saw its containers end.
+    #[default]
+    Vanished,
+    /// The pod is called Failed or Succeeded, and nobody saw its containers end.
+    NotSeenToEnd,
+    /// It was gone when the operator took the budget over.
+    WhileNobodyLed,
+    /// The pod ended, and its last queries may go on.
+    Ended,
+    /// A container was started again, and the last queries of the one before it may go on.
+    Restarted,
+    /// It stands for several, of which there are too many.
+    Several,
+}
+
+/// Something that is gone and still counts.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Quarantined {
-    /// The pod's uid.
+    /// What it is known by: of most the pod's uid.
     pub uid: String,
     /// The pod's name.
     pub pod: String,
+    /// The pod's node. Its kubelet has to be heard of before the entry ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Why it still counts.
+    #[serde(default)]
+    pub cause: QuarantineCause,
     /// What it may still hold.
     #[schemars(range(min = 0))]
     pub connections: i64,
-    /// For how many seconds it counts. Each new leader counts them anew, because clocks may differ.
+    /// For how many seconds it counts, from when its node was heard of. Each new leader counts them anew, because clocks
+    /// may differ.
     #[serde(default)]
     pub seconds: i64,
     /// When they are over by the clock of the leader that took note of it.

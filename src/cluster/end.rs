@@ -65,8 +65,7 @@ fn is_rejected(pod: &PodView) -> bool {
 }
 
 fn is_collected(pod: &PodView) -> bool {
-    let mut conditions = pod.status.conditions.iter();
-    conditions.any(|c| c.type_ == "DisruptionTarget" && c.reason.as_deref() == Some(COLLECTED))
+    pod.status.conditions.iter().any(|c| c.reason.as_deref() == Some(COLLECTED))
 }
 
 /// By name, and each of them: a status that is missing is one that was not told.

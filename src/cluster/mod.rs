@@ -9,6 +9,7 @@ pub mod env;
 pub mod gates;
 pub mod guarded;
 pub mod meta;
+pub mod node;
 pub mod pod;
 mod processes;
 pub mod retire;

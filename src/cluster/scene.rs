@@ -111,8 +111,10 @@ pub fn scene(
     now: Timestamp,
 ) -> Scene {
     let Terms { available, edited } = terms;
+    // What is only said to be over does not stand any more, and is in quarantine.
+    let stands = |pod: &Arc<PodRecord>| !pod.ended && !pod.doubtful;
     let pods: Vec<Arc<PodRecord>> =
-        world.pods.group(&key.namespace, &key.name).into_iter().filter(|pod| !pod.ended).collect();
+        world.pods.group(&key.namespace, &key.name).into_iter().filter(stands).collect();
     let held = held_elsewhere(world, &pods);
     let stage = Stage { world, key, spec, status, pods: &pods, held: &held, now };
     let gathered: Vec<(Workload, Labelled)> =

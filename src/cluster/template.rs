@@ -85,7 +85,9 @@ impl AppFacts {
         app.counted = &processes;
         let fault = COUNTED_BY
             .iter()
-            .find_map(|rule| Some(format!("{}; {}", rule.allowed(), shortened(&rule.broken(&stated)?, QUOTED))))
+            .find_map(|rule| {
+                Some(format!("{}; {}", rule.allowed(), shortened(&rule.broken(&stated)?, QUOTED)))
+            })
             .or_else(|| processes.iter().find_map(|counted| counted.fault.clone()));
         let (processes_from, processes_remark) = (app.processes_from(), app.processes_remark());
         let pools = app.pools();
@@ -300,7 +302,8 @@ impl<'a> App<'a> {
 
     /// Processes that run at one time, and the pools of each.
     fn factors(&self) -> Option<(u32, u32)> {
-        let processes = at_once(&self.named(), |container| self.counted.get(container.place)?.processes.map(u64::from))?;
+        let processes =
+            at_once(&self.named(), |container| self.counted.get(container.place)?.processes.map(u64::from))?;
         Some((u32::try_from(processes).ok()?, self.engines()?))
     }
 

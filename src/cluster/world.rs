@@ -292,7 +292,27 @@ pub struct World {
     pub autoscalers: Index<AutoscalerRecord>,
     /// Budgets for which an eviction was refused; a change of a PodDisruptionBudget concerns them.
     pub blocked: BTreeSet<BudgetKey>,
-    vanished: HashMap<BudgetKey, Vec<Arc<PodRecord>>>,
+    departures: HashMap<BudgetKey, Vec<Departure>>,
+}
+
+/// How something of a pod went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departed {
+    /// The object is gone, and nobody saw its containers end.
+    Vanished,
+    /// All its containers were seen to have ended.
+    Ended,
+    /// A container ended and was started again in it.
+    Restarted,
+}
+
+/// A pod of which something went.
+#[derive(Clone, Debug)]
+pub struct Departure {
+    /// The pod, as it was seen last.
+    pub pod: Arc<PodRecord>,
+    /// What went.
+    pub how: Departed,
 }
 
 impl World {
@@ -313,21 +333,43 @@ impl World {
     /// answer to a request, brings the successor of a StatefulSet's pod and says nothing of its predecessor.
     pub fn see_pod(&mut self, pod: PodRecord) -> Vec<Arc<PodRecord>> {
         let touched = self.pods.apply(pod);
-        if let [old, new] = &touched[..]
-            && old.uid != new.uid
-        {
-            self.note_vanished(&Arc::clone(old), false);
+        if let [old, new] = &touched[..] {
+            if old.uid == new.uid {
+                self.note_change(old, new);
+            } else {
+                self.note_gone(old, false);
+            }
         }
         touched
     }
 
-    /// Notes a pod that is gone and did not show that its containers had ended: force-deleted, or on a lost node. What
-    /// it held may still be open. What its status said of containers does not count: a kubelet tells late. Nor does it
-    /// count that it was on no node, when `last` is older than its end.
-    pub fn note_vanished(&mut self, last: &PodRecord, is_final: bool) {
-        if (last.bound || !is_final) && !last.ended && last.hold().is_grant() {
-            let key = BudgetKey::new(&last.namespace, last.budget());
-            self.vanished.entry(key).or_default().push(Arc::new(last.clone()));
+    /// Notes a pod that is gone. If it did not show that its containers had ended, because it was force-deleted or its node
+    /// is lost, what it held may still be open. What its status said of containers does not count: a kubelet tells late. Nor
+    /// does it count that it was on no node, when `last` is older than its end.
+    pub fn note_gone(&mut self, last: &PodRecord, is_final: bool) {
+        if !last.ended && (last.bound || !is_final) {
+            self.note(last, Departed::Vanished);
+        }
+        let before = self.pods.find(&last.namespace, &last.name).filter(|before| before.uid == last.uid);
+        if let Some(before) = before {
+            self.note_change(&before, last);
+        }
+    }
+
+    /// Notes what ended in a pod since it was seen before.
+    fn note_change(&mut self, old: &PodRecord, new: &PodRecord) {
+        if new.ended && !old.ended && new.bound {
+            self.note(new, Departed::Ended);
+        }
+        if new.restarts > old.restarts {
+            self.note(new, Departed::Restarted);
+        }
+    }
+
+    fn note(&mut self, pod: &PodRecord, how: Departed) {
+        if pod.hold().is_grant() {
+            let key = BudgetKey::new(&pod.namespace, pod.budget());
+            self.departures.entry(key).or_default().push(Departure { pod: Arc::new(pod.clone()), how });
         }
     }
 
@@ -339,9 +381,9 @@ impl World {
         here
     }
 
-    /// Takes over the pods noted for a budget.
-    pub fn take_vanished(&mut self, key: &BudgetKey) -> Vec<Arc<PodRecord>> {
-        self.vanished.remove(key).unwrap_or_default()
+    /// Takes over what was noted for a budget.
+    pub fn take_departures(&mut self, key: &BudgetKey) -> Vec<Departure> {
+        self.departures.remove(key).unwrap_or_default()
     }
 
     /// What made a pod: its workload, or the part of it. None when that is not known yet, or of no known kind.

@@ -5,6 +5,7 @@
 mod client;
 mod completion;
 mod explain;
+mod forget;
 mod inject;
 mod input;
 mod name;
@@ -82,6 +83,19 @@ enum Command {
   poolbudget explain deploy/api -n shop      a workload: its share, its slots, its pods
   poolbudget explain pod api-5d9c7b-x2x4x -o yaml")]
     Explain(explain::ExplainArgs),
+    /// Drop what is kept for pods that are gone, because nothing of them runs any more
+    #[command(
+        long_about = "Drop what is kept for pods that are gone, because nothing of them runs any more.
+
+Connections of a pod whose end nobody saw count until its node was heard of, and its grace period after. Who knows that
+the node is off, or that the database has closed them, can say so here. It may be undone by nobody: if something still
+runs, there can be more connections than the limit.",
+        after_help = "Examples:
+  poolbudget forget main --pod api-5d9c7b-x2x4x      one pod
+  poolbudget forget main -n shop --node worker-3     all pods of a node that is off
+  poolbudget forget main --all                       all that is kept now"
+    )]
+    Forget(forget::ForgetArgs),
     /// Open every gate, so that poolbudget can be uninstalled
     #[command(long_about = "Open every gate, so that poolbudget can be uninstalled.
 
@@ -148,6 +162,10 @@ pub fn start(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => {
             cli.log.start("error")?;
             in_runtime(explain::explain(args))
+        }
+        Command::Forget(args) => {
+            cli.log.start("error")?;
+            in_runtime(forget::forget(args))
         }
         Command::Status(args) => {
             cli.log.start("error")?;

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 
 use super::lease::Leadership;
 use crate::api::{DbConnectionBudget, WorkloadKind, names};
+use crate::cluster::node::{self, NodeSight, NodeView};
 use crate::cluster::pod::{PodRecord, PodView};
 use crate::cluster::retire::Retirement;
 use crate::cluster::rewrite::Write;
@@ -119,6 +121,8 @@ pub trait Gateway: Send + Sync + 'static {
         namespace: &str,
         name: &str,
     ) -> impl Future<Output = Result<Option<PodView>, GatewayError>> + Send;
+    /// A node as it is now, with its kubelet's last sign of life; none when it does not exist.
+    fn node(&self, name: &str) -> impl Future<Output = Result<Option<NodeSight>, GatewayError>> + Send;
     /// Marks a pod as taken over by the budget of this uid. Every grant that was sent before fails from then on.
     fn fence(
         &self,
@@ -385,6 +389,15 @@ impl Gateway for KubeGateway {
     async fn pod(&self, namespace: &str, name: &str) -> Result<Option<PodView>, GatewayError> {
         let api = self.pods_of(namespace);
         self.bounded(format!("read pod {namespace}/{name}"), api.get_opt(name)).await
+    }
+
+    async fn node(&self, name: &str) -> Result<Option<NodeSight>, GatewayError> {
+        let nodes: Api<NodeView> = Api::all(self.client.clone());
+        let found = self.bounded(format!("read node {name}"), nodes.get_opt(name)).await?;
+        let Some(found) = found else { return Ok(None) };
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), node::LEASES);
+        let lease = self.bounded(format!("read the Lease of node {name}"), leases.get_opt(name)).await?;
+        Ok(Some(NodeSight::of(&found, lease.as_ref())))
     }
 
     async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {

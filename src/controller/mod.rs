@@ -12,6 +12,7 @@ pub mod memory;
 pub mod notice;
 pub mod observe;
 pub mod open;
+pub mod quarantine;
 pub mod reconcile;
 pub mod report;
 pub mod retire;

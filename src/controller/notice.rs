@@ -245,6 +245,33 @@ pub fn why_it_is_stranded(key: &BudgetKey, odd: Option<&Odd>) -> (&'static str, 
     }
 }
 
+/// Tells a budget what it does not count any more because somebody said so.
+pub async fn tell_forgotten<G: Gateway>(
+    leader: &Leader<G>,
+    budget: &DbConnectionBudget,
+    memory: &mut Memory,
+) {
+    let forgotten = std::mem::take(&mut memory.forgotten);
+    for entry in forgotten.iter().take(AT_ONCE) {
+        let node = entry.node.as_ref().map_or_else(String::new, |node| format!(" on node {node}"));
+        let note = format!(
+            "{} connections of {}{node} do not count any more, although nobody saw it end: the annotation {} names it",
+            entry.connections,
+            entry.pod,
+            names::FORGET
+        );
+        tracing::warn!(
+            pod = entry.pod,
+            connections = entry.connections,
+            "forgotten, because an annotation says so"
+        );
+        leader
+            .gateway
+            .publish(event(EventType::Warning, "Forgotten", "Forget", &note), budget.object_ref(&()))
+            .await;
+    }
+}
+
 /// Publishes what changed between two sets of conditions.
 pub async fn tell_budget<G: Gateway>(leader: &Leader<G>, budget: &DbConnectionBudget, old: &[Condition]) {
     let new = budget.status.iter().flat_map(|status| &status.conditions);

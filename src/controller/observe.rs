@@ -192,7 +192,7 @@ impl Watched for PodView {
         BTreeSet::from([BudgetKey::new(&pod.namespace, pod.budget())])
     }
     fn gone(world: &mut World, last: &PodRecord, is_final: bool) {
-        world.note_vanished(last, is_final);
+        world.note_gone(last, is_final);
     }
     fn unreadable(odd: &Odd) -> Option<PodRecord> {
         PodRecord::unreadable(odd)

@@ -15,10 +15,11 @@ use super::gateway::{Gateway, GatewayError};
 use super::memory::{Memory, Moment};
 use super::observe::Observed;
 use super::view::View;
-use super::{evict, grant, notice, report, retire, rewrite, takeover};
-use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus};
+use super::{evict, grant, notice, quarantine, report, retire, rewrite, takeover};
+use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined, names};
 use crate::budget::decide::{Decision, Situation, decide};
 use crate::budget::grant::Refusal;
+use crate::budget::ledger::Hold;
 use crate::budget::rewrite::Rewrites;
 use crate::cluster::guarded::Odd;
 use crate::cluster::pod::{PodRecord, PodView};
@@ -122,6 +123,7 @@ impl<G: Gateway> Leader<G> {
         }
         let now = (self.clock)();
         let Some(held) = memory.held.clone() else { return Ok(Next::Backoff) };
+        quarantine::ask(&self.gateway, &mut memory.quarantine, self.moment()).await;
         let (view, status) = self.view(key, &held, &mut memory, now);
         self.arrivals.note(&view.scene.pods);
 
@@ -139,9 +141,11 @@ impl<G: Gateway> Leader<G> {
         let acted = evict::make_room(self, key, &view, &mut memory, now).await;
         let retired = retire::step(self, key, &view, &mut memory, now).await;
         notice::tell_pods(self, &view, &mut memory).await;
+        notice::tell_forgotten(self, &held, &mut memory).await;
         let wrote = rewrite::step(self, &view, &mut memory, now).await;
         let acted = sent.and(acted)? | retired? | wrote?;
-        Ok(next_look(&view, wait, !grants.is_empty() || acted))
+        let next = next_look(&view, wait, !grants.is_empty() || acted);
+        Ok(sooner(next, memory.quarantine.next((self.steady)())))
     }
 
     /// The budget as it is now: the decision, and the status with what vanished and expired since.
@@ -153,7 +157,15 @@ impl<G: Gateway> Leader<G> {
         now: Timestamp,
     ) -> (View, DbConnectionBudgetStatus) {
         let mut world = self.observed.world();
-        memory.keep(&world.take_vanished(key), self.moment());
+        let departures = world.take_departures(key);
+        let pods = world.pods.group(&key.namespace, &key.name);
+        let doubtful =
+            pods.iter().map(AsRef::as_ref).filter(|pod| pod.doubtful && pod.hold() != Hold::Waiting);
+        let doubtful: Vec<&PodRecord> = doubtful.collect();
+        memory.quarantine.keep(&departures, &doubtful, held.spec.linger_seconds, self.moment());
+        let named = held.metadata.annotations.as_ref().and_then(|notes| notes.get(names::FORGET));
+        let forgotten = memory.quarantine.forget(named.map_or("", String::as_str));
+        memory.forgotten.extend(forgotten);
         let status = memory.status().cloned().unwrap_or_default();
         let status = DbConnectionBudgetStatus { quarantine: memory.quarantine.entries(), ..status };
         (View::of(world, key, &held.spec, held.metadata.generation, &status, self.decide, now), status)
@@ -200,12 +212,13 @@ impl<G: Gateway> Leader<G> {
 
     /// What is to be said of a key without a budget, or with one that cannot be read. What is granted stays as it is.
     async fn absent(&self, key: &BudgetKey, odd: Option<&Odd>, memory: &mut Memory) -> Next {
-        let vanished = {
+        let departures = {
             let mut world = self.observed.world();
             world.blocked.remove(key);
-            world.take_vanished(key)
+            world.take_departures(key)
         };
-        memory.keep(&vanished, self.moment());
+        // How long connections linger only a budget says; its own word comes with it.
+        memory.quarantine.keep(&departures, &[], 0, self.moment());
         memory.let_go();
         self.metrics.forget(key);
         notice::tell_odd_budget(self, key, odd, memory).await;
@@ -280,10 +293,21 @@ impl<G: Gateway> Leader<G> {
     }
 }
 
-/// Whether a status names pods in quarantine that the one before does not.
+/// Whether a status has more in quarantine than the one before.
 fn quarantines_more(held: &DbConnectionBudget, new: &DbConnectionBudgetStatus) -> bool {
     let old = held.status.as_ref().map_or(&[][..], |status| &status.quarantine);
-    new.quarantine.iter().any(|entry| !old.contains(entry))
+    let known = |entry: &Quarantined| {
+        old.iter().any(|before| before.uid == entry.uid && before.connections >= entry.connections)
+    };
+    new.quarantine.iter().any(|entry| !known(entry))
+}
+
+/// The earlier of two looks, but not at once again.
+fn sooner(next: Next, due: Option<Duration>) -> Next {
+    match (next, due) {
+        (Next::After(delay), Some(due)) => Next::After(delay.min(due.max(GATHER.unsigned_abs()))),
+        _ => next,
+    }
 }
 
 /// Whether a status says, and the one before does not, from where the sum comes down. Who takes over must know.

@@ -13,9 +13,10 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::gateway::{Gateway, GatewayError};
 use super::grant::PARALLEL;
-use super::memory::{self, Memory};
+use super::memory::Memory;
+use super::quarantine;
 use super::reconcile::Leader;
-use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Mode, Quarantined};
+use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Mode, QuarantineCause, Quarantined};
 use crate::budget::ledger::Hold;
 use crate::cluster::pod::{DEFAULT_GRACE, PodRecord, version};
 use crate::cluster::world::BudgetKey;
@@ -48,9 +49,11 @@ pub async fn take_over<G: Gateway>(
     let pods = leader.gateway.pods(key).await?;
     let pods: Vec<PodRecord> = pods.iter().filter_map(PodRecord::read).collect();
     let status = written.status.clone().unwrap_or_default();
-    if let Some(entry) = unaccounted(&status, &pods, (leader.clock)()) {
+    let steady = (leader.steady)();
+    memory.quarantine.seed(&status.quarantine, steady);
+    if let Some(entry) = unaccounted(&status, &pods, written.spec.linger_seconds, (leader.clock)()) {
         tracing::warn!(budget = %key, connections = entry.connections, "gone while nobody led; it still counts");
-        memory.quarantine.count(entry, (leader.steady)());
+        memory.quarantine.count(entry, steady);
     }
     let mut world = leader.observed.world();
     for record in pods {
@@ -65,9 +68,16 @@ pub async fn take_over<G: Gateway>(
 
 /// What the last status counts and no pod accounts for: pods that were gone while nobody led. Whether their containers had
 /// ended nobody saw, so they count for as long as a pod may take to end.
-fn unaccounted(status: &DbConnectionBudgetStatus, pods: &[PodRecord], now: Timestamp) -> Option<Quarantined> {
+fn unaccounted(
+    status: &DbConnectionBudgetStatus,
+    pods: &[PodRecord],
+    linger: u32,
+    now: Timestamp,
+) -> Option<Quarantined> {
     let in_flight = |pod: &PodRecord| status.grants.iter().find(|grant| grant.uid == pod.uid);
+    let waits_out = |pod: &PodRecord| status.quarantine.iter().any(|entry| entry.uid == pod.uid);
     let bill = |pod: &PodRecord| match pod.hold() {
+        _ if waits_out(pod) => 0,
         Hold::Granted(bill) if !pod.ended => i64::try_from(bill.get()).unwrap_or(i64::MAX),
         // Where the mode held nobody, they were counted with the others.
         Hold::Escaped(bill) if !pod.ended && status.mode != Mode::Gate && pod.owner.is_some() => {
@@ -81,8 +91,10 @@ fn unaccounted(status: &DbConnectionBudgetStatus, pods: &[PodRecord], now: Times
     let connections = status.committed.saturating_sub(known);
     let grace = pods.iter().map(|pod| pod.grace).max().unwrap_or(0).max(DEFAULT_GRACE);
     let uid = format!("before-epoch-{}", status.epoch);
-    (connections > 0)
-        .then(|| memory::quarantined(uid, "gone while nobody led".into(), connections, grace, now))
+    (connections > 0).then(|| {
+        let (name, seconds) = ("gone while nobody led".into(), quarantine::unseen_end(grace, linger));
+        quarantine::entry(uid, name, connections, seconds, QuarantineCause::WhileNobodyLed, now)
+    })
 }
 
 /// Marks all pods that wait. The marks stay: a take-over that fails half-way goes on where it was.

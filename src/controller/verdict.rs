@@ -6,8 +6,8 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::memory::Hindrances;
 use super::notice;
-use super::rewrite;
 use super::view::View;
+use super::{quarantine, rewrite};
 use crate::api::conditions::{
     ACCEPTED, BLOCKED, CONTESTED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED, WITHIN_LIMIT,
 };
@@ -40,7 +40,7 @@ pub fn findings(
         accepted(view),
         feasible(view),
         settled(view, now),
-        blocked(view, budget, hindrances),
+        blocked(view, budget, hindrances, now),
         foreign_pods(view),
     ];
     findings.extend(within_limit(view));
@@ -285,7 +285,7 @@ fn held_elsewhere(view: &View) -> Option<String> {
     }
 }
 
-fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>) -> Finding {
+fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>, now: Timestamp) -> Finding {
     let finding = |holds, reason, message| Finding { kind: BLOCKED, holds, reason, message };
     if let Some(why) = hindrances.forbidden {
         let message = format!(
@@ -296,6 +296,9 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>)
     if let Some(refused) = hindrances.refused {
         let message = format!("{} refuses the eviction of a pod that holds more than its share", refused.by);
         return finding(true, "PodDisruptionBudget", message);
+    }
+    if let Some(message) = quarantine::in_the_way(view, hindrances.quarantine, now) {
+        return finding(true, "Quarantine", message);
     }
     let room = &view.decision.room;
     let stuck = room.missing.is_some() && !room.draining && room.candidates.is_empty();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::Event;
 use poolbudget::api::DbConnectionBudget;
+use poolbudget::cluster::node::NodeSight;
 use poolbudget::cluster::pod::{PodRecord, PodView};
 use poolbudget::cluster::rewrite::Write;
 use poolbudget::cluster::workload::WorkloadKey;
@@ -78,6 +79,10 @@ impl Gateway for Paper {
     async fn pod(&self, _: &str, name: &str) -> Result<Option<PodView>, GatewayError> {
         let pod = self.store().pods.get(name).cloned();
         Ok(pod.and_then(|pod| serde_json::from_value(pod).ok()))
+    }
+
+    async fn node(&self, _: &str) -> Result<Option<NodeSight>, GatewayError> {
+        Ok(Some(NodeSight { ready: true, heartbeat: None }))
     }
 
     async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {

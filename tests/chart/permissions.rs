@@ -14,6 +14,7 @@ fn the_operator_may_do_this_and_nothing_else() {
         {"apiGroups": ["poolbudget.dev"], "resources": ["dbconnectionbudgets/status"], "verbs": ["update", "patch"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch", "delete"]},
         {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
         {
             "apiGroups": ["apps"],
             "resources": ["deployments", "replicasets", "statefulsets", "daemonsets"],
@@ -55,7 +56,13 @@ fn the_operator_may_do_this_and_nothing_else() {
         },
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]},
     ]);
-    assert_eq!(rendered.only("Role")["rules"], own_namespace);
+    assert_eq!(rendered.named("Role", "poolbudget")["rules"], own_namespace);
+    let of_nodes = rendered.named("Role", "poolbudget-nodes");
+    let leases = json!([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get"]}]);
+    assert_eq!(
+        (&of_nodes["metadata"]["namespace"], &of_nodes["rules"]),
+        (&json!("kube-node-lease"), &leases)
+    );
 }
 
 #[test]
@@ -139,7 +146,7 @@ fn the_roles_are_bound_to_the_account_of_the_operator_alone() {
     let rendered = render(&[]);
     let account = json!([{"kind": "ServiceAccount", "name": "poolbudget", "namespace": "there"}]);
     for kind in ["ClusterRoleBinding", "RoleBinding"] {
-        assert_eq!(rendered.only(kind)["subjects"], account, "{kind}");
+        assert!(rendered.of_kind(kind).all(|binding| binding["subjects"] == account), "{kind}");
     }
     let guard = guard_of(rendered.objects());
     assert!(guard.to_string().contains("system:serviceaccount:there:poolbudget"), "{guard}");

@@ -129,7 +129,7 @@ impl Cluster {
                 }
                 _ => return self.server().remove_pod(&name),
             }
-        } else if pod["status"]["phase"] == json!("Running") {
+        } else if pod["status"]["phase"] != json!("Pending") {
             return;
         } else {
             pod["spec"]["nodeName"] = json!("node");

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::core::Status;
 use kube::runtime::events::Event;
 use poolbudget::api::DbConnectionBudget;
+use poolbudget::cluster::node::NodeSight;
 use poolbudget::cluster::pod::{PodRecord, PodView};
 use poolbudget::cluster::rewrite::Write;
 use poolbudget::cluster::workload::WorkloadKey;
@@ -211,6 +212,10 @@ impl Gateway for Door {
 
     async fn pod(&self, _: &str, name: &str) -> Result<Option<PodView>, GatewayError> {
         self.read("read pod", |server| server.pods.get(name).map(view)).await
+    }
+
+    async fn node(&self, name: &str) -> Result<Option<NodeSight>, GatewayError> {
+        self.read("read node", |server| server.node(name)).await
     }
 
     async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {

@@ -38,6 +38,8 @@ mod modes;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod quarantine;
+#[cfg(test)]
 mod rewriting;
 #[cfg(test)]
 mod rivals;

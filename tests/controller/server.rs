@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::Status;
 use poolbudget::api::{DbConnectionBudget, DbConnectionBudgetSpec, DbConnectionBudgetStatus};
+use poolbudget::cluster::node::NodeSight;
 use poolbudget::cluster::rewrite::Write;
 use serde_json::{Value, json};
+
+use super::term::now;
 
 /// The one namespace.
 pub(crate) const NAMESPACE: &str = "shop";
@@ -55,6 +58,20 @@ pub(crate) struct Said {
     pub(crate) note: String,
 }
 
+/// How a node is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kubelet {
+    /// Ready, and heard of every second.
+    #[default]
+    Well,
+    /// Called Ready, and not heard of.
+    Mute,
+    /// Not Ready.
+    Away,
+    /// Its object is gone.
+    Gone,
+}
+
 /// All objects, and what happened to them.
 #[derive(Default)]
 pub(crate) struct Server {
@@ -75,6 +92,8 @@ pub(crate) struct Server {
     pub(crate) protected: Vec<(String, String)>,
     /// ReplicaSets of which a pod was ended for good.
     pub(crate) retired: Vec<String>,
+    /// How the node is that all pods are on, and since when.
+    kubelet: (Kubelet, i64),
     /// What pods hold that vanished while they ran.
     pub(crate) ghosts: u64,
     /// What all pods may hold at most.
@@ -170,6 +189,22 @@ impl Server {
         self.ghosts += bill;
         self.remove_pod(name);
         bill
+    }
+
+    /// From now on the node is like this.
+    pub(crate) fn turn_kubelet(&mut self, kubelet: Kubelet) {
+        self.kubelet = (kubelet, now().as_second());
+    }
+
+    pub(crate) fn node(&self, _: &str) -> Option<NodeSight> {
+        let sight = |ready, beat: i64| Some(NodeSight { ready, heartbeat: Some(beat.to_string()) });
+        let (kubelet, since) = self.kubelet;
+        match kubelet {
+            Kubelet::Well => sight(true, now().as_second()),
+            Kubelet::Mute => sight(true, since),
+            Kubelet::Away => sight(false, since),
+            Kubelet::Gone => None,
+        }
     }
 
     pub(crate) fn status(&self) -> DbConnectionBudgetStatus {

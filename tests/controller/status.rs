@@ -139,7 +139,7 @@ fn a_pod_that_vanished_while_it_ran_counts_until_its_grace_period_is_over() {
     cluster.server().acquit();
     cluster.server().ghosts = 0;
     assert_eq!(cluster.server().status().quarantine.len(), 1);
-    cluster.turns(&mut term, 3);
+    cluster.turns(&mut term, 9);
     assert!(cluster.server().status().quarantine.is_empty());
     assert!(cluster.run(&mut term));
     cluster.server().acquit();
@@ -188,7 +188,7 @@ fn a_date_that_jumps_does_not_shorten_the_time_that_a_vanished_pod_counts() {
     jump(3600);
     cluster.turns(&mut term, 35);
     assert_eq!(cluster.server().status().quarantine.len(), 1);
-    cluster.turns(&mut term, 6);
+    cluster.turns(&mut term, 12);
     assert!(cluster.server().status().quarantine.is_empty());
     // Neither does another leader's date.
     let pod = names(&cluster, "api").remove(0);
@@ -198,7 +198,7 @@ fn a_date_that_jumps_does_not_shorten_the_time_that_a_vanished_pod_counts() {
     let mut next = Term::begin(&cluster);
     cluster.turns(&mut next, 35);
     assert_eq!(cluster.server().status().quarantine.len(), 1);
-    cluster.turns(&mut next, 6);
+    cluster.turns(&mut next, 12);
     assert!(cluster.server().status().quarantine.is_empty());
 }
 

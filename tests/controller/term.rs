@@ -147,10 +147,10 @@ fn see(world: &mut World, change: &Change) {
         Change::BudgetGone(budget) => {
             drop(world.budgets.delete(NAMESPACE, BUDGET, version(&budget.metadata), seconds));
         }
-        Change::Pod(pod) => drop(world.pods.apply(record(pod))),
+        Change::Pod(pod) => drop(world.see_pod(record(pod))),
         Change::PodGone(pod) => {
             let last = record(pod);
-            world.note_vanished(&last, true);
+            world.note_gone(&last, true);
             drop(world.pods.delete(NAMESPACE, &last.name, last.version, seconds));
         }
         Change::Deployment(deployment) => {

@@ -225,8 +225,8 @@ async fn when_the_past_is_compacted_everything_is_listed_anew_and_what_vanished_
     until("the old one is not", || !watching.sees("gone")).await;
     assert!(watching.sees("stays"));
     watching.requests("main").await;
-    let vanished = watching.observed.world().take_vanished(&BudgetKey::new("shop", "main"));
-    let mut vanished: Vec<&str> = vanished.iter().map(|pod| pod.name.as_str()).collect();
+    let vanished = watching.observed.world().take_departures(&BudgetKey::new("shop", "main"));
+    let mut vanished: Vec<&str> = vanished.iter().map(|gone| gone.pod.name.as_str()).collect();
     vanished.sort_unstable();
     assert_eq!(vanished, ["gone", "unbound"]);
 }
@@ -249,8 +249,8 @@ async fn a_new_list_with_another_pod_of_the_same_name_tells_that_the_first_one_h
         "message": "too old resource version"});
     watching.wire.tell("pods", "ERROR", &expired);
     watching.requests("main").await;
-    let vanished = watching.observed.world().take_vanished(&BudgetKey::new("shop", "main"));
-    let vanished: Vec<&str> = vanished.iter().map(|pod| pod.uid.as_str()).collect();
+    let vanished = watching.observed.world().take_departures(&BudgetKey::new("shop", "main"));
+    let vanished: Vec<&str> = vanished.iter().map(|gone| gone.pod.uid.as_str()).collect();
     assert_eq!(vanished, ["first"]);
 }
 

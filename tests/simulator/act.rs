@@ -174,6 +174,7 @@ impl Sim {
     fn harm(&mut self, action: &Action) {
         if let Action::LoseNode(node, seconds) = *action {
             self.nodes_down[node] = true;
+            self.cluster.lose_node(node);
             self.node_losses[node] += 1;
             let loss = self.node_losses[node];
             for (stage, delay) in [(0, 40_000), (1, 60_000), (2, 90_000)] {
@@ -214,17 +215,20 @@ impl Sim {
                 }
             }
             _ => {
+                self.cluster.set_node_gone(node, true);
+                self.cluster.end_ghosts_of(node, true);
                 for id in self.cluster.pods_on(node) {
                     let lives_on = self.nodes.between(0, 30_000);
-                    self.cluster.force_deletion(id, lives_on.into());
+                    self.cluster.call_failed(id, lives_on.into());
                 }
-                self.cluster.set_node_gone(node, true);
             }
         }
     }
 
     pub(super) fn node_back(&mut self, node: usize) {
         self.nodes_down[node] = false;
+        self.cluster.nodes_lost[node] = None;
+        self.cluster.end_ghosts_of(node, false);
         self.cluster.set_node_gone(node, false);
         for id in self.cluster.pods_on(node) {
             self.after(500, Happening::Pod(id, Step::Ready));

@@ -4,6 +4,7 @@
 
 use kube::core::Status;
 use poolbudget::api::DbConnectionBudget;
+use poolbudget::cluster::node::NodeSight;
 use poolbudget::cluster::pod::PodView;
 use serde_json::{Value, json};
 
@@ -18,6 +19,7 @@ pub(crate) enum Request {
     Budget(usize),
     Pods(usize),
     Pod(String),
+    Node(usize),
     Status(usize, Box<DbConnectionBudget>),
     Grant {
         pod: String,
@@ -46,6 +48,7 @@ pub(crate) enum Answer {
     Pods(Vec<PodView>),
     Pod(Option<Box<PodView>>),
     Retired(Option<String>),
+    Node(Option<NodeSight>),
     Done,
 }
 
@@ -57,7 +60,7 @@ pub(crate) fn refusal(code: u16, message: &str) -> Box<Status> {
 
 impl Request {
     pub(crate) fn writes(&self) -> bool {
-        !matches!(self, Self::Budget(_) | Self::Pods(_) | Self::Pod(_))
+        !matches!(self, Self::Budget(_) | Self::Pods(_) | Self::Pod(_) | Self::Node(_))
     }
 
     /// A few words for a trace.
@@ -66,6 +69,7 @@ impl Request {
             Self::Budget(budget) => format!("get {}", BUDGETS[*budget]),
             Self::Pods(budget) => format!("list pods of {}", BUDGETS[*budget]),
             Self::Pod(pod) => format!("get {pod}"),
+            Self::Node(node) => format!("get node {node}"),
             Self::Status(budget, object) => {
                 let status = object.status.clone().unwrap_or_default();
                 let grants: Vec<String> = status
@@ -102,6 +106,7 @@ impl Cluster {
                 Ok(Answer::Pods(own.map(objects::pod).collect()))
             }
             Request::Pod(name) => Ok(Answer::Pod(self.pod(name).map(|pod| Box::new(objects::pod(pod))))),
+            Request::Node(node) => Ok(Answer::Node(self.node(*node))),
             Request::Status(budget, object) => self.replace_status(*budget, object),
             Request::Grant { pod, patch } | Request::Fence { pod, patch } => self.patch_pod(pod, patch),
             Request::Evict { pod, uid } => {

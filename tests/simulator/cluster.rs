@@ -44,7 +44,10 @@ pub(crate) struct Ghost {
     pub(crate) budget: usize,
     pub(crate) bill: u64,
     pub(crate) since: i64,
+    /// When its processes have ended.
     pub(crate) until: i64,
+    /// A node whose kubelet has to come back first, and how long they go on after that.
+    pub(crate) waits_for: Option<(usize, i64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +146,8 @@ pub(crate) struct Cluster {
     pub(crate) budgets: [Option<DbConnectionBudget>; BUDGETS.len()],
     /// Nodes whose objects were deleted while they were lost.
     pub(crate) nodes_gone: [bool; NODES],
+    /// Since when a node is lost.
+    pub(crate) nodes_lost: [Option<i64>; NODES],
     /// Whether the admission policies are out of force.
     pub(crate) gate_is_off: bool,
     pub(crate) log: Log,

@@ -11,6 +11,7 @@ use std::task::{Poll, Waker};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::Event;
 use poolbudget::api::DbConnectionBudget;
+use poolbudget::cluster::node::NodeSight;
 use poolbudget::cluster::pod::{PodRecord, PodView};
 use poolbudget::cluster::rewrite::Write;
 use poolbudget::cluster::workload::WorkloadKey;
@@ -157,6 +158,17 @@ impl Gateway for Door {
 
     async fn pod(&self, _: &str, name: &str) -> Result<Option<PodView>, GatewayError> {
         self.call(Request::Pod(name.into())).await.map(pod_of)
+    }
+
+    async fn node(&self, name: &str) -> Result<Option<NodeSight>, GatewayError> {
+        if self.mutation == Mutation::NodesNotAsked {
+            return Ok(Some(NodeSight { ready: true, heartbeat: None }));
+        }
+        let node = name.strip_prefix("node-").and_then(|number| number.parse().ok()).expect("a node");
+        match self.call(Request::Node(node)).await? {
+            Answer::Node(sight) => Ok(sight),
+            _ => unreachable!("it answers with a node"),
+        }
     }
 
     async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {

@@ -2,6 +2,8 @@
 //!
 //! Each step is one call. A kubelet reports late what has happened, and a lost node reports nothing.
 
+use poolbudget::cluster::node::NodeSight;
+
 use super::clock;
 use super::cluster::Cluster;
 use super::model::job::End;
@@ -97,6 +99,31 @@ impl Cluster {
                 self.touch_pod(id);
             }
         }
+    }
+
+    /// A node is lost: its kubelet tells and hears nothing.
+    pub(crate) fn lose_node(&mut self, node: usize) {
+        self.nodes_lost[node].get_or_insert_with(clock::now);
+    }
+
+    /// A kubelet is back, and ends what is gone meanwhile, in its own time; or its machine is gone for good.
+    pub(crate) fn end_ghosts_of(&mut self, node: usize, is_gone: bool) {
+        for ghost in &mut self.ghosts {
+            if let Some((at, lives_on)) = ghost.waits_for
+                && at == node
+            {
+                ghost.until = clock::now() + if is_gone { 0 } else { lives_on };
+                ghost.waits_for = None;
+            }
+        }
+    }
+
+    /// A node as the API server shows it: its Lease is renewed every 10 seconds, and after 40 without it is not Ready.
+    pub(crate) fn node(&self, node: usize) -> Option<NodeSight> {
+        let (now, lost) = (clock::now(), self.nodes_lost[node]);
+        let ready = lost.is_none_or(|lost| now - lost < 40_000);
+        let beat = lost.unwrap_or(now) / 10_000;
+        (!self.nodes_gone[node]).then(|| NodeSight { ready, heartbeat: Some(beat.to_string()) })
     }
 
     pub(crate) fn pods_on(&self, node: usize) -> Vec<u32> {

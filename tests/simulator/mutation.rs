@@ -35,6 +35,8 @@ pub(crate) enum Mutation {
     ListBeforeEpoch,
     /// Terminating pods are taken for gone.
     TerminatingForgotten,
+    /// A kubelet is taken for well without asking.
+    NodesNotAsked,
     /// Pods from before the label are on the bill.
     AdoptedOnTheBill,
 }
@@ -43,7 +45,7 @@ impl Mutation {
     /// The decision without what is left out.
     pub(crate) fn decision(self) -> fn(&Situation) -> Decision {
         match self {
-            Self::None | Self::GrantsNotPersisted | Self::ListBeforeEpoch => decide,
+            Self::None | Self::GrantsNotPersisted | Self::ListBeforeEpoch | Self::NodesNotAsked => decide,
             Self::WithoutR1 => |situation| decide_without(Self::WithoutR1, situation),
             Self::WithoutR2 => |situation| decide_without(Self::WithoutR2, situation),
             Self::WithoutR3 => |situation| decide_without(Self::WithoutR3, situation),

@@ -112,6 +112,7 @@ fn phase(pod: &Pod) -> &'static str {
     match pod.end.filter(|_| pod.finished) {
         Some(End::Complete) => "Succeeded",
         Some(End::Failed) => "Failed",
+        None if pod.collected => "Failed",
         None if pod.reported == Reported::Ended => "Succeeded",
         None if pod.reported == Reported::Waiting => "Pending",
         None => "Running",

@@ -72,6 +72,8 @@ pub(crate) struct Pod {
     pub(crate) end: Option<End>,
     /// Its kubelet has told so.
     pub(crate) finished: bool,
+    /// The garbage collector calls it Failed, whatever runs of it.
+    pub(crate) collected: bool,
     /// Seconds that its containers get to end.
     pub(crate) grace: i64,
 }
@@ -199,6 +201,7 @@ impl Cluster {
             over: false,
             end: None,
             finished: false,
+            collected: false,
             grace: 30,
         };
         self.pods.insert(id, pod);
@@ -232,9 +235,22 @@ impl Cluster {
         }
     }
 
-    /// A deletion by force: the object is gone at once, its processes go on for so many milliseconds.
+    /// The garbage collector ends a pod whose node is gone: it calls it Failed and deletes it by force.
+    pub(crate) fn call_failed(&mut self, id: u32, lives_on: i64) {
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        if pod.end.is_none() {
+            pod.collected = true;
+            self.touch_pod(id);
+        }
+        self.force_deletion(id, lives_on);
+    }
+
+    /// A deletion by force: the object is gone at once, its processes go on for so many milliseconds from when their kubelet
+    /// knows.
     pub(crate) fn force_deletion(&mut self, id: u32, lives_on: i64) {
         let Some(pod) = self.pods.get(&id) else { return };
+        let away = pod.node.map(|(node, _)| node).filter(|node| self.nodes_lost[*node].is_some());
+        let waits_for = away.filter(|node| !self.nodes_gone[*node]).map(|node| (node, lives_on));
         if let Some(budget) = pod.facts.budget
             && pod.is_granted()
             && pod.node.is_some()
@@ -244,7 +260,8 @@ impl Cluster {
                 budget,
                 bill: pod.bill(),
                 since: clock::now(),
-                until: clock::now() + lives_on,
+                until: if waits_for.is_some() { i64::MAX } else { clock::now() + lives_on },
+                waits_for,
             });
         }
         self.remove_pod(id);

@@ -44,6 +44,7 @@ impl Weather {
             Request::Grant { .. } | Request::Fence { .. } => Call::PatchPod,
             Request::Pods(_)
             | Request::Pod(_)
+            | Request::Node(_)
             | Request::Evict { .. }
             | Request::Delete { .. }
             | Request::Retire(_) => {

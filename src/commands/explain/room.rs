@@ -52,7 +52,7 @@ fn draining(sight: &Sight, look: &Look) -> String {
         });
     let quarantine = look.budget.status.iter().flat_map(|status| &status.quarantine).map(|entry| {
         let when = due(Some(entry.until.0.as_second()), sight.now);
-        format!("Pod/{} vanished and counts with {}{when}", entry.pod, entry.connections)
+        format!("Pod/{} is gone and counts with {}{when}", entry.pod, entry.connections)
     });
     let all: Vec<String> = leaving.chain(quarantine).collect();
     let others = all.len().saturating_sub(NAMED);

@@ -279,7 +279,7 @@ fn what_is_in_quarantine_is_told_with_the_time_that_is_left() {
         {"uid": "g", "pod": "web-1-g", "connections": 13, "seconds": 40, "until": "2026-11-21T17:00:33Z"}]);
     let shop =
         Shop::new(&json!({}), &status).deployment("web", 1, &json!({})).pod("web-1-c", "web", &waiting());
-    shop.tells("web-1-c", "waiting is enough: Pod/web-1-g vanished and counts with 13 in 33 s at the latest");
+    shop.tells("web-1-c", "waiting is enough: Pod/web-1-g is gone and counts with 13 in 33 s at the latest");
 }
 
 #[test]

@@ -5,8 +5,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::leader::Leader;
-use crate::api::DbConnectionBudget;
 use crate::api::conditions::{ACCEPTED, BLOCKED, CONTESTED, FEASIBLE, FOREIGN_PODS, SETTLED, WITHIN_LIMIT};
+use crate::api::{DbConnectionBudget, QuarantineCause, Quarantined};
 use crate::commands::render::Tone;
 
 /// A sentence, what it is about, and how bad that is.
@@ -42,13 +42,27 @@ pub(super) fn notes(budget: &DbConnectionBudget, leader: &Leader) -> Vec<Note> {
     let conditions = budget.status.iter().flat_map(|status| &status.conditions);
     notes.extend(conditions.filter_map(of_condition));
     for entry in budget.status.iter().flat_map(|status| &status.quarantine) {
-        let text = format!(
-            "{} vanished without showing that its containers had ended: its {} connections count for at most {} s",
-            entry.pod, entry.connections, entry.seconds
-        );
-        notes.push(Note::new("Quarantine", Tone::Warn, text));
+        notes.extend(kept(entry).map(|text| Note::new("Quarantine", Tone::Warn, text)));
     }
     notes
+}
+
+fn kept(entry: &Quarantined) -> Option<String> {
+    let why = match entry.cause {
+        QuarantineCause::Vanished => "vanished, and nobody saw its containers end",
+        QuarantineCause::NotSeenToEnd => "is called over, and nobody saw its containers end",
+        QuarantineCause::WhileNobodyLed | QuarantineCause::Several => "still count",
+        QuarantineCause::Ended => "ended, and its last queries may go on",
+        QuarantineCause::Restarted => {
+            "had a container started again, and the last queries of the one before may go on"
+        }
+    };
+    let node =
+        entry.node.as_ref().map_or_else(String::new, |node| format!(" after its node {node} was heard of"));
+    Some(format!(
+        "{} {why}: {} connections count for {} s{node}",
+        entry.pod, entry.connections, entry.seconds
+    ))
 }
 
 fn outdated(answered: Option<i64>, asked: Option<i64>) -> String {

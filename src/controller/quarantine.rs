@@ -1,0 +1,469 @@
+//! What is gone and still counts: pods whose end nobody saw, and connections that outlive their pod.
+//!
+//! In: what the watches noted of pods that went, what their nodes say, the time. Out: entries for the status and the
+//! ledger. The entries are kept here and nowhere else; a status is read once, when its budget is taken over, because one
+//! that still names what is over already may only not have been written yet.
+//!
+//! Times are measured by a clock that never jumps, and anew by each leader. An entry whose pod was on a node ends only when
+//! its kubelet was heard of since, because a kubelet that is away ends nothing: when it is back it learns that the pod is
+//! gone, and lets it have its grace period then (`pod_workers.go`). Two signs of life that differ show that it was heard
+//! of; no two clocks are compared.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::gateway::{Gateway, GatewayError};
+use super::memory::Moment;
+use super::view::View;
+use crate::api::{Mode, QuarantineCause, Quarantined};
+use crate::budget::grant::Refusal;
+use crate::cluster::node::NodeSight;
+use crate::cluster::pod::PodRecord;
+use crate::cluster::world::{BudgetKey, Departed, Departure};
+
+/// On top of the time that containers get to end.
+const MARGIN: i64 = 10;
+/// The longest grace period that counts. None is too long for Kubernetes, and with the longest an entry would outlive
+/// everybody. An hour is what a managed upgrade of GKE waits for a pod at the most; a kubelet that restarts gives one
+/// second (`kubelet.go: SyncTerminatingRuntimePod`).
+const LONGEST: i64 = 3600;
+/// The longest that an entry counts whose node is not asked: a grace period, the margin, and the longest linger.
+const MOST_SECONDS: i64 = LONGEST + MARGIN + 3600;
+/// A node is asked again after so long.
+const AGAIN: Duration = Duration::from_secs(5);
+/// A kubelet has to be heard of within so long before the end: longer than one lets pass between two signs of life.
+const LATE: Duration = Duration::from_secs(15);
+/// Nodes that are asked in one look, at the same time.
+const NODES: usize = 16;
+/// Entries in a status; one of them may stand for many.
+pub const MOST: usize = 256;
+
+/// What the node of an entry said last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Word {
+    /// It was not asked, or has no news.
+    Silent,
+    /// It was heard of since.
+    Heard,
+    /// It is not Ready.
+    Away,
+    /// It does not exist.
+    Gone,
+    /// It could not be asked.
+    Unknown(String),
+    /// It was heard of when the time was over.
+    Over,
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    entry: Quarantined,
+    /// From when on it does not count, if its node has no objection.
+    end: Duration,
+    word: Word,
+    /// Whether `end` is reckoned from a sign of life.
+    heard: bool,
+    /// The last sign of life of its node.
+    beat: Option<String>,
+    /// When its node was asked last.
+    asked: Option<Duration>,
+}
+
+impl Kept {
+    fn new(entry: Quarantined, now: Duration) -> Self {
+        let end = now.saturating_add(seconds(&entry));
+        Self { entry, end, word: Word::Silent, heard: false, beat: None, asked: None }
+    }
+
+    fn is_over(&self, now: Duration) -> bool {
+        now >= self.end && (self.entry.node.is_none() || matches!(self.word, Word::Gone | Word::Over))
+    }
+
+    /// When its node is to be asked next.
+    fn ask(&self) -> Option<Duration> {
+        self.entry.node.as_ref()?;
+        let again = self.asked.map_or(Duration::ZERO, |asked| asked.saturating_add(AGAIN));
+        let settled = self.heard || (self.word == Word::Gone && self.asked.is_some());
+        // Twice near the end, so that the second answer tells of the time in between.
+        let late = self.end.saturating_sub(LATE);
+        let due = if self.asked.is_some_and(|asked| asked >= late) { self.end } else { late };
+        Some(if settled { due.max(again) } else { again })
+    }
+
+    fn hear(&mut self, sight: Option<&NodeSight>, now: Moment) {
+        let over = now.steady >= self.end;
+        let Some(sight) = sight else {
+            self.word = Word::Gone;
+            return;
+        };
+        let news = match (&self.beat, &sight.heartbeat) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(before), Some(beat)) => before != beat,
+        };
+        self.beat.clone_from(&sight.heartbeat);
+        if !sight.ready {
+            (self.word, self.heard) = (Word::Away, false);
+        } else if news && self.heard && over {
+            self.word = Word::Over;
+        } else if news && !self.heard {
+            (self.word, self.heard) = (Word::Heard, true);
+            self.end = now.steady.saturating_add(seconds(&self.entry));
+            self.entry.until = until(&self.entry, now.wall);
+        } else if !news && (over || !self.heard) {
+            (self.word, self.heard) = (Word::Silent, false);
+        }
+    }
+
+    /// Until when it counts, in words.
+    fn how_long(&self, now: Timestamp) -> String {
+        let node = self.entry.node.as_deref().unwrap_or_default();
+        match &self.word {
+            Word::Away => format!("until its node {node} is Ready again, and its grace period after"),
+            Word::Unknown(why) => format!("its node {node} cannot be asked: {why}"),
+            Word::Silent if self.entry.node.is_some() && self.entry.until.0 < now => {
+                format!("until its node {node} is heard of, and its grace period after")
+            }
+            _ => format!("until {}", self.entry.until.0),
+        }
+    }
+}
+
+fn seconds(entry: &Quarantined) -> Duration {
+    Duration::from_secs(u64::try_from(entry.seconds.min(MOST_SECONDS)).unwrap_or(0))
+}
+
+fn until(entry: &Quarantined, now: Timestamp) -> Time {
+    let seconds = SignedDuration::try_from(seconds(entry)).unwrap_or_default();
+    Time(now.saturating_add(seconds).unwrap_or(now))
+}
+
+/// For how long a pod counts whose end nobody saw: the time that its containers get, and that of its connections.
+#[must_use]
+pub fn unseen_end(grace: i64, linger: u32) -> i64 {
+    grace.clamp(0, LONGEST).saturating_add(MARGIN).saturating_add(linger.into())
+}
+
+/// An entry that begins now.
+#[must_use]
+pub fn entry(
+    uid: String,
+    pod: String,
+    connections: i64,
+    seconds: i64,
+    cause: QuarantineCause,
+    now: Timestamp,
+) -> Quarantined {
+    let mut entry = Quarantined { uid, pod, connections, seconds, until: Time(now), node: None, cause };
+    entry.until = until(&entry, now);
+    entry
+}
+
+/// What is gone and still counts.
+#[derive(Debug, Default)]
+pub struct Quarantine {
+    kept: Vec<Kept>,
+    /// Pods that are said to be over, are still there as objects, and have had their time.
+    spent: HashSet<String>,
+}
+
+impl Quarantine {
+    /// Takes over what a status names, each for its whole time from now on.
+    pub fn seed(&mut self, written: &[Quarantined], now: Duration) {
+        for entry in written {
+            self.count(entry.clone(), now);
+        }
+    }
+
+    /// Counts an entry from now on. True when it was not known.
+    pub fn count(&mut self, entry: Quarantined, now: Duration) -> bool {
+        let new =
+            !self.spent.contains(&entry.uid) && self.kept.iter().all(|kept| kept.entry.uid != entry.uid);
+        if new {
+            self.kept.push(Kept::new(entry, now));
+        }
+        new
+    }
+
+    /// Takes in what went, and the pods that are said to be over and are not seen to be; drops what is over.
+    pub fn keep(&mut self, departures: &[Departure], doubtful: &[&PodRecord], linger: u32, now: Moment) {
+        for departure in departures {
+            self.depart(departure, linger, now);
+        }
+        for pod in doubtful {
+            if self.count(unseen(pod, QuarantineCause::NotSeenToEnd, linger, now), now.steady) {
+                tracing::warn!(
+                    pod = pod.name,
+                    namespace = pod.namespace,
+                    "pod is called over, and nobody saw it end; it still counts"
+                );
+            }
+        }
+        let there: HashSet<&str> = doubtful.iter().map(|pod| pod.uid.as_str()).collect();
+        let over =
+            self.kept.iter().filter(|kept| kept.is_over(now.steady)).map(|kept| kept.entry.uid.clone());
+        self.spent.extend(over);
+        self.spent.retain(|uid| there.contains(uid.as_str()));
+        self.kept.retain(|kept| !kept.is_over(now.steady));
+    }
+
+    fn depart(&mut self, departure: &Departure, linger: u32, now: Moment) {
+        let pod = &departure.pod;
+        let lingers =
+            |uid: String, cause| entry(uid, pod.name.clone(), bill(pod), linger.into(), cause, now.wall);
+        match departure.how {
+            Departed::Vanished => {
+                if self.count(unseen(pod, QuarantineCause::Vanished, linger, now), now.steady) {
+                    tracing::warn!(
+                        pod = pod.name,
+                        namespace = pod.namespace,
+                        "pod vanished while it ran; it still counts"
+                    );
+                }
+            }
+            Departed::Ended => {
+                let doubted = |kept: &Kept| {
+                    kept.entry.uid == pod.uid && kept.entry.cause == QuarantineCause::NotSeenToEnd
+                };
+                self.kept.retain(|kept| !doubted(kept));
+                if linger > 0 {
+                    self.count(lingers(pod.uid.clone(), QuarantineCause::Ended), now.steady);
+                }
+            }
+            Departed::Restarted if linger > 0 => {
+                let uid = format!("{}-{}", pod.uid, pod.restarts);
+                self.count(lingers(uid, QuarantineCause::Restarted), now.steady);
+            }
+            Departed::Restarted => {}
+        }
+    }
+
+    /// Drops the entries that somebody who knows better names, and gives them back. Naming them again does nothing.
+    pub fn forget(&mut self, named: &str) -> Vec<Quarantined> {
+        let named: HashSet<&str> = named.split([',', ' ', '\n']).filter(|uid| !uid.is_empty()).collect();
+        let (gone, kept): (Vec<Kept>, Vec<Kept>) = std::mem::take(&mut self.kept)
+            .into_iter()
+            .partition(|kept| named.contains(kept.entry.uid.as_str()));
+        self.kept = kept;
+        let gone: Vec<Quarantined> = gone.into_iter().map(|kept| kept.entry).collect();
+        self.spent.extend(gone.iter().map(|entry| entry.uid.clone()));
+        gone
+    }
+
+    /// Whether nothing is in quarantine.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// In how long the next entry is to be looked at.
+    #[must_use]
+    pub fn next(&self, now: Duration) -> Option<Duration> {
+        let due = self.kept.iter().map(|kept| kept.ask().unwrap_or(kept.end));
+        due.min().map(|due| due.saturating_sub(now))
+    }
+
+    /// What is in quarantine: so many entries that they fit into a status, which count for all.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Quarantined> {
+        let entry = |kept: &Kept| kept.entry.clone();
+        if self.kept.len() <= MOST {
+            return self.kept.iter().map(entry).collect();
+        }
+        let (named, others) = self.kept.split_at(MOST - 1);
+        let more = self.together(others);
+        named.iter().map(entry).chain(more).collect()
+    }
+
+    /// One entry for many. Where they were on several nodes, whoever takes it over has none to ask, so it gets the most
+    /// time that there is.
+    fn together(&self, others: &[Kept]) -> Option<Quarantined> {
+        let first = &others.first()?.entry;
+        let each = || others.iter().map(|kept| &kept.entry);
+        let of_one = each().all(|entry| entry.node == first.node);
+        let uids: HashSet<&str> = self.kept.iter().map(|kept| kept.entry.uid.as_str()).collect();
+        let uid = (1..).map(|n: u32| format!("more-{n}")).find(|uid| !uids.contains(uid.as_str()))?;
+        let own = |entry: &Quarantined| if entry.connections < 0 { i64::MAX } else { entry.connections };
+        let longest = each().map(|entry| entry.seconds).max()?;
+        Some(Quarantined {
+            uid,
+            pod: format!("and {} more", others.len()),
+            connections: each().map(own).fold(0, i64::saturating_add),
+            seconds: if of_one { longest } else { MOST_SECONDS },
+            until: each().map(|entry| entry.until.clone()).max()?,
+            node: first.node.clone().filter(|_| of_one),
+            cause: QuarantineCause::Several,
+        })
+    }
+
+    /// The entries that are kept because nobody saw an end, with the time that they are kept for in words.
+    pub fn unseen(&self, now: Timestamp) -> impl Iterator<Item = (&Quarantined, String)> {
+        let lingers =
+            |kept: &&Kept| matches!(kept.entry.cause, QuarantineCause::Ended | QuarantineCause::Restarted);
+        let kept = self.kept.iter().filter(move |kept| !lingers(kept));
+        kept.map(move |kept| (&kept.entry, kept.how_long(now)))
+    }
+
+    /// The nodes that are to be asked now.
+    fn to_ask(&self, now: Duration) -> Vec<String> {
+        let due = self.kept.iter().filter(|kept| kept.ask().is_some_and(|at| at <= now));
+        let mut due: Vec<(Option<Duration>, &String)> =
+            due.filter_map(|kept| Some((kept.asked, kept.entry.node.as_ref()?))).collect();
+        // Those that have waited longest, each once.
+        due.sort_unstable();
+        let mut seen = HashSet::new();
+        due.into_iter()
+            .map(|(_, node)| node.clone())
+            .filter(|node| seen.insert(node.clone()))
+            .take(NODES)
+            .collect()
+    }
+
+    fn answer(&mut self, node: &str, answer: &Result<Option<NodeSight>, GatewayError>, now: Moment) {
+        let due = |kept: &&mut Kept| {
+            kept.entry.node.as_deref() == Some(node) && kept.ask().is_some_and(|at| at <= now.steady)
+        };
+        for kept in self.kept.iter_mut().filter(due) {
+            kept.asked = Some(now.steady);
+            match answer {
+                Ok(sight) => kept.hear(sight.as_ref(), now),
+                Err(error) => kept.word = Word::Unknown(error.class().to_owned()),
+            }
+        }
+    }
+}
+
+/// Asks the nodes whose word is needed. One that does not answer keeps its entries, and nothing else.
+pub async fn ask<G: Gateway>(gateway: &G, quarantine: &mut Quarantine, now: Moment) {
+    let nodes = quarantine.to_ask(now.steady);
+    let mut calls = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        calls.push(async move {
+            let answer = gateway.node(&node).await;
+            (node, answer)
+        });
+    }
+    let answers: Vec<_> = stream::iter(calls).buffer_unordered(NODES).collect().await;
+    for (node, answer) in answers {
+        if let Err(error) = &answer {
+            tracing::warn!(node, %error, "node cannot be asked whether it still runs what is gone");
+        }
+        quarantine.answer(&node, &answer, now);
+    }
+}
+
+/// Pods and nodes that a message names.
+const NAMED: usize = 5;
+
+/// What is kept because nobody saw its end, where that is what keeps pods waiting: who, for how long, and what to do about it.
+#[must_use]
+pub fn in_the_way(view: &View, quarantine: Option<&Quarantine>, now: Timestamp) -> Option<String> {
+    let unseen: Vec<(&Quarantined, String)> = quarantine?.unseen(now).collect();
+    let own = |entry: &Quarantined| u64::try_from(entry.connections).unwrap_or(u64::MAX);
+    let kept = unseen.iter().map(|(entry, _)| own(entry)).fold(0, u64::saturating_add);
+    let waits_for_it = |(_, refusal): &(usize, Refusal)| matches!(refusal, Refusal::NoRoom { missing } if missing.get() <= kept);
+    if view.mode != Mode::Gate || !view.decision.grants.refused.iter().any(waits_for_it) {
+        return None;
+    }
+    let mut parts: Vec<String> = unseen
+        .iter()
+        .take(NAMED)
+        .map(|(entry, how_long)| format!("{} ({}, {how_long})", entry.pod, entry.connections))
+        .collect();
+    if unseen.len() > NAMED {
+        parts.push(format!("and {} more", unseen.len() - NAMED));
+    }
+    let BudgetKey { namespace, name } = &view.key;
+    Some(format!(
+        "pods wait for {kept} connections of pods that are gone and that nobody saw end: {}. Who knows that nothing of one \
+         of them runs any more can say so: poolbudget forget {name} -n {namespace} --pod NAME",
+        parts.join("; ")
+    ))
+}
+
+fn unseen(pod: &PodRecord, cause: QuarantineCause, linger: u32, now: Moment) -> Quarantined {
+    let seconds = unseen_end(pod.grace, linger);
+    let entry = entry(pod.uid.clone(), pod.name.clone(), bill(pod), seconds, cause, now.wall);
+    Quarantined { node: pod.node.clone(), ..entry }
+}
+
+fn bill(pod: &PodRecord) -> i64 {
+    i64::try_from(pod.hold().bill().get()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(count: usize, node: impl Fn(usize) -> Option<String>) -> Quarantine {
+        let mut quarantine = Quarantine::default();
+        for i in 0..count {
+            let new = entry(
+                format!("u{i}"),
+                format!("p{i}"),
+                2,
+                40,
+                QuarantineCause::Vanished,
+                Timestamp::UNIX_EPOCH,
+            );
+            quarantine.count(Quarantined { node: node(i), ..new }, Duration::ZERO);
+        }
+        quarantine
+    }
+
+    fn sum(entries: &[Quarantined]) -> i64 {
+        entries.iter().map(|entry| entry.connections).sum()
+    }
+
+    #[test]
+    fn of_too_many_entries_one_stands_for_the_rest_and_counts_for_all() {
+        for count in [1, MOST, MOST + 1, 3 * MOST] {
+            let entries = of(count, |_| None).entries();
+            assert_eq!(entries.len(), count.min(MOST));
+            assert_eq!(sum(&entries), 2 * i64::try_from(count).expect("few"));
+        }
+        let entries = of(MOST + 4, |_| Some("a".into())).entries();
+        let rest = entries.last().expect("one");
+        assert_eq!((rest.pod.as_str(), rest.seconds, rest.node.as_deref()), ("and 5 more", 40, Some("a")));
+        let entries = of(MOST + 4, |i| Some(format!("n{i}"))).entries();
+        let rest = entries.last().expect("one");
+        assert_eq!(
+            (rest.seconds, rest.node.as_deref()),
+            (MOST_SECONDS, None),
+            "nobody could ask all of them"
+        );
+        // A successor counts the one beside a new one of its own.
+        let mut next = of(MOST, |_| None);
+        next.seed(&entries, Duration::ZERO);
+        let uids: HashSet<String> = next.entries().into_iter().map(|entry| entry.uid).collect();
+        assert_eq!((next.kept.len(), uids.len()), (MOST + 1, MOST));
+    }
+
+    #[test]
+    fn a_status_that_somebody_wrote_counts_for_no_longer_than_any_entry_can() {
+        let mut quarantine = Quarantine::default();
+        let new =
+            entry("u".into(), "p".into(), 2, i64::MAX, QuarantineCause::Vanished, Timestamp::UNIX_EPOCH);
+        quarantine.seed(&[new], Duration::ZERO);
+        let at = |seconds: i64| Moment {
+            wall: Timestamp::UNIX_EPOCH,
+            steady: Duration::from_secs(seconds.unsigned_abs()),
+        };
+        quarantine.keep(&[], &[], 0, at(MOST_SECONDS - 1));
+        assert!(!quarantine.is_empty());
+        quarantine.keep(&[], &[], 0, at(MOST_SECONDS));
+        assert!(quarantine.is_empty());
+    }
+
+    #[test]
+    fn many_nodes_are_asked_a_few_at_a_time_and_each_once() {
+        let quarantine = of(100, |i| Some(format!("n{}", i % 40)));
+        let asked = quarantine.to_ask(Duration::ZERO);
+        let distinct: HashSet<&String> = asked.iter().collect();
+        assert_eq!((asked.len(), distinct.len()), (NODES, NODES));
+    }
+}

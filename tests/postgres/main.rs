@@ -8,6 +8,8 @@ mod support;
 mod bench;
 
 #[cfg(test)]
+mod adoption;
+#[cfg(test)]
 mod profiles;
 #[cfg(test)]
 mod readings;

@@ -1,7 +1,8 @@
 //! One budget: what its pods hold, and what they may.
 //!
 //! In: the budget as it was written, and pods. Out: [`Figures`]. Of what the operator writes, only the record of its
-//! grants and the epoch are read, because a write of them is the moment at which it decides; its sums are not.
+//! grants and the epoch are read, because a write of them is the moment at which it decides; its sums are not. What it
+//! says was held when its limit fell is believed as far as so much was once allowed.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -16,6 +17,10 @@ use super::support::bill::Standing;
 #[derive(Debug, Default)]
 pub struct Book {
     limit: Option<u64>,
+    /// The largest limit there ever was.
+    most: u64,
+    /// What lost pods may come back within while more is held than is usable.
+    mark: u64,
     epoch: u64,
     grants: BTreeMap<String, u64>,
     vanished: Vec<Vanished>,
@@ -40,7 +45,7 @@ pub struct Figures {
     pub granted: u64,
     /// What is left of the limit beside all pods that passed the gate.
     pub usable: u64,
-    /// The same beside those of them that a leader must have seen.
+    /// The same beside those of them that a leader must have seen; on the way down as much as was held when it began.
     pub noticed: u64,
     /// Pods with a grant that have neither ended nor gone.
     pub running: usize,
@@ -70,7 +75,9 @@ impl Book {
             turned.words.push(format!("limit − reserved is {limit:?}, was {:?}", self.limit));
             self.limit = limit;
         }
+        self.most = self.most.max(limit.unwrap_or(0));
         let status = value.get("status").unwrap_or(&null);
+        self.mark = number(status, "highWater").unwrap_or(0);
         let epoch = number(status, "epoch").unwrap_or(0);
         if epoch != self.epoch {
             turned.words.push(format!("epoch {epoch}"));
@@ -132,7 +139,7 @@ impl Book {
         let limit = self.limit.unwrap_or(0);
         figures.held = figures.granted + pending;
         figures.usable = limit.saturating_sub(escaped);
-        figures.noticed = limit.saturating_sub(noticed);
+        figures.noticed = limit.max(self.mark.min(self.most + escaped)).saturating_sub(noticed);
         figures
     }
 }

@@ -7,7 +7,8 @@
 //! as granted to pods whose gate is still closed. *Usable* is limit − reserved − what pods that passed the gate may
 //! open. Both are exact after every change, since the store numbers all writes. A grant shows as a rise of what is
 //! held, and **whenever that rises, it must be at most usable**. A lowered limit and an escaped pod lower what is
-//! usable; from then on what is held may only fall, until it fits. No pod may open without its record, none may
+//! usable; from then on what is held may only fall, until it fits. Under a lowered limit it may rise again up to what the
+//! status says was held before, if so much was allowed then: a pod that goes is replaced before the next one goes. No pod may open without its record, none may
 //! change its grant, and no epoch may fall. Two things are held against a leader only when it could know them:
 //!
 //! - a pod that passed the gate counts [`NOTICE`] after its birth, for nobody asks the operator about it;

@@ -15,6 +15,8 @@ struct Store {
     judge: Judge,
     revision: u64,
     now: Duration,
+    /// What the status says was held when the limit fell.
+    mark: Option<u64>,
 }
 
 impl Store {
@@ -36,7 +38,7 @@ impl Store {
         let grants: Vec<Value> = grants.iter().map(entry).collect();
         let budget = json!({
             "spec": {"limit": {"connections": usable + 2}, "reserved": 2},
-            "status": {"epoch": epoch, "grants": grants},
+            "status": {"epoch": epoch, "grants": grants, "highWater": self.mark},
         });
         self.write(&format!("{BUDGETS}shop/main"), Some(budget));
     }
@@ -176,6 +178,23 @@ fn under_a_lowered_limit_what_is_held_may_fall_and_not_rise() {
     assert_eq!("", store.wrong());
     store.budget(2, 1, &[("c", 1)]);
     assert_eq!("what shop/main holds rose from 3 to 4; usable are 2 of 2", store.wrong());
+}
+
+#[test]
+fn under_a_lowered_limit_pods_come_back_within_what_was_held_and_was_allowed() {
+    let comes_down = |mark: u64, bill: u32| {
+        let mut store = Store::with(9);
+        store.grants(9, "a", 4);
+        store.grants(9, "b", 4);
+        store.waits("c");
+        store.goes("a");
+        store.mark = Some(mark);
+        store.budget(2, 1, &[("c", u64::from(bill))]);
+        store.wrong().to_owned()
+    };
+    assert_eq!("", comes_down(8, 4));
+    assert_eq!("what shop/main holds rose from 4 to 9; usable are 8 of 2", comes_down(8, 5));
+    assert_eq!("what shop/main holds rose from 4 to 10; usable are 9 of 2", comes_down(100, 6));
 }
 
 #[test]

@@ -189,7 +189,8 @@ async fn defaults_are_filled_in_and_fields_explain_themselves() {
         found["spec"],
         json!({"limit": {"postgres": {"maxConnections": 100, "superuserReserved": 3}}, "reserved": 1, "mode": "Gate",
             "sizing": {"basis": "Ceiling", "surge": "Minimal", "overflowRatio": 2},
-            "rollout": {"minIntervalSeconds": 300, "minChange": 1}, "infeasible": "Wait", "eviction": "Allowed"})
+            "rollout": {"minIntervalSeconds": 300, "minChange": 1}, "infeasible": "Wait", "eviction": "Allowed",
+            "lingerSeconds": 0})
     );
     let explained = cluster.kubectl(&["explain", "dbcb.spec.reserved"]).await.unwrap();
     assert!(explained.contains("never handed out"), "{explained}");

@@ -154,7 +154,7 @@ fn the_first_rise_over_the_limit_is_kept_with_what_every_pod_held() {
 }
 
 #[test]
-fn a_limit_lowered_under_the_sum_is_broken_by_the_next_rise_only() {
+fn a_limit_lowered_under_the_sum_is_broken_by_a_rise_above_that_sum() {
     let mut ledger = Ledger::default();
     ledger.limit(AT, &main_account(), 13);
     let pods = ["a", "b", "c"].map(|name| running(&granted_pod("shop", name, "main", 2, 1), name));
@@ -164,6 +164,23 @@ fn a_limit_lowered_under_the_sum_is_broken_by_the_next_rise_only() {
     ledger.limit(AT, &main_account(), 4);
     ledger.gone(AT, &pods[0]);
     assert!(ledger.overs().is_empty());
+    ledger.seen(AT, &pods[0]);
+    assert!(ledger.overs().is_empty(), "as much as before");
+    ledger.seen(AT, &running(&granted_pod("shop", "d", "main", 2, 1), "d"));
+    assert_eq!(1, ledger.overs().len());
+}
+
+#[test]
+fn once_the_sum_fits_a_lowered_limit_is_broken_by_any_rise_above_it() {
+    let mut ledger = Ledger::default();
+    ledger.limit(AT, &main_account(), 13);
+    let pods = ["a", "b", "c"].map(|name| running(&granted_pod("shop", name, "main", 2, 1), name));
+    for pod in &pods {
+        ledger.seen(AT, pod);
+    }
+    ledger.limit(AT, &main_account(), 4);
+    ledger.gone(AT, &pods[0]);
+    ledger.gone(AT, &pods[1]);
     ledger.seen(AT, &pods[0]);
     assert_eq!(1, ledger.overs().len());
 }

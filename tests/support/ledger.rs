@@ -74,6 +74,8 @@ pub struct Ledger {
     pods: BTreeMap<String, PodView>,
     totals: BTreeMap<Account, Totals>,
     limits: BTreeMap<Account, u64>,
+    /// What was held when a limit was lowered under it: until the sum fits, pods may be replaced within that.
+    marks: BTreeMap<Account, u64>,
     peaks: BTreeMap<Account, u64>,
     moments: Vec<Moment>,
     overs: Vec<Over>,
@@ -110,13 +112,17 @@ impl Ledger {
         self.note(at, &before);
     }
 
-    /// Sets what the sum of an account may be from now on. Lowered under the present sum, it is broken by the
-    /// next rise only: what is granted cannot be taken back in a moment.
+    /// Sets what the sum of an account may be from now on. Lowered under the present sum, it is broken by a rise above
+    /// that sum: what is granted cannot be taken back in a moment, and pods that go are replaced one by one.
     pub fn limit(&mut self, at: Duration, account: &Account, limit: u64) {
         let first = self.limits.insert(account.clone(), limit).is_none();
         let connections = self.totals(account).connections;
         if first && connections > limit {
             self.overs.push(self.over(at, account, connections, limit));
+        }
+        self.marks.remove(account);
+        if connections > limit {
+            self.marks.insert(account.clone(), connections);
         }
     }
 
@@ -240,7 +246,11 @@ impl Ledger {
             let peak = self.peaks.entry(account.clone()).or_default();
             *peak = totals.connections.max(*peak);
             let limit = self.limits.get(&account).copied();
-            if let Some(limit) = limit.filter(|limit| totals.connections > (*limit).max(before)) {
+            if limit.is_some_and(|limit| totals.connections <= limit) {
+                self.marks.remove(&account);
+            }
+            let mark = self.marks.get(&account).copied().unwrap_or_default();
+            if let Some(limit) = limit.filter(|limit| totals.connections > (*limit).max(before).max(mark)) {
                 self.overs.push(self.over(at, &account, totals.connections, limit));
             }
             self.moments.push(Moment { at, account, totals });

@@ -87,7 +87,7 @@ impl Recorder {
     }
 
     /// Sets what the sum of a budget's pods may be from now on: its usable connections. Lowered under the present
-    /// sum, it is broken by the next rise only.
+    /// sum, it is broken by a rise above that sum.
     pub fn limit(&self, namespace: &str, budget: &str, usable: u64) {
         let at = self.shared.began.elapsed();
         self.ledger().limit(at, &Account::of(namespace, budget), usable);

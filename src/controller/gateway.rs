@@ -139,8 +139,8 @@ pub trait Gateway: Send + Sync + 'static {
     fn evict(&self, pod: &PodRecord) -> impl Future<Output = Result<(), GatewayError>> + Send;
     /// Deletes a pod.
     fn delete(&self, pod: &PodRecord) -> impl Future<Output = Result<(), GatewayError>> + Send;
-    /// Evicts a Ready pod of a ReplicaSet through the Eviction API, and scales the set down by one so that no other pod
-    /// takes its place. The name of the pod; none where there is none to end.
+    /// Scales a ReplicaSet down by one, if the Eviction API would let its youngest Ready pod go: evicted, that would be
+    /// replaced. The name of the pod that was asked for; none where there is none to end.
     fn retire(
         &self,
         namespace: &str,
@@ -208,7 +208,13 @@ impl KubeGateway {
         self.bounded(what, api.patch(&pod.name, &PatchParams::default(), &Patch::<()>::Json(patch))).await
     }
 
-    async fn evict_named(&self, namespace: &str, name: &str, uid: &str) -> Result<(), GatewayError> {
+    async fn evict_named(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        dry_run: bool,
+    ) -> Result<(), GatewayError> {
         let what = format!("evict pod {namespace}/{name}");
         self.lead(&what)?;
         let api = self.pods_of(namespace);
@@ -218,7 +224,7 @@ impl KubeGateway {
             "metadata": {"name": name, "namespace": namespace},
             "deleteOptions": {"preconditions": {"uid": uid}},
         });
-        let params = PostParams::default();
+        let params = PostParams { dry_run, ..PostParams::default() };
         let call = api.create_subresource::<_, serde_json::Value>("eviction", name, &params, &body);
         self.bounded(what, call).await.map(drop)
     }
@@ -411,7 +417,7 @@ impl Gateway for KubeGateway {
     }
 
     async fn evict(&self, pod: &PodRecord) -> Result<(), GatewayError> {
-        self.evict_named(&pod.namespace, &pod.name, &pod.uid).await
+        self.evict_named(&pod.namespace, &pod.name, &pod.uid, false).await
     }
 
     async fn retire(&self, namespace: &str, set: &WorkloadKey) -> Result<Option<String>, GatewayError> {
@@ -422,7 +428,7 @@ impl Gateway for KubeGateway {
         let pods = self.bounded(what, self.pods_of(namespace).list(&params)).await?;
         let Some(pod) = retirement.choose(&pods.items) else { return Ok(None) };
         let name = pod.name_any();
-        self.evict_named(namespace, &name, &pod.uid().unwrap_or_default()).await?;
+        self.evict_named(namespace, &name, &pod.uid().unwrap_or_default(), true).await?;
         let what = format!("scale {set} of namespace {namespace} down by one");
         let patch = serde_json::from_value(retirement.patch()).map_err(|e| unwritable(what.clone(), e))?;
         let sets: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);

@@ -1,9 +1,9 @@
 //! Adoption of a full database: ends one pod from before the label, so that a new one can connect.
 //!
-//! In: the workload that the decision names. Out: one pod less, and one replica less of the older ReplicaSet that it was
-//! of: evicted alone it would be replaced by another one without a grant, which takes what it gave back. It is what the
-//! Deployment controller itself does with `maxUnavailable: 1`. One at a time for each workload, and each has
-//! [`PATIENCE`] to help.
+//! In: the workload that the decision names. Out: one replica less of an older ReplicaSet, if the Eviction API would let a
+//! pod of it go. Evicted, that would be replaced by another one without a grant, which takes what it gave back; scaling
+//! down is what the Deployment controller itself does with `maxUnavailable: 1`. One at a time for each workload, and each
+//! has [`PATIENCE`] to help.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::runtime::events::EventType;
@@ -51,8 +51,8 @@ pub async fn step<G: Gateway>(
             leader.metrics.evicted(key);
             tracing::info!(budget = %key, pod, %workload, "pod from before the label ended");
             let note = format!(
-                "Pod/{pod} was ended: it is from before the label, new pods do not become Ready while such pods may \
-                 hold all connections that there are; {set} was scaled down by one so that none takes its place"
+                "{set} was scaled down by one: its pods are from before the label, and new pods do not become Ready \
+                 while such pods may hold all connections that there are"
             );
             let event = notice::event(EventType::Normal, "ForeignPodEnded", "Evict", &note);
             leader.gateway.publish(event, notice::about_workload(&key.namespace, workload)).await;

@@ -64,7 +64,9 @@ async fn a_full_database_is_adopted_by_ending_an_old_pod_that_no_other_one_repla
     cluster.kubectl(&["-n", SHOP, "label", "deployment", "api", "poolbudget.dev/budget=main"]).await.unwrap();
     let deployments: Api<Deployment> = Api::namespaced(client, SHOP);
     until(DEADLINE, "the rollout is complete", async || {
-        let status = deployments.get("api").await?.status.unwrap_or_default();
+        let found = deployments.get("api").await?;
+        let status = found.status.unwrap_or_default();
+        ensure!(status.observed_generation >= found.metadata.generation, "it has not begun");
         let counts = [status.replicas, status.updated_replicas, status.ready_replicas];
         ensure!(counts == [Some(1); 3], "{counts:?}");
         Ok(())

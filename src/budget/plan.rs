@@ -344,7 +344,7 @@ mod tests {
         let typo = Demand { processes: 1_000_000, ..demand("Deployment/typo", 2) };
         let large = Demand { min: Connections::new(20), ..demand("Deployment/large", 2) };
         let api = demand("Deployment/api", 2);
-        assert_eq!(plan(13, &[typo.clone(), api.clone(), large.clone()]), [(0, 1), (3, 4), (0, 20)]);
+        assert_eq!(plan(13, &[typo.clone(), api.clone(), large]), [(0, 1), (3, 4), (0, 20)]);
         let none = Demand { replicas: Pods::ZERO, pods: Pods::ZERO, ..typo.clone() };
         assert_eq!(plan(13, &[none, api.clone()]), [(0, 1), (3, 4)]);
         let told = Plan::of(terms(13), &[typo.clone(), api]);

@@ -56,7 +56,7 @@ fn without_the_last_resort_some_pod_waits_for_ever() {
 
 #[test]
 fn without_the_last_resort_an_image_that_never_becomes_ready_holds_up_others() {
-    let spoiled = any(2_000).filter(|plan| plan.stays_bad);
+    let spoiled = any(10_000).filter(|plan| plan.stays_bad);
     finds(Mutation::WithoutLastResort, spoiled, Fault::Stuck);
 }
 

@@ -59,16 +59,19 @@ impl App {
             {"name": "DB_MAX_OVERFLOW", "value": "10"},
             {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
         ]);
-        let container = |name: &str, command: Value| {
+        let container_with = |name: &str, command: Value, env: &Value| {
             json!({"name": name, "image": "app", "command": command, "env": env,
                    "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP}}}})
         };
+        let container = |name: &str, command: Value| container_with(name, command, &env);
+        // Who visits opens no connections, and has no variables of a pool.
+        let address = json!([{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]);
         match self {
             Self::Api => json!([container("app", json!(["python3", "-m", "threads"]))]),
             Self::Feed => json!([container("app", json!(["python3", "-m", "tasks"]))]),
             Self::Web => json!([
                 container("app", json!(["gunicorn", "-c", "python:gunicorn_conf", "web:app"])),
-                container("visitors", json!(["python3", "-m", "visitors"])),
+                container_with("visitors", json!(["python3", "-m", "visitors"]), &address),
             ]),
         }
     }

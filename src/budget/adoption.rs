@@ -6,7 +6,6 @@
 //! at a time, in a way that makes no other one like it.
 
 use super::amount::{Connections, Pods};
-use super::ledger::{Hold, Pod};
 use super::room::{Scene, may_lose_one};
 
 /// So many seconds a new pod gets to become ready before one from before the label goes for it, and each that goes gets
@@ -22,16 +21,9 @@ pub fn holds_up(scene: &Scene<'_>) -> Option<usize> {
     if held <= scene.available {
         return None;
     }
-    let in_vain = |pod: &Pod| {
-        matches!(pod.hold, Hold::Granted(_))
-            && pod.current
-            && !pod.ready
-            && !pod.terminating
-            && pod.started >= PATIENCE
-    };
     (0..scene.unadopted.len()).find(|workload| {
         scene.unadopted.get(*workload).is_some_and(|before| before.yields && before.pods > Pods::ZERO)
-            && scene.pods.iter().any(|pod| pod.workload == Some(*workload) && in_vain(pod))
+            && scene.pods.iter().any(|pod| pod.workload == Some(*workload) && pod.starts_in_vain(PATIENCE))
             && may_lose_one(scene, *workload)
     })
 }

@@ -77,6 +77,13 @@ impl Pod {
         self.hold.is_grant() && !self.terminating && !self.leaving
     }
 
+    /// Granted, of the newest revision, and not ready although it could start so many seconds ago.
+    #[must_use]
+    pub const fn starts_in_vain(&self, seconds: u64) -> bool {
+        let stays = matches!(self.hold, Hold::Granted(_)) && self.current && !self.terminating;
+        stays && !self.ready && self.started >= seconds
+    }
+
     /// In the queue: gated, without a grant, staying.
     #[must_use]
     pub const fn waits(&self) -> bool {

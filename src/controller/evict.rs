@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::EventType;
 
 use super::gateway::{Gateway, GatewayError};
@@ -18,8 +18,6 @@ use crate::cluster::world::BudgetKey;
 
 /// Candidates tried per decision.
 const TRIES: usize = 8;
-/// After a refusal no eviction is tried for so long, unless a PodDisruptionBudget changes.
-const PAUSE: SignedDuration = SignedDuration::from_secs(5);
 
 /// Ends the first candidate that the cluster lets go. True when something came of it that is worth another look soon.
 ///
@@ -62,8 +60,7 @@ pub async fn make_room<G: Gateway>(
     }
     let Some(by) = refused else { return Ok(false) };
     leader.observed.world().blocked.insert(key.clone());
-    let until = now.saturating_add(PAUSE).unwrap_or(now);
-    Ok(memory.refused.replace(Refused { by, until }).is_none())
+    Ok(memory.refused.replace(Refused::at(by, now)).is_none())
 }
 
 /// The best candidate of each workload, then the others, each in order: what refuses one pod of a workload mostly

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::quarantine::Quarantine;
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined};
@@ -42,6 +42,17 @@ pub struct Refused {
     pub by: String,
     /// No eviction is tried before.
     pub until: Timestamp,
+}
+
+/// After a refusal no eviction is tried for so long, unless a PodDisruptionBudget changes.
+const PAUSE: SignedDuration = SignedDuration::from_secs(5);
+
+impl Refused {
+    /// Refused now.
+    #[must_use]
+    pub fn at(by: String, now: Timestamp) -> Self {
+        Self { by, until: now.saturating_add(PAUSE).unwrap_or(now) }
+    }
 }
 
 /// What stands in the way of what was decided.

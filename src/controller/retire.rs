@@ -5,7 +5,7 @@
 //! down is what the Deployment controller itself does with `maxUnavailable: 1`. One at a time for each workload, and each
 //! has [`PATIENCE`] to help.
 
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::EventType;
 
 use super::gateway::{Gateway, GatewayError};
@@ -16,9 +16,6 @@ use super::view::View;
 use crate::budget::adoption::PATIENCE;
 use crate::cluster::workload::WorkloadKey;
 use crate::cluster::world::BudgetKey;
-
-/// After a refusal none is tried for so long.
-const PAUSE: SignedDuration = SignedDuration::from_secs(5);
 
 /// Ends a pod from before the label, if one has to go and the last one has had its time to help. True when one was
 /// ended.
@@ -62,8 +59,7 @@ pub async fn step<G: Gateway>(
         // It changed meanwhile: what that brings is to be seen first.
         Err(GatewayError::Outdated { .. }) => Ok(true),
         Err(GatewayError::Disruption { budget, .. }) => {
-            let until = now.saturating_add(PAUSE).unwrap_or(now);
-            Ok(memory.refused.replace(Refused { by: budget, until }).is_none())
+            Ok(memory.refused.replace(Refused::at(budget, now)).is_none())
         }
         Err(error) => Err(error),
     }

@@ -16,7 +16,7 @@ use crate::budget::adoption::PATIENCE;
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::decide::Decision;
 use crate::budget::grant::Refusal;
-use crate::budget::ledger::{Hold, Pod};
+use crate::budget::ledger::Hold;
 use crate::budget::plan::Feasibility;
 use crate::budget::rewrite::Wait;
 use crate::budget::rollout::Nature;
@@ -389,12 +389,8 @@ fn held_up_by_foreign(view: &View) -> Option<String> {
 
 /// Workloads whose newest revision has had a granted pod that is not Ready for long.
 fn bad_revisions(view: &View) -> Vec<&str> {
-    let in_vain = |pod: &&Pod| {
-        let stays = matches!(pod.hold, Hold::Granted(_)) && pod.current && !pod.terminating;
-        stays && !pod.ready && pod.started >= BAD_AFTER
-    };
-    let pods = view.scene.situation.pods.iter();
-    let mut bad: Vec<usize> = pods.filter(in_vain).filter_map(|pod| pod.workload).collect();
+    let in_vain = view.scene.situation.pods.iter().filter(|pod| pod.starts_in_vain(BAD_AFTER));
+    let mut bad: Vec<usize> = in_vain.filter_map(|pod| pod.workload).collect();
     bad.sort_unstable();
     bad.dedup();
     bad.into_iter()

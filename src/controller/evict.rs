@@ -8,9 +8,10 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::EventType;
 
 use super::gateway::{Gateway, GatewayError};
-use super::memory::{Memory, Refused};
+use super::memory::Memory;
 use super::notice;
 use super::reconcile::Leader;
+use super::refused::{self, Purpose};
 use super::view::View;
 use crate::budget::room::{Candidate, Cause};
 use crate::cluster::pod::PodRecord;
@@ -32,24 +33,23 @@ pub async fn make_room<G: Gateway>(
 ) -> Result<bool, GatewayError> {
     let candidates = &view.decision.room.candidates;
     if candidates.is_empty() {
-        leader.observed.world().blocked.remove(key);
-        memory.refused = None;
+        refused::lift(leader, key, memory, Purpose::Room);
         return Ok(false);
     }
-    if is_paused(leader, key, memory, now) {
+    if refused::is_paused(leader, key, memory, Purpose::Room, now) {
         return Ok(false);
     }
-    let mut refused = None;
+    let mut refusal = None;
     for candidate in workloads_first(view).take(TRIES) {
         let Some(pod) = view.scene.pods.get(candidate.pod) else { continue };
         match end(leader, pod, candidate.cause).await {
             Ok(()) => {
-                memory.refused = None;
+                memory.refused.remove(&Purpose::Room);
                 tell(leader, key, pod, candidate.cause).await;
                 leader.refresh_pod(pod).await?;
                 return Ok(true);
             }
-            Err(GatewayError::Disruption { budget, .. }) => refused = refused.or(Some(budget)),
+            Err(GatewayError::Disruption { budget, .. }) => refusal = refusal.or(Some(budget)),
             // Gone already, or changed: what that frees is to be seen before another one goes.
             Err(GatewayError::Outdated { .. }) => {
                 leader.refresh_pod(pod).await?;
@@ -58,9 +58,8 @@ pub async fn make_room<G: Gateway>(
             Err(error) => return Err(error),
         }
     }
-    let Some(by) = refused else { return Ok(false) };
-    leader.observed.world().blocked.insert(key.clone());
-    Ok(memory.refused.replace(Refused::at(by, now)).is_none())
+    let Some(by) = refusal else { return Ok(false) };
+    Ok(refused::note(leader, key, memory, Purpose::Room, by, now))
 }
 
 /// The best candidate of each workload, then the others, each in order: what refuses one pod of a workload mostly
@@ -72,12 +71,6 @@ fn workloads_first(view: &View) -> impl Iterator<Item = &Candidate> {
     let (first, others): (Vec<_>, Vec<_>) =
         candidates.partition(|candidate| seen.insert(workload(candidate)));
     first.into_iter().chain(others)
-}
-
-/// Whether a refusal is so fresh that asking again is no use. A PodDisruptionBudget that changes unblocks the key.
-fn is_paused<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, memory: &Memory, now: Timestamp) -> bool {
-    let fresh = memory.refused.as_ref().is_some_and(|refused| now < refused.until);
-    fresh && leader.observed.world().blocked.contains(key)
 }
 
 async fn end<G: Gateway>(leader: &Leader<G>, pod: &PodRecord, cause: Cause) -> Result<(), GatewayError> {

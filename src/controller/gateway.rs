@@ -430,6 +430,7 @@ impl Gateway for KubeGateway {
         let name = pod.name_any();
         self.evict_named(namespace, &name, &pod.uid().unwrap_or_default(), true).await?;
         let what = format!("scale {set} of namespace {namespace} down by one");
+        self.lead(&what)?;
         let patch = serde_json::from_value(retirement.patch()).map_err(|e| unwritable(what.clone(), e))?;
         let sets: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
         let (params, patch) = (PatchParams::default(), Patch::<()>::Json(patch));

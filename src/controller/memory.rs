@@ -1,13 +1,14 @@
 //! What the leader remembers of one budget between two looks at it. All of it can be lost: what must outlive the
 //! process is in the status.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
 use super::quarantine::Quarantine;
+use super::refused::{Purpose, Refused};
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined};
 use crate::cluster::workload::WorkloadKey;
 
@@ -27,32 +28,12 @@ pub struct Memory {
     pub told: HashMap<String, &'static str>,
     /// What was said of the budget itself when it could not be read.
     pub complaint: Option<String>,
-    /// The eviction that was refused last: by what, and until when none is tried.
-    pub refused: Option<Refused>,
+    /// The evictions that were refused last: by what, and until when none is tried.
+    pub refused: BTreeMap<Purpose, Refused>,
     /// When a pod from before its label was last ended, of each workload that needed it.
     pub retired: HashMap<WorkloadKey, Timestamp>,
     /// Why a template may not be written.
     pub forbidden: Option<String>,
-}
-
-/// An eviction that was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// What refused it.
-    pub by: String,
-    /// No eviction is tried before.
-    pub until: Timestamp,
-}
-
-/// After a refusal no eviction is tried for so long, unless a PodDisruptionBudget changes.
-const PAUSE: SignedDuration = SignedDuration::from_secs(5);
-
-impl Refused {
-    /// Refused now.
-    #[must_use]
-    pub fn at(by: String, now: Timestamp) -> Self {
-        Self { by, until: now.saturating_add(PAUSE).unwrap_or(now) }
-    }
 }
 
 /// What stands in the way of what was decided.
@@ -70,7 +51,7 @@ impl Memory {
     /// What stands in the way of what was decided.
     #[must_use]
     pub fn hindrances(&self) -> Hindrances<'_> {
-        let (refused, quarantine) = (self.refused.as_ref(), Some(&self.quarantine));
+        let (refused, quarantine) = (self.refused.values().next(), Some(&self.quarantine));
         Hindrances { refused, forbidden: self.forbidden.as_deref(), quarantine }
     }
 
@@ -90,7 +71,7 @@ impl Memory {
     pub fn let_go(&mut self) {
         self.held = None;
         self.written = None;
-        self.refused = None;
+        self.refused.clear();
         self.forbidden = None;
     }
 }

@@ -14,6 +14,7 @@ pub mod observe;
 pub mod open;
 pub mod quarantine;
 pub mod reconcile;
+pub mod refused;
 pub mod report;
 pub mod retire;
 pub mod rewrite;

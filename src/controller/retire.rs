@@ -9,9 +9,10 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::EventType;
 
 use super::gateway::{Gateway, GatewayError};
-use super::memory::{Memory, Refused};
+use super::memory::Memory;
 use super::notice;
 use super::reconcile::Leader;
+use super::refused::{self, Purpose};
 use super::view::View;
 use crate::budget::adoption::PATIENCE;
 use crate::cluster::workload::WorkloadKey;
@@ -32,12 +33,13 @@ pub async fn step<G: Gateway>(
     let named: Vec<&WorkloadKey> = view.scene.workloads.iter().map(|workload| &workload.key).collect();
     memory.retired.retain(|workload, _| named.contains(&workload));
     let Some(workload) = view.decision.room.foreign.and_then(|index| named.get(index)) else {
+        refused::lift(leader, key, memory, Purpose::Adoption);
         return Ok(false);
     };
     let since = memory.retired.get(workload).map(|last| now.duration_since(*last).as_secs());
     let helped =
         since.is_none_or(|seconds| !(0..i64::try_from(PATIENCE).unwrap_or(i64::MAX)).contains(&seconds));
-    let paused = memory.refused.as_ref().is_some_and(|refused| now < refused.until);
+    let paused = refused::is_paused(leader, key, memory, Purpose::Adoption, now);
     if !helped || paused || !view.scene.situation.eviction {
         return Ok(false);
     }
@@ -45,6 +47,7 @@ pub async fn step<G: Gateway>(
     match leader.gateway.retire(&key.namespace, &set).await {
         Ok(Some(pod)) => {
             memory.retired.insert((*workload).clone(), now);
+            memory.refused.remove(&Purpose::Adoption);
             leader.metrics.evicted(key);
             tracing::info!(budget = %key, pod, %workload, "pod from before the label ended");
             let note = format!(
@@ -59,7 +62,7 @@ pub async fn step<G: Gateway>(
         // It changed meanwhile: what that brings is to be seen first.
         Err(GatewayError::Outdated { .. }) => Ok(true),
         Err(GatewayError::Disruption { budget, .. }) => {
-            Ok(memory.refused.replace(Refused::at(budget, now)).is_none())
+            Ok(refused::note(leader, key, memory, Purpose::Adoption, budget, now))
         }
         Err(error) => Err(error),
     }

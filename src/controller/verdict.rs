@@ -294,8 +294,7 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
         return finding(true, "Forbidden", message);
     }
     if let Some(refused) = hindrances.refused {
-        let message = format!("{} refuses the eviction of a pod that holds more than its share", refused.by);
-        return finding(true, "PodDisruptionBudget", message);
+        return finding(true, "PodDisruptionBudget", refused.sentence());
     }
     if let Some(message) = quarantine::in_the_way(view, hindrances.quarantine, now) {
         return finding(true, "Quarantine", message);

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::cluster::Cluster;
 use super::crashes::settled;
 use super::server::{gated, ready, terminating};
-use super::term::Term;
+use super::term::{Term, pass, writes};
 
 /// Turns until everything is at rest under `usable`; all the time some pod of each workload is ready, and no more is held
 /// than at the beginning.
@@ -118,6 +118,30 @@ fn a_pod_from_before_the_label_goes_when_a_new_one_finds_nothing_left_to_open() 
     assert_eq!(cluster.server().retired.len(), 1, "that one has time to help");
     cluster.turns(&mut term, 20);
     assert_eq!(cluster.server().retired.len(), 2);
+}
+
+#[test]
+fn a_disruption_budget_that_keeps_a_pod_from_before_the_label_is_asked_every_five_seconds_and_named() {
+    let (mut cluster, mut term) = adopting();
+    cluster.server().protected.push(("api-0".into(), "calm".into()));
+    cluster.turns(&mut term, 70);
+    let mut tries = Vec::new();
+    for _ in 0..10 {
+        pass(1);
+        tries.push(writes(&mut term));
+    }
+    assert_eq!(tries.iter().sum::<usize>(), 2, "{tries:?}");
+    let blocked = cluster.server().condition("Blocked");
+    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "PodDisruptionBudget"));
+    assert_eq!(
+        blocked.message,
+        "PodDisruptionBudget calm refuses the eviction of a pod from before its workload was labelled, for which a new one \
+         cannot connect"
+    );
+    cluster.server().protected.clear();
+    cluster.turns(&mut term, 6);
+    assert_eq!(cluster.server().retired, ["api-0"]);
+    assert_ne!(cluster.server().condition("Blocked").reason, "PodDisruptionBudget");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::cluster::Cluster;
 use super::crashes::settled;
 use super::door::Fate;
 use super::server::{Request, gated, terminating};
-use super::term::{Term, pass};
+use super::term::{Term, pass, writes};
 use poolbudget::api::EvictionPolicy;
 use poolbudget::controller::dispatch::Next;
 
@@ -57,13 +57,6 @@ fn when_all_evictions_are_refused_the_budget_says_by_what() {
     let blocked = cluster.server().condition("Blocked");
     assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("False", "NotBlocked"));
     assert_eq!(evicted(&cluster).len(), 2);
-}
-
-/// The writes of one look.
-fn writes(term: &mut Term) -> usize {
-    let before = term.door.writes();
-    term.look();
-    term.door.writes() - before
 }
 
 #[test]

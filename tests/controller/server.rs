@@ -225,6 +225,7 @@ impl Server {
             Request::Evict { pod, uid } => self.evict(pod, uid).map(|()| Answer::Done),
             Request::Workload { name, write } => self.write_workload(name, write).map(|()| Answer::Done),
             Request::Retire { set } => {
+                self.check_protected(set)?;
                 self.retired.push(set.clone());
                 Ok(Answer::Done)
             }
@@ -299,6 +300,12 @@ impl Server {
 
     fn evict(&mut self, name: &str, uid: &str) -> Result<()> {
         self.check_uid(name, uid)?;
+        self.check_protected(name)?;
+        self.begin_deletion(name);
+        Ok(())
+    }
+
+    fn check_protected(&self, name: &str) -> Result<()> {
         if let Some((_, by)) = self.protected.iter().find(|(prefix, _)| name.starts_with(prefix)) {
             let message = format!("The disruption budget {by} needs 2 healthy pods and has 2 currently");
             let details = json!({"causes": [{"reason": "DisruptionBudget", "message": message}]});
@@ -306,7 +313,6 @@ impl Server {
             let status = Status::failure("Cannot evict pod", "TooManyRequests");
             return Err(status.with_code(429).with_details(details).boxed());
         }
-        self.begin_deletion(name);
         Ok(())
     }
 

@@ -171,3 +171,10 @@ fn see_workload<V: WorkloadView>(world: &mut World, view: &V) {
 fn record(pod: &Value) -> PodRecord {
     PodRecord::read(&view(pod)).expect("a record")
 }
+
+/// The writes of one look.
+pub(crate) fn writes(term: &mut Term) -> usize {
+    let before = term.door.writes();
+    term.look();
+    term.door.writes() - before
+}

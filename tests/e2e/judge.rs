@@ -65,6 +65,18 @@ fn an_ended_pod_holds_nothing() {
 }
 
 #[test]
+fn a_pod_on_a_node_has_ended_when_each_of_its_containers_has() {
+    let mut pod = as_seen(&granted_pod("shop", "a", "main", 2, 1), "a", "Failed");
+    pod.spec.as_mut().unwrap().node_name = Some("lost".to_owned());
+    assert_eq!(3, bill::read(&pod).unwrap().connections, "nobody has seen it end");
+    let name = &pod.spec.as_ref().unwrap().containers[0].name;
+    let ended = json!([{"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"terminated": {"exitCode": 0}}}]);
+    pod.status.as_mut().unwrap().container_statuses = Some(serde_json::from_value(ended).unwrap());
+    assert_eq!(0, bill::read(&pod).unwrap().connections);
+}
+
+#[test]
 fn a_pod_without_a_grant_holds_what_its_literals_say_or_the_defaults_of_sqlalchemy() {
     assert_eq!((Standing::Foreign, 15, 0), bill_of(&labelled("a")));
     assert_eq!((Standing::Foreign, 12, 0), bill_of(&labelled("a").env("DB_POOL_SIZE", "2")));

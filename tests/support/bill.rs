@@ -9,6 +9,7 @@ use std::fmt::{self, Display};
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 
 const PREFIX: &str = "poolbudget.dev";
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 /// What an application opens that says nothing: SQLAlchemy's own defaults.
 const DEFAULT_POOL_SIZE: u64 = 5;
@@ -109,16 +110,16 @@ impl<'a> Facts<'a> {
             .flatten()
             .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?.strip_prefix('/')?, value.as_str())))
             .collect();
-        let container = match annotations.get("container") {
-            Some(name) => spec.containers.iter().find(|container| container.name == *name),
+        let usual = pod.metadata.annotations.as_ref().and_then(|all| all.get(DEFAULT_CONTAINER));
+        let container = match annotations.get("container").copied().or(usual.map(String::as_str)) {
+            Some(name) => spec.containers.iter().find(|container| container.name == name),
             None => spec.containers.first(),
         };
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         Some(Self {
             annotations,
             container,
             gated: spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()),
-            ended: matches!(phase, Some("Succeeded" | "Failed")),
+            ended: ended(pod),
         })
     }
 
@@ -196,6 +197,18 @@ impl<'a> Facts<'a> {
             format!("the annotation connections says {stated:?}, by its sizes the pod may hold {connections}")
         })
     }
+}
+
+/// A phase is what somebody says; a container that runs on a lost node says nothing.
+fn ended(pod: &Pod) -> bool {
+    let (Some(spec), Some(status)) = (&pod.spec, &pod.status) else { return false };
+    let over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+    let reports = status.container_statuses.as_deref().unwrap_or_default();
+    let terminated = |container: &Container| {
+        let report = reports.iter().find(|report| report.name == container.name);
+        report.and_then(|report| report.state.as_ref()).is_some_and(|state| state.terminated.is_some())
+    };
+    over && (spec.node_name.is_none() || spec.containers.iter().all(terminated))
 }
 
 fn field_path(entry: &EnvVar) -> Option<&String> {

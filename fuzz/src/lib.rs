@@ -33,17 +33,19 @@ pub fn budget(bytes: &[u8]) {
     checks::a_look_is_sound(&Given { budget, ..around() });
 }
 
-/// A Deployment, a ReplicaSet or an autoscaler, by its kind.
+/// A Deployment, a ReplicaSet, an autoscaler or a Job, by its kind.
 pub fn workload(bytes: &[u8]) {
     let any = proptest::prop_oneof![
         arbitrary::workload(objects::deployment()),
         arbitrary::workload(objects::replica_set()),
         arbitrary::spoiled(objects::autoscaler(), 3),
+        arbitrary::grouped(objects::job("import-1")),
     ];
     let Some(object) = object(bytes, any) else { return };
     let mut given = around();
     match object["kind"].as_str() {
         Some("ReplicaSet") => given.sets.push(object),
+        Some("Job") => given.jobs.push(object),
         Some("HorizontalPodAutoscaler") => given.scalers.push(object),
         _ => given.deployments.push(object),
     }
@@ -53,10 +55,15 @@ pub fn workload(bytes: &[u8]) {
 fn around() -> Given {
     Given {
         budget: objects::budget(),
-        pods: ["a", "b", "c"].map(objects::pod).into(),
+        pods: ["a", "b", "c"]
+            .map(objects::pod)
+            .into_iter()
+            .chain([objects::pod_of_job("d", "import-1")])
+            .collect(),
         deployments: vec![objects::deployment()],
         sets: vec![objects::replica_set()],
         scalers: vec![objects::autoscaler()],
+        jobs: vec![objects::job("import-1")],
     }
 }
 

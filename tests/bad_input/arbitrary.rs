@@ -375,6 +375,17 @@ pub(crate) fn workload(object: Value) -> impl Strategy<Value = Value> {
     prop_oneof![1 => Just(object.clone()), 1 => other, 2 => spoiled(object, 3)]
 }
 
+/// An object, or what is made from its template, of a group with any name, or that is none.
+pub(crate) fn grouped(object: Value) -> impl Strategy<Value = Value> {
+    let name = prop_oneof![2 => Just(json!("import")), 1 => Just(json!("")), 2 => text().prop_map(Value::String), 1 => anything()];
+    (Just(object), name).prop_map(|(mut object, name)| {
+        let own = ["/spec/template/metadata/labels", "/metadata/labels"];
+        let path = own.iter().find(|path| object.pointer(path).is_some()).expect("labels");
+        object.pointer_mut(path).expect("labels")["poolbudget.dev/workload"] = name;
+        object
+    })
+}
+
 /// A budget with a spoiled spec, a spoiled status, or grants in flight and pods in quarantine that make no sense.
 pub(crate) fn budget() -> impl Strategy<Value = Value> {
     let entry = || {

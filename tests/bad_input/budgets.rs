@@ -14,6 +14,7 @@ fn given(budget: serde_json::Value) -> Given {
         deployments: vec![objects::deployment()],
         sets: vec![objects::replica_set()],
         scalers: vec![objects::autoscaler()],
+        ..Given::default()
     }
 }
 

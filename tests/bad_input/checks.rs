@@ -13,7 +13,7 @@ use poolbudget::budget::ledger::Hold;
 use poolbudget::cluster::autoscaler::AutoscalerView;
 use poolbudget::cluster::guarded::Guarded;
 use poolbudget::cluster::pod::PodView;
-use poolbudget::cluster::workload::{DeploymentView, ReplicaSetView};
+use poolbudget::cluster::workload::{DeploymentView, JobView, ReplicaSetView};
 use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::observe::{Observed, Watched};
 use poolbudget::controller::reconcile::Leader;
@@ -38,6 +38,7 @@ pub(crate) struct Given {
     pub(crate) deployments: Vec<Value>,
     pub(crate) sets: Vec<Value>,
     pub(crate) scalers: Vec<Value>,
+    pub(crate) jobs: Vec<Value>,
 }
 
 /// A list arrives as the watch of `K` brings it.
@@ -113,6 +114,7 @@ pub(crate) fn a_look_is_sound(given: &Given) {
     list::<DeploymentView>(&observed, &given.deployments);
     list::<ReplicaSetView>(&observed, &given.sets);
     list::<AutoscalerView>(&observed, &given.scalers);
+    list::<JobView>(&observed, &given.jobs);
     let leader = Leader::new(paper.clone(), observed, Metrics::default(), now);
     for _ in 0..2 {
         finished(leader.look(BudgetKey::new(NAMESPACE, BUDGET)));

@@ -74,6 +74,27 @@ pub(crate) fn replica_set() -> Value {
     })
 }
 
+/// A Job whose pods are of the group `import`.
+pub(crate) fn job(name: &str) -> Value {
+    let mut template = template();
+    template["metadata"]["labels"]["poolbudget.dev/workload"] = json!("import");
+    json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"name": name, "namespace": NAMESPACE, "uid": format!("uid-of-{name}"), "resourceVersion": "6"},
+        "spec": {"parallelism": 2, "completions": 4, "template": template},
+        "status": {"active": 1},
+    })
+}
+
+/// A pod of such a Job, at the gate.
+pub(crate) fn pod_of_job(name: &str, job: &str) -> Value {
+    let mut pod = pod(name);
+    pod["metadata"]["labels"]["poolbudget.dev/workload"] = json!("import");
+    pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": job,
+        "uid": format!("uid-of-{job}"), "controller": true}]);
+    pod
+}
+
 pub(crate) fn autoscaler() -> Value {
     json!({
         "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",

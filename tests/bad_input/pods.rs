@@ -33,6 +33,7 @@ proptest! {
             deployments: vec![objects::deployment()],
             sets: vec![objects::replica_set()],
             scalers: vec![objects::autoscaler()],
+            ..Given::default()
         });
     }
 }

@@ -53,7 +53,7 @@ pub fn hold_back(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::amount::{Instances, Pods};
+    use crate::budget::amount::Pods;
     use crate::budget::basis::Basis;
     use crate::budget::decide::{Situation, Workload, decide};
     use crate::budget::ledger::{Hold, Unadopted};
@@ -85,18 +85,11 @@ mod tests {
         Pod {
             uid: format!("{workload}"),
             name: format!("{workload}"),
-            workload: Some(workload),
             created: i64::try_from(workload).expect("a few"),
             age,
             started: age,
-            overdue: false,
-            hold,
             ready: false,
-            terminating: false,
-            leaving: false,
-            current: true,
-            instances: Instances::ONE,
-            least: Connections::ONE,
+            ..Pod::sample(workload, hold)
         }
     }
 

@@ -186,7 +186,6 @@ fn above_their_share(plan: &Plan, pods: &[Pod], taken_for: impl Fn(&Share) -> Co
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::amount::Instances;
     use crate::budget::ledger::Hold;
     use crate::budget::rollout::Strategy;
     use crate::budget::room::Cause;
@@ -207,22 +206,7 @@ mod tests {
     }
 
     fn granted(bill: u64, workload: usize) -> Pod {
-        Pod {
-            uid: String::new(),
-            name: String::new(),
-            workload: Some(workload),
-            created: 0,
-            age: 100,
-            hold: Hold::Granted(Connections::new(bill)),
-            started: 100,
-            ready: true,
-            terminating: false,
-            overdue: false,
-            leaving: false,
-            current: true,
-            instances: Instances::ONE,
-            least: Connections::ONE,
-        }
+        Pod::sample(workload, Hold::Granted(Connections::new(bill)))
     }
 
     /// The sizes of a service and of a workload whose pods stay, with 12 to share.

@@ -32,26 +32,10 @@ pub fn high_water(past: Past, available: Connections, ledger: &Ledger, pods: &[P
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::amount::Instances;
     use crate::budget::ledger::Hold;
 
     fn pod(hold: Hold) -> Pod {
-        Pod {
-            uid: String::new(),
-            name: String::new(),
-            workload: Some(0),
-            created: 0,
-            age: 0,
-            hold,
-            started: 0,
-            ready: true,
-            terminating: false,
-            overdue: false,
-            leaving: false,
-            current: true,
-            instances: Instances::ONE,
-            least: Connections::ONE,
-        }
+        Pod::sample(0, hold)
     }
 
     /// The mark with 13 available, two pods that were granted `bill`, one that escaped with 2, and 3 in quarantine.

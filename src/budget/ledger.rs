@@ -242,18 +242,17 @@ impl Standing {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pod(hold: Hold) -> Pod {
-        Pod {
+impl Pod {
+    /// A pod that has been Ready for a while.
+    pub(super) fn sample(workload: usize, hold: Hold) -> Self {
+        Self {
             uid: String::new(),
             name: String::new(),
-            workload: Some(0),
+            workload: Some(workload),
             created: 0,
-            age: 0,
+            age: 100,
             hold,
-            started: 0,
+            started: 100,
             ready: true,
             terminating: false,
             overdue: false,
@@ -262,6 +261,15 @@ mod tests {
             instances: Instances::ONE,
             least: Connections::ONE,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(hold: Hold) -> Pod {
+        Pod::sample(0, hold)
     }
 
     fn granted(bill: u64) -> Pod {

@@ -28,18 +28,10 @@ fn waiting(workload: usize, created: i64) -> Pod {
     Pod {
         uid: format!("uid-{created}"),
         name: format!("pod-{created}"),
-        workload: Some(workload),
         created,
         age: 5,
-        hold: Hold::Waiting,
-        started: 100,
         ready: false,
-        terminating: false,
-        overdue: false,
-        leaving: false,
-        current: true,
-        instances: Instances::ONE,
-        least: Connections::ONE,
+        ..Pod::sample(workload, Hold::Waiting)
     }
 }
 

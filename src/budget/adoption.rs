@@ -1,8 +1,8 @@
 //! Adoption of a database that is full already: new pods that cannot connect while pods from before the label hold
 //! what there is.
 //!
-//! In: the ledger, the terms, the pods. Out: the workload of which one pod from before its label should go, so that its
-//! new pods become ready and its rollout ends the others. Forbidden here: choosing the pod, pacing; the caller ends one
+//! In: the ledger, the terms, the pods. Out: the workload that waits for it, and whether one pod from before its label
+//! may go, so that its new pods become ready and its rollout ends the others. Forbidden here: choosing the pod, pacing; the caller ends one
 //! at a time, in a way that makes no other one like it.
 
 use super::amount::{Connections, Pods};
@@ -12,18 +12,36 @@ use super::room::{Scene, may_lose_one};
 /// to help.
 pub const PATIENCE: u64 = 60;
 
-/// The first workload whose new pods do not become ready while pods from before its label may hold what they lack.
+/// A workload whose new pods do not become ready while pods from before its label may hold what they lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldUp {
+    /// Its index.
+    pub workload: usize,
+    /// Whether one of the pods from before its label may be ended for it.
+    pub may_end: bool,
+}
+
+/// The first workload that is held up: of those where a pod may be ended, else of all.
 #[must_use]
-pub fn holds_up(scene: &Scene<'_>) -> Option<usize> {
+pub fn holds_up(scene: &Scene<'_>) -> Option<HeldUp> {
     let before: Connections = scene.unadopted.iter().map(|unadopted| unadopted.connections).sum();
     let held = scene.ledger.committed.plus(scene.ledger.escaped).plus(before);
     // Where all of them fit, the database is not full of them: the reason is another one.
     if held <= scene.available {
         return None;
     }
-    (0..scene.unadopted.len()).find(|workload| {
-        scene.unadopted.get(*workload).is_some_and(|before| before.yields && before.pods > Pods::ZERO)
-            && scene.pods.iter().any(|pod| pod.workload == Some(*workload) && pod.starts_in_vain(PATIENCE))
-            && may_lose_one(scene, *workload)
-    })
+    let in_vain = |workload: usize| {
+        scene.pods.iter().any(|pod| pod.workload == Some(workload) && pod.starts_in_vain(PATIENCE))
+    };
+    let mut waits = None;
+    for (workload, before) in scene.unadopted.iter().enumerate() {
+        if before.pods == Pods::ZERO || !in_vain(workload) {
+            continue;
+        }
+        if before.yields && may_lose_one(scene, workload) {
+            return Some(HeldUp { workload, may_end: true });
+        }
+        waits = waits.or(Some(HeldUp { workload, may_end: false }));
+    }
+    waits
 }

@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 
-use super::adoption;
+use super::adoption::{self, HeldUp};
 use super::amount::{Connections, Pods};
 use super::grant::{Allotment, Grants};
 use super::ledger::{Hold, Ledger, Pod, Unadopted};
@@ -55,8 +55,8 @@ pub struct Room {
     pub draining: bool,
     /// How many connections are missing; none when nobody entitled was refused and nothing is over.
     pub missing: Option<Connections>,
-    /// A workload of which one pod from before its label should go, because its new ones find nothing left to open.
-    pub foreign: Option<usize>,
+    /// A workload whose new pods find nothing left to open, because of pods from before its label.
+    pub foreign: Option<HeldUp>,
 }
 
 /// What the decision depends on.

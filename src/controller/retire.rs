@@ -13,7 +13,9 @@ use super::memory::Memory;
 use super::notice;
 use super::reconcile::Leader;
 use super::refused::{self, Purpose};
+use super::verdict::amount;
 use super::view::View;
+use crate::api::WorkloadKind;
 use crate::budget::adoption::PATIENCE;
 use crate::cluster::workload::WorkloadKey;
 use crate::cluster::world::BudgetKey;
@@ -32,7 +34,8 @@ pub async fn step<G: Gateway>(
 ) -> Result<bool, GatewayError> {
     let named: Vec<&WorkloadKey> = view.scene.workloads.iter().map(|workload| &workload.key).collect();
     memory.retired.retain(|workload, _| named.contains(&workload));
-    let Some(workload) = view.decision.room.foreign.and_then(|index| named.get(index)) else {
+    let held_up = view.decision.room.foreign.filter(|held_up| held_up.may_end);
+    let Some(workload) = held_up.and_then(|held_up| named.get(held_up.workload)) else {
         refused::lift(leader, key, memory, Purpose::Adoption);
         return Ok(false);
     };
@@ -68,6 +71,39 @@ pub async fn step<G: Gateway>(
     }
 }
 
+/// New pods that do not become ready while pods from before the label may hold everything.
+#[must_use]
+pub fn in_the_way(view: &View) -> Option<String> {
+    let held_up = view.decision.room.foreign?;
+    let workload = view.scene.situation.workloads.get(held_up.workload)?;
+    let kind = view.scene.workloads.get(held_up.workload)?.key.kind;
+    let (name, before) = (&workload.demand.name, workload.unadopted);
+    let then = what_then(kind, held_up.may_end, view.scene.situation.eviction);
+    Some(format!(
+        "new pods of {name} do not become Ready, and {} pods from before its label may hold {} connections, which may be \
+         all that the database has: {then}",
+        before.pods,
+        amount(before.connections)
+    ))
+}
+
+/// What ends the pods from before the label of a workload of this kind.
+fn what_then(kind: WorkloadKind, may_end: bool, eviction: bool) -> String {
+    match kind {
+        WorkloadKind::Deployment if !eviction => {
+            "eviction is Forbidden: scale the ReplicaSet of those down by one yourself".to_owned()
+        }
+        WorkloadKind::Deployment if may_end => {
+            format!("one of those is ended every {PATIENCE} seconds until they do")
+        }
+        WorkloadKind::Deployment => "one of those is ended once enough of its pods are Ready".to_owned(),
+        WorkloadKind::Rollout | WorkloadKind::DaemonSet => {
+            "let its update strategy end an old pod first (maxSurge: 0, maxUnavailable: 1)".to_owned()
+        }
+        _ => "delete those, one at a time".to_owned(),
+    }
+}
+
 /// The oldest ReplicaSet of a workload whose pods bear no label.
 fn oldest_set<G: Gateway>(
     leader: &Leader<G>,
@@ -78,4 +114,24 @@ fn oldest_set<G: Gateway>(
     let before =
         parts.iter().filter(|part| part.template.budget.is_none() && part.replicas > 0 && part.pods > 0);
     before.min_by_key(|part| part.revision).map(|part| part.key.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_held_up_is_told_what_ends_the_old_pods_of_its_kind() {
+        let said = |kind| what_then(kind, false, true);
+        assert!(
+            what_then(WorkloadKind::Deployment, true, true)
+                .starts_with("one of those is ended every 60 seconds")
+        );
+        assert!(said(WorkloadKind::Deployment).contains("once enough of its pods are Ready"));
+        assert!(what_then(WorkloadKind::Deployment, true, false).contains("yourself"));
+        // Their controllers would make another pod like it.
+        assert!(said(WorkloadKind::Rollout).contains("maxUnavailable: 1"));
+        assert!(said(WorkloadKind::DaemonSet).contains("maxUnavailable: 1"));
+        assert!(said(WorkloadKind::ReplicaSet).contains("delete"));
+    }
 }

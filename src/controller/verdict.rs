@@ -7,12 +7,11 @@ use k8s_openapi::jiff::Timestamp;
 use super::memory::Hindrances;
 use super::notice;
 use super::view::View;
-use super::{quarantine, rewrite};
+use super::{quarantine, retire, rewrite};
 use crate::api::conditions::{
     ACCEPTED, BLOCKED, CONTESTED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED, WITHIN_LIMIT,
 };
 use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
-use crate::budget::adoption::PATIENCE;
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::decide::Decision;
 use crate::budget::grant::Refusal;
@@ -317,7 +316,7 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
         );
         return finding(true, "NotReplaced", message);
     }
-    if let Some(message) = held_up_by_foreign(view) {
+    if let Some(message) = retire::in_the_way(view) {
         return finding(true, "ForeignPods", message);
     }
     let bad = bad_revisions(view);
@@ -367,23 +366,6 @@ fn never_evicted(view: &View) -> Vec<&str> {
         })
         .map(|((w, _), _)| w.demand.name.as_str())
         .collect()
-}
-
-/// New pods that do not become ready while pods from before the label may hold everything.
-fn held_up_by_foreign(view: &View) -> Option<String> {
-    let workload = view.scene.situation.workloads.get(view.decision.room.foreign?)?;
-    let (name, before) = (&workload.demand.name, workload.unadopted);
-    let then = if view.scene.situation.eviction {
-        format!("one of those is ended every {PATIENCE} seconds until they do")
-    } else {
-        "eviction is Forbidden: scale the ReplicaSet of those down by one yourself".into()
-    };
-    Some(format!(
-        "new pods of {name} do not become Ready, and {} pods from before its label may hold {} connections, which may be \
-         all that the database has: {then}",
-        before.pods,
-        amount(before.connections)
-    ))
 }
 
 /// Workloads whose newest revision has had a granted pod that is not Ready for long.
@@ -441,7 +423,7 @@ fn foreign_pods(view: &View) -> Finding {
 }
 
 /// Unlimited pools are written as a word.
-fn amount(connections: Connections) -> String {
+pub(super) fn amount(connections: Connections) -> String {
     if connections >= Connections::new(u64::from(u32::MAX)) {
         "any number of".into()
     } else {

@@ -26,22 +26,7 @@ fn four() -> Allotment {
 }
 
 fn pod(uid: &str, bill: u64) -> Pod {
-    Pod {
-        uid: uid.to_owned(),
-        name: uid.to_owned(),
-        workload: Some(0),
-        created: 0,
-        age: 100,
-        hold: Hold::Granted(Connections::new(bill)),
-        started: 100,
-        ready: true,
-        terminating: false,
-        overdue: false,
-        leaving: false,
-        current: true,
-        instances: Instances::ONE,
-        least: Connections::ONE,
-    }
+    Pod { uid: uid.to_owned(), name: uid.to_owned(), ..Pod::sample(0, Hold::Granted(Connections::new(bill))) }
 }
 
 fn waiting(uid: &str) -> Pod {
@@ -58,18 +43,29 @@ struct Case {
     eviction: bool,
     granted: Vec<Grant>,
     refusal: Option<Refusal>,
+    unadopted: Vec<Unadopted>,
 }
 
 fn case(pods: Vec<Pod>) -> Case {
     let allotments = vec![four(), four()];
     let (granted, refusal) = (Vec::new(), None);
-    Case { pods, allotments, missing: 2, usable: 100, feasible: true, eviction: true, granted, refusal }
+    let unadopted = vec![Unadopted::default(); allotments.len()];
+    Case {
+        pods,
+        allotments,
+        missing: 2,
+        usable: 100,
+        feasible: true,
+        eviction: true,
+        granted,
+        refusal,
+        unadopted,
+    }
 }
 
 impl Case {
     fn room(&self) -> Room {
-        let unadopted = vec![Unadopted::default(); self.allotments.len()];
-        let ledger = Ledger::of(&self.pods, &unadopted, &[]);
+        let ledger = Ledger::of(&self.pods, &self.unadopted, &[]);
         let missing = Connections::new(self.missing);
         let waits = self.pods.iter().enumerate().filter(|(_, pod)| pod.waits());
         let refusal = self.refusal.unwrap_or(Refusal::NoRoom { missing });
@@ -82,7 +78,7 @@ impl Case {
             fits: self.feasible,
             ever_fits: self.feasible,
             eviction: self.eviction,
-            unadopted: &unadopted,
+            unadopted: &self.unadopted,
         };
         room(&scene, &Grants { granted: self.granted.clone(), refused, ..Grants::default() })
     }
@@ -305,4 +301,38 @@ fn where_pods_come_one_by_one_a_single_one_that_waits_is_all_that_can() {
     let one_by_one = Allotment { share: Share { one_by_one: true, ..four().share }, ..four() };
     let two_lost = Case { allotments: vec![one_by_one], ..two_lost };
     assert_eq!(two_lost.candidates(), [("b", Cause::Oversize), ("a", Cause::Oversize)]);
+}
+
+/// Two workloads that are adopted: the pods from before their labels, and a new pod of each that is not Ready.
+fn adopted(first: Unadopted, second: Unadopted) -> Case {
+    let new = |workload| Pod { ready: false, ..Pod::sample(workload, Hold::Granted(Connections::ONE)) };
+    Case { usable: 13, unadopted: vec![first, second], ..case(vec![new(0), new(1)]) }
+}
+
+fn before(pods: u32, connections: u64, yields: bool) -> Unadopted {
+    let (pods, connections) = (Pods::new(pods), Connections::new(connections));
+    Unadopted { pods, ready: pods, connections, yields }
+}
+
+#[test]
+fn a_pod_from_before_the_label_may_go_when_not_all_can_be_open_at_once() {
+    let none = Unadopted::default();
+    let found = |connections| adopted(before(4, connections, true), none).room().foreign;
+    assert_eq!(found(12), Some(HeldUp { workload: 0, may_end: true }));
+    assert_eq!(found(11), None, "all of them fit: it is not that");
+    let mut young = adopted(before(4, 15, true), none);
+    young.pods[0].started = adoption::PATIENCE - 1;
+    assert_eq!(young.room().foreign, None, "it may still be starting");
+    let mut ready = adopted(before(4, 15, true), none);
+    ready.pods[0].ready = true;
+    assert_eq!(ready.room().foreign, None);
+}
+
+#[test]
+fn who_cannot_be_helped_is_told_all_the_same_and_comes_after_who_can() {
+    let found = |first, second| adopted(first, second).room().foreign;
+    let told = |workload| Some(HeldUp { workload, may_end: false });
+    assert_eq!(found(before(4, 15, false), Unadopted::default()), told(0), "another one like it would come");
+    assert_eq!(found(before(2, 15, true), Unadopted::default()), told(0), "too few are Ready to miss one");
+    assert_eq!(found(before(4, 15, false), before(4, 15, true)), Some(HeldUp { workload: 1, may_end: true }));
 }

@@ -75,6 +75,7 @@ async fn a_full_database_is_adopted_by_ending_an_old_pod_that_no_other_one_repla
     .unwrap();
 
     let lives = lives();
+    assert!(lives.iter().all(|life| !life.killed), "{lives:?}");
     let (old, new): (Vec<_>, Vec<_>) = lives.iter().partition(|life| life.size == all());
     assert_eq!(old.len(), 1, "its ReplicaSet made no other one: {lives:?}");
     assert!(old[0].ended.is_some());

@@ -10,6 +10,10 @@ mod bench;
 #[cfg(test)]
 mod adoption;
 #[cfg(test)]
+mod linger;
+#[cfg(test)]
+mod outliving;
+#[cfg(test)]
 mod profiles;
 #[cfg(test)]
 mod readings;

@@ -5,7 +5,7 @@
 //! It keeps what a kubelet promises: nothing runs before the scheduler has bound the pod, Ready is what the
 //! containers say, and the object of a deleted pod goes after its last process has ended, never before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Kubelet {
     tally: Arc<Mutex<Tally>>,
+    crashes: Arc<Mutex<BTreeSet<String>>>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
@@ -45,6 +46,7 @@ impl Kubelet {
     /// Begins to run pods.
     pub fn start(cluster: &Cluster) -> Result<Self> {
         let tally = Arc::<Mutex<Tally>>::default();
+        let crashes = Arc::<Mutex<BTreeSet<String>>>::default();
         let stop = CancellationToken::new();
         let host = Host {
             apps: place::apps(),
@@ -52,6 +54,7 @@ impl Kubelet {
             logs: cluster.folder().path().to_owned(),
             network: network(&cluster.server())?,
             tally: Arc::clone(&tally),
+            crashes: Arc::clone(&crashes),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (kubeconfig, until) = (cluster.kubeconfig().to_owned(), stop.clone());
@@ -64,12 +67,17 @@ impl Kubelet {
             }
         };
         let thread = thread::Builder::new().name("kubelet".to_owned()).spawn(work)?;
-        Ok(Self { tally, stop, thread: Some(thread) })
+        Ok(Self { tally, crashes, stop, thread: Some(thread) })
     }
 
     /// What became of the pods so far.
     pub fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kills the containers of a pod and starts them again in it, as a kubelet does when they crash.
+    pub fn crash(&self, uid: &str) {
+        self.crashes.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned());
     }
 }
 

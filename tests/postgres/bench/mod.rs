@@ -7,7 +7,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`kubelet`], [`pod`], [`env`] | runs the containers of pods as processes, as a kubelet would |
+//! | [`kubelet`], [`pod`], [`container`], [`env`] | runs the containers of pods as processes, as a kubelet would |
 //! | [`lines`], [`tally`] | what the applications tell, and what it adds up to |
 //! | [`server`], [`pooler`], [`user`] | PostgreSQL and PgBouncer on loopback |
 //! | [`count`] | the server's own count of backends over time |
@@ -20,6 +20,7 @@
 
 pub mod apps;
 pub mod clock;
+pub mod container;
 pub mod count;
 pub mod env;
 pub mod kubelet;

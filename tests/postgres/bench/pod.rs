@@ -1,8 +1,8 @@
-//! The life of one pod: start, Ready, told to end, ended, gone.
+//! The life of one pod: start, Ready, crashes, told to end, ended, gone.
 //!
 //! In: a pod that is bound to a node, and the signal that it is to end. Out: its processes, its status, its lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,11 +19,11 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::clock;
+use super::container::Running;
 use super::env::{variables, words};
-use super::lines::{Did, Follower, Line};
 use super::tally::{Life, Tally};
 use super::until::until;
-use crate::support::process::{Process, Spec};
+use crate::support::process::Spec;
 
 /// Between two looks at the processes of a pod.
 const TICK: Duration = Duration::from_millis(20);
@@ -44,12 +44,19 @@ pub struct Host {
     pub network: [u8; 2],
     /// What they tell.
     pub tally: Arc<Mutex<Tally>>,
+    /// The uids of those whose containers are to be killed and started again.
+    pub crashes: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Host {
     /// Writes down that something went wrong.
     pub fn fault(&self, fault: String) {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).faults.push(fault);
+    }
+
+    /// Whether a pod is to crash, once for each time that it was asked for.
+    fn crashes(&self, uid: &str) -> bool {
+        self.crashes.lock().unwrap_or_else(PoisonError::into_inner).remove(uid)
     }
 }
 
@@ -63,15 +70,6 @@ pub struct Runner {
     uid: String,
     end: CancellationToken,
     running: Vec<Running>,
-}
-
-/// A container that was started.
-#[derive(Debug)]
-struct Running {
-    name: String,
-    process: Process,
-    lines: Follower<Line>,
-    ready: bool,
 }
 
 impl Runner {
@@ -100,7 +98,8 @@ impl Runner {
             self.serve().await?;
             self.linger().await?;
             self.stop().await?;
-            self.tell("Succeeded").await?;
+            let well = self.running.iter().all(Running::ended_well);
+            self.tell(if well { "Succeeded" } else { "Failed" }).await?;
         }
         self.remove().await
     }
@@ -144,10 +143,9 @@ impl Runner {
             program: self.host.path.join(program),
             args: args.iter().map(OsString::from).collect(),
             env: all,
-            log: log.clone(),
+            log,
         };
-        let process = Process::start(&spec)?;
-        Ok(Running { name: container.name.clone(), process, lines: Follower::new(&log), ready: false })
+        Running::start(&container.name, spec)
     }
 
     /// Until it is told to end.
@@ -155,18 +153,35 @@ impl Runner {
         let mut ready = false;
         while !self.end.is_cancelled() {
             self.listen()?;
+            if self.host.crashes(&self.uid) {
+                self.crash().await?;
+                ready = false;
+            }
             for container in &mut self.running {
                 // A kubelet would start it again; none of these applications ends by itself.
-                container.process.expect_running()?;
+                container.expect_running()?;
             }
-            if !ready && self.running.iter().all(|container| container.ready) {
+            if !ready && self.running.iter().all(Running::ready) {
                 ready = true;
-                self.life(|life| life.ready = Some(clock::now()));
+                self.life(|life| life.ready = life.ready.or_else(|| Some(clock::now())));
                 self.tell("Running").await?;
             }
             sleep(TICK).await;
         }
         Ok(())
+    }
+
+    /// All its containers are killed, and started again in it: a kubelet tells of both.
+    async fn crash(&mut self) -> Result<()> {
+        for container in &mut self.running {
+            container.kill()?;
+        }
+        self.listen()?;
+        self.tell_of(&self.status("Running", false)?).await?;
+        for container in &mut self.running {
+            container.start_again()?;
+        }
+        self.tell("Running").await
     }
 
     /// The time that `lifecycle.preStop.sleep` asks for: it goes on as before.
@@ -184,20 +199,18 @@ impl Runner {
         let grace = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
         let until = Instant::now() + Duration::from_secs(grace.unwrap_or(30).unsigned_abs());
         for container in &mut self.running {
-            container.process.terminate()?;
+            container.terminate()?;
         }
         while self.any_runs()? && Instant::now() < until {
             self.listen()?;
             sleep(TICK).await;
         }
-        if self.any_runs()? {
-            self.host.fault(format!("pod {} did not end within its grace period", self.name));
-        }
+        let killed = self.any_runs()?;
         for container in &mut self.running {
-            container.process.kill()?;
+            container.kill()?;
         }
         self.listen()?;
-        self.life(|life| life.ended = Some(clock::now()));
+        self.life(|life| (life.ended, life.killed) = (Some(clock::now()), killed));
         Ok(())
     }
 
@@ -205,9 +218,7 @@ impl Runner {
     fn listen(&mut self) -> Result<()> {
         let mut news = Vec::new();
         for container in &mut self.running {
-            let lines = container.lines.news()?;
-            container.ready |= lines.iter().any(|line| line.did == Did::Ready);
-            news.extend(lines);
+            news.extend(container.news()?);
         }
         self.life(|life| news.into_iter().for_each(|line| life.take(line)));
         Ok(())
@@ -215,7 +226,7 @@ impl Runner {
 
     fn any_runs(&mut self) -> Result<bool> {
         for container in &mut self.running {
-            if container.process.ended()?.is_none() {
+            if container.runs()? {
                 return Ok(true);
             }
         }
@@ -232,30 +243,29 @@ impl Runner {
 
     /// Writes the pod's status.
     async fn tell(&self, phase: &str) -> Result<()> {
-        let patch = Patch::Merge(json!({"metadata": {"uid": self.uid}, "status": self.status(phase)?}));
-        until(PATIENCE, &format!("its status is {phase}"), async || {
+        self.tell_of(&self.status(phase, phase == "Running")?).await
+    }
+
+    async fn tell_of(&self, status: &Value) -> Result<()> {
+        let patch = Patch::Merge(json!({"metadata": {"uid": self.uid}, "status": status}));
+        until(PATIENCE, "its status is told", async || {
             done(self.api.patch_status(&self.name, &PatchParams::default(), &patch).await)
         })
         .await
     }
 
-    fn status(&self, phase: &str) -> Result<Value> {
+    /// Its status in a phase in which its containers run, or have ended.
+    fn status(&self, phase: &str, runs: bool) -> Result<Value> {
         let now = OffsetDateTime::now_utc().replace_nanosecond(0)?.format(&Rfc3339)?;
-        let runs = phase == "Running";
-        let all_ready = runs && self.running.iter().all(|container| container.ready);
-        let state = if runs {
-            json!({"running": {"startedAt": now}})
-        } else {
-            json!({"running": null, "terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": now}})
-        };
-        let containers = self.running.iter().map(|container| {
-            let ready = runs && container.ready;
-            json!({"name": container.name, "image": "app", "imageID": "", "restartCount": 0,
-                   "ready": ready, "started": runs, "state": state})
-        });
+        let all_ready = runs && self.running.iter().all(Running::ready);
+        let containers = self.running.iter().map(|container| container.status(runs, &now));
         let condition = |kind: &str, holds: bool| {
             let status = if holds { "True" } else { "False" };
-            let reason = (!runs && kind != "PodScheduled").then_some("PodCompleted");
+            let reason = match phase {
+                "Succeeded" if kind != "PodScheduled" => Some("PodCompleted"),
+                "Failed" if kind != "PodScheduled" => Some("PodFailed"),
+                _ => None,
+            };
             json!({"type": kind, "status": status, "reason": reason, "lastTransitionTime": now})
         };
         Ok(json!({

@@ -86,14 +86,21 @@ impl Server {
     }
 
     async fn until_it_serves(&mut self) -> Result<()> {
-        let served = until(START_DEADLINE, "PostgreSQL serves", async || self.sql("select 1").await).await;
+        let served =
+            until(START_DEADLINE, "PostgreSQL serves", async || self.sql("select 1").await.map(|_| ())).await;
         // The end of its log says more than the last answer.
         served.or_else(|error| self.process.expect_running().and(Err(error)))
     }
 
-    /// Runs a statement as the superuser.
-    async fn sql(&self, statement: &str) -> Result<()> {
-        let mut args: Vec<OsString> = vec!["-X".into(), "-q".into(), "-h".into(), self.data.clone().into()];
+    /// Its version, without the part behind the point.
+    pub async fn version(&self) -> Result<u32> {
+        let said = self.sql("show server_version_num").await?;
+        Ok(said.trim().parse::<u32>().with_context(|| format!("understand {said}"))? / 10_000)
+    }
+
+    /// Runs a statement as the superuser, and gives the bare answer.
+    async fn sql(&self, statement: &str) -> Result<String> {
+        let mut args: Vec<OsString> = vec!["-X".into(), "-qAt".into(), "-h".into(), self.data.clone().into()];
         let port = self.port.to_string();
         args.extend(["-p", &port, "-U", "postgres", "-d", "postgres", "-c", statement].map(OsString::from));
         run(&(place::of_postgres("psql")?, args), self.folder.path()).await
@@ -122,7 +129,7 @@ fn flags(data: &Path, port: u16, connections: u32) -> Vec<OsString> {
     args
 }
 
-async fn run((program, args): &(PathBuf, Vec<OsString>), folder: &Path) -> Result<()> {
+async fn run((program, args): &(PathBuf, Vec<OsString>), folder: &Path) -> Result<String> {
     let mut command = Command::new(program);
     command.args(args).env("LC_ALL", "C").current_dir(folder).kill_on_drop(true);
     let output = command.output().await.with_context(|| format!("start {}", program.display()))?;
@@ -130,5 +137,5 @@ async fn run((program, args): &(PathBuf, Vec<OsString>), folder: &Path) -> Resul
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{} {args:?}: {}\n{}", program.display(), output.status, said.trim());
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

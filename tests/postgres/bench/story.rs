@@ -156,6 +156,9 @@ impl Story {
         self.recorder.caught_up().await;
         let over = self.recorder.first_over().map(|over| format!("{over:?}"));
         let kubelet = self.kubelet.tally().faults.clone();
-        over.into_iter().chain(self.recorder.faults()).chain(kubelet).collect()
+        let lives = [WITHOUT, WITH].into_iter().flat_map(|side| self.kubelet.tally().of(side));
+        let killed =
+            lives.filter(|life| life.killed).map(|life| format!("pod {} had to be killed", life.name));
+        over.into_iter().chain(self.recorder.faults()).chain(kubelet).chain(killed).collect()
     }
 }

@@ -28,6 +28,8 @@ pub struct Life {
     pub ready: Option<f64>,
     /// When its processes had ended, if they have.
     pub ended: Option<f64>,
+    /// Whether they had not ended when its grace period was over, and were killed.
+    pub killed: bool,
     /// Queries that were answered.
     pub queries: u64,
     /// Connections that the server refused.

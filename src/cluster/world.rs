@@ -302,8 +302,8 @@ pub enum Departed {
     Vanished,
     /// All its containers were seen to have ended.
     Ended,
-    /// A container ended and was started again in it.
-    Restarted,
+    /// Containers ended and were started again in it, so often since it was seen before.
+    Restarted(u64),
 }
 
 /// A pod of which something went.
@@ -361,8 +361,9 @@ impl World {
         if new.ended && !old.ended && new.bound {
             self.note(new, Departed::Ended);
         }
-        if new.restarts > old.restarts {
-            self.note(new, Departed::Restarted);
+        let restarts = new.restarts.saturating_sub(old.restarts);
+        if restarts > 0 {
+            self.note(new, Departed::Restarted(restarts));
         }
     }
 

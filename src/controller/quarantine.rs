@@ -213,8 +213,9 @@ impl Quarantine {
 
     fn depart(&mut self, departure: &Departure, linger: u32, now: Moment) {
         let pod = &departure.pod;
-        let lingers =
-            |uid: String, cause| entry(uid, pod.name.clone(), bill(pod), linger.into(), cause, now.wall);
+        let lingers = |uid: String, connections, cause| {
+            entry(uid, pod.name.clone(), connections, linger.into(), cause, now.wall)
+        };
         match departure.how {
             Departed::Vanished => {
                 if self.count(unseen(pod, QuarantineCause::Vanished, linger, now), now.steady) {
@@ -231,14 +232,16 @@ impl Quarantine {
                 };
                 self.kept.retain(|kept| !doubted(kept));
                 if linger > 0 {
-                    self.count(lingers(pod.uid.clone(), QuarantineCause::Ended), now.steady);
+                    self.count(lingers(pod.uid.clone(), bill(pod), QuarantineCause::Ended), now.steady);
                 }
             }
-            Departed::Restarted if linger > 0 => {
+            // Each run may have left all that the pod may open.
+            Departed::Restarted(times) if linger > 0 => {
+                let left = bill(pod).saturating_mul(i64::try_from(times).unwrap_or(i64::MAX));
                 let uid = format!("{}-{}", pod.uid, pod.restarts);
-                self.count(lingers(uid, QuarantineCause::Restarted), now.steady);
+                self.count(lingers(uid, left, QuarantineCause::Restarted), now.steady);
             }
-            Departed::Restarted => {}
+            Departed::Restarted(_) => {}
         }
     }
 

@@ -251,6 +251,29 @@ fn where_connections_linger_a_container_that_was_started_again_counts_twice_for_
 }
 
 #[test]
+fn where_connections_linger_each_start_counts_also_of_several_that_are_seen_at_once() {
+    let once = json!({"restartCount": 1, "lastState": {"terminated": {"exitCode": 137}}});
+    let cases = [
+        (vec![once.clone()], 1),
+        // The one of now waits for its turn.
+        (vec![json!({"lastState": {"terminated": {"exitCode": 137}}, "state": {"waiting": {}}})], 1),
+        (vec![json!({"restartCount": 3})], 3),
+        (vec![once.clone(), once], 2),
+    ];
+    for (reports, times) in cases {
+        let (mut cluster, mut term) = lingering();
+        let pod = first(&cluster);
+        edit(&cluster, &pod, |pod| pod["status"]["containerStatuses"] = json!(reports));
+        let before = cluster.server().status().committed;
+        cluster.turn(&mut term);
+        let status = cluster.server().status();
+        assert_eq!(status.committed - before, times * before / 2, "{reports:?}");
+        cluster.turns(&mut term, 25);
+        assert_eq!(kept(&cluster), 0);
+    }
+}
+
+#[test]
 fn by_default_a_pod_that_ended_and_a_container_that_was_started_again_do_not_count() {
     let (mut cluster, mut term) = led();
     let pod = first(&cluster);

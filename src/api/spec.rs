@@ -92,9 +92,10 @@ pub struct DbConnectionBudgetSpec {
     pub eviction: EvictionPolicy,
 
     /// For how many seconds the connections of a pod count after its containers were seen to end, and those of a container
-    /// after it was started again. A server ends a connection when its client has gone, but a query that runs then runs
-    /// to its end: state how long your longest query may go on unattended. PostgreSQL 14 and newer can look for the
-    /// client in between (client_connection_check_interval): with 1s there, 2 is enough here.
+    /// after it was started again. The default rests on this: a server closes an idle connection at once when its client is
+    /// gone. But a query that runs then runs to its end: state the seconds of the longest query in which a pod may be cut
+    /// off. With client_connection_check_interval = 1s (PostgreSQL 14 and newer), by which the server looks for the client
+    /// meanwhile, 2 is enough.
     #[serde(default)]
     #[schemars(range(min = 0, max = 3600), extend("format" = "int32"))]
     pub linger_seconds: u32,

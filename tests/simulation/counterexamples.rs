@@ -5,7 +5,7 @@ use poolbudget::budget::rollout::Strategy;
 use crate::simulator::cluster::Facts;
 use crate::simulator::judge::Fault;
 use crate::simulator::mutation::Mutation;
-use crate::simulator::plan::Action::{DeletePod, Limit, LoseNode, RollOut, Scale};
+use crate::simulator::plan::Action::{DeletePod, ForcePod, Limit, LoseNode, RollOut, Scale};
 use crate::story::{BAD, GOOD, Story, least_ready, most_replicas, processes, rolling};
 
 /// Its pods are there before it is adopted.
@@ -149,4 +149,20 @@ fn a_limit_lowered_while_a_pod_is_lost_leaves_nobody_waiting_for_ever() {
         .then(2, Limit(0, 9))
         .then(0, LoseNode(1, 60));
     story.holds();
+}
+
+/// Its kubelet ends the pod only when it is back and learns that it is gone, long after the grace period.
+#[test]
+fn a_pod_that_is_deleted_by_force_on_a_node_that_is_away_keeps_its_room_until_that_is_heard_of() {
+    for strategy in [rolling(0, 1), rolling(1, 0)] {
+        let story = Story::new(4)
+            .deployment(2, strategy)
+            // The first pod is on node 1.
+            .then(0, LoseNode(1, 400))
+            .then(0, ForcePod(0, 1_000))
+            .then(30, Scale(0, 4))
+            .then(30, Scale(0, 3));
+        story.holds();
+        story.breaks_without(Mutation::NodesNotAsked, Fault::Over, 50);
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::simulator::judge::Fault;
 use crate::simulator::mutation::Mutation;
-use crate::simulator::plan::Plan;
+use crate::simulator::plan::{Action, Plan};
 use crate::simulator::run;
 
 /// The first of these schedules that breaks a promise breaks that one.
@@ -78,4 +78,14 @@ fn with_terminating_pods_forgotten_the_sum_goes_over() {
 #[test]
 fn with_pods_of_before_adoption_on_the_bill_some_adoption_waits_for_ever() {
     finds(Mutation::AdoptedOnTheBill, any(200), Fault::Stuck);
+}
+
+#[test]
+fn without_a_word_of_its_node_what_lives_on_there_is_granted_again() {
+    let does = |plan: &Plan, what: fn(&Action) -> bool| plan.actions.iter().any(|(_, action)| what(action));
+    let lost = |plan: &Plan| does(plan, |action| matches!(action, Action::LoseNode(..)));
+    let ended_by_force = any(20_000).filter(move |plan| {
+        lost(plan) && does(plan, |action| matches!(action, Action::ForcePod(..) | Action::DeletePod(_)))
+    });
+    finds(Mutation::NodesNotAsked, ended_by_force, Fault::Over);
 }

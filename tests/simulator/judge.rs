@@ -163,8 +163,8 @@ impl Judge {
 
     /// Whether the status can tell the truth. Of mutations by which it cannot, the sum alone is judged.
     fn is_honest(&self) -> bool {
-        use Mutation::{GrantsNotPersisted, ListBeforeEpoch, TerminatingForgotten};
-        !matches!(self.mutation, GrantsNotPersisted | ListBeforeEpoch | TerminatingForgotten)
+        use Mutation::{GrantsNotPersisted, ListBeforeEpoch, NodesNotAsked, TerminatingForgotten};
+        !matches!(self.mutation, GrantsNotPersisted | ListBeforeEpoch | NodesNotAsked | TerminatingForgotten)
     }
 
     fn compare(&mut self, budget: usize, held: u64, status: &DbConnectionBudgetStatus) {

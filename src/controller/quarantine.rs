@@ -94,10 +94,18 @@ impl Kept {
         Some(if settled { due.max(again) } else { again })
     }
 
-    fn hear(&mut self, sight: Option<&NodeSight>, now: Moment) {
+    fn hear(&mut self, sight: Option<&NodeSight>, linger: u32, now: Moment) {
         let over = now.steady >= self.end;
         let Some(sight) = sight else {
-            self.word = Word::Gone;
+            if self.word != Word::Gone {
+                // The machine may have run until just now, and what it left open lingers like all else.
+                let lingers = now.steady.saturating_add(Duration::from_secs(linger.into()));
+                if lingers > self.end {
+                    self.end = lingers;
+                    self.entry.until = after(linger.into(), now.wall);
+                }
+                self.word = Word::Gone;
+            }
             return;
         };
         let news = match (&self.beat, &sight.heartbeat) {
@@ -138,8 +146,11 @@ fn seconds(entry: &Quarantined) -> Duration {
 }
 
 fn until(entry: &Quarantined, now: Timestamp) -> Time {
-    let seconds = SignedDuration::try_from(seconds(entry)).unwrap_or_default();
-    Time(now.saturating_add(seconds).unwrap_or(now))
+    after(entry.seconds.clamp(0, MOST_SECONDS), now)
+}
+
+fn after(seconds: i64, now: Timestamp) -> Time {
+    Time(now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(now))
 }
 
 /// For how long a pod counts whose end nobody saw: the time that its containers get, and that of its connections.
@@ -169,6 +180,8 @@ pub struct Quarantine {
     kept: Vec<Kept>,
     /// Pods that are said to be over, are still there as objects, and have had their time.
     spent: HashSet<String>,
+    /// For how many seconds connections outlive their processes, by the last spec.
+    linger: u32,
 }
 
 impl Quarantine {
@@ -191,6 +204,7 @@ impl Quarantine {
 
     /// Takes in what went, and the pods that are said to be over and are not seen to be; drops what is over.
     pub fn keep(&mut self, departures: &[Departure], doubtful: &[&PodRecord], linger: u32, now: Moment) {
+        self.linger = linger;
         for departure in departures {
             self.depart(departure, linger, now);
         }
@@ -333,7 +347,7 @@ impl Quarantine {
         for kept in self.kept.iter_mut().filter(due) {
             kept.asked = Some(now.steady);
             match answer {
-                Ok(sight) => kept.hear(sight.as_ref(), now),
+                Ok(sight) => kept.hear(sight.as_ref(), self.linger, now),
                 Err(error) => kept.word = Word::Unknown(error.class().to_owned()),
             }
         }

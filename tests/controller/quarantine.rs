@@ -237,6 +237,21 @@ fn where_connections_linger_a_pod_that_ended_counts_for_so_long() {
 }
 
 #[test]
+fn where_connections_linger_a_machine_that_is_found_gone_counts_for_so_long() {
+    let (mut cluster, mut term) = lingering();
+    let pod = first(&cluster);
+    cluster.server().turn_kubelet(Kubelet::Mute);
+    cluster.server().vanish(&pod);
+    cluster.turns(&mut term, 100);
+    assert_eq!(kept(&cluster), 1);
+    cluster.server().turn_kubelet(Kubelet::Gone);
+    cluster.turns(&mut term, 18);
+    assert_eq!(kept(&cluster), 1, "it may have run until just now");
+    cluster.turns(&mut term, 14);
+    assert_eq!(kept(&cluster), 0);
+}
+
+#[test]
 fn where_connections_linger_a_container_that_was_started_again_counts_twice_for_so_long() {
     let (mut cluster, mut term) = lingering();
     let pod = first(&cluster);

@@ -5,7 +5,7 @@ use poolbudget::budget::rollout::Strategy;
 use crate::simulator::cluster::Facts;
 use crate::simulator::judge::Fault;
 use crate::simulator::mutation::Mutation;
-use crate::simulator::plan::Action::{DeletePod, ForcePod, Limit, LoseNode, RollOut, Scale};
+use crate::simulator::plan::Action::{CrashPod, DeletePod, ForcePod, Limit, LoseNode, RollOut, Scale};
 use crate::story::{BAD, GOOD, Story, least_ready, most_replicas, processes, rolling};
 
 /// Its pods are there before it is adopted.
@@ -165,4 +165,23 @@ fn a_pod_that_is_deleted_by_force_on_a_node_that_is_away_keeps_its_room_until_th
         story.holds();
         story.breaks_without(Mutation::NodesNotAsked, Fault::Over, 50);
     }
+}
+
+/// A query runs to its end, though its client is gone.
+#[test]
+fn what_a_pod_leaves_open_keeps_its_room_however_the_pod_went() {
+    for goes in [DeletePod(0), ForcePod(0, 1_000), CrashPod(0), RollOut(0, GOOD)] {
+        let story = Story::new(4).lingering(30).deployment(2, rolling(0, 1)).then(0, goes);
+        let story = story.then(2, Scale(0, 4)).then(55, Scale(0, 3));
+        story.holds();
+        story.breaks_without(Mutation::LingerForgotten, Fault::Over, 10);
+    }
+}
+
+/// It was cut off, so its pods went on until the machine was switched off, and their queries after that.
+#[test]
+fn what_a_machine_leaves_open_that_is_gone_keeps_its_room() {
+    let story = Story::new(4).lingering(30).deployment(2, rolling(0, 1));
+    let story = story.then(0, LoseNode(1, 400)).then(0, ForcePod(0, 1_000)).then(90, Scale(0, 4));
+    story.then(40, Scale(0, 3)).holds();
 }

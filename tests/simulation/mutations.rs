@@ -76,6 +76,11 @@ fn with_terminating_pods_forgotten_the_sum_goes_over() {
 }
 
 #[test]
+fn without_a_word_on_what_lingers_the_sum_goes_over() {
+    finds(Mutation::LingerForgotten, any(200), Fault::Over);
+}
+
+#[test]
 fn with_pods_of_before_adoption_on_the_bill_some_adoption_waits_for_ever() {
     finds(Mutation::AdoptedOnTheBill, any(200), Fault::Stuck);
 }

@@ -46,6 +46,7 @@ impl Story {
             basis: "Current",
             surge: "Minimal",
             eviction: true,
+            linger: 0,
             entries: Vec::new(),
         };
         Self(Plan {
@@ -58,6 +59,12 @@ impl Story {
             stays_bad: false,
             faults: true,
         })
+    }
+
+    /// Connections may outlive their processes for so many seconds.
+    pub(crate) fn lingering(mut self, seconds: u32) -> Self {
+        self.0.budgets[0].linger = seconds;
+        self
     }
 
     /// A governed Deployment.

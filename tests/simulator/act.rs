@@ -7,6 +7,7 @@ use super::clock;
 use super::cluster::Facts;
 use super::kubelet::Step;
 use super::model::deployment::Template;
+use super::mutation::Mutation;
 use super::plan::{Action, Entry, Terms, Workload};
 use super::pods::Role;
 use super::process::Process;
@@ -24,7 +25,7 @@ pub(crate) enum Reversal {
     Heal,
 }
 
-fn spec(terms: &Terms, workloads: &[Workload]) -> DbConnectionBudgetSpec {
+fn spec(terms: &Terms, workloads: &[Workload], mutation: Mutation) -> DbConnectionBudgetSpec {
     let entries = terms.entries.iter().zip(workloads).enumerate();
     let workloads: Vec<_> = entries.map(|(app, (entry, w))| workload(w.form.kind(), app, entry)).collect();
     let spec = json!({
@@ -33,6 +34,7 @@ fn spec(terms: &Terms, workloads: &[Workload]) -> DbConnectionBudgetSpec {
         "sizing": {"basis": terms.basis, "surge": terms.surge},
         "eviction": eviction(terms.eviction),
         "workloads": workloads,
+        "lingerSeconds": if mutation == Mutation::LingerForgotten { 0 } else { terms.linger },
     });
     serde_json::from_value(spec).expect("a spec")
 }
@@ -56,7 +58,7 @@ fn workload(kind: WorkloadKind, app: usize, entry: &Entry) -> serde_json::Value 
 impl Sim {
     pub(crate) fn set_up(&mut self) {
         for (budget, terms) in self.plan.budgets.clone().iter().enumerate() {
-            self.cluster.create_budget(budget, spec(terms, &self.plan.workloads));
+            self.cluster.create_budget(budget, spec(terms, &self.plan.workloads, self.mutation));
         }
         for workload in self.plan.workloads.clone() {
             let template = self.cluster.new_template(workload.facts);
@@ -193,7 +195,8 @@ impl Sim {
             Action::DeletePod(_) => self.cluster.begin_deletion(id),
             Action::ForcePod(_, share) => {
                 let grace = self.cluster.pods[&id].grace;
-                self.cluster.force_deletion(id, grace * i64::from(share));
+                let linger = self.linger(id);
+                self.cluster.force_deletion(id, grace * i64::from(share), linger);
             }
             _ => self.after(0, Happening::Pod(id, Step::Crash)),
         }
@@ -219,7 +222,8 @@ impl Sim {
                 self.cluster.end_ghosts_of(node, true);
                 for id in self.cluster.pods_on(node) {
                     let lives_on = self.nodes.between(0, 30_000);
-                    self.cluster.call_failed(id, lives_on.into());
+                    let linger = self.linger(id);
+                    self.cluster.call_failed(id, lives_on.into(), linger);
                 }
             }
         }
@@ -297,7 +301,7 @@ impl Sim {
             }
             Reversal::MakeBudget(budget) => {
                 if self.cluster.budgets[budget].is_none() {
-                    let terms = spec(&self.plan.budgets[budget], &self.plan.workloads);
+                    let terms = spec(&self.plan.budgets[budget], &self.plan.workloads, self.mutation);
                     self.cluster.create_budget(budget, terms);
                 }
             }

@@ -48,6 +48,20 @@ pub(crate) struct Ghost {
     pub(crate) until: i64,
     /// A node whose kubelet has to come back first, and how long they go on after that.
     pub(crate) waits_for: Option<(usize, i64)>,
+    /// For how long its connections outlive its processes; in `until` already.
+    pub(crate) linger: i64,
+    pub(crate) left: Left,
+}
+
+/// What left connections behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// A pod that vanished, perhaps with its processes.
+    Vanished,
+    /// A pod whose processes have ended.
+    Ended,
+    /// A container that was started again in its pod: its entry in a status, and when a status first had that.
+    Restarted { entry: String, named: Option<i64> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

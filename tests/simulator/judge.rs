@@ -13,6 +13,7 @@ use poolbudget::api::DbConnectionBudgetStatus;
 use super::clock;
 use super::cluster::{BUDGETS, Cluster};
 use super::mutation::Mutation;
+use super::process::Known;
 
 /// Which promise was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,8 +38,8 @@ pub(crate) struct Violation {
 
 struct Recorded {
     connections: i64,
-    /// What its leader knew was at least as new as this.
-    horizon: i64,
+    /// What its leader knew.
+    known: Known,
     /// What lost pods may come back within while U is under the sum.
     mark: u64,
 }
@@ -126,24 +127,25 @@ impl Judge {
         mark
     }
 
-    /// A status was written by a leader whose watch of pods had come to `horizon`.
+    /// A status was written by a leader that knew so much.
     pub(crate) fn status_written(
         &mut self,
         cluster: &Cluster,
         budget: usize,
         status: &DbConnectionBudgetStatus,
-        horizon: i64,
+        known: Known,
     ) {
+        let Known { horizon, .. } = known;
         let mut fresh = false;
         let mark = self.mark(budget, status, horizon);
         for grant in &status.grants {
             let recorded = self.recorded.entry(grant.uid.clone()).or_default();
-            if recorded.iter().all(|known| known.connections != grant.connections) {
+            if recorded.iter().all(|before| before.connections != grant.connections) {
                 fresh = true;
-                recorded.push(Recorded { connections: grant.connections, horizon, mark });
+                recorded.push(Recorded { connections: grant.connections, known, mark });
             }
         }
-        let held = cluster.held(budget);
+        let held = cluster.held_as_far_as(budget, |at, named| known.has_seen(at, named));
         if fresh {
             let waits = |uid: &str| {
                 uid.parse().ok().and_then(|id: u32| cluster.pods.get(&id)).is_some_and(|pod| pod.gated)
@@ -158,16 +160,23 @@ impl Judge {
                 );
             }
         }
-        self.compare(budget, held, status);
+        self.compare(cluster, budget, status);
     }
 
     /// Whether the status can tell the truth. Of mutations by which it cannot, the sum alone is judged.
     fn is_honest(&self) -> bool {
-        use Mutation::{GrantsNotPersisted, ListBeforeEpoch, NodesNotAsked, TerminatingForgotten};
-        !matches!(self.mutation, GrantsNotPersisted | ListBeforeEpoch | NodesNotAsked | TerminatingForgotten)
+        use Mutation::{
+            GrantsNotPersisted, LingerForgotten, ListBeforeEpoch, NodesNotAsked, TerminatingForgotten,
+        };
+        !matches!(
+            self.mutation,
+            GrantsNotPersisted | LingerForgotten | ListBeforeEpoch | NodesNotAsked | TerminatingForgotten
+        )
     }
 
-    fn compare(&mut self, budget: usize, held: u64, status: &DbConnectionBudgetStatus) {
+    fn compare(&mut self, cluster: &Cluster, budget: usize, status: &DbConnectionBudgetStatus) {
+        // One that raises the epoch says what the one before said: what was left since is named a moment later.
+        let held = cluster.held_as_far_as(budget, |_, named| named.is_some());
         // Before its first full status a budget says nothing.
         if self.is_honest() && status.observed_generation.is_some() && status.committed.unsigned_abs() < held
         {
@@ -184,12 +193,16 @@ impl Judge {
         let bill = pod.bill();
         let same = |recorded: &&Recorded| recorded.connections.unsigned_abs() == bill;
         let recorded = self.recorded.get(&pod.uid()).into_iter().flatten().rfind(same);
-        let (horizon, mark) =
-            recorded.map_or((clock::now(), 0), |recorded| (recorded.horizon, recorded.mark));
+        let now = clock::now();
+        let (known, mark) = recorded
+            .map_or((Known { since: now, unbroken: now, horizon: now }, 0), |recorded| {
+                (recorded.known, recorded.mark)
+            });
         if recorded.is_none() && self.is_honest() {
             self.complain(Fault::Unrecorded, format!("{} got {bill} that no status had recorded", pod.name));
         }
-        let (held, most) = (cluster.held(budget), self.most(budget, horizon, mark));
+        let held = cluster.held_as_far_as(budget, |at, named| known.has_seen(at, named));
+        let most = self.most(budget, known.horizon, mark);
         self.peak = self.peak.max(held * 1000 / most.max(1));
         if held > most {
             self.complain(Fault::Over, format!("{held} held in {}, {most} at most", BUDGETS[budget]));
@@ -197,7 +210,7 @@ impl Judge {
         if let Some(object) = &cluster.budgets[budget]
             && let Some(status) = &object.status
         {
-            self.compare(budget, held, status);
+            self.compare(cluster, budget, status);
         }
     }
 }

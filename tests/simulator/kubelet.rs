@@ -2,10 +2,11 @@
 //!
 //! Each step is one call. A kubelet reports late what has happened, and a lost node reports nothing.
 
+use poolbudget::api::DbConnectionBudgetStatus;
 use poolbudget::cluster::node::NodeSight;
 
 use super::clock;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Ghost, Left};
 use super::model::job::End;
 use super::pods::{Pod, Reported, Role};
 
@@ -89,6 +90,54 @@ impl Cluster {
         true
     }
 
+    /// What ended in a pod since it was like `before` leaves its connections open for so many milliseconds.
+    pub(crate) fn leave_open(&mut self, before: &Pod, linger: i64) {
+        let Some(pod) = self.pods.get(&before.id) else { return };
+        let left = if pod.over && !before.over {
+            Left::Ended
+        } else if pod.restarts > before.restarts {
+            Left::Restarted { entry: format!("{}-{}", pod.uid(), pod.restarts), named: None }
+        } else {
+            return;
+        };
+        if let Some(budget) = pod.facts.budget.filter(|_| linger > 0) {
+            let (since, bill) = (clock::now(), before.bill());
+            self.ghosts.push(Ghost {
+                budget,
+                bill,
+                since,
+                until: since + linger,
+                waits_for: None,
+                linger,
+                left,
+            });
+        }
+    }
+
+    /// Takes down what a status names.
+    pub(crate) fn note_named(&mut self, status: &DbConnectionBudgetStatus) {
+        for ghost in &mut self.ghosts {
+            if let Left::Restarted { entry, named: named @ None } = &mut ghost.left
+                && status.quarantine.iter().any(|kept| kept.uid == *entry)
+            {
+                *named = Some(clock::now());
+            }
+        }
+    }
+
+    /// A budget begins without a status: of what vanished before `since` nobody knows, nor of what lingers.
+    pub(crate) fn forget_before(&mut self, budget: usize, since: i64) {
+        let known =
+            |ghost: &Ghost| ghost.budget != budget || (ghost.left == Left::Vanished && ghost.since >= since);
+        self.ghosts.retain(known);
+        for ghost in self.ghosts.iter_mut().filter(|ghost| ghost.budget == budget) {
+            if ghost.waits_for.is_none() {
+                ghost.until -= ghost.linger;
+            }
+            ghost.linger = 0;
+        }
+    }
+
     /// The node's pods are not ready any more, as far as anybody knows.
     pub(crate) fn mark_unknown(&mut self, node: usize) {
         for id in self.pods_on(node) {
@@ -112,7 +161,7 @@ impl Cluster {
             if let Some((at, lives_on)) = ghost.waits_for
                 && at == node
             {
-                ghost.until = clock::now() + if is_gone { 0 } else { lives_on };
+                ghost.until = clock::now() + ghost.linger + if is_gone { 0 } else { lives_on };
                 ghost.waits_for = None;
             }
         }

@@ -1,7 +1,7 @@
 //! The protocol with one rule left out, to see that the simulation misses it.
 //!
 //! What concerns the decision is left out of the decision here, built from the core's own parts; what concerns the
-//! transaction is left out at the [door](super::door).
+//! transaction is left out at the [door](super::door), and what a spec says in the spec.
 
 use clap::ValueEnum;
 use poolbudget::budget::amount::{Connections, Pods};
@@ -37,6 +37,8 @@ pub(crate) enum Mutation {
     TerminatingForgotten,
     /// A kubelet is taken for well without asking.
     NodesNotAsked,
+    /// Nobody is told for how long connections outlive their pods.
+    LingerForgotten,
     /// Pods from before the label are on the bill.
     AdoptedOnTheBill,
 }
@@ -45,7 +47,11 @@ impl Mutation {
     /// The decision without what is left out.
     pub(crate) fn decision(self) -> fn(&Situation) -> Decision {
         match self {
-            Self::None | Self::GrantsNotPersisted | Self::ListBeforeEpoch | Self::NodesNotAsked => decide,
+            Self::None
+            | Self::GrantsNotPersisted
+            | Self::ListBeforeEpoch
+            | Self::NodesNotAsked
+            | Self::LingerForgotten => decide,
             Self::WithoutR1 => |situation| decide_without(Self::WithoutR1, situation),
             Self::WithoutR2 => |situation| decide_without(Self::WithoutR2, situation),
             Self::WithoutR3 => |situation| decide_without(Self::WithoutR3, situation),

@@ -7,8 +7,8 @@ use poolbudget::controller::gateway::GatewayError;
 
 use super::api::{Answer, Request, refusal};
 use super::clock;
-use super::cluster::{BUDGETS, Ghost};
-use super::process::Process;
+use super::cluster::BUDGETS;
+use super::process::{Known, Process};
 use super::sim::{Happening, Sim};
 use super::weather::Moment;
 
@@ -21,8 +21,8 @@ pub(super) struct Flight {
     term: u32,
     number: u64,
     request: Request,
-    /// What its process knew when it was sent: since when it watches pods, and up to when it had seen them.
-    known: (i64, i64),
+    /// What its process knew when it was sent.
+    known: Known,
     outcome: Option<Result<Answer, GatewayError>>,
     /// When it is answered after its arrival; none when the answer is lost.
     answered: Option<i64>,
@@ -36,8 +36,8 @@ impl Sim {
         let stormy = self.weather.storm.0 > now && self.network.between(0, 999) < self.weather.storm.1;
         let (arrives, answers) = (self.network.between(1, 8).into(), self.network.between(1, 8).into());
         let known = match &self.processes[process] {
-            Process::Leading(term) => (term.since, term.horizon(&self.cluster)),
-            _ => (now, now),
+            Process::Leading(term) => term.known(&self.cluster),
+            _ => Known { since: now, unbroken: now, horizon: now },
         };
         let (outcome, answered) = (None, Some(answers));
         let mut flight = Flight { process, term, number, request, known, outcome, answered, dies: false };
@@ -137,14 +137,12 @@ impl Sim {
         self.judge.watch(&self.cluster);
         match &flight.request {
             Request::Status(budget, object) => {
-                let (since, horizon) = flight.known;
                 if let Some(status) = &object.status {
                     if status.observed_generation.is_none() {
-                        // Its predecessor's status went with it: of what vanished before this process looked nobody knows.
-                        let known = |ghost: &Ghost| ghost.budget != *budget || ghost.since >= since;
-                        self.cluster.ghosts.retain(known);
+                        self.cluster.forget_before(*budget, flight.known.since);
                     }
-                    self.judge.status_written(&self.cluster, *budget, status, horizon);
+                    self.cluster.note_named(status);
+                    self.judge.status_written(&self.cluster, *budget, status, flight.known);
                 }
             }
             Request::Grant { pod, .. } => {

@@ -23,6 +23,8 @@ pub(crate) struct Terms {
     pub(crate) basis: &'static str,
     pub(crate) surge: &'static str,
     pub(crate) eviction: bool,
+    /// For how many seconds connections may outlive their processes.
+    pub(crate) linger: u32,
     /// Weight, min, max and maxReplicas of each workload.
     pub(crate) entries: Vec<Entry>,
 }
@@ -204,6 +206,7 @@ fn terms(random: &mut Random, workloads: &[Workload], budget: usize) -> Terms {
         basis: random.pick(&["Ceiling", "Ceiling", "Ladder", "Current"]),
         surge: random.pick(&["Minimal", "Minimal", "Full"]),
         eviction: !random.percent(5),
+        linger: 0,
         entries,
     }
 }
@@ -265,7 +268,15 @@ impl Plan {
             let facts = Facts { good: false, budget: facts.budget.or(Some(0)), ..facts };
             plan.actions.push((random.pick(&[0, 10, 45]), Action::RollOut(app, facts)));
         }
+        plan.draw_the_world(&mut Random::new(seed ^ 0x11_46E5));
         plan
+    }
+
+    /// What users do not do: how their database is.
+    fn draw_the_world(&mut self, random: &mut Random) {
+        for terms in &mut self.budgets {
+            terms.linger = random.pick(&[0, 0, 0, 0, 0, 0, 5, 30]);
+        }
     }
 
     fn action(&self, random: &mut Random) -> Action {
@@ -338,8 +349,12 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (budget, terms) in self.budgets.iter().enumerate() {
-            let Terms { limit, reserved, basis, surge, eviction, entries } = terms;
-            writeln!(f, "{}: {limit} - {reserved}, {basis}, {surge}, eviction {eviction}", BUDGETS[budget])?;
+            let Terms { limit, reserved, basis, surge, eviction, linger, entries } = terms;
+            let name = BUDGETS[budget];
+            writeln!(
+                f,
+                "{name}: {limit} - {reserved}, {basis}, {surge}, eviction {eviction}, linger {linger}"
+            )?;
             for (app, entry) in entries.iter().enumerate() {
                 writeln!(f, "  w{app}: {entry:?}")?;
             }

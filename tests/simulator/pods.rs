@@ -7,7 +7,7 @@ use kube::runtime::watcher::Event;
 use poolbudget::api::WorkloadKind;
 
 use super::clock;
-use super::cluster::{Cluster, Facts, Ghost, Kind, Notes, Work};
+use super::cluster::{Cluster, Facts, Ghost, Kind, Left, Notes, Work};
 use super::model::job::End;
 use super::objects;
 
@@ -119,6 +119,16 @@ impl Cluster {
         let pods = self.pods.values().filter(|pod| pod.facts.budget == Some(budget) && pod.is_granted());
         let ghosts = self.ghosts.iter().filter(|ghost| ghost.budget == budget);
         pods.map(Pod::bill).sum::<u64>() + ghosts.map(|ghost| ghost.bill).sum::<u64>()
+    }
+
+    /// The same, as far as it can be known: what a container that was started again has left is told by an event, and
+    /// `knows` says of which ones.
+    pub(crate) fn held_as_far_as(&self, budget: usize, knows: impl Fn(i64, Option<i64>) -> bool) -> u64 {
+        let unknown = self.ghosts.iter().filter(|ghost| {
+            ghost.budget == budget
+                && matches!(ghost.left, Left::Restarted { named, .. } if !knows(ghost.since, named))
+        });
+        self.held(budget) - unknown.map(|ghost| ghost.bill).sum::<u64>()
     }
 
     /// What the pods of a budget hold that passed the gate without a grant.
@@ -236,18 +246,19 @@ impl Cluster {
     }
 
     /// The garbage collector ends a pod whose node is gone: it calls it Failed and deletes it by force.
-    pub(crate) fn call_failed(&mut self, id: u32, lives_on: i64) {
+    pub(crate) fn call_failed(&mut self, id: u32, lives_on: i64, linger: i64) {
         let Some(pod) = self.pods.get_mut(&id) else { return };
         if pod.end.is_none() {
             pod.collected = true;
             self.touch_pod(id);
         }
-        self.force_deletion(id, lives_on);
+        self.force_deletion(id, lives_on, linger);
     }
 
     /// A deletion by force: the object is gone at once, its processes go on for so many milliseconds from when their kubelet
     /// knows.
-    pub(crate) fn force_deletion(&mut self, id: u32, lives_on: i64) {
+    /// Its connections outlive those for so many milliseconds more.
+    pub(crate) fn force_deletion(&mut self, id: u32, lives_on: i64, linger: i64) {
         let Some(pod) = self.pods.get(&id) else { return };
         let away = pod.node.map(|(node, _)| node).filter(|node| self.nodes_lost[*node].is_some());
         let waits_for = away.filter(|node| !self.nodes_gone[*node]).map(|node| (node, lives_on));
@@ -260,8 +271,10 @@ impl Cluster {
                 budget,
                 bill: pod.bill(),
                 since: clock::now(),
-                until: if waits_for.is_some() { i64::MAX } else { clock::now() + lives_on },
+                until: if waits_for.is_some() { i64::MAX } else { clock::now() + lives_on + linger },
                 waits_for,
+                linger,
+                left: Left::Vanished,
             });
         }
         self.remove_pod(id);

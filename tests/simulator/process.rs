@@ -35,6 +35,22 @@ pub(crate) enum Process {
     Leading(Box<Term>),
 }
 
+/// What a process knows of what happens to pods: since when it watches them, since when it has missed no event, and up to
+/// when it has seen all of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    pub(crate) since: i64,
+    pub(crate) unbroken: i64,
+    pub(crate) horizon: i64,
+}
+
+impl Known {
+    /// Whether it knows of what happened at a time, or was named in a status later on.
+    pub(crate) fn has_seen(self, at: i64, named: Option<i64>) -> bool {
+        (self.unbroken..=self.horizon).contains(&at) || named.is_some_and(|named| named <= self.horizon)
+    }
+}
+
 /// One budget's place in the queue.
 #[derive(Default)]
 pub(crate) struct Place {
@@ -58,8 +74,9 @@ pub(crate) struct Term {
     pub(crate) read: [Option<usize>; Kind::ALL.len()],
     /// Whether everything was listed once.
     synced: bool,
-    /// When its watch of pods listed for the first time.
-    pub(crate) since: i64,
+    /// When its watch of pods listed for the first time, and for the last time.
+    since: i64,
+    listed: i64,
     /// It gives up as soon as no look runs.
     pub(crate) resigns: bool,
     pub(crate) places: [Place; BUDGETS.len()],
@@ -78,6 +95,7 @@ impl Term {
             read: [None; Kind::ALL.len()],
             synced: false,
             since: i64::MAX,
+            listed: i64::MAX,
             resigns: false,
             places: Default::default(),
         }
@@ -130,7 +148,7 @@ impl Term {
         };
         self.read[kind as usize] = Some(cluster.log.len(kind));
         if kind == Kind::Pods {
-            self.since = self.since.min(clock::now());
+            (self.since, self.listed) = (self.since.min(clock::now()), clock::now());
         }
         self.request(&keys);
         self.synced |= self.read.iter().all(Option::is_some);
@@ -157,8 +175,13 @@ impl Term {
         self.request(&keys);
     }
 
+    /// What it knows of what happens to pods.
+    pub(crate) fn known(&self, cluster: &Cluster) -> Known {
+        Known { since: self.since, unbroken: self.listed, horizon: self.horizon(cluster) }
+    }
+
     /// Up to which time it has seen what happened to pods.
-    pub(crate) fn horizon(&self, cluster: &Cluster) -> i64 {
+    fn horizon(&self, cluster: &Cluster) -> i64 {
         let Some(read) = self.read[Kind::Pods as usize] else { return clock::START };
         // Just before the first thing that it has not seen.
         cluster.log.pods.get(read).map_or_else(clock::now, |(at, _)| at - 1)

@@ -228,9 +228,17 @@ impl Sim {
     }
 
     fn live(&mut self, id: u32, step: Step) {
+        let linger = match step {
+            Step::Stop | Step::Finish | Step::Crash => self.linger(id),
+            _ => 0,
+        };
+        let before = self.cluster.pods.get(&id).filter(|_| linger > 0).cloned();
         if !self.cluster.live(id, step, &self.nodes_down) {
             self.after(1_000, Happening::Pod(id, step));
             return;
+        }
+        if let Some(before) = before {
+            self.cluster.leave_open(&before, linger);
         }
         let Some(pod) = self.cluster.pods.get(&id) else { return };
         let (good, is_task) = (pod.facts.good, pod.role == Role::Task);
@@ -249,6 +257,17 @@ impl Sim {
             Step::TellEnded => self.step_after(id, Step::Remove, (10, 300)),
             _ => {}
         }
+    }
+
+    /// For how many milliseconds what a pod has open outlives its processes.
+    pub(crate) fn linger(&mut self, id: u32) -> i64 {
+        let Some(pod) = self.cluster.pods.get(&id).filter(|pod| pod.is_granted()) else { return 0 };
+        let stated = |budget: usize| {
+            let terms = self.plan.budgets.get(budget)?;
+            self.cluster.budgets[budget].is_some().then_some(terms.linger)
+        };
+        let most = pod.facts.budget.and_then(stated).unwrap_or(0);
+        if most == 0 { 0 } else { self.nodes.between(0, most * 1000).into() }
     }
 
     // The operator's processes.

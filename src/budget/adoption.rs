@@ -17,13 +17,14 @@ pub const PATIENCE: u64 = 60;
 pub struct HeldUp {
     /// Its index.
     pub workload: usize,
-    /// Whether one of the pods from before its label may be ended for it.
+    /// Whether one of the pods from before its label may be ended for it: no other one like it comes, and enough stay ready.
     pub may_end: bool,
 }
 
-/// The first workload that is held up: of those where a pod may be ended, else of all.
+/// The first workload that is held up: of those where a pod may be ended, else of all. Old pods that are not ready hold
+/// little or nothing, and their own controller takes them away.
 #[must_use]
-pub fn holds_up(scene: &Scene<'_>) -> Option<HeldUp> {
+pub fn held_up(scene: &Scene<'_>) -> Option<HeldUp> {
     let before: Connections = scene.unadopted.iter().map(|unadopted| unadopted.connections).sum();
     let held = scene.ledger.committed.plus(scene.ledger.escaped).plus(before);
     // Where all of them fit, the database is not full of them: the reason is another one.
@@ -35,7 +36,7 @@ pub fn holds_up(scene: &Scene<'_>) -> Option<HeldUp> {
     };
     let mut waits = None;
     for (workload, before) in scene.unadopted.iter().enumerate() {
-        if before.pods == Pods::ZERO || !in_vain(workload) {
+        if before.ready == Pods::ZERO || !in_vain(workload) {
             continue;
         }
         if before.yields && may_lose_one(scene, workload) {

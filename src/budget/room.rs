@@ -86,7 +86,7 @@ pub fn room(scene: &Scene<'_>, grants: &Grants) -> Room {
     let mut room = for_the_refused(scene, grants);
     // They hold nothing, and nobody has to be refused for them to be in the way.
     room.candidates.splice(0..0, stalled(scene));
-    room.foreign = adoption::holds_up(scene);
+    room.foreign = adoption::held_up(scene);
     room
 }
 

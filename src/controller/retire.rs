@@ -96,7 +96,11 @@ fn what_then(kind: WorkloadKind, may_end: bool, eviction: bool) -> String {
         WorkloadKind::Deployment if may_end => {
             format!("one of those is ended every {PATIENCE} seconds until they do")
         }
-        WorkloadKind::Deployment => "one of those is ended once enough of its pods are Ready".to_owned(),
+        WorkloadKind::Deployment => {
+            "none of those is ended, because too few would be Ready without it: scale the \
+                                     ReplicaSet of those down by one yourself"
+                .to_owned()
+        }
         WorkloadKind::Rollout | WorkloadKind::DaemonSet => {
             "let its update strategy end an old pod first (maxSurge: 0, maxUnavailable: 1)".to_owned()
         }
@@ -104,7 +108,7 @@ fn what_then(kind: WorkloadKind, may_end: bool, eviction: bool) -> String {
     }
 }
 
-/// The oldest ReplicaSet of a workload whose pods bear no label.
+/// The oldest ReplicaSet of a workload whose pods bear no label and are Ready.
 fn oldest_set<G: Gateway>(
     leader: &Leader<G>,
     key: &BudgetKey,
@@ -112,7 +116,7 @@ fn oldest_set<G: Gateway>(
 ) -> Option<WorkloadKey> {
     let parts = leader.observed.world().workloads.parts(&key.namespace, workload);
     let before =
-        parts.iter().filter(|part| part.template.budget.is_none() && part.replicas > 0 && part.pods > 0);
+        parts.iter().filter(|part| part.template.budget.is_none() && part.replicas > 0 && part.ready > 0);
     before.min_by_key(|part| part.revision).map(|part| part.key.clone())
 }
 
@@ -127,7 +131,7 @@ mod tests {
             what_then(WorkloadKind::Deployment, true, true)
                 .starts_with("one of those is ended every 60 seconds")
         );
-        assert!(said(WorkloadKind::Deployment).contains("once enough of its pods are Ready"));
+        assert!(said(WorkloadKind::Deployment).contains("too few would be Ready"));
         assert!(what_then(WorkloadKind::Deployment, true, false).contains("yourself"));
         // Their controllers would make another pod like it.
         assert!(said(WorkloadKind::Rollout).contains("maxUnavailable: 1"));

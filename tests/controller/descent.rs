@@ -78,20 +78,27 @@ fn a_new_leader_comes_down_from_where_the_old_one_began() {
 /// A Deployment of one pod that was adopted while an older pod with 5 + 10 connections stands; the new one is granted and
 /// does not become ready.
 fn adopting() -> (Cluster, Term) {
+    adopting_beside(&[("api-0", 1)])
+}
+
+/// The same with older ReplicaSets of these names, each with a pod that is ready or not.
+fn adopting_beside(sets: &[(&str, u32)]) -> (Cluster, Term) {
     let mut cluster = Cluster::new(14, "Current");
     cluster.sick = true;
-    cluster.scale("api", 1);
-    let old = json!({
-        "metadata": {
-            "name": "api-0", "namespace": "shop", "generation": 1,
-            "annotations": {"deployment.kubernetes.io/revision": "0"},
-            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": "api", "controller": true}],
-        },
-        "spec": {"replicas": 1, "template": {"metadata": {}, "spec": {"containers": [{"name": "app"}]}}},
-        "status": {"replicas": 1, "readyReplicas": 1},
-    });
+    cluster.scale("api", u32::try_from(sets.len()).expect("few"));
     let mut server = cluster.server();
-    server.store_set("older", old);
+    for (name, ready) in sets {
+        let old = json!({
+            "metadata": {
+                "name": name, "namespace": "shop", "generation": 1,
+                "annotations": {"deployment.kubernetes.io/revision": "0"},
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": "api", "controller": true}],
+            },
+            "spec": {"replicas": 1, "template": {"metadata": {}, "spec": {"containers": [{"name": "app"}]}}},
+            "status": {"replicas": 1, "readyReplicas": ready},
+        });
+        server.store_set(name, old);
+    }
     let mut deployment = server.deployments["api"].clone();
     deployment["spec"]["strategy"] = json!({"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
     server.store_deployment("api", deployment);
@@ -118,6 +125,38 @@ fn a_pod_from_before_the_label_goes_when_a_new_one_finds_nothing_left_to_open() 
     assert_eq!(cluster.server().retired.len(), 1, "that one has time to help");
     cluster.turns(&mut term, 20);
     assert_eq!(cluster.server().retired.len(), 2);
+}
+
+#[test]
+fn a_replica_set_without_ready_pods_does_not_keep_the_next_one_from_giving_one() {
+    let (mut cluster, mut term) = adopting_beside(&[("api-a", 0), ("api-b", 1)]);
+    cluster.turns(&mut term, 70);
+    assert_eq!(cluster.server().retired, ["api-b"]);
+}
+
+/// Three pods were ready when it was adopted, and one is.
+#[test]
+fn where_too_few_pods_would_be_ready_those_from_before_the_label_stay_and_their_user_is_told() {
+    let (mut cluster, mut term) = adopting_beside(&[("api-a", 1), ("api-b", 1), ("api-c", 1)]);
+    cluster.turns(&mut term, 10);
+    for name in ["api-a", "api-b"] {
+        let mut server = cluster.server();
+        let mut set = server.sets[name].clone();
+        set["status"]["readyReplicas"] = json!(0);
+        server.store_set(name, set);
+    }
+    cluster.turns(&mut term, 70);
+    assert_eq!(cluster.server().retired, Vec::<String>::new());
+    let blocked = cluster.server().condition("Blocked");
+    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "ForeignPods"));
+    assert!(
+        blocked.message.ends_with(
+            "none of those is ended, because too few would be Ready without it: scale the ReplicaSet of those down by one \
+             yourself"
+        ),
+        "{}",
+        blocked.message
+    );
 }
 
 #[test]

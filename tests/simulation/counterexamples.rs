@@ -185,3 +185,27 @@ fn what_a_machine_leaves_open_that_is_gone_keeps_its_room() {
     let story = story.then(0, LoseNode(1, 400)).then(0, ForcePod(0, 1_000)).then(90, Scale(0, 4));
     story.then(40, Scale(0, 3)).holds();
 }
+
+/// Of the first one no old pod is ready, so none can be ended; those of the second one hold what its new pods lack.
+#[test]
+fn a_workload_whose_old_pods_never_got_a_connection_does_not_hold_up_the_adoption_of_another() {
+    Story::new(13)
+        .with(0, rolling(1, 0), UNLABELLED, None)
+        .with(2, rolling(1, 0), UNLABELLED, None)
+        .full()
+        .then(0, Scale(0, 2))
+        .then(20, RollOut(0, GOOD))
+        .then(0, RollOut(1, GOOD))
+        .holds();
+}
+
+/// The old pods hold all connections, and the new one becomes ready only with one of them.
+#[test]
+fn a_full_database_is_adopted() {
+    for replicas in [1, 3] {
+        let story = Story::new(13).with(replicas, rolling(1, 0), UNLABELLED, None).full();
+        let story = story.then(0, RollOut(0, GOOD));
+        story.holds();
+        story.hangs_without(Mutation::AdoptedStay);
+    }
+}

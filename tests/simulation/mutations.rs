@@ -81,6 +81,11 @@ fn without_a_word_on_what_lingers_the_sum_goes_over() {
 }
 
 #[test]
+fn where_pods_of_before_adoption_hold_all_there_is_and_stay_some_adoption_waits_for_ever() {
+    finds(Mutation::AdoptedStay, any(500), Fault::Stuck);
+}
+
+#[test]
 fn with_pods_of_before_adoption_on_the_bill_some_adoption_waits_for_ever() {
     finds(Mutation::AdoptedOnTheBill, any(200), Fault::Stuck);
 }

@@ -57,8 +57,15 @@ impl Story {
             actions: Vec::new(),
             ends_feasible: true,
             stays_bad: false,
+            full: false,
             faults: true,
         })
+    }
+
+    /// Pods become ready only when they find a connection.
+    pub(crate) fn full(mut self) -> Self {
+        self.0.full = true;
+        self
     }
 
     /// Connections may outlive their processes for so many seconds.

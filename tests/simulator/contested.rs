@@ -13,7 +13,7 @@ impl Plan {
         let mut plan = Self::of(seed);
         let mut random = Random::new(seed ^ 0xC0DE);
         (plan.faults, plan.ends_feasible, plan.calm) = (true, true, 30_000);
-        plan.stays_bad = false;
+        (plan.stays_bad, plan.full) = (false, false);
         for workload in &mut plan.workloads {
             workload.replicas = random.pick(&[0, 0, 0, 1, 2]);
             workload.only_a_deployment();

@@ -109,6 +109,18 @@ impl Cluster {
         }
     }
 
+    /// A user scales the oldest ReplicaSet down by one whose pods bear no label. False when there is none.
+    pub(crate) fn shrink_oldest_unlabelled(&mut self, app: usize) -> bool {
+        let Maker::Deployment(deployment) = &mut self.apps[app].maker else { return false };
+        let old = deployment.sets.iter_mut().filter(|set| !set.template.labelled && set.available > 0);
+        let Some(set) = old.min_by_key(|set| set.revision) else { return false };
+        set.replicas = (set.replicas - 1).max(0);
+        let template = set.template.id;
+        self.touch_part(app, template);
+        self.work.extend([Work::Part(app, template), Work::Workload(app)]);
+        true
+    }
+
     fn sync_stateful_set(&mut self, app: usize) {
         let with_ordinals = self.pods_of(app).filter_map(|pod| {
             let Role::Ordinal(ordinal) = pod.role else { return None };

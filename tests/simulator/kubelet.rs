@@ -72,6 +72,7 @@ impl Cluster {
             Step::Crash if !pod.over && pod.reported == Reported::Running => {
                 (pod.reported, pod.ready) = (Reported::Waiting, false);
                 pod.restarts += 1;
+                pod.disconnect();
             }
             Step::Stop => pod.over = true,
             Step::TellEnded => (pod.reported, pod.ready) = (Reported::Ended, false),
@@ -80,6 +81,9 @@ impl Cluster {
                 return true;
             }
             _ => {}
+        }
+        if pod.over {
+            pod.disconnect();
         }
         if pod.ready != was.2 {
             pod.ready_since = clock::now();

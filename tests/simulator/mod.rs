@@ -2,7 +2,7 @@
 //!
 //! In: a seed. Out: whether every promise was kept, what it came to in numbers, and a trace on request. The leader, its
 //! world, its decisions and its transaction are the code that ships, behind its own `Gateway`; around it are simulated
-//! the API server ([`api`]), the controllers ([`controllers`], [`jobs`]), nodes and kubelets ([`kubelet`]), two processes of the
+//! the API server ([`api`]), the controllers ([`controllers`], [`jobs`]), nodes and kubelets ([`kubelet`]), a database ([`server`]), two processes of the
 //! operator ([`process`]), users and faults ([`act`]). What pods really hold is known here and judged after every step
 //! ([`judge`]). Nothing reads a real clock or draws a random number that is not from the seed.
 #![allow(dead_code, reason = "every target that takes the simulation in uses another part of it")]
@@ -31,6 +31,7 @@ pub(crate) mod pods;
 pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod rest;
+pub(crate) mod server;
 pub(crate) mod shrink;
 pub(crate) mod sim;
 pub(crate) mod tally;

@@ -11,7 +11,7 @@ use poolbudget::budget::grant::{Allotment, Grants, Refusal, grants};
 use poolbudget::budget::ledger::{Hold, Ledger};
 use poolbudget::budget::plan::{Demand, Plan, Terms};
 use poolbudget::budget::rollout::Strategy;
-use poolbudget::budget::room::{Cause, Scene, room};
+use poolbudget::budget::room::{Cause, Room, Scene, room};
 
 /// What is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -41,6 +41,8 @@ pub(crate) enum Mutation {
     LingerForgotten,
     /// Pods from before the label are on the bill.
     AdoptedOnTheBill,
+    /// Pods from before the label stay, though new ones find no connection left.
+    AdoptedStay,
 }
 
 impl Mutation {
@@ -65,6 +67,11 @@ impl Mutation {
                     pod.hold = Hold::Granted(Connections::ZERO);
                 }
                 decide(&situation)
+            },
+            Self::AdoptedStay => |situation| {
+                let decision = decide(situation);
+                let room = Room { foreign: None, ..decision.room };
+                Decision { room, ..decision }
             },
             Self::AdoptedOnTheBill => |situation| {
                 let mut situation = situation.clone();

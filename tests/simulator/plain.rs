@@ -15,7 +15,7 @@ impl Plan {
         let mut random = Random::new(seed ^ 0x5EED);
         plan.faults = false;
         plan.ends_feasible = true;
-        plan.stays_bad = false;
+        (plan.stays_bad, plan.full) = (false, false);
         for workload in &mut plan.workloads {
             let budget = workload.facts.budget.unwrap_or(0);
             workload.facts = Facts { budget: Some(budget), ..workload.facts };

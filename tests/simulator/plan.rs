@@ -58,6 +58,9 @@ pub(crate) struct Plan {
     pub(crate) ends_feasible: bool,
     /// Whether images that never become ready stay as they are; all other workloads have to settle nevertheless.
     pub(crate) stays_bad: bool,
+    /// Whether pods become ready only when the database answers them, which has no more connections than its limit. Then in
+    /// the end every workload is governed.
+    pub(crate) full: bool,
     /// Whether faults of the control plane and of the operator's processes occur.
     pub(crate) faults: bool,
 }
@@ -254,6 +257,7 @@ impl Plan {
             actions: Vec::new(),
             ends_feasible: !random.percent(10),
             stays_bad: false,
+            full: false,
             faults,
         };
         for _ in 0..random.between(1, 8) {
@@ -277,6 +281,16 @@ impl Plan {
         for terms in &mut self.budgets {
             terms.linger = random.pick(&[0, 0, 0, 0, 0, 0, 5, 30]);
         }
+        if self.budgets.len() == 1 && random.percent(12) {
+            self.fill();
+        }
+    }
+
+    /// Lets pods from before the label take all connections that there are. What only Deployments can get out of is left to
+    /// them, and an image that never becomes ready is another story.
+    fn fill(&mut self) {
+        (self.full, self.stays_bad) = (true, false);
+        self.workloads.iter_mut().for_each(Workload::only_a_deployment);
     }
 
     fn action(&self, random: &mut Random) -> Action {
@@ -365,6 +379,6 @@ impl fmt::Display for Plan {
         for (wait, action) in &self.actions {
             writeln!(f, "after {wait} s: {action:?}")?;
         }
-        write!(f, "ends feasible: {}", self.ends_feasible)
+        write!(f, "ends feasible: {}, full: {}", self.ends_feasible, self.full)
     }
 }

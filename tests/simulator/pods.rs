@@ -76,6 +76,8 @@ pub(crate) struct Pod {
     pub(crate) collected: bool,
     /// Seconds that its containers get to end.
     pub(crate) grace: i64,
+    /// What it has open, where that is asked for ([`super::server`]).
+    pub(crate) open: u64,
 }
 
 impl Pod {
@@ -149,6 +151,11 @@ impl Cluster {
         Some(u64::from(limit).saturating_sub(u64::from(spec.reserved)))
     }
 
+    /// All connections that the database of the first budget has.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        self.budgets[0].as_ref()?.spec.limit.connections.map(u64::from)
+    }
+
     pub(crate) fn own_pods(&self, app: usize, template: u32) -> impl Iterator<Item = &Pod> {
         self.pods.values().filter(move |pod| pod.app == app && pod.template == template)
     }
@@ -213,6 +220,7 @@ impl Cluster {
             finished: false,
             collected: false,
             grace: 30,
+            open: 0,
         };
         self.pods.insert(id, pod);
         self.touch_pod(id);

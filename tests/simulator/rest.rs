@@ -19,6 +19,9 @@ use super::workload::{App, Maker};
 /// After the last action everything must have settled within so many milliseconds.
 const PATIENCE: i64 = 3_600_000;
 
+/// What somebody was told to do he does so many milliseconds after the last time.
+const OBEYS: i64 = 60_000;
+
 impl Sim {
     /// From here on nothing changes from outside.
     pub(super) fn heal(&mut self) {
@@ -72,8 +75,9 @@ impl Sim {
         if escaped || misplaced || (good && bad) {
             self.cluster.edit_workload(app, App::roll_all);
         }
-        if facts.good != good || escaped {
-            self.roll_out(app, Facts { good, ..facts });
+        let budget = if self.plan.full { Some(0) } else { facts.budget };
+        if facts.good != good || escaped || budget != facts.budget {
+            self.roll_out(app, Facts { good, budget, ..facts });
         }
         let bad: Vec<u32> =
             self.cluster.pods_of(app).filter(|pod| !pod.facts.good).map(|pod| pod.id).collect();
@@ -178,9 +182,34 @@ impl Sim {
         text
     }
 
+    /// Somebody does what a budget tells him to do: scales the ReplicaSet of pods from before the label down by one.
+    fn obey(&mut self) {
+        let status = self.cluster.budgets[0].as_ref().and_then(|object| object.status.as_ref());
+        let conditions = status.into_iter().flat_map(|status| &status.conditions);
+        let told = |app: &usize| {
+            let name = format!("of Deployment/w{app} do not become Ready");
+            conditions.clone().any(|condition| {
+                (condition.type_.as_str(), condition.status.as_str(), condition.reason.as_str())
+                    == ("Blocked", "True", "ForeignPods")
+                    && condition.message.contains(&name)
+                    && condition.message.ends_with("yourself")
+            })
+        };
+        let Some(app) = (0..self.cluster.apps.len()).find(told) else { return };
+        if self.cluster.shrink_oldest_unlabelled(app) {
+            self.tell(|_| {
+                format!("somebody scales the old ReplicaSet of w{app} down by one, as he was told")
+            });
+            self.obeyed = clock::now();
+        }
+    }
+
     pub(super) fn check_rest(&mut self) {
         let Some(still) = self.still else { return };
         let waited = clock::now() - still;
+        if self.plan.full && clock::now() - self.obeyed >= OBEYS {
+            self.obey();
+        }
         if !self.plan.ends_feasible {
             // Nothing is promised but that nobody goes over.
             self.over = waited > 60_000;

@@ -12,7 +12,7 @@ use super::model::random::Random;
 use super::mutation::Mutation;
 use super::network::Flight;
 use super::plan::Plan;
-use super::pods::Role;
+use super::pods::{Reported, Role};
 use super::process::{Process, Term};
 use super::tally::Tally;
 use super::weather::Weather;
@@ -70,6 +70,8 @@ pub(crate) struct Sim {
     pub(crate) tally: Tally,
     pub(crate) trace: Option<Vec<String>>,
     pub(super) over: bool,
+    /// When somebody did last what he was told to do.
+    pub(super) obeyed: i64,
 }
 
 impl Sim {
@@ -104,6 +106,7 @@ impl Sim {
             tally,
             trace: traced.then(Vec::new),
             over: false,
+            obeyed: 0,
         };
         sim.set_up();
         sim
@@ -233,6 +236,10 @@ impl Sim {
             _ => 0,
         };
         let before = self.cluster.pods.get(&id).filter(|_| linger > 0).cloned();
+        if step == Step::Ready && !self.finds_a_connection(id) {
+            self.step_after(id, Step::Ready, (1_000, 4_000));
+            return;
+        }
         if !self.cluster.live(id, step, &self.nodes_down) {
             self.after(1_000, Happening::Pod(id, step));
             return;
@@ -257,6 +264,14 @@ impl Sim {
             Step::TellEnded => self.step_after(id, Step::Remove, (10, 300)),
             _ => {}
         }
+    }
+
+    /// Whether the database answers a pod that starts. False when it will ask again.
+    fn finds_a_connection(&mut self, id: u32) -> bool {
+        let Some(pod) = self.cluster.pods.get(&id).filter(|_| self.plan.full) else { return true };
+        let asks = pod.facts.good && !pod.deleting && pod.reported == Reported::Running;
+        let lost = pod.node.is_some_and(|(node, _)| self.nodes_down[node]);
+        !asks || lost || self.cluster.connects(id, self.cluster.limit())
     }
 
     /// For how many milliseconds what a pod has open outlives its processes.

@@ -99,7 +99,7 @@ impl Server {
     }
 
     /// Runs a statement as the superuser, and gives the bare answer.
-    async fn sql(&self, statement: &str) -> Result<String> {
+    pub async fn sql(&self, statement: &str) -> Result<String> {
         let mut args: Vec<OsString> = vec!["-X".into(), "-qAt".into(), "-h".into(), self.data.clone().into()];
         let port = self.port.to_string();
         args.extend(["-p", &port, "-U", "postgres", "-d", "postgres", "-c", statement].map(OsString::from));

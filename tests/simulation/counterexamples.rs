@@ -2,10 +2,13 @@
 
 use poolbudget::budget::rollout::Strategy;
 
+use crate::simulator::Outcome;
 use crate::simulator::cluster::Facts;
 use crate::simulator::judge::Fault;
 use crate::simulator::mutation::Mutation;
-use crate::simulator::plan::Action::{CrashPod, DeletePod, ForcePod, Limit, LoseNode, RollOut, Scale};
+use crate::simulator::plan::Action::{
+    CrashPod, DeletePod, ForcePod, Limit, LoseNode, Observe, RollOut, Scale,
+};
 use crate::story::{BAD, GOOD, Story, least_ready, most_replicas, processes, rolling};
 
 /// Its pods are there before it is adopted.
@@ -207,5 +210,31 @@ fn a_full_database_is_adopted() {
         let story = story.then(0, RollOut(0, GOOD));
         story.holds();
         story.hangs_without(Mutation::AdoptedStay);
+    }
+}
+
+/// Each pod holds 15 by its own env, and all together several times what there is.
+#[test]
+fn pods_that_nobody_held_make_way_one_by_one_when_the_mode_becomes_gate() {
+    for replicas in [2, 3, 6] {
+        let story = Story::new(13).deployment(replicas, rolling(0, 1)).observed().then(0, Observe(0, false));
+        let ready = |outcome: &Outcome| least_ready(&outcome.cluster, 0, replicas as usize);
+        story.holds_and(|outcome| ready(outcome) + 1 >= replicas as usize);
+        story.leads_to(Mutation::WithoutTheWayDown, |outcome| ready(outcome) == 0);
+    }
+}
+
+#[test]
+fn a_mode_that_is_changed_there_and_back_between_two_looks_holds() {
+    for pause in [0, 1, 5] {
+        Story::new(13)
+            .deployment(3, rolling(1, 0))
+            .deployment(2, rolling(0, 1))
+            .then(0, Observe(0, true))
+            .then(pause, Scale(0, 5))
+            .then(pause, Observe(0, false))
+            .then(pause, RollOut(1, GOOD))
+            .then(pause, Scale(0, 2))
+            .holds();
     }
 }

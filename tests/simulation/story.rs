@@ -47,6 +47,7 @@ impl Story {
             surge: "Minimal",
             eviction: true,
             linger: 0,
+            observes: false,
             entries: Vec::new(),
         };
         Self(Plan {
@@ -60,6 +61,12 @@ impl Story {
             full: false,
             faults: true,
         })
+    }
+
+    /// At first nobody is held.
+    pub(crate) fn observed(mut self) -> Self {
+        self.0.budgets[0].observes = true;
+        self
     }
 
     /// Pods become ready only when they find a connection.

@@ -1,6 +1,6 @@
 //! What users and faults do.
 
-use poolbudget::api::{DbConnectionBudgetSpec, WorkloadKind};
+use poolbudget::api::{DbConnectionBudgetSpec, Mode, WorkloadKind};
 use serde_json::json;
 
 use super::clock;
@@ -34,9 +34,14 @@ fn spec(terms: &Terms, workloads: &[Workload], mutation: Mutation) -> DbConnecti
         "sizing": {"basis": terms.basis, "surge": terms.surge},
         "eviction": eviction(terms.eviction),
         "workloads": workloads,
+        "mode": mode(terms.observes),
         "lingerSeconds": if mutation == Mutation::LingerForgotten { 0 } else { terms.linger },
     });
     serde_json::from_value(spec).expect("a spec")
+}
+
+fn mode(observes: bool) -> Mode {
+    if observes { Mode::Observe } else { Mode::Gate }
 }
 
 fn eviction(allowed: bool) -> &'static str {
@@ -103,6 +108,9 @@ impl Sim {
             Action::Eviction(budget, allowed) => {
                 let policy = serde_json::from_value(json!(eviction(allowed))).expect("a policy");
                 self.cluster.edit_budget(budget, |spec| spec.eviction = policy);
+            }
+            Action::Observe(budget, observes) => {
+                self.cluster.edit_budget(budget, |spec| spec.mode = mode(observes));
             }
             Action::DeleteBudget(budget) => self.cluster.delete_budget(budget),
             Action::RenewBudget(budget, seconds) => {

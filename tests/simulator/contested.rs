@@ -23,6 +23,7 @@ impl Plan {
         for terms in &mut plan.budgets {
             // The fewer pods there are, the larger they are, and the more room a lost grant takes.
             terms.basis = "Current";
+            terms.observes = false;
             terms.limit = terms.reserved + random.between(8, 20);
             terms.eviction = random.percent(30);
             for entry in &mut terms.entries {

@@ -38,6 +38,7 @@ pub(crate) struct Violation {
 
 struct Recorded {
     connections: i64,
+    at: i64,
     /// What its leader knew.
     known: Known,
     /// What lost pods may come back within while U is under the sum.
@@ -51,6 +52,8 @@ struct Sums {
     /// limit − reserved.
     available: u64,
     escaped: u64,
+    /// Whether the mode holds nobody.
+    free: bool,
 }
 
 pub(crate) struct Judge {
@@ -60,6 +63,8 @@ pub(crate) struct Judge {
     usable: [Vec<Sums>; BUDGETS.len()],
     /// The mark of each budget's last status.
     marks: [u64; BUDGETS.len()],
+    /// The most that was held and promised while the mode held nobody.
+    heights: [u64; BUDGETS.len()],
     pub(crate) violation: Option<Violation>,
     mutation: Mutation,
     /// The largest sum, in thousandths of what was usable.
@@ -72,6 +77,7 @@ impl Judge {
             recorded: HashMap::new(),
             usable: Default::default(),
             marks: Default::default(),
+            heights: Default::default(),
             violation: None,
             mutation,
             peak: 0,
@@ -88,7 +94,12 @@ impl Judge {
             let Some(available) = cluster.available(budget) else { continue };
             let escaped = cluster.escaped(budget);
             let at = history.last().map_or(i64::MIN, |last| last.at);
-            let now = Sums { at, available, escaped };
+            let free = cluster.is_free(budget);
+            if free {
+                let height = cluster.held(budget) + cluster.promised(budget);
+                self.heights[budget] = self.heights[budget].max(height);
+            }
+            let now = Sums { at, available, escaped, free };
             if history.last() != Some(&now) {
                 history.push(Sums { at: clock::now(), ..now });
             }
@@ -102,21 +113,24 @@ impl Judge {
     }
 
     /// The largest U that a leader may have had in mind who has seen what was so since `since`: an edit and a pod that
-    /// escaped are seen by different watches.
-    fn most(&self, budget: usize, since: i64, mark: u64) -> u64 {
+    /// escaped are seen by different watches. He `recorded` the grant in the object that says the mode.
+    fn most(&self, budget: usize, since: i64, recorded: i64, mark: u64) -> u64 {
+        if self.since(budget, recorded).iter().any(|sums| sums.free) {
+            return u64::MAX;
+        }
         let history = self.since(budget, since);
         let available = history.iter().map(|sums| sums.available).max().unwrap_or(0);
         let escaped = history.iter().map(|sums| sums.escaped).min().unwrap_or(0);
         available.max(mark).saturating_sub(escaped)
     }
 
-    /// The mark of a status: never more than was once allowed, and what has escaped.
+    /// The mark of a status: never more than was once allowed, or held where nobody was held, and what has escaped.
     fn mark(&mut self, budget: usize, status: &DbConnectionBudgetStatus, horizon: i64) -> u64 {
         let mark = status.high_water.map_or(0, i64::unsigned_abs);
         if mark > self.marks[budget] {
             let ever = self.usable[budget].iter().map(|sums| sums.available).max();
             let escaped = self.since(budget, horizon).iter().map(|sums| sums.escaped).max();
-            let most = ever.unwrap_or(0) + escaped.unwrap_or(0);
+            let most = ever.unwrap_or(0).max(self.heights[budget]) + escaped.unwrap_or(0);
             if mark > most {
                 let what =
                     format!("{} comes down from {mark}, {most} may have been held at most", BUDGETS[budget]);
@@ -135,24 +149,20 @@ impl Judge {
         status: &DbConnectionBudgetStatus,
         known: Known,
     ) {
-        let Known { horizon, .. } = known;
+        let (Known { horizon, .. }, now) = (known, clock::now());
         let mut fresh = false;
         let mark = self.mark(budget, status, horizon);
         for grant in &status.grants {
             let recorded = self.recorded.entry(grant.uid.clone()).or_default();
             if recorded.iter().all(|before| before.connections != grant.connections) {
                 fresh = true;
-                recorded.push(Recorded { connections: grant.connections, known, mark });
+                recorded.push(Recorded { at: now, connections: grant.connections, known, mark });
             }
         }
         let held = cluster.held_as_far_as(budget, |at, named| known.has_seen(at, named));
         if fresh {
-            let waits = |uid: &str| {
-                uid.parse().ok().and_then(|id: u32| cluster.pods.get(&id)).is_some_and(|pod| pod.gated)
-            };
-            let on_their_way = status.grants.iter().filter(|grant| waits(&grant.uid));
-            let promised: u64 = on_their_way.map(|grant| grant.connections.unsigned_abs()).sum();
-            let most = self.most(budget, horizon, mark);
+            let promised = cluster.promised(budget);
+            let most = self.most(budget, horizon, now, mark);
             if held + promised > most {
                 self.complain(
                     Fault::Over,
@@ -194,15 +204,14 @@ impl Judge {
         let same = |recorded: &&Recorded| recorded.connections.unsigned_abs() == bill;
         let recorded = self.recorded.get(&pod.uid()).into_iter().flatten().rfind(same);
         let now = clock::now();
-        let (known, mark) = recorded
-            .map_or((Known { since: now, unbroken: now, horizon: now }, 0), |recorded| {
-                (recorded.known, recorded.mark)
-            });
+        let unknown = Known { since: now, unbroken: now, horizon: now };
+        let (at, known, mark) =
+            recorded.map_or((now, unknown, 0), |recorded| (recorded.at, recorded.known, recorded.mark));
         if recorded.is_none() && self.is_honest() {
             self.complain(Fault::Unrecorded, format!("{} got {bill} that no status had recorded", pod.name));
         }
         let held = cluster.held_as_far_as(budget, |at, named| known.has_seen(at, named));
-        let most = self.most(budget, known.horizon, mark);
+        let most = self.most(budget, known.horizon, at, mark);
         self.peak = self.peak.max(held * 1000 / most.max(1));
         if held > most {
             self.complain(Fault::Over, format!("{held} held in {}, {most} at most", BUDGETS[budget]));

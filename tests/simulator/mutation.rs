@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use poolbudget::budget::amount::{Connections, Pods};
 use poolbudget::budget::basis::Basis;
 use poolbudget::budget::decide::{Decision, Situation, bounds, decide, larger_shares};
+use poolbudget::budget::descent::Past;
 use poolbudget::budget::grant::{Allotment, Grants, Refusal, grants};
 use poolbudget::budget::ledger::{Hold, Ledger};
 use poolbudget::budget::plan::{Demand, Plan, Terms};
@@ -39,6 +40,8 @@ pub(crate) enum Mutation {
     NodesNotAsked,
     /// Nobody is told for how long connections outlive their pods.
     LingerForgotten,
+    /// Nothing is granted before all that is too much is gone.
+    WithoutTheWayDown,
     /// Pods from before the label are on the bill.
     AdoptedOnTheBill,
     /// Pods from before the label stay, though new ones find no connection left.
@@ -68,6 +71,9 @@ impl Mutation {
                 }
                 decide(&situation)
             },
+            Self::WithoutTheWayDown => {
+                |situation| decide(&Situation { past: Past::default(), ..situation.clone() })
+            }
             Self::AdoptedStay => |situation| {
                 let decision = decide(situation);
                 let room = Room { foreign: None, ..decision.room };

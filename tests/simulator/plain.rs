@@ -28,7 +28,7 @@ impl Plan {
             let least: u32 = own.map(|(w, entry)| (CEILING + 2) * entry.min * w.facts.processes).sum();
             let terms = &mut plan.budgets[budget];
             terms.limit = terms.reserved + least.max(3) * random.pick(&[100, 130, 200]) / 100;
-            (terms.eviction, terms.linger) = (true, 0);
+            (terms.eviction, terms.linger, terms.observes) = (true, 0, false);
             for entry in &mut terms.entries {
                 entry.most = Some(CEILING);
             }

@@ -25,6 +25,8 @@ pub(crate) struct Terms {
     pub(crate) eviction: bool,
     /// For how many seconds connections may outlive their processes.
     pub(crate) linger: u32,
+    /// Whether it begins in mode Observe.
+    pub(crate) observes: bool,
     /// Weight, min, max and maxReplicas of each workload.
     pub(crate) entries: Vec<Entry>,
 }
@@ -82,6 +84,8 @@ pub(crate) enum Action {
     Sizing(usize, &'static str, &'static str),
     Entry(usize, usize, Entry),
     Eviction(usize, bool),
+    /// Whether its mode is Observe from now on, or else Gate.
+    Observe(usize, bool),
     DeleteBudget(usize),
     /// Deleted and made anew after so many seconds.
     RenewBudget(usize, u32),
@@ -210,6 +214,7 @@ fn terms(random: &mut Random, workloads: &[Workload], budget: usize) -> Terms {
         surge: random.pick(&["Minimal", "Minimal", "Full"]),
         eviction: !random.percent(5),
         linger: 0,
+        observes: false,
         entries,
     }
 }
@@ -283,6 +288,23 @@ impl Plan {
         }
         if self.budgets.len() == 1 && random.percent(12) {
             self.fill();
+        } else if random.percent(12) {
+            self.look_first(random);
+        }
+    }
+
+    /// Lets a budget hold nobody at first, or for a while.
+    fn look_first(&mut self, random: &mut Random) {
+        let budget = random.below(self.budgets.len());
+        let mut place = random.below(self.actions.len() + 1);
+        self.budgets[budget].observes = random.percent(70);
+        if !self.budgets[budget].observes {
+            self.actions.insert(place, (random.pick(&[0, 10, 45]), Action::Observe(budget, true)));
+            place += 1 + random.below(self.actions.len() - place);
+        }
+        // Some stay so.
+        if random.percent(90) {
+            self.actions.insert(place, (random.pick(&[0, 10, 45]), Action::Observe(budget, false)));
         }
     }
 
@@ -363,12 +385,10 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (budget, terms) in self.budgets.iter().enumerate() {
-            let Terms { limit, reserved, basis, surge, eviction, linger, entries } = terms;
+            let Terms { limit, reserved, basis, surge, eviction, linger, observes, entries } = terms;
             let name = BUDGETS[budget];
-            writeln!(
-                f,
-                "{name}: {limit} - {reserved}, {basis}, {surge}, eviction {eviction}, linger {linger}"
-            )?;
+            write!(f, "{name}: {limit} - {reserved}, {basis}, {surge}, ")?;
+            writeln!(f, "eviction {eviction}, linger {linger}, observes {observes}")?;
             for (app, entry) in entries.iter().enumerate() {
                 writeln!(f, "  w{app}: {entry:?}")?;
             }

@@ -4,7 +4,7 @@
 //! have ended, whatever the API server or the operator believes.
 
 use kube::runtime::watcher::Event;
-use poolbudget::api::WorkloadKind;
+use poolbudget::api::{Mode, WorkloadKind};
 
 use super::clock;
 use super::cluster::{Cluster, Facts, Ghost, Kind, Left, Notes, Work};
@@ -149,6 +149,20 @@ impl Cluster {
         let spec = &self.budgets[budget].as_ref()?.spec;
         let limit = spec.limit.connections.expect("a number");
         Some(u64::from(limit).saturating_sub(u64::from(spec.reserved)))
+    }
+
+    /// Whether the mode of a budget holds nobody.
+    pub(crate) fn is_free(&self, budget: usize) -> bool {
+        self.budgets[budget].as_ref().is_some_and(|object| object.spec.mode == Mode::Observe)
+    }
+
+    /// What the status of a budget has granted to pods that wait still.
+    pub(crate) fn promised(&self, budget: usize) -> u64 {
+        let status = self.budgets[budget].as_ref().and_then(|object| object.status.as_ref());
+        let grants = status.into_iter().flat_map(|status| &status.grants);
+        let waits =
+            |uid: &str| uid.parse().ok().and_then(|id: u32| self.pods.get(&id)).is_some_and(|pod| pod.gated);
+        grants.filter(|grant| waits(&grant.uid)).map(|grant| grant.connections.unsigned_abs()).sum()
     }
 
     /// All connections that the database of the first budget has.

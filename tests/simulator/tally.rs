@@ -54,7 +54,7 @@ impl Tally {
     pub(crate) fn settle(&mut self, cluster: &Cluster, waited: i64) {
         self.settled = Some(waited);
         self.restarts = cluster.restarts;
-        for budget in 0..cluster.budgets.len() {
+        for budget in (0..cluster.budgets.len()).filter(|budget| !cluster.is_free(*budget)) {
             let held = cluster.held(budget);
             if let Some(available) = cluster.available(budget).filter(|available| *available > 0 && held > 0)
             {

@@ -32,6 +32,7 @@ pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod rest;
 pub(crate) mod server;
+pub(crate) mod setting;
 pub(crate) mod shrink;
 pub(crate) mod sim;
 pub(crate) mod tally;

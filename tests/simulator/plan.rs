@@ -277,42 +277,8 @@ impl Plan {
             let facts = Facts { good: false, budget: facts.budget.or(Some(0)), ..facts };
             plan.actions.push((random.pick(&[0, 10, 45]), Action::RollOut(app, facts)));
         }
-        plan.draw_the_world(&mut Random::new(seed ^ 0x11_46E5));
+        plan.set(&mut Random::new(seed ^ 0x11_46E5));
         plan
-    }
-
-    /// What users do not do: how their database is.
-    fn draw_the_world(&mut self, random: &mut Random) {
-        for terms in &mut self.budgets {
-            terms.linger = random.pick(&[0, 0, 0, 0, 0, 0, 5, 30]);
-        }
-        if self.budgets.len() == 1 && random.percent(12) {
-            self.fill();
-        } else if random.percent(12) {
-            self.look_first(random);
-        }
-    }
-
-    /// Lets a budget hold nobody at first, or for a while.
-    fn look_first(&mut self, random: &mut Random) {
-        let budget = random.below(self.budgets.len());
-        let mut place = random.below(self.actions.len() + 1);
-        self.budgets[budget].observes = random.percent(70);
-        if !self.budgets[budget].observes {
-            self.actions.insert(place, (random.pick(&[0, 10, 45]), Action::Observe(budget, true)));
-            place += 1 + random.below(self.actions.len() - place);
-        }
-        // Some stay so.
-        if random.percent(90) {
-            self.actions.insert(place, (random.pick(&[0, 10, 45]), Action::Observe(budget, false)));
-        }
-    }
-
-    /// Lets pods from before the label take all connections that there are. What only Deployments can get out of is left to
-    /// them, and an image that never becomes ready is another story.
-    fn fill(&mut self) {
-        (self.full, self.stays_bad) = (true, false);
-        self.workloads.iter_mut().for_each(Workload::only_a_deployment);
     }
 
     fn action(&self, random: &mut Random) -> Action {

@@ -2,10 +2,11 @@
 //!
 //! In: pods whose containers run. Out: whether one of them is answered. Those that are connected already are busy: they
 //! open all that they may before anybody else gets one. What pods may hold at most is counted in [`super::pods`]; here is
-//! what they have.
+//! what they have, and for how long it outlives them.
 
 use super::cluster::Cluster;
-use super::pods::Pod;
+use super::pods::{Pod, Reported};
+use super::sim::Sim;
 
 impl Cluster {
     /// Whether a pod has a connection, or gets one now. Without a `limit` everybody does.
@@ -28,5 +29,26 @@ impl Pod {
     /// Its processes have ended, and the server has seen that.
     pub(crate) const fn disconnect(&mut self) {
         self.open = 0;
+    }
+}
+
+impl Sim {
+    /// Whether the database answers a pod that starts. False when it will ask again.
+    pub(super) fn finds_a_connection(&mut self, id: u32) -> bool {
+        let Some(pod) = self.cluster.pods.get(&id).filter(|_| self.plan.full) else { return true };
+        let asks = pod.facts.good && !pod.deleting && pod.reported == Reported::Running;
+        let lost = pod.node.is_some_and(|(node, _)| self.nodes_down[node]);
+        !asks || lost || self.cluster.connects(id, self.cluster.limit())
+    }
+
+    /// For how many milliseconds what a pod has open outlives its processes.
+    pub(crate) fn linger(&mut self, id: u32) -> i64 {
+        let Some(pod) = self.cluster.pods.get(&id).filter(|pod| pod.is_granted()) else { return 0 };
+        let stated = |budget: usize| {
+            let terms = self.plan.budgets.get(budget)?;
+            self.cluster.budgets[budget].is_some().then_some(terms.linger)
+        };
+        let most = pod.facts.budget.and_then(stated).unwrap_or(0);
+        if most == 0 { 0 } else { self.nodes.between(0, most * 1000).into() }
     }
 }

@@ -12,7 +12,7 @@ use super::model::random::Random;
 use super::mutation::Mutation;
 use super::network::Flight;
 use super::plan::Plan;
-use super::pods::{Reported, Role};
+use super::pods::Role;
 use super::process::{Process, Term};
 use super::tally::Tally;
 use super::weather::Weather;
@@ -264,25 +264,6 @@ impl Sim {
             Step::TellEnded => self.step_after(id, Step::Remove, (10, 300)),
             _ => {}
         }
-    }
-
-    /// Whether the database answers a pod that starts. False when it will ask again.
-    fn finds_a_connection(&mut self, id: u32) -> bool {
-        let Some(pod) = self.cluster.pods.get(&id).filter(|_| self.plan.full) else { return true };
-        let asks = pod.facts.good && !pod.deleting && pod.reported == Reported::Running;
-        let lost = pod.node.is_some_and(|(node, _)| self.nodes_down[node]);
-        !asks || lost || self.cluster.connects(id, self.cluster.limit())
-    }
-
-    /// For how many milliseconds what a pod has open outlives its processes.
-    pub(crate) fn linger(&mut self, id: u32) -> i64 {
-        let Some(pod) = self.cluster.pods.get(&id).filter(|pod| pod.is_granted()) else { return 0 };
-        let stated = |budget: usize| {
-            let terms = self.plan.budgets.get(budget)?;
-            self.cluster.budgets[budget].is_some().then_some(terms.linger)
-        };
-        let most = pod.facts.budget.and_then(stated).unwrap_or(0);
-        if most == 0 { 0 } else { self.nodes.between(0, most * 1000).into() }
     }
 
     // The operator's processes.

@@ -1,0 +1,43 @@
+//! In what a random schedule is set: how long connections linger, whether the database is full, in which mode budgets begin.
+//!
+//! In: a schedule that is drawn already. Out: the same with its setting. It has random numbers of its own, so that what
+//! users and faults do stays the same for each seed.
+
+use super::model::random::Random;
+use super::plan::{Action, Plan, Workload};
+
+impl Plan {
+    /// Draws the setting.
+    pub(super) fn set(&mut self, random: &mut Random) {
+        for terms in &mut self.budgets {
+            terms.linger = random.pick(&[0, 0, 0, 0, 0, 0, 5, 30]);
+        }
+        if self.budgets.len() == 1 && random.percent(12) {
+            self.fill();
+        } else if random.percent(12) {
+            self.look_first(random);
+        }
+    }
+
+    /// Lets a budget hold nobody at first, or for a while.
+    fn look_first(&mut self, random: &mut Random) {
+        let budget = random.below(self.budgets.len());
+        let mut place = random.below(self.actions.len() + 1);
+        self.budgets[budget].observes = random.percent(70);
+        if !self.budgets[budget].observes {
+            self.actions.insert(place, (random.pick(&[0, 10, 45]), Action::Observe(budget, true)));
+            place += 1 + random.below(self.actions.len() - place);
+        }
+        // Some stay so.
+        if random.percent(90) {
+            self.actions.insert(place, (random.pick(&[0, 10, 45]), Action::Observe(budget, false)));
+        }
+    }
+
+    /// Lets pods from before the label take all connections that there are. What only Deployments can get out of is left to
+    /// them, and an image that never becomes ready is another story.
+    fn fill(&mut self) {
+        (self.full, self.stays_bad) = (true, false);
+        self.workloads.iter_mut().for_each(Workload::only_a_deployment);
+    }
+}

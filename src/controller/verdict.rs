@@ -242,7 +242,7 @@ fn waits(view: &View, waiting: usize) -> Finding {
     let decision = &view.decision;
     let no_room =
         decision.grants.refused.iter().any(|(_, refusal)| matches!(refusal, Refusal::NoRoom { .. }));
-    let no_slot = decision.grants.refused.iter().any(|(_, refusal)| *refusal == Refusal::NoSlot);
+    let no_slot = has_no_slot(view);
     let infeasible = matches!(decision.plan.feasibility, Feasibility::Infeasible(_));
     let (reason, why) = if view.refusal.is_some() {
         ("NotAccepted", "the budget is not accepted".to_owned())
@@ -309,7 +309,8 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
         return finding(true, "Escaped", message);
     }
     let kept = never_evicted(view);
-    if stuck && !kept.is_empty() {
+    let without_slot = room.candidates.is_empty() && has_no_slot(view);
+    if (stuck || without_slot) && !kept.is_empty() {
         let message = format!(
             "pods of {} hold more than their share, and nobody would do their work again: new pods wait until they end",
             kept.join(", ")
@@ -352,6 +353,11 @@ fn escaped_in_the_way(view: &View) -> Option<String> {
         amount(ledger.escaped),
         listed(names)
     ))
+}
+
+/// Whether pods wait because not all that is wanted has a slot.
+fn has_no_slot(view: &View) -> bool {
+    view.decision.grants.refused.iter().any(|(_, refusal)| *refusal == Refusal::NoSlot)
 }
 
 /// Workloads whose pods hold more than their share and are not evicted.

@@ -236,7 +236,7 @@ impl Server {
     }
 }
 
-fn pod(deployment: &str, uid: &str, annotated: bool) -> Value {
+pub(crate) fn pod(deployment: &str, uid: &str, annotated: bool) -> Value {
     let mut pod = json!({
         "metadata": {
             "name": format!("{deployment}-1-{uid}"), "namespace": NAMESPACE, "uid": uid,

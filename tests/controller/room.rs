@@ -1,6 +1,6 @@
 //! Making room: whom the cluster refuses to let go, and what is said of it.
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, pod};
 use super::crashes::settled;
 use super::door::Fate;
 use super::server::{Request, gated, terminating};
@@ -142,4 +142,24 @@ fn a_candidate_that_is_not_as_it_was_seen_is_looked_at_before_another_one_goes()
     let seen = term.leader.observed.world().pods.find("shop", pod).expect("a record");
     assert!(seen.terminating, "without the watch");
     assert_eq!(next, Some(Next::After(std::time::Duration::from_millis(500))));
+}
+
+/// Its work is not done again, so nobody ends it, whether others lack room or a slot.
+#[test]
+fn a_bare_pod_that_holds_everything_is_named_as_what_others_wait_for() {
+    for replicas in [1, 4] {
+        let mut cluster = Cluster::new(14, "Current");
+        let mut bare = pod("bare", "uid-bare", true);
+        bare["metadata"]["ownerReferences"] = serde_json::json!([]);
+        cluster.server().store_pod(bare);
+        let mut term = Term::begin(&cluster);
+        cluster.turns(&mut term, 5);
+        assert_eq!(cluster.server().status().committed, 13, "alone it gets all");
+        cluster.scale("api", replicas);
+        cluster.turns(&mut term, 20);
+        assert_eq!(evicted(&cluster), Vec::<String>::new());
+        let blocked = cluster.server().condition("Blocked");
+        assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "NotReplaced"));
+        assert!(blocked.message.starts_with("pods of Pod/pods hold more"), "{}", blocked.message);
+    }
 }

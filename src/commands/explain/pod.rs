@@ -13,7 +13,7 @@ use crate::budget::amount::{Connections, Pods};
 use crate::budget::burst::{CALM, LONGEST};
 use crate::budget::grant::{PATIENCE, Refusal, Want};
 use crate::budget::ledger::Hold;
-use crate::budget::plan::Feasibility;
+use crate::budget::plan::{Feasibility, Share};
 use crate::budget::queue::{self, Class};
 use crate::budget::rollout::Nature;
 use crate::cluster::pod::{GrantNote, PodRecord};
@@ -188,7 +188,7 @@ impl Seen<'_> {
         let of = self.view.scene.situation.workloads.get(workload);
         let (Some(of), Some(plan)) = (of, self.view.decision.plan.shares.get(workload)) else { return };
         let now = share::size(&self.look.budget, self.record.app.knobs(), &of.demand, plan);
-        told.point("share", self.compared(core.hold, plan.bill, &now));
+        told.point("share", self.compared(core.hold, plan, &now));
         told.point("why", share::why(self.view, workload));
         if let Some(slots) = share::slots(self.sight, self.look, workload) {
             told.point("slots", slots);
@@ -196,7 +196,8 @@ impl Seen<'_> {
     }
 
     /// What it holds beside what a pod of its workload gets now.
-    fn compared(&self, hold: Hold, share: Connections, now: &str) -> String {
+    fn compared(&self, hold: Hold, plan: &Share, now: &str) -> String {
+        let share = plan.bill;
         if self.view.mode != Mode::Gate {
             return format!(
                 "by the plan a pod of its workload gets {now}; mode {:?} evicts nobody for it",
@@ -207,6 +208,9 @@ impl Seen<'_> {
             Hold::Granted(bill) if bill == share => "that is what a pod of its workload gets now".to_owned(),
             Hold::Granted(bill) if bill > share => {
                 let fate = match self.look.budget.spec.eviction {
+                    _ if plan.nature != Nature::Service => {
+                        "nobody would do its work again, so it is not evicted"
+                    }
                     EvictionPolicy::Allowed => "it may be evicted when another pod needs the room",
                     EvictionPolicy::Forbidden => {
                         "eviction is Forbidden, so it stays until somebody deletes it"

@@ -247,6 +247,14 @@ fn a_pod_above_its_share_is_told_what_may_become_of_it() {
 }
 
 #[test]
+fn a_bare_pod_above_its_share_is_not_said_to_be_evicted() {
+    let mut bare = granted(4, 2, 6);
+    merge(&mut bare, &json!({"metadata": {"ownerReferences": null}}));
+    let shop = full(&json!({})).pod("alone", "alone", &bare);
+    shop.tells("alone", "nobody would do its work again, so it is not evicted");
+}
+
+#[test]
 fn a_pod_below_its_share_keeps_its_size() {
     let shop = Shop::new(&json!({}), &settled("api", 2)).deployment("api", 2, &json!({})).pod(
         "api-1-a",

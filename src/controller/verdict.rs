@@ -19,6 +19,7 @@ use crate::budget::ledger::Hold;
 use crate::budget::plan::Feasibility;
 use crate::budget::rewrite::Wait;
 use crate::budget::rollout::Nature;
+use crate::budget::room::DEADLINE;
 use crate::cluster::scene::Labelled;
 
 /// A pod of the newest revision that is not ready this many seconds after it could start is taken for a bad one.
@@ -321,6 +322,16 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
         return finding(true, "ForeignPods", message);
     }
     let bad = bad_revisions(view);
+    if !bad.is_empty() && view.decision.ledger.committed > view.scene.situation.available {
+        let message = format!(
+            "new pods of {} do not become Ready, and {} connections are held of {} that the limit allows, which may be all \
+             that the database has: a pod that holds more than its share is evicted {DEADLINE} seconds after the last one",
+            bad.join(", "),
+            view.decision.ledger.committed,
+            view.scene.situation.available,
+        );
+        return finding(true, "AboveLimit", message);
+    }
     if !bad.is_empty() {
         let message = format!(
             "the newest pods of {} do not become Ready; their rollout stands still, others are not affected",

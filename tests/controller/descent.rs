@@ -58,6 +58,23 @@ fn under_a_lowered_limit_pods_make_way_one_by_one() {
 }
 
 #[test]
+fn under_a_lowered_limit_new_pods_that_cannot_connect_are_no_bad_revision() {
+    let mut cluster = settled("Current", &[("api", 2)]);
+    let mut term = Term::begin(&cluster);
+    cluster.turns(&mut term, 2);
+    cluster.sick = true;
+    cluster.server().edit_budget(|spec| spec.limit.connections = Some(5));
+    cluster.turns(&mut term, 100);
+    let blocked = cluster.server().condition("Blocked");
+    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "AboveLimit"));
+    assert_eq!(
+        blocked.message,
+        "new pods of Deployment/api do not become Ready, and 8 connections are held of 4 that the limit allows, which may be \
+         all that the database has: a pod that holds more than its share is evicted 600 seconds after the last one"
+    );
+}
+
+#[test]
 fn a_new_leader_comes_down_from_where_the_old_one_began() {
     let mut cluster = settled("Current", &[("api", 2)]);
     let mut term = Term::begin(&cluster);

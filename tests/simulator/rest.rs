@@ -19,6 +19,10 @@ use super::workload::{App, Maker};
 /// After the last action everything must have settled within so many milliseconds.
 const PATIENCE: i64 = 3_600_000;
 
+/// Where the database is full, for each pod that holds too much so many more: its workload has no ready pod to spare, because
+/// the new ones cannot connect, so it goes by the last resort.
+const LAST_RESORT: i64 = 600_000;
+
 /// What somebody was told to do he does so many milliseconds after the last time.
 const OBEYS: i64 = 60_000;
 
@@ -204,6 +208,11 @@ impl Sim {
         }
     }
 
+    fn patience(&self) -> i64 {
+        let pods = i64::try_from(self.cluster.pods.len()).expect("few");
+        PATIENCE + if self.plan.full { pods * LAST_RESORT } else { 0 }
+    }
+
     pub(super) fn check_rest(&mut self) {
         let Some(still) = self.still else { return };
         let waited = clock::now() - still;
@@ -216,9 +225,9 @@ impl Sim {
         } else if self.at_rest() {
             self.tally.settle(&self.cluster, waited);
             self.over = true;
-        } else if waited > PATIENCE {
+        } else if waited > self.patience() {
             let picture = self.picture();
-            self.judge.complain(Fault::Stuck, format!("not settled after {} s\n{picture}", PATIENCE / 1000));
+            self.judge.complain(Fault::Stuck, format!("not settled after {} s\n{picture}", waited / 1000));
         }
         if !self.over {
             self.after(1_000, Happening::CheckRest);

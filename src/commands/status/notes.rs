@@ -101,6 +101,7 @@ fn advice(kind: &str, reason: &str) -> Option<&'static str> {
         (BLOCKED, "EvictionForbidden") => {
             "Set spec.eviction to Allowed, or delete one of those pods when it suits you"
         }
+        (BLOCKED, "AboveLimit") => "Wait, or delete a pod that holds more than its share",
         (BLOCKED, "BadRevision") => "Mend the image, or `kubectl rollout undo` it",
         (SETTLED, "MakingRoom" | "NoSlot" | "Waiting") => {
             "`poolbudget explain POD` says what one of them waits for"
@@ -155,6 +156,7 @@ mod tests {
         let findings = [
             finding(FEASIBLE, false, "CeilingDoesNotFit"),
             finding(SETTLED, false, "NoSlot"),
+            finding(BLOCKED, true, "AboveLimit"),
             finding(BLOCKED, true, "BadRevision"),
             finding(CONTESTED, true, "TakenBack"),
         ];
@@ -163,6 +165,7 @@ mod tests {
             [
                 "Feasible: the message of Feasible",
                 "Settled: the message of Settled. `poolbudget explain POD` says what one of them waits for",
+                "Blocked: the message of Blocked. Wait, or delete a pod that holds more than its share",
                 "Blocked: the message of Blocked. Mend the image, or `kubectl rollout undo` it",
                 "Contested: the message of Contested",
             ]

@@ -74,11 +74,13 @@ impl Shortfall {
         let needed_now = sum(|d| d.replicas);
         let on_rungs = sum(|d| Rung::at(d.replicas).level);
         let usable = u128::from(terms.usable.get());
+        // No basis makes fit what fits not even alone.
+        let now_fits = needed_now <= usable && !hopeless.contains(&true);
         Self {
             usable: terms.usable,
             needed: connections(needed),
             needed_now: connections(needed_now),
-            ways_out: ways_out(terms.basis, needed_now <= usable, on_rungs <= usable),
+            ways_out: ways_out(terms.basis, now_fits, on_rungs <= usable),
             lines: demands.iter().enumerate().map(|(i, d)| line(terms, d, needed, is_hopeless(i))).collect(),
         }
     }
@@ -87,6 +89,12 @@ impl Shortfall {
     #[must_use]
     pub fn fits_now(&self) -> bool {
         self.needed_now <= self.usable && self.hopeless().next().is_none()
+    }
+
+    /// What all slots need, those of the workloads included of which not even one pod fits.
+    #[must_use]
+    pub fn needed_by_all(&self) -> Connections {
+        self.hopeless().map(|line| line.connections).fold(self.needed, Connections::plus)
     }
 
     /// The workloads of which not even one pod fits.
@@ -212,8 +220,7 @@ impl Shortfall {
     }
 
     fn fmt_ways_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ways_out = if self.hopeless().next().is_some() { &[][..] } else { &self.ways_out };
-        for (i, way) in ways_out.iter().enumerate() {
+        for (i, way) in self.ways_out.iter().enumerate() {
             if i == 0 {
                 let needed = count(self.needed_now.get(), "connection");
                 write!(f, ". The replicas of now need {needed} and fit: {way}")?;

@@ -374,3 +374,23 @@ fn colours_are_for_those_who_want_them() {
     let codes = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m"];
     assert_eq!(codes.iter().fold(coloured, |text, code| text.replace(code, "")), plain);
 }
+
+/// Each advice was tried: with that change alone, everything fits.
+#[test]
+fn what_is_advised_for_a_workload_of_which_not_one_pod_fits_is_enough_for_all() {
+    let with = |processes: u32| {
+        let many = format!("poolbudget.dev/processes: '{processes}'");
+        let budget = BUDGET.replace("supabase: {plan: Free, connection: Session}", "connections: 15");
+        format!("{budget}{}{}", deployment("api", 2, ""), deployment("bad", 2, &many))
+    };
+    let ran = plan(&with(20), &["-o", "json"]);
+    assert_eq!(ran.code, 1);
+    let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let advice = told["budgets"][0]["advice"].as_array().unwrap();
+    let to: Vec<(&str, u64)> =
+        advice.iter().map(|a| (a["action"].as_str().unwrap(), a["to"].as_u64().unwrap())).collect();
+    let [("FewerProcesses", fewer), ("RaiseLimit", limit)] = to.as_slice() else { panic!("{advice:?}") };
+    assert_eq!(plan(&with(u32::try_from(*fewer).unwrap()), &[]).code, 0);
+    assert_eq!(plan(&with(20), &["--limit", &limit.to_string()]).code, 0);
+    assert_eq!(plan(&with(20), &["--limit", &(limit - 1).to_string()]).code, 1);
+}

@@ -29,6 +29,8 @@ pub fn advice(world: &World, spec: &DbConnectionBudgetSpec, view: &View) -> Vec<
 /// Fewer replicas, where its autoscaler does not ask for more than that.
 fn caps(view: &View, shortfall: &Shortfall) -> impl Iterator<Item = Advice> {
     let lines = shortfall.lines.iter().zip(&view.scene.workloads);
+    // Fewer replicas of others help nobody of whom not even one pod fits.
+    let lines = lines.filter(|_| shortfall.hopeless().next().is_none());
     let possible = lines.filter(|(line, labelled)| {
         let least = labelled.least_replicas.unwrap_or(Pods::ZERO).max(Pods::new(1));
         line.safe_replicas >= least && line.safe_replicas < line.pods
@@ -150,7 +152,7 @@ fn transaction_mode(world: &World, key: &BudgetKey, spec: &DbConnectionBudgetSpe
 
 /// The limit that would do, and the smallest compute size that has it.
 fn raise(spec: &DbConnectionBudgetSpec, shortfall: &Shortfall) -> Option<Advice> {
-    let needed = shortfall.needed.plus(Connections::new(u64::from(spec.reserved)));
+    let needed = shortfall.needed_by_all().plus(Connections::new(u64::from(spec.reserved)));
     if needed == Connections::MAX {
         return None;
     }

@@ -4,6 +4,7 @@
 //! so, and counts as what the program runs at least.
 
 use super::Found;
+use super::lists::Step;
 use super::programs::{Otherwise, Program, Special};
 use super::shell;
 use super::word::{Value, Variables, Word, number};
@@ -238,7 +239,8 @@ pub(super) fn arguments(flags: &[&str], name: &str, text: &str) -> Option<Found>
 /// The words of arguments that stand in a variable.
 fn split(text: &str) -> Option<Vec<Word>> {
     let (commands, _) = shell::commands(text, &|_| Value::Unset, &[])?;
-    Some(commands.into_iter().flat_map(|command| command.words).collect())
+    let words = |step| if let Step::Run(command) = step { command.words } else { Vec::new() };
+    Some(commands.into_iter().flat_map(words).collect())
 }
 
 /// What a flag states among the words of a program that nobody knows.

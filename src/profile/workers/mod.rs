@@ -8,12 +8,14 @@
 //! |---|---|
 //! | `word` | words, and variables in them |
 //! | `shell` | the texts after `sh -c` |
+//! | `lists` | which commands of such a text stand together |
 //! | `reach` | through shells, interpreters and wrappers to the program |
 //! | `programs` | the table of programs |
 //! | `count` | what a program makes of its arguments and variables |
 //! | `products` | what the images of profiles run by themselves |
 
 mod count;
+mod lists;
 mod products;
 mod programs;
 mod reach;
@@ -48,7 +50,12 @@ pub struct Found {
     pub stated: bool,
     /// Why there may be more.
     pub unknown: Option<Unknown>,
+    /// Whether it, or a part of it, runs on while a shell goes to its next command.
+    goes_on: bool,
 }
+
+/// Bytes of names that are told of what runs at one time.
+const TOLD: usize = 200;
 
 /// Why the number of processes cannot be known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,22 +70,22 @@ pub struct Unknown {
 
 impl Found {
     fn stated(processes: u32, by: &str) -> Self {
-        Self { processes, by: by.to_owned(), stated: true, unknown: None }
+        Self { processes, by: by.to_owned(), stated: true, unknown: None, goes_on: false }
     }
 
     fn by_itself(processes: u32, by: &str) -> Self {
-        Self { processes, by: by.to_owned(), stated: false, unknown: None }
+        Self { processes, by: by.to_owned(), stated: false, unknown: None, goes_on: false }
     }
 
     fn unknown(why: String) -> Self {
         let unknown = Unknown { why, told: true, refused: false };
-        Self { processes: 1, by: String::new(), stated: false, unknown: Some(unknown) }
+        Self { processes: 1, by: String::new(), stated: false, unknown: Some(unknown), goes_on: false }
     }
 
     fn too_long() -> Self {
         let why = "its command is too long to be read".to_owned();
         let unknown = Unknown { why, told: true, refused: true };
-        Self { processes: 1, by: String::new(), stated: false, unknown: Some(unknown) }
+        Self { processes: 1, by: String::new(), stated: false, unknown: Some(unknown), goes_on: false }
     }
 
     /// The same, told to those alone who ask.
@@ -92,14 +99,28 @@ impl Found {
     /// Both at one time.
     fn and(self, other: Option<Self>) -> Self {
         let Some(other) = other else { return self };
-        let by: Vec<&str> =
-            [self.by.as_str(), other.by.as_str()].into_iter().filter(|by| !by.is_empty()).collect();
+        let both = [&self, &other].map(|one| one.by.as_str());
+        let by: Vec<&str> = both.into_iter().filter(|by| !by.is_empty()).collect();
+        let by = if self.by.len() > TOLD { format!("{} …", self.by) } else { by.join(" and ") };
         Self {
             processes: self.processes.saturating_add(other.processes),
-            by: by.join(" and "),
+            by,
             stated: self.stated || other.stated,
             unknown: self.unknown.or(other.unknown),
+            goes_on: self.goes_on || other.goes_on,
         }
+    }
+
+    /// The larger of two of which one runs; what is not known of either is not known.
+    fn or(self, other: Self) -> Self {
+        let goes_on = self.goes_on || other.goes_on;
+        let (most, less) = if other.processes > self.processes { (other, self) } else { (self, other) };
+        let told = |unknown: &Unknown| unknown.told;
+        let unknown = match (most.unknown, less.unknown) {
+            (Some(one), Some(other)) if !told(&one) && told(&other) => Some(other),
+            (one, other) => one.or(other),
+        };
+        Self { unknown, goes_on, ..most }
     }
 }
 

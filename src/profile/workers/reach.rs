@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Found;
 use super::count::{count, shown};
+use super::lists::Step;
 use super::programs;
 use super::shell::{self, Command};
 use super::word::{Value, Variables, Word};
@@ -273,50 +274,102 @@ fn in_shell(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Reache
     if !first.sure {
         return Reached::Script(shown(&first.text));
     }
-    in_text(&first.text, after.get(1..).unwrap_or_default(), variables, left)
+    in_text(&first.text, after, variables, left)
 }
 
-/// The text of a shell: what runs at one time adds up, and of what runs in turn the most counts.
+/// What runs in a list or a compound: what runs at one time adds up, and of what runs in turn the most counts.
+#[derive(Default)]
+struct Together {
+    /// What runs on.
+    beside: Option<Found>,
+    most: Option<Found>,
+}
+
+impl Together {
+    fn add(&mut self, mut found: Found, beside: bool, looped: bool) {
+        let goes_on = beside || found.goes_on;
+        if goes_on && looped {
+            let why = "it is started in a loop, nobody knows how often".to_owned();
+            found = Found { processes: found.processes, ..Found::unknown(why) };
+        }
+        let together = found.and(self.beside.clone());
+        if goes_on {
+            self.beside = Some(together.clone());
+        }
+        self.most = Some(match self.most.take() {
+            Some(most) => most.or(together),
+            None => together,
+        });
+    }
+
+    fn whole(self) -> Option<Found> {
+        let goes_on = self.beside.is_some();
+        self.most.map(|most| Found { goes_on, ..most })
+    }
+}
+
+/// The text of a shell.
 fn in_text(text: &str, positional: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Reached {
     if !left.take(text.len()) {
         return Reached::TooLong;
     }
-    let Some((commands, sets)) = shell::commands(text, variables, positional) else {
+    let Some((steps, sets)) = shell::commands(text, variables, positional) else {
         return Reached::TooLong;
     };
     let for_all = overlaid(&sets, variables);
-    let (mut beside, mut most): (Option<Found>, Option<Found>) = (None, None);
+    let mut functions = BTreeMap::new();
+    let (mut top, mut outer) = (Together::default(), Vec::new());
     let mut other = Reached::Nothing;
-    for command in &commands {
-        match one(command, &for_all, left) {
-            Reached::Program(found) => {
-                let together = found.and(beside.clone());
-                if command.beside {
-                    beside = Some(together.clone());
+    for step in &steps {
+        match step {
+            Step::Open => outer.push(std::mem::take(&mut top)),
+            Step::Run(command) => match one(command, &functions, &for_all, left) {
+                Reached::Program(found) => top.add(found, command.beside, command.looped),
+                Reached::TooLong => return Reached::TooLong,
+                // A script may run anything; of programs that nobody knows the last is the app.
+                found => {
+                    if found != Reached::Nothing && !matches!(other, Reached::Script(_)) {
+                        other = found;
+                    }
                 }
-                if most.as_ref().is_none_or(|most| together.processes > most.processes) {
-                    most = Some(together);
+            },
+            Step::Close { beside, looped, defines } => {
+                let inner = std::mem::replace(&mut top, outer.pop().unwrap_or_default()).whole();
+                if let Some(name) = defines {
+                    functions.insert(name.as_str(), inner.clone());
                 }
-            }
-            Reached::TooLong => return Reached::TooLong,
-            // A script may run anything; of programs that nobody knows the last is the app.
-            found => {
-                if found != Reached::Nothing && !matches!(other, Reached::Script(_)) {
-                    other = found;
+                // What calls a function is not always to be seen: its body counts where it stands, too.
+                let runs = defines.is_none();
+                if let Some(found) = inner {
+                    top.add(Found { goes_on: runs && found.goes_on, ..found }, *beside && runs, *looped);
                 }
             }
         }
     }
-    most.map_or(other, Reached::Program)
+    top.whole().map_or(other, Reached::Program)
 }
 
-fn one(command: &Command, variables: &Variables<'_>, left: Left<'_>) -> Reached {
-    let found = reach(&command.words, &overlaid(&command.sets, variables), left.deeper());
-    match found {
-        Reached::Program(found) if command.looped && command.beside => {
-            let why = "it is started in a loop, nobody knows how often".to_owned();
-            Reached::Program(Found { processes: found.processes, ..Found::unknown(why) })
-        }
-        found => found,
+/// A command, or a function of the text.
+fn one(
+    command: &Command,
+    functions: &BTreeMap<&str, Option<Found>>,
+    variables: &Variables<'_>,
+    left: Left<'_>,
+) -> Reached {
+    let variables = overlaid(&command.sets, variables);
+    let found = reach(&command.words, &variables, left.deeper());
+    let called =
+        command.words.split_first().and_then(|(name, rest)| Some((functions.get(name.text.as_str())?, rest)));
+    let Some((body, rest)) = called.filter(|_| found != Reached::TooLong) else { return found };
+    // Functions mostly end in the words that they are given.
+    let found = match found {
+        Reached::Program(found) => Reached::Program(found),
+        found => wrapped(rest, &variables, left).unwrap_or(found),
+    };
+    match (found, body.clone()) {
+        (Reached::Program(found), Some(body)) => Reached::Program(found.or(body)),
+        (Reached::TooLong, _) => Reached::TooLong,
+        (_, Some(body)) => Reached::Program(body),
+        (found, None) => found,
     }
 }

@@ -1,13 +1,15 @@
 //! What a shell makes of a text: simple commands, word by word.
 //!
-//! In: the text after `sh -c`, the variables, the words after it. Out: [`Command`]s in the order in which they stand. It
+//! In: the text after `sh -c`, the variables, the words after it. Out: [`Step`]s in the order in which they stand. It
 //! reads what start commands are written in: quotes, variables with defaults, lists, pipes, redirections, assignments. What
 //! only running it could tell is a word that is not sure. Forbidden here: any program.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
+use std::ops::Range;
 use std::vec::IntoIter;
 
+use super::lists::{Lists, Step};
 use super::word::{Value, Variables, Word};
 
 /// Words that a command may follow.
@@ -26,35 +28,36 @@ pub struct Command {
     pub sets: BTreeMap<String, Word>,
     /// The program and its arguments.
     pub words: Vec<Word>,
-    /// Whether the next one starts while it runs: it stands before `&` or `|`.
+    /// Whether the next one starts while it runs: it stands before `&` or `|`. It may be its list that does.
     pub beside: bool,
     /// Whether it stands in a loop, and may run any number of times.
     pub looped: bool,
 }
 
-/// The commands of a text, and what it sets for all of them; none where its words come to more than anybody writes.
+/// The commands of a text, and what it sets for all of them; none where its words come to more than anybody writes. The first
+/// of the positional words is the name of the shell.
 #[must_use]
 pub fn commands(
     text: &str,
     variables: &Variables<'_>,
     positional: &[Word],
-) -> Option<(Vec<Command>, BTreeMap<String, Word>)> {
+) -> Option<(Vec<Step>, BTreeMap<String, Word>)> {
     let mut reader = Reader {
         chars: characters(text),
         variables,
-        positional,
+        positional: positional.to_vec(),
         set: BTreeMap::new(),
-        found: Vec::new(),
+        lists: Lists::default(),
         command: Command::default(),
         word: None,
         quoted: false,
         dropping: false,
         branches: false,
-        loops: 0,
         left: MOST,
     };
     reader.read();
-    (reader.left > 0).then_some((reader.found, reader.set))
+    reader.lists.finish();
+    (reader.left > 0).then_some((reader.lists.steps, reader.set))
 }
 
 fn characters(text: &str) -> Peekable<IntoIter<char>> {
@@ -64,10 +67,10 @@ fn characters(text: &str) -> Peekable<IntoIter<char>> {
 struct Reader<'a, 'v> {
     chars: Peekable<IntoIter<char>>,
     variables: &'a Variables<'v>,
-    positional: &'a [Word],
+    positional: Vec<Word>,
     /// What the text has set so far.
     set: BTreeMap<String, Word>,
-    found: Vec<Command>,
+    lists: Lists,
     command: Command,
     word: Option<Word>,
     /// Whether a part of the word was quoted: then it is no keyword, and stands where it is empty.
@@ -75,7 +78,6 @@ struct Reader<'a, 'v> {
     /// Whether the next word is a file, of a redirection.
     dropping: bool,
     branches: bool,
-    loops: u32,
     /// Bytes that words may still come to.
     left: usize,
 }
@@ -87,13 +89,14 @@ impl Reader<'_, '_> {
         {
             match c {
                 ' ' | '\t' | '\r' => self.end_word(),
-                '\n' | ';' | '(' | ')' => self.end_command(false),
-                '&' => self.ampersand(),
-                '|' => {
-                    let or = self.chars.next_if_eq(&'|').is_some();
-                    self.branches |= or;
-                    self.end_command(!or);
+                '\n' | ';' => self.end_list(false),
+                '(' => self.bracket(),
+                ')' => {
+                    self.end_command(false);
+                    self.lists.close(")");
                 }
+                '&' => self.ampersand(),
+                '|' => self.bar(),
                 '#' if self.word.is_none() => while self.chars.next_if(|c| *c != '\n').is_some() {},
                 '<' | '>' => self.redirect(),
                 '\\' => {
@@ -112,7 +115,42 @@ impl Reader<'_, '_> {
                 c => self.push(c),
             }
         }
+        self.end_list(false);
+    }
+
+    fn end_list(&mut self, beside: bool) {
+        self.end_command(beside);
+        self.lists.end(beside);
+    }
+
+    /// `(`, and `()` after the name of a function.
+    fn bracket(&mut self) {
+        self.end_word();
+        let name = match self.command.words.as_slice() {
+            [name] => Some(&name.text),
+            [first, name] if first.text == "function" => Some(&name.text),
+            _ => None,
+        };
+        if let Some(name) = name.cloned()
+            && self.chars.next_if_eq(&')').is_some()
+        {
+            self.lists.defines = Some(name);
+            self.command = Command::default();
+            return;
+        }
         self.end_command(false);
+        self.lists.open("(");
+    }
+
+    fn bar(&mut self) {
+        let or = self.chars.next_if_eq(&'|').is_some();
+        self.branches |= or;
+        self.end_word();
+        if !or && self.command.words.is_empty() {
+            self.lists.pipe();
+        }
+        self.chars.next_if_eq(&'&');
+        self.end_command(!or);
     }
 
     fn ampersand(&mut self) {
@@ -122,7 +160,7 @@ impl Reader<'_, '_> {
             self.end_word();
             self.dropping = true;
         } else {
-            self.end_command(true);
+            self.end_list(true);
         }
     }
 
@@ -268,11 +306,14 @@ impl Reader<'_, '_> {
 
     /// What a variable says; none where that is not known.
     fn variable(&self, name: &str) -> Option<Vec<Word>> {
-        if name == "@" || name == "*" {
-            return Some(self.positional.to_vec());
-        }
-        if let Some(place) = name.parse::<usize>().ok().and_then(|n| n.checked_sub(1)) {
-            return self.positional.get(place).map(|word| vec![word.clone()]);
+        let all = name == "@" || name == "*";
+        if all || name.bytes().all(|b| b.is_ascii_digit()) {
+            // A function is given its own.
+            if self.lists.in_function() {
+                return None;
+            }
+            let range = if all { 1..self.positional.len().max(1) } else { place(name)? };
+            return self.positional.get(range).map(<[Word]>::to_vec).or_else(|| all.then(Vec::new));
         }
         if let Some(word) = self.set.get(name) {
             return Some(vec![word.clone()]);
@@ -322,11 +363,11 @@ impl Reader<'_, '_> {
             if !quoted && BRANCHES.contains(&word.text.as_str()) {
                 self.branches = true;
             }
-            if !quoted && matches!(word.text.as_str(), "for" | "while" | "until") {
-                self.loops += 1;
+            if !quoted && self.lists.close(&word.text) {
+                return;
             }
-            if !quoted && word.text == "done" {
-                self.loops = self.loops.saturating_sub(1);
+            if !quoted {
+                self.lists.open(&word.text);
             }
             if !quoted && BEFORE_COMMANDS.contains(&word.text.as_str()) {
                 return;
@@ -335,6 +376,13 @@ impl Reader<'_, '_> {
                 self.command.sets.insert(name, value);
                 return;
             }
+        }
+        let defines = matches!(self.command.words.as_slice(), [first, _] if first.text == "function");
+        if defines && !quoted && word.text == "{" {
+            self.lists.defines = self.command.words.pop().map(|name| name.text);
+            self.command = Command::default();
+            self.lists.open("{");
+            return;
         }
         self.command.words.push(word);
     }
@@ -358,10 +406,37 @@ impl Reader<'_, '_> {
             self.set.extend(command.sets.into_iter().map(|(name, word)| (name, seen(word))));
             return;
         }
+        self.place(&command.words);
         command.beside = beside;
-        command.looped = self.loops > 0;
-        self.found.push(command);
+        self.lists.run(command);
     }
+
+    /// `set -- a b` and `shift`: the positional words.
+    fn place(&mut self, words: &[Word]) {
+        let texts: Vec<&str> = words.iter().take(2).map(|word| word.text.as_str()).collect();
+        match texts.as_slice() {
+            ["set", "--"] => {
+                self.positional.truncate(1);
+                self.positional.resize_with(1, Word::default);
+                self.positional.extend_from_slice(words.get(2..).unwrap_or_default());
+            }
+            ["shift", ..] => {
+                let n = texts.get(1).map_or(Some(1), |n| n.parse().ok()).unwrap_or(0);
+                let shifted = self.positional.len().min(n + 1);
+                self.positional.drain(1.min(shifted)..shifted);
+            }
+            _ => return,
+        }
+        for word in &mut self.positional {
+            word.sure &= !self.branches;
+        }
+    }
+}
+
+/// Where the positional word of this number stands.
+fn place(name: &str) -> Option<Range<usize>> {
+    let place: usize = name.parse().ok()?;
+    Some(place..place.checked_add(1)?)
 }
 
 /// `NAME=value`.

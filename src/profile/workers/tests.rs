@@ -245,6 +245,52 @@ fn a_shell_text_is_read_as_the_shell_reads_it() {
 }
 
 #[test]
+fn a_compound_in_the_background_adds_to_what_follows() {
+    let compounds = [
+        "(cd x && gunicorn -w 4 a)",
+        "{ gunicorn -w 4 a; }",
+        "{ gunicorn -w 4 a; } > log 2>&1",
+        "((gunicorn -w 4 a))",
+        "if true; then gunicorn -w 4 a; fi",
+        "if true; then { gunicorn -w 4 a; }; else gunicorn -w 3 b; fi",
+        "while true; do gunicorn -w 4 a; done",
+        "until false; do (gunicorn -w 4 a); done",
+        "for i in 1; do gunicorn -w 4 a; done",
+        "case $X in web) gunicorn -w 4 a;; (x|y) uvicorn b;; esac",
+        "true && gunicorn -w 4 a || uvicorn b",
+        "gunicorn -w 4 a && uvicorn b",
+        "f() { gunicorn -w 4 a; }; f",
+        "f()\n{\n gunicorn -w 4 a\n}\nf",
+        "f() ( gunicorn -w 4 a ); f",
+        "function f { gunicorn -w 4 a; }; true && f",
+        "function f() { gunicorn -w 4 a; }; (f)",
+        "f() { exec \"$@\"; }; f gunicorn -w 4 a",
+    ];
+    for compound in compounds {
+        for (text, expected) in [
+            (format!("{compound} & gunicorn -w 2 b"), "6"),
+            (format!("{compound} & uvicorn c & gunicorn -w 2 b"), "7"),
+            (format!("({compound} & gunicorn -w 2 b)"), "6"),
+            (format!("({compound}) | gunicorn -w 2 b"), "6"),
+            (format!("{compound}; gunicorn -w 2 b"), "4"),
+            (format!("({compound} &); gunicorn -w 2 b"), "6"),
+            (format!("sh -c '{}&'; gunicorn -w 2 b", compound.replace('\'', "")), "6"),
+        ] {
+            holds_in_shell(&[(text.as_str(), json!({}), expected)]);
+        }
+    }
+    let none = || json!({});
+    holds_in_shell(&[
+        ("f() { gunicorn -w 4 a & }; f; gunicorn -w 2 b", none(), "6"),
+        ("sh -c '(gunicorn -w 4 a)' & gunicorn -w 2 b", none(), "6"),
+        ("f() { gunicorn -w 4 a; }; f & f & wait", none(), "8"),
+        ("for i in 1 2; do (gunicorn -w 4 a) & done; wait", none(), "4??"),
+        ("f() { gunicorn -w 4 a; }; while true; do f & done", none(), "4??"),
+        ("gunicorn -w 4 a; celery -A p worker", none(), "4??"),
+    ]);
+}
+
+#[test]
 fn without_a_command_the_entrypoint_of_the_image_decides() {
     let none = || json!({});
     let cases = [

@@ -5,7 +5,7 @@
 
 use super::Found;
 use super::lists::Step;
-use super::programs::{Otherwise, Program, Special};
+use super::programs::{DETACHES, Otherwise, Program, Special};
 use super::shell;
 use super::word::{Value, Variables, Word, number};
 
@@ -27,12 +27,14 @@ struct Said<'a> {
 /// Counts the processes of a program.
 pub(super) fn count(program: &Program, name: &str, words: &[Word], variables: &Variables<'_>) -> Found {
     let of = Of { program, name, words, variables };
-    match program.special {
+    let found = match program.special {
         Special::Nothing => of.plain(),
+        Special::CeleryMulti => of.celery_multi(),
         Special::Celery => of.celery(),
         Special::Odoo => of.odoo(),
         Special::LocalExecutor => of.local_executor(),
-    }
+    };
+    Found { goes_on: found.goes_on || of.detaches(), ..found }
 }
 
 /// A text that quotes somebody, cut so that a message stays a sentence.
@@ -157,6 +159,47 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
                 .map(|said| format!("`{}`", shown(said.value)))
         };
         by_flag.map(|said| format!("`{}`", shown(said.value))).or_else(by_arguments).or_else(by_name)
+    }
+
+    /// Whether it runs on in the background.
+    fn detaches(&self) -> bool {
+        let detaches = |word: &Word| {
+            let flag = word.text.split('=').next().unwrap_or_default();
+            DETACHES.contains(&flag) || self.program.detaches.contains(&flag)
+        };
+        let by_arguments = || match (self.variables)(self.program.arguments?) {
+            Value::Text(text) => split(text),
+            _ => None,
+        };
+        self.words.iter().any(detaches) || by_arguments().is_some_and(|words| words.iter().any(detaches))
+    }
+
+    /// `celery multi start 3 -c 4`, or with the names of the nodes.
+    fn celery_multi(&self) -> Found {
+        let Some(at) = self.words.iter().position(|word| ["start", "restart"].contains(&word.text.as_str()))
+        else {
+            return Found::by_itself(1, &self.title());
+        };
+        let words = self.words.get(at + 1..).unwrap_or_default();
+        if words.iter().any(|word| word.text.starts_with('-') && word.text.contains(':')) {
+            return Found::unknown(format!("{} has flags of single nodes", self.title()));
+        }
+        let is_value = |at: usize| {
+            let before = at.checked_sub(1).and_then(|at| words.get(at));
+            before.is_some_and(|word| word.text.starts_with('-') && !word.text.contains('='))
+        };
+        let nodes: Vec<&Word> = (words.iter().enumerate())
+            .filter(|(at, word)| !word.text.starts_with('-') && !is_value(*at))
+            .map(|(_, word)| word)
+            .collect();
+        let by_number = match nodes.as_slice() {
+            [one] => number(&one.text),
+            _ => None,
+        };
+        let nodes = by_number.unwrap_or_else(|| u32::try_from(nodes.len()).unwrap_or(u32::MAX)).max(1);
+        let each = last_flag(&["-c", "--concurrency"], words, self.name);
+        let each = each.map_or_else(|| cpus(&self.title()), |said| stated(&said, true));
+        Found { processes: each.processes.saturating_mul(nodes), ..each }
     }
 
     fn has(&self, flag: &str) -> bool {

@@ -20,6 +20,8 @@ pub struct Program {
     pub files: &'static [&'static str],
     /// Flags with which it is one process.
     pub single: &'static [&'static str],
+    /// Flags and verbs with which it runs on in the background, beside those of all programs.
+    pub detaches: &'static [&'static str],
     /// How many there are when nothing says it.
     pub otherwise: Otherwise,
     /// What one row does not say.
@@ -46,6 +48,8 @@ pub enum Special {
     Nothing,
     /// `--autoscale` has the largest number, `-P` the kind of pool, `-B` is a process more.
     Celery,
+    /// So many for each node that it starts.
+    CeleryMulti,
     /// Workers, two for cron and one for long polling; with 0 workers all is one process.
     Odoo,
     /// Its own tasks are processes with a LocalExecutor.
@@ -60,9 +64,16 @@ const PLAIN: Program = Program {
     variables: &[],
     files: &[],
     single: &[],
+    detaches: &[],
     otherwise: Otherwise::Number(1),
     special: Special::Nothing,
 };
+
+/// Flags with which programs run on in the background.
+pub const DETACHES: [&str; 6] = ["-D", "--daemon", "--daemonize", "--daemonize2", "--detach", "--background"];
+
+const PM2_STARTS: &[&str] =
+    &["start", "startOrRestart", "startOrReload", "startOrGracefulReload", "resurrect"];
 
 /// All programs that are known. Of one name the first whose verb is there counts.
 pub static ALL: &[Program] = &[
@@ -96,10 +107,19 @@ pub static ALL: &[Program] = &[
         names: &["uwsgi", "uwsgi-core", "pyuwsgi"],
         flags: &["-p", "--processes", "--workers"],
         variables: &["UWSGI_PROCESSES", "UWSGI_WORKERS"],
+        detaches: &["-d"],
         files: &["--ini", "--yaml", "--yml", "--json", "--xml", "-x", "--emperor"],
         ..PLAIN
     },
     Program { names: &["daphne", "waitress-serve", "flower"], ..PLAIN },
+    Program {
+        names: &["celery"],
+        verbs: &["multi"],
+        detaches: &["multi"],
+        otherwise: Otherwise::Cpus,
+        special: Special::CeleryMulti,
+        ..PLAIN
+    },
     Program {
         names: &["celery"],
         verbs: &["worker"],
@@ -125,12 +145,14 @@ pub static ALL: &[Program] = &[
         flags: &["-w", "--workers"],
         variables: &["WEB_CONCURRENCY"],
         files: &["-C", "--config"],
+        detaches: &["-d"],
         otherwise: Otherwise::File,
         ..PLAIN
     },
     Program {
         names: &["rails"],
         verbs: &["server", "s"],
+        detaches: &["-d"],
         variables: &["WEB_CONCURRENCY"],
         otherwise: Otherwise::File,
         ..PLAIN
@@ -145,15 +167,24 @@ pub static ALL: &[Program] = &[
     Program {
         names: &["passenger"],
         verbs: &["start"],
+        detaches: &["-d"],
         flags: &["--max-pool-size"],
         variables: &["PASSENGER_MAX_POOL_SIZE"],
         otherwise: Otherwise::Number(6),
         ..PLAIN
     },
-    Program { names: &["sidekiq"], ..PLAIN },
+    Program { names: &["sidekiq"], detaches: &["-d"], ..PLAIN },
     Program { names: &["sidekiqswarm"], variables: &["SIDEKIQ_COUNT"], otherwise: Otherwise::Cpus, ..PLAIN },
     Program {
-        names: &["pm2", "pm2-runtime", "pm2-docker"],
+        names: &["pm2"],
+        verbs: PM2_STARTS,
+        flags: &["-i", "--instances"],
+        files: &["--config"],
+        detaches: PM2_STARTS,
+        ..PLAIN
+    },
+    Program {
+        names: &["pm2-runtime", "pm2-docker"],
         flags: &["-i", "--instances"],
         files: &["--config"],
         ..PLAIN

@@ -13,7 +13,7 @@ use super::shell::{self, Command};
 use super::word::{Value, Variables, Word};
 
 /// Programs that run the program in their arguments.
-const WRAPPERS: [&str; 63] = [
+const WRAPPERS: [&str; 67] = [
     "exec",
     "time",
     "nohup",
@@ -77,7 +77,14 @@ const WRAPPERS: [&str; 63] = [
     "numactl",
     "prlimit",
     "flock",
+    "start-stop-daemon",
+    "daemonize",
+    "daemon",
+    "screen",
 ];
+
+/// Wrappers whose program may run on in the background.
+const DETACHERS: [&str; 5] = ["setsid", "start-stop-daemon", "daemonize", "daemon", "screen"];
 
 /// Commands of a shell that run nothing of the app.
 const QUIET: [&str; 20] = [
@@ -167,8 +174,12 @@ fn reach(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Reached {
     }
     let script = is_script(name);
     let wraps = script || WRAPPERS.contains(&name) || name == "su" || name == "runuser";
-    if let Some(found) = wraps.then(|| wrapped(rest, variables, left)).flatten() {
-        return found;
+    match wraps.then(|| wrapped(rest, variables, left)).flatten() {
+        Some(Reached::Program(found)) if DETACHERS.contains(&name) => {
+            return Reached::Program(Found { goes_on: true, ..found });
+        }
+        Some(found) => return found,
+        None => {}
     }
     if script { Reached::Script(shown(name)) } else { Reached::Other(shown(name)) }
 }
@@ -202,6 +213,12 @@ fn wrapped(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Option<
             || name == "su"
             || programs::named(name, has).is_some();
         if can {
+            // `start-stop-daemon --exec gunicorn -- -w 4`
+            let mut after = after.to_vec();
+            if after.get(1).is_some_and(|word| word.text == "--") {
+                after.remove(1);
+            }
+            let after = after.as_slice();
             return Some(reach(after, &overlaid(&sets, variables), left.deeper()));
         }
         sets.extend(shell::assignment(word));

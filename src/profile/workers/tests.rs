@@ -291,6 +291,37 @@ fn a_compound_in_the_background_adds_to_what_follows() {
 }
 
 #[test]
+fn a_program_that_goes_to_the_background_by_itself_adds_to_what_follows() {
+    for (text, expected) in [
+        ("gunicorn --daemon -w 4 a; celery -A p worker -c 2", "6"),
+        ("gunicorn -D -w 4 a && celery -A p worker -c 2", "6"),
+        ("GUNICORN_CMD_ARGS='-D -w 4' gunicorn a; gunicorn -w 2 b", "6"),
+        ("exec gunicorn -D -w 4 a", "4"),
+        ("celery -A p worker -c 4 --detach; gunicorn -w 2 a", "6"),
+        ("celery -A p beat --detach; gunicorn -w 2 a", "3"),
+        ("celery multi start 2 -A p -c 2; gunicorn -w 2 a", "6"),
+        ("celery multi start w1 worker -A p -c 2; gunicorn -w 2 a", "6"),
+        ("celery multi start w1 w2 --app=p -c:w1 9; gunicorn -w 2 a", "3??"),
+        ("pm2 start a.js -i 4; pm2 start b.js -i 2; pm2 logs", "6"),
+        ("pm2 start a.js -i max && gunicorn -w 2 a", "3??"),
+        ("uwsgi -p 3 --daemonize log; gunicorn -w 2 app", "5"),
+        ("uwsgi -p 3 --daemonize=log; gunicorn -w 2 app", "5"),
+        ("uwsgi -p 3 -d log; gunicorn -w 2 app", "5"),
+        ("airflow webserver -D -w 2; airflow triggerer", "3"),
+        ("setsid -f gunicorn -w 4 a; gunicorn -w 2 b", "6"),
+        ("start-stop-daemon -S --background --exec /bin/gunicorn -- -w 4 a; gunicorn -w 2 b", "6"),
+        ("daemonize -p x /bin/gunicorn -w 4 a; gunicorn -w 2 b", "6"),
+        ("nohup gunicorn -w 4 a & gunicorn -w 2 b", "6"),
+        ("nohup gunicorn -w 4 a; gunicorn -w 2 b", "4"),
+        ("f() { gunicorn -D -w 4 a; }; f; gunicorn -w 2 b", "6"),
+        ("sh -c 'gunicorn -D -w 4 a'; gunicorn -w 2 b", "6"),
+        ("for i in 1 2; do gunicorn -D -w 4 a; done", "4??"),
+    ] {
+        holds_in_shell(&[(text, json!({}), expected)]);
+    }
+}
+
+#[test]
 fn without_a_command_the_entrypoint_of_the_image_decides() {
     let none = || json!({});
     let cases = [

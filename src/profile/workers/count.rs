@@ -105,7 +105,15 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
         for name in self.program.variables {
             match (self.variables)(name) {
                 Value::Text(text) if !text.trim().is_empty() => {
-                    return stated(&variable(name, text), self.program.special == Special::Celery);
+                    let found = stated(&variable(name, text), self.program.special == Special::Celery);
+                    // To gunicorn the variable is a default, and its file comes first.
+                    let file = self.file().filter(|_| self.program.arguments.is_some());
+                    return match file {
+                        Some(file) => {
+                            found.or(Found::unknown(format!("{} reads it from {file}", self.title())))
+                        }
+                        None => found,
+                    };
                 }
                 _ => doubt = doubt.or_else(|| self.doubt(name)),
             }
@@ -135,7 +143,13 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
             return Found::unknown(format!("{} reads it from {file}", self.title()));
         }
         match self.program.otherwise {
-            Otherwise::Number(n) => Found::by_itself(n, &format!("{} by itself", self.title())),
+            Otherwise::Number(n) => {
+                let unless = match self.program.arguments {
+                    Some(_) => ", unless a gunicorn.conf.py in the image says otherwise",
+                    None => "",
+                };
+                Found::by_itself(n, &format!("{} by itself{unless}", self.title()))
+            }
             Otherwise::Cpus => cpus(&self.title()),
             Otherwise::File => Found::unknown(format!("{} reads it from a file in the image", self.title())),
             Otherwise::Version => {

@@ -238,18 +238,29 @@ fn overlaid<'a, 'v: 'a>(
     }
 }
 
+/// What stands in one word with `-m`: `-mgunicorn`, `-um`.
+fn module_flag(text: &str) -> Option<&str> {
+    text.strip_prefix('-')?.trim_start_matches(|c| "bBdEiIOPqRsSuvx".contains(c)).strip_prefix('m')
+}
+
 /// `-m module`, or a script that is a program, such as `/usr/bin/gunicorn`.
 fn in_python(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Option<Reached> {
-    let module = |place: usize| {
-        let after = words.get(place + 1..)?;
-        let name = after.first()?.text.split('.').next().unwrap_or_default();
-        let mut after = after.to_vec();
-        after.first_mut()?.text = name.to_owned();
+    let module = |place: usize, joined: &str| {
+        let mut after = words.get(place..)?.to_vec();
+        if joined.is_empty() {
+            after.remove(0);
+        } else {
+            after.first_mut()?.text = joined.to_owned();
+        }
+        let first = after.first_mut()?;
+        first.text = first.text.split('.').next().unwrap_or_default().to_owned();
         Some(reach(&after, variables, left.deeper()))
     };
     // A debugger or profiler runs another module.
-    for (place, _) in words.iter().enumerate().filter(|(_, word)| word.text == "-m") {
-        if let Some(found @ (Reached::Program(_) | Reached::TooLong)) = module(place) {
+    let modules =
+        words.iter().enumerate().filter_map(|(place, word)| Some((place, module_flag(&word.text)?)));
+    for (place, joined) in modules {
+        if let Some(found @ (Reached::Program(_) | Reached::TooLong)) = module(place, joined) {
             return Some(found);
         }
     }
@@ -261,7 +272,7 @@ fn in_python(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Optio
         } else if !word.text.starts_with('-') {
             let found = reach(words.get(place..)?, variables, left.deeper());
             return matches!(found, Reached::Program(_) | Reached::TooLong).then_some(found);
-        } else if word.text == "-c" || word.text == "-m" {
+        } else if word.text == "-c" || module_flag(&word.text).is_some() {
             return None;
         }
         place += 1;

@@ -71,7 +71,9 @@ fn gunicorn_goes_by_its_flag_then_by_its_arguments_in_the_env_then_by_web_concur
         ("gunicorn -w 9 -k uvicorn.workers.UvicornWorker app:main", json!({"WEB_CONCURRENCY": "9"}), "9"),
         ("gunicorn -c gunicorn.conf.py app:app", none(), "1??"),
         ("gunicorn -c gunicorn.conf.py -w 3 app:app", none(), "3"),
-        ("gunicorn -c conf.py app:app", json!({"WEB_CONCURRENCY": "4"}), "4"),
+        ("gunicorn -c conf.py app:app", json!({"WEB_CONCURRENCY": "4"}), "4??"),
+        ("gunicorn -c conf.py -w 2 app:app", json!({"WEB_CONCURRENCY": "4"}), "2"),
+        ("gunicorn -c conf.py app:app", json!({"GUNICORN_CMD_ARGS": "-w 4"}), "4"),
         ("gunicorn app:app", json!({"GUNICORN_CMD_ARGS": "--config conf.py"}), "1??"),
         ("gunicorn app:app", json!({"WEB_CONCURRENCY": false}), "1??"),
         ("gunicorn app:app", json!({"*": true}), "1??"),
@@ -162,6 +164,9 @@ fn a_program_is_found_behind_wrappers_and_interpreters() {
     holds(&[
         ("/usr/local/bin/gunicorn -w 4 app", none(), "4"),
         ("python -m gunicorn -w 4 app", none(), "4"),
+        ("python -mgunicorn -w 4 app", none(), "4"),
+        ("python3 -um gunicorn -w 4 app", none(), "4"),
+        ("python3 -Imgunicorn -w 4 app", none(), "4"),
         ("python3.12 -u -X dev -m uvicorn app:app --workers 4", none(), "4"),
         ("python /venv/bin/gunicorn -w 4 app", none(), "4"),
         ("python -m debugpy --listen 5678 -m uvicorn app --workers 4", none(), "4"),
@@ -242,6 +247,13 @@ fn a_shell_text_is_read_as_the_shell_reads_it() {
         &json!({}),
     );
     assert_eq!(short(&found), "4");
+    let named = json!(["sh", "-c", "exec \"$0\" \"$@\"", "gunicorn", "-w", "4", "app"]);
+    assert_eq!(short(&of("SQLAlchemy", &named, &json!([]), &none())), "4");
+    holds_in_shell(&[
+        ("set -- -w 4; exec gunicorn \"$@\" app", none(), "4"),
+        ("set -- x -w 4; shift; exec gunicorn \"$@\" app", none(), "4"),
+        ("set -- gunicorn -w 4; exec $@", none(), "4"),
+    ]);
 }
 
 #[test]
@@ -394,7 +406,12 @@ fn it_is_said_where_the_number_comes_from() {
         ("gunicorn --workers=4 app", json!({}), "`gunicorn --workers=4`"),
         ("gunicorn app", json!({"WEB_CONCURRENCY": "4"}), "WEB_CONCURRENCY=4"),
         ("gunicorn app", json!({"GUNICORN_CMD_ARGS": "-w 4"}), "GUNICORN_CMD_ARGS=-w 4"),
-        ("gunicorn app", json!({}), "`gunicorn` by itself"),
+        (
+            "gunicorn app",
+            json!({}),
+            "`gunicorn` by itself, unless a gunicorn.conf.py in the image says otherwise",
+        ),
+        ("uvicorn app", json!({}), "`uvicorn` by itself"),
         ("uvicorn --reload app", json!({}), "`uvicorn --reload`"),
         ("celery -A a worker", json!({}), "`celery worker` runs as many as the node has CPUs"),
         ("gunicorn app", json!({"*": true}), "`gunicorn` takes GUNICORN_CMD_ARGS, which envFrom may bring"),

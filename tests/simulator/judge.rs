@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use poolbudget::api::DbConnectionBudgetStatus;
+use poolbudget::api::{DbConnectionBudgetStatus, Mode};
 
 use super::clock;
 use super::cluster::{BUDGETS, Cluster};
@@ -151,6 +151,10 @@ impl Judge {
     ) {
         let (Known { horizon, .. }, now) = (known, clock::now());
         let mut fresh = false;
+        // Ends that its watch has not told of yet, a leader counts.
+        if status.mode == Mode::Observe {
+            self.heights[budget] = self.heights[budget].max(status.committed.unsigned_abs());
+        }
         let mark = self.mark(budget, status, horizon);
         for grant in &status.grants {
             let recorded = self.recorded.entry(grant.uid.clone()).or_default();

@@ -115,8 +115,9 @@ pub fn scene(
     let stands = |pod: &Arc<PodRecord>| !pod.ended && !pod.doubtful;
     let pods: Vec<Arc<PodRecord>> =
         world.pods.group(&key.namespace, &key.name).into_iter().filter(stands).collect();
-    let held = held_elsewhere(world, &pods);
-    let stage = Stage { world, key, spec, status, pods: &pods, held: &held, now };
+    let roll = Roll::of(world, &pods);
+    let carried = status.workloads.iter().map(|w| ((w.kind, w.name.as_str()), w)).collect();
+    let stage = Stage { world, key, spec, carried, roll: &roll, now };
     let gathered: Vec<(Workload, Labelled)> =
         stage.workloads().iter().filter_map(|workload| stage.gather(workload)).collect();
     let (workloads, labelled): (Vec<Workload>, Vec<Labelled>) = gathered.into_iter().unzip();
@@ -180,11 +181,39 @@ struct Stage<'a> {
     world: &'a World,
     key: &'a BudgetKey,
     spec: &'a DbConnectionBudgetSpec,
-    status: &'a DbConnectionBudgetStatus,
-    pods: &'a [Arc<PodRecord>],
-    /// Pods of each workload that another scheduling gate holds.
-    held: &'a HashMap<WorkloadKey, u32>,
+    /// What the status says of each workload.
+    carried: HashMap<(WorkloadKind, &'a str), &'a WorkloadStatus>,
+    roll: &'a Roll<'a>,
     now: Timestamp,
+}
+
+/// The pods of a budget, gathered once, for there may be many pods and many workloads.
+struct Roll<'a> {
+    /// By what made them.
+    made: HashMap<WorkloadKey, Vec<&'a PodRecord>>,
+    /// By their workload.
+    of: HashMap<WorkloadKey, Vec<&'a PodRecord>>,
+}
+
+impl<'a> Roll<'a> {
+    fn of(world: &World, pods: &'a [Arc<PodRecord>]) -> Self {
+        let mut roll = Self { made: HashMap::new(), of: HashMap::new() };
+        for pod in pods {
+            roll.made.entry(pod.maker()).or_default().push(pod);
+            if let Some(workload) = world.workload_of(pod) {
+                roll.of.entry(workload).or_default().push(pod);
+            }
+        }
+        roll
+    }
+
+    fn made_by(&self, workload: &WorkloadKey) -> &[&'a PodRecord] {
+        self.made.get(workload).map_or(&[], Vec::as_slice)
+    }
+
+    fn pods_of(&self, workload: &WorkloadKey) -> &[&'a PodRecord] {
+        self.of.get(workload).map_or(&[], Vec::as_slice)
+    }
 }
 
 impl Stage<'_> {
@@ -196,15 +225,14 @@ impl Stage<'_> {
         let others = self.world.workloads.of_budget(namespace, "");
         let unmirrored = others.into_iter().filter(|record| record.label.as_ref() == Some(name));
         let records = named.into_iter().chain(unmirrored).map(|record| record.workload().clone());
-        records.chain(self.pods.iter().filter_map(|pod| self.world.workload_of(pod))).collect()
+        records.chain(self.roll.of.keys().cloned()).collect()
     }
 
     fn gather(&self, workload: &WorkloadKey) -> Option<(Workload, Labelled)> {
         let mine = |budget: &Option<String>| budget.as_ref() == Some(&self.key.name);
-        let made: Vec<&PodRecord> =
-            self.pods.iter().filter(|pod| &pod.maker() == workload).map(AsRef::as_ref).collect();
+        let made = self.roll.made_by(workload);
         let record = match workload.kind {
-            WorkloadKind::Pod => Arc::new(WorkloadRecord::of_loose_pods(workload, &made)?),
+            WorkloadKind::Pod => Arc::new(WorkloadRecord::of_loose_pods(workload, made)?),
             _ => self.world.workloads.workload(&self.key.namespace, workload, Some(&self.key.name))?,
         };
         // They may be many, and stay for as long as somebody wants to read their logs.
@@ -222,10 +250,9 @@ impl Stage<'_> {
         let (own, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| mine(&part.template.budget));
         let stays = mine(&record.template.budget);
         let scaled = self.autoscaled(workload);
-        let asked = wanted(&record, stays, &own, &made);
+        let asked = wanted(&record, stays, &own, made);
         let wanted = scaled.filter(|_| stays).map_or(asked, |range| range.raised(asked));
-        let carried =
-            self.status.workloads.iter().find(|w| w.kind == workload.kind && w.name == workload.name);
+        let carried = self.carried.get(&(workload.kind, workload.name.as_str())).copied();
         let settings = spec::settings(self.spec, workload);
         // The controller of a Deployment leaves its older sets as small as they are found.
         let yields = workload.kind == WorkloadKind::Deployment;
@@ -241,7 +268,7 @@ impl Stage<'_> {
         let ceiling = ceiling.filter(|_| stays).map(Pods::new);
         let seconds = u64::try_from(self.now.as_second()).unwrap_or(0);
         let (pods, rung) = spec::basis(self.spec).pods(replicas, ceiling, carried.and_then(rung), seconds);
-        let apps = apps(&record, stays, &own, &made);
+        let apps = apps(&record, stays, &own, made);
         let (processes, engines) = widest(&apps);
         let settled = carried.map(|w| Pods::new(u32::try_from(w.settled).unwrap_or(0)));
         let demand = Demand {
@@ -277,18 +304,18 @@ impl Stage<'_> {
     /// The replicas that room is needed for now: without those of which nothing stands but a pod that another scheduling
     /// gate holds. Like the pods of a suspended Job they hold nothing, no slot and no room, until their time has come.
     fn beside_what_is_held(&self, workload: &WorkloadKey, wanted: Pods, unadopted: Pods) -> Pods {
-        let Some(held) = self.held.get(workload) else { return wanted };
-        let mine = |pod: &&Arc<PodRecord>| {
-            pod.other_gates.is_none()
-                && stands(self.world, pod)
-                && self.world.workload_of(pod).as_ref() == Some(workload)
-        };
-        let others = u32::try_from(self.pods.iter().filter(mine).count()).unwrap_or(u32::MAX);
-        wanted.min(wanted.minus(Pods::new(*held)).max(Pods::new(others).plus(unadopted)))
+        let stay = || self.roll.pods_of(workload).iter().filter(|pod| stands(self.world, pod));
+        let count = |n: usize| Pods::new(u32::try_from(n).unwrap_or(u32::MAX));
+        let held = count(stay().filter(|pod| pod.gated && pod.other_gates.is_some()).count());
+        if held == Pods::ZERO {
+            return wanted;
+        }
+        let others = count(stay().filter(|pod| pod.other_gates.is_none()).count());
+        wanted.min(wanted.minus(held).max(others.plus(unadopted)))
     }
 
     fn has_pods(&self, workload: &WorkloadKey) -> bool {
-        self.pods.iter().any(|pod| self.world.workload_of(pod).as_ref() == Some(workload))
+        !self.roll.pods_of(workload).is_empty()
     }
 
     /// Between which numbers of replicas the autoscalers of a workload keep it.
@@ -320,17 +347,6 @@ impl Range {
 /// Whether a pod is one that its controller counts on.
 fn stands(world: &World, pod: &PodRecord) -> bool {
     !pod.terminating && !world.maker_of(pod).is_some_and(|maker| maker.sends_away(pod))
-}
-
-/// How many pods of each workload wait here and are held by another scheduling gate as well.
-fn held_elsewhere(world: &World, pods: &[Arc<PodRecord>]) -> HashMap<WorkloadKey, u32> {
-    let mut held = HashMap::new();
-    let waiting = pods.iter().filter(|pod| pod.gated && pod.other_gates.is_some() && stands(world, pod));
-    for workload in waiting.filter_map(|pod| world.workload_of(pod)) {
-        let count: &mut u32 = held.entry(workload).or_default();
-        *count = count.saturating_add(1);
-    }
-    held
 }
 
 /// The replicas that a workload wants of a budget. One whose template has left it wants what is not replaced yet: its

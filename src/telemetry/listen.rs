@@ -1,0 +1,241 @@
+//! Connections from anybody, within bounds: the one way in which this process listens.
+//!
+//! In: a listener, TLS or not, what answers a request. Out: answers. Bounded are the connections in all and from one
+//! source, the time until a request has come, the time between two, and the bytes of a head. Nobody who holds connections
+//! keeps others out: when there are too many, those go that never asked anything, and then whoever is idle for longest.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::metrics::Metrics;
+
+/// The bytes of a request's head, and of what is read ahead of it.
+const HEAD: usize = 16 << 10;
+/// The lines of a head.
+const HEADERS: usize = 64;
+/// After `stop`, requests under way may take so long.
+const DRAIN: Duration = Duration::from_secs(5);
+/// After a connection that could not be accepted: out of file handles, most likely, and asking again at once would find the
+/// same.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What clients may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Connections at a time.
+    pub connections: usize,
+    /// Those of one address.
+    pub from_one_source: usize,
+    /// From the connection to the end of the first request's head, a TLS handshake included.
+    pub first_request: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+}
+
+/// How a port is listened to.
+#[derive(Clone)]
+pub struct Port {
+    /// What it is called in metrics and logs.
+    pub name: &'static str,
+    /// What its clients may take.
+    pub bounds: Bounds,
+    /// With TLS, where it is given.
+    pub tls: Option<TlsAcceptor>,
+    /// Where is counted who was sent away.
+    pub metrics: Metrics,
+}
+
+/// Listens until `stop`, and ends when the requests that are under way then are answered.
+pub async fn listen<A, F>(listener: TcpListener, port: Port, answer: A, stop: CancellationToken)
+where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    let name = port.name;
+    let hall = Arc::new(Hall { port, guests: Mutex::default() });
+    let open = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, source)) => {
+                if let Some((guest, leave)) = hall.admit(source.ip()) {
+                    let (hall, answer, stop) = (Arc::clone(&hall), answer.clone(), stop.clone());
+                    open.spawn(async move {
+                        tokio::select! {
+                            () = leave.cancelled() => {}
+                            () = attend(&hall, guest, stream, answer, stop) => {}
+                        }
+                        hall.guests().open.remove(&guest);
+                    });
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, port = name, "connection not accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    open.close();
+    if tokio::time::timeout(DRAIN, open.wait()).await.is_err() {
+        tracing::warn!(connections = open.len(), port = name, "requests did not end in time");
+    }
+}
+
+/// One connection, from its handshake to its end.
+async fn attend<A, F>(hall: &Arc<Hall>, guest: u64, stream: TcpStream, answer: A, stop: CancellationToken)
+where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    // Answers are small and waited for.
+    let _ = stream.set_nodelay(true);
+    let conversation = async {
+        match &hall.port.tls {
+            None => converse(hall, guest, stream, answer, stop).await,
+            Some(tls) => match tls.accept(stream).await {
+                Ok(stream) => converse(hall, guest, stream, answer, stop).await,
+                Err(error) => tracing::debug!(%error, port = hall.port.name, "no TLS with a client"),
+            },
+        }
+    };
+    let patience = async {
+        tokio::time::sleep(hall.port.bounds.first_request).await;
+        if hall.has_asked(guest) {
+            pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = conversation => {}
+        () = patience => hall.port.metrics.connection_dropped(hall.port.name, "no_request"),
+    }
+}
+
+async fn converse<A, F, S>(hall: &Arc<Hall>, guest: u64, stream: S, answer: A, stop: CancellationToken)
+where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let service = service_fn(move |request| {
+        hall.asks(guest);
+        let answer = answer(request);
+        async move {
+            let response = answer.await;
+            hall.is_answered(guest);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(hall.port.bounds.idle)
+        .max_buf_size(HEAD)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, port = hall.port.name, "connection ended");
+    }
+}
+
+/// Everybody who is connected.
+struct Hall {
+    port: Port,
+    guests: Mutex<Guests>,
+}
+
+#[derive(Default)]
+struct Guests {
+    next: u64,
+    open: HashMap<u64, Guest>,
+}
+
+struct Guest {
+    source: IpAddr,
+    /// Whether it ever asked anything.
+    asked: bool,
+    /// None while it is being answered.
+    idle_since: Option<Instant>,
+    leave: CancellationToken,
+}
+
+impl Hall {
+    fn guests(&self) -> MutexGuard<'_, Guests> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets somebody in, if there is room or somebody else goes.
+    fn admit(&self, source: IpAddr) -> Option<(u64, CancellationToken)> {
+        let (bounds, mut guests) = (self.port.bounds, self.guests());
+        let dropped = |reason| self.port.metrics.connection_dropped(self.port.name, reason);
+        let own = guests.open.values().filter(|guest| guest.source == source).count();
+        if own >= bounds.from_one_source {
+            dropped("source");
+            guests.send_away(|guest| guest.source == source).then_some(())?;
+        } else if guests.open.len() >= bounds.connections {
+            dropped("full");
+            guests.send_away(|_| true).then_some(())?;
+        }
+        let (id, leave) = (guests.next, CancellationToken::new());
+        guests.next += 1;
+        let idle_since = Some(Instant::now());
+        guests.open.insert(id, Guest { source, asked: false, idle_since, leave: leave.clone() });
+        Some((id, leave))
+    }
+
+    fn has_asked(&self, guest: u64) -> bool {
+        self.guests().open.get(&guest).is_some_and(|guest| guest.asked)
+    }
+
+    fn asks(&self, guest: u64) {
+        if let Some(guest) = self.guests().open.get_mut(&guest) {
+            (guest.asked, guest.idle_since) = (true, None);
+        }
+    }
+
+    fn is_answered(&self, guest: u64) {
+        if let Some(guest) = self.guests().open.get_mut(&guest) {
+            guest.idle_since = Some(Instant::now());
+        }
+    }
+}
+
+impl Guests {
+    /// Sends one of these away; false when all of them are being answered.
+    fn send_away(&mut self, of: impl Fn(&Guest) -> bool) -> bool {
+        let idle = self.open.iter().filter(|(_, guest)| of(guest));
+        let idle = idle.filter_map(|(id, guest)| Some((guest.asked, guest.idle_since?, *id)));
+        let Some(guest) = idle.min().and_then(|(_, _, id)| self.open.remove(&id)) else { return false };
+        guest.leave.cancel();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

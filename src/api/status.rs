@@ -50,19 +50,24 @@ pub struct DbConnectionBudgetStatus {
     #[serde(default)]
     pub pods: String,
 
-    /// The workloads that share this budget.
+    /// The workloads that share this budget, the first 1,000 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub workloads: Vec<WorkloadStatus>,
 
-    /// Grants that are decided and not yet seen on their pods. They count as committed.
+    /// How many more workloads share this budget, which the list has no room for. They get their shares all the same.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_workloads: i32,
+
+    /// Grants that are decided and not yet seen on their pods, 500 at the most. They count as committed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["uid".into()]))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub grants: Vec<GrantInFlight>,
 
-    /// What is gone and still counts as committed: pods whose end nobody saw, and connections that outlive their pod.
+    /// What is gone and still counts as committed: pods whose end nobody saw, and connections that outlive their pod. 256
+    /// entries at the most: the last one stands for all that have no room.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["uid".into()]))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub quarantine: Vec<Quarantined>,
 
     /// Accepted, Feasible, Settled, Blocked, ForeignPods, LimitConfirmed; WithinLimit where the mode is not Gate;
@@ -70,6 +75,11 @@ pub struct DbConnectionBudgetStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 /// The limit that is in force.

@@ -177,7 +177,8 @@ const QUOTED: usize = 80;
 const LONGEST: usize = 400;
 
 /// A text that quotes somebody else, cut so that a message stays a sentence.
-fn shortened(text: &str, most: usize) -> String {
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> String {
     let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     let beginning: String = text.chars().take(most).map(printable).collect();
     let more = if text.chars().nth(most).is_some() { "…" } else { "" };

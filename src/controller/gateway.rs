@@ -234,9 +234,18 @@ impl KubeGateway {
         what: String,
         call: impl Future<Output = Result<T, kube::Error>> + Send,
     ) -> Result<T, GatewayError> {
+        self.bounded_as(what, call, GatewayError::of).await
+    }
+
+    async fn bounded_as<T>(
+        &self,
+        what: String,
+        call: impl Future<Output = Result<T, kube::Error>> + Send,
+        of: fn(String, kube::Error) -> GatewayError,
+    ) -> Result<T, GatewayError> {
         let error = match tokio::time::timeout(TIMEOUT, call).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => GatewayError::of(what, error),
+            Ok(Err(error)) => of(what, error),
             Err(_) => GatewayError::Timeout { what },
         };
         self.metrics.api_error(error.class());
@@ -252,11 +261,26 @@ impl GatewayError {
             kube::Error::Api(status) if matches!(status.code, 404 | 409 | 410 | 422) => {
                 Self::Outdated { what, why: status.message }
             }
+            kube::Error::Api(status) if is_terminating(&status) => {
+                Self::Outdated { what, why: status.message }
+            }
             kube::Error::Api(status) if status.code == 403 => Self::Forbidden { what, why: status.message },
             kube::Error::Api(status) if is_disruption(&status) => {
                 Self::Disruption { what, budget: disruption_budget(&status) }
             }
             source => Self::Api { what, source: Box::new(source) },
+        }
+    }
+
+    /// The same of a write that sends a whole object: nothing of it can be outdated but its version, so what else the server
+    /// does not like about it, it will not like the next time either.
+    #[must_use]
+    pub fn of_whole_object(what: String, error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if matches!(status.code, 400 | 413 | 422) || is_too_large(&status) => {
+                Self::Refused { what, why: status.message }
+            }
+            error => Self::of(what, error),
         }
     }
 
@@ -277,6 +301,20 @@ impl GatewayError {
 
 /// What the server says of a pod that several PodDisruptionBudgets select: it evicts none such, whatever they allow.
 const SEVERAL: &str = "more than one PodDisruptionBudget";
+
+/// Whether nothing new may be made in a namespace because it goes, with all that is in it.
+fn is_terminating(status: &Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 403 && causes.any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+/// What etcd says of an object that is larger than it takes, and its client of one that it does not even send; the API
+/// server passes both on as errors of its own.
+const TOO_LARGE: [&str; 2] = ["request is too large", "trying to send message larger than max"];
+
+fn is_too_large(status: &Status) -> bool {
+    status.code == 500 && TOO_LARGE.iter().any(|said| status.message.contains(said))
+}
 
 fn is_disruption(status: &Status) -> bool {
     let mut causes = status.details.iter().flat_map(|details| &details.causes);
@@ -375,7 +413,8 @@ impl Gateway for KubeGateway {
         let what = format!("write status of budget {namespace}/{name}");
         self.lead(&what)?;
         let api = self.budgets(&namespace);
-        self.bounded(what, api.replace_status(&name, &PostParams::default(), budget)).await
+        let (params, of) = (PostParams::default(), GatewayError::of_whole_object);
+        self.bounded_as(what, api.replace_status(&name, &params, budget), of).await
     }
 
     async fn pods(&self, key: &BudgetKey) -> Result<Vec<PodView>, GatewayError> {
@@ -481,8 +520,11 @@ impl Gateway for KubeGateway {
         if self.lead(&what).is_err() {
             return;
         }
-        if let Err(error) = self.bounded(what, self.recorder.publish(&event, &about)).await {
-            tracing::warn!(%error, "event lost");
+        match self.bounded(what, self.recorder.publish(&event, &about)).await {
+            Ok(_) => {}
+            // What it is about goes, or is gone.
+            Err(error @ GatewayError::Outdated { .. }) => tracing::debug!(%error, "event lost"),
+            Err(error) => tracing::warn!(%error, "event lost"),
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Memory {
     pub told: HashMap<String, &'static str>,
     /// What was said of the budget itself when it could not be read.
     pub complaint: Option<String>,
+    /// Why the status was refused that had to be written last.
+    pub unwritable: Option<String>,
     /// The evictions that were refused last: by what, and until when none is tried.
     pub refused: BTreeMap<Purpose, Refused>,
     /// When a pod from before its label was last ended, of each workload that needed it.

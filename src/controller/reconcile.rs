@@ -195,11 +195,16 @@ impl<G: Gateway> Leader<G> {
         };
         let written = match self.gateway.replace_status(&budget).await {
             Ok(written) => written,
+            Err(GatewayError::Refused { what, why }) => {
+                self.stand_still(&held, &why, memory, now).await?;
+                return Err(GatewayError::Refused { what, why });
+            }
             Err(error) => {
                 self.refresh_budget(&held).await?;
                 return Err(error);
             }
         };
+        memory.unwritable = None;
         self.metrics.status_written();
         self.observed.world().budgets.apply(written.clone());
         memory.written = Some(now);
@@ -208,6 +213,39 @@ impl<G: Gateway> Leader<G> {
         let old = held.status.as_ref().map_or(&[][..], |status| &status.conditions);
         notice::tell_budget(self, &written, old).await;
         Ok(None)
+    }
+
+    /// Says that a status cannot be written and why, in the status of before if that is taken: without a new one nothing is
+    /// granted.
+    async fn stand_still(
+        &self,
+        held: &DbConnectionBudget,
+        why: &str,
+        memory: &mut Memory,
+        now: Timestamp,
+    ) -> Result<(), GatewayError> {
+        if memory.unwritable.as_deref() == Some(why) {
+            return Ok(());
+        }
+        memory.unwritable = Some(why.to_owned());
+        let said = report::standing_still(held, why, now);
+        notice::tell_budget(self, &said, held.status.as_ref().map_or(&[], |status| &status.conditions)).await;
+        tracing::error!(
+            budget = held.metadata.name,
+            namespace = held.metadata.namespace,
+            why,
+            "status refused, nothing is granted"
+        );
+        match self.gateway.replace_status(&said).await {
+            Ok(written) => {
+                self.observed.world().budgets.apply(written.clone());
+                memory.held = Some(Arc::new(written));
+                Ok(())
+            }
+            // Not even that: the event and the log have said it.
+            Err(GatewayError::Refused { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// What is to be said of a key without a budget, or with one that cannot be read. What is granted stays as it is.

@@ -16,6 +16,9 @@ use crate::budget::amount::{Connections, Pods};
 use crate::budget::split::Split;
 use crate::telemetry::metrics::BudgetNumbers;
 
+/// Workloads that a status names: each may take 700 bytes, and etcd takes one and a half megabytes in all.
+pub const WORKLOADS: usize = 1_000;
+
 /// The status after this look, with `grants` in flight.
 #[must_use]
 pub fn status(
@@ -43,9 +46,11 @@ pub fn status(
         usable: wide(decision.usable),
         committed: wide(decision.ledger.committed.plus(fresh)),
         high_water: decision.high_water.filter(|_| view.mode == Mode::Gate).map(wide),
-        waiting: narrow(decision.grants.refused.len()),
+        waiting: narrow(decision.grants.refused.len().saturating_add(view.later)),
         pods: pods(view),
+        more_workloads: narrow(view.scene.workloads.len().saturating_sub(WORKLOADS)),
         workloads: (0..view.scene.workloads.len())
+            .take(WORKLOADS)
             .filter_map(|w| workload(view, w, ratio, largest.get(w)))
             .collect(),
         grants,
@@ -55,6 +60,19 @@ pub fn status(
             .map(|finding| finding.into_condition(&old.conditions, generation, &Time(now)))
             .collect(),
     }
+}
+
+/// The budget with the status of before, and the word that no newer one can be written.
+#[must_use]
+pub fn standing_still(held: &DbConnectionBudget, why: &str, now: Timestamp) -> DbConnectionBudget {
+    let mut said = held.clone();
+    let mut status = said.status.take().unwrap_or_default();
+    let finding = verdict::unwritable(why);
+    let new = finding.into_condition(&status.conditions, held.metadata.generation, &Time(now));
+    status.conditions.retain(|condition| condition.type_ != new.type_);
+    status.conditions.push(new);
+    said.status = Some(status);
+    said
 }
 
 /// What the metrics say of a status.

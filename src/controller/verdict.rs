@@ -21,12 +21,16 @@ use crate::budget::rewrite::Wait;
 use crate::budget::rollout::Nature;
 use crate::budget::room::DEADLINE;
 use crate::cluster::scene::Labelled;
+use crate::cluster::template::shortened;
 
 /// A pod of the newest revision that is not ready this many seconds after it could start is taken for a bad one.
 const BAD_AFTER: u64 = 60;
 
 /// Faults that a message lists; they may be as many as there are workloads.
 const NAMED: usize = 10;
+
+/// Characters of what the API server says.
+const QUOTED: usize = 400;
 
 /// All conditions, in a fixed order.
 #[must_use]
@@ -172,7 +176,7 @@ fn feasible(view: &View) -> Finding {
 fn settled(view: &View, now: Timestamp) -> Finding {
     let finding = |holds, reason, message| Finding { kind: SETTLED, holds, reason, message };
     let decision = &view.decision;
-    let waiting = decision.grants.refused.len();
+    let waiting = decision.grants.refused.len().saturating_add(view.later);
     if waiting > 0 {
         return waits(view, waiting);
     }
@@ -285,6 +289,16 @@ fn held_elsewhere(view: &View) -> Option<String> {
     }
 }
 
+/// The API server refuses the status.
+#[must_use]
+pub fn unwritable(why: &str) -> Finding {
+    let message = format!(
+        "the API server refuses the status, without which nothing is granted: {}",
+        shortened(why, QUOTED)
+    );
+    Finding { kind: BLOCKED, holds: true, reason: "StatusRefused", message }
+}
+
 fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>, now: Timestamp) -> Finding {
     let finding = |holds, reason, message| Finding { kind: BLOCKED, holds, reason, message };
     if let Some(why) = hindrances.forbidden {
@@ -314,7 +328,7 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
     if (stuck || without_slot) && !kept.is_empty() {
         let message = format!(
             "pods of {} hold more than their share, and nobody would do their work again: new pods wait until they end",
-            kept.join(", ")
+            listed(kept)
         );
         return finding(true, "NotReplaced", message);
     }
@@ -326,7 +340,7 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
         let message = format!(
             "new pods of {} do not become Ready, and {} connections are held of {} that the limit allows, which may be all \
              that the database has: a pod that holds more than its share is evicted {DEADLINE} seconds after the last one",
-            bad.join(", "),
+            listed(bad),
             view.decision.ledger.committed,
             view.scene.situation.available,
         );
@@ -335,7 +349,7 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
     if !bad.is_empty() {
         let message = format!(
             "the newest pods of {} do not become Ready; their rollout stands still, others are not affected",
-            bad.join(", ")
+            listed(bad)
         );
         return finding(true, "BadRevision", message);
     }
@@ -372,7 +386,7 @@ fn has_no_slot(view: &View) -> bool {
 }
 
 /// Workloads whose pods hold more than their share and are not evicted.
-fn never_evicted(view: &View) -> Vec<&str> {
+fn never_evicted(view: &View) -> Vec<String> {
     let Decision { plan, ledger, .. } = &view.decision;
     let workloads = view.scene.situation.workloads.iter().zip(&plan.shares).zip(&ledger.workloads);
     workloads
@@ -381,19 +395,19 @@ fn never_evicted(view: &View) -> Vec<&str> {
             share.nature != Nature::Service
                 && (standing.escaped > Pods::ZERO || standing.admitted_bills > fair)
         })
-        .map(|((w, _), _)| w.demand.name.as_str())
+        .map(|((w, _), _)| w.demand.name.clone())
         .collect()
 }
 
 /// Workloads whose newest revision has had a granted pod that is not Ready for long.
-fn bad_revisions(view: &View) -> Vec<&str> {
+fn bad_revisions(view: &View) -> Vec<String> {
     let in_vain = view.scene.situation.pods.iter().filter(|pod| pod.starts_in_vain(BAD_AFTER));
     let mut bad: Vec<usize> = in_vain.filter_map(|pod| pod.workload).collect();
     bad.sort_unstable();
     bad.dedup();
     bad.into_iter()
         .filter_map(|w| view.scene.situation.workloads.get(w))
-        .map(|w| w.demand.name.as_str())
+        .map(|w| w.demand.name.clone())
         .collect()
 }
 
@@ -436,7 +450,7 @@ fn foreign_pods(view: &View) -> Finding {
         let message = "every pod that holds connections has a grant".into();
         return Finding { kind: FOREIGN_PODS, holds: false, reason: "None", message };
     }
-    Finding { kind: FOREIGN_PODS, holds: true, reason: "Found", message: parts.join("; ") }
+    Finding { kind: FOREIGN_PODS, holds: true, reason: "Found", message: listed(parts) }
 }
 
 /// Unlimited pools are written as a word.

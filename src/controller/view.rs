@@ -11,12 +11,19 @@ use super::{open, rewrite};
 use crate::api::{DbConnectionBudgetSpec, DbConnectionBudgetStatus, Mode};
 use crate::budget::amount::Connections;
 use crate::budget::decide::{Decision, Situation};
+use crate::budget::ledger::Hold;
 use crate::budget::limit::Limit;
 use crate::budget::rewrite::Rewrites;
 use crate::budget::room::Room;
 use crate::cluster::scene::{Scene, Terms, scene};
 use crate::cluster::spec;
 use crate::cluster::world::{BudgetKey, World};
+
+/// Grants that one write of the status records.
+pub const BATCH: usize = 200;
+
+/// Grants in flight that a status names: each may take 700 bytes, and etcd takes one and a half megabytes in all.
+pub const IN_FLIGHT: usize = 500;
 
 /// What was seen and decided in one look.
 #[derive(Clone, Debug)]
@@ -33,6 +40,8 @@ pub struct View {
     pub scene: Scene,
     /// What is to be done.
     pub decision: Decision,
+    /// Pods that get a grant too, with one of the next writes.
+    pub later: usize,
     /// Which template is to be written; none in other modes than Rollout.
     pub rewrites: Rewrites,
     /// max_overflow for each one of pool_size.
@@ -70,12 +79,24 @@ impl View {
             decision.room = Room::default();
             decision.grants = open::all(&scene);
         }
+        let later = keep_a_batch(&scene.situation, &mut decision);
         let rewrites = match mode {
             Mode::Rollout if refusal.is_none() => rewrite::decide(key, spec, &scene, &decision, now),
             _ => Rewrites::default(),
         };
         let overflow_ratio = spec.sizing.overflow_ratio;
         let (key, limit) = (key.clone(), limit.ok());
-        Self { key, mode, limit, refusal, scene, decision, rewrites, overflow_ratio }
+        Self { key, mode, limit, refusal, scene, decision, later, rewrites, overflow_ratio }
     }
+}
+
+/// Leaves so many grants as one status can name. The first ones fit without the others, which come with the next writes; so
+/// many there are.
+fn keep_a_batch(situation: &Situation, decision: &mut Decision) -> usize {
+    let in_flight = situation.pods.iter().filter(|pod| matches!(pod.hold, Hold::InFlight(_))).count();
+    let batch = BATCH.min(IN_FLIGHT.saturating_sub(in_flight));
+    let granted = &mut decision.grants.granted;
+    let later = granted.len().saturating_sub(batch);
+    granted.truncate(batch);
+    later
 }

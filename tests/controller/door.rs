@@ -149,8 +149,8 @@ impl Door {
 
     async fn write(&self, what: &str, request: Request) -> Result<Answer, GatewayError> {
         match self.fate(Some(&request)).await {
-            Fate::Done => self.server().apply(&request).map_err(|status| error(what, status)),
-            Fate::Refused(code) => Err(error(what, refusal(code, "refused"))),
+            Fate::Done => self.server().apply(&request).map_err(|status| error_of(&request, what, status)),
+            Fate::Refused(code) => Err(error_of(&request, what, refusal(code, "refused"))),
             Fate::Late => {
                 self.server().late.push(request);
                 Err(GatewayError::Timeout { what: what.into() })
@@ -165,6 +165,14 @@ impl Door {
             }
         }
     }
+}
+
+fn error_of(request: &Request, what: &str, status: Box<Status>) -> GatewayError {
+    let of = match request {
+        Request::Status(_) => GatewayError::of_whole_object,
+        _ => GatewayError::of,
+    };
+    of(what.into(), kube::Error::Api(status))
 }
 
 fn error(what: &str, status: Box<Status>) -> GatewayError {

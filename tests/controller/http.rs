@@ -192,6 +192,27 @@ async fn a_status_is_replaced_at_the_version_that_was_read() {
     assert_eq!(sent.body["metadata"]["uid"], json!("b-1"));
 }
 
+/// Read again and sent again it would meet the same answer.
+#[tokio::test]
+async fn a_status_that_the_server_does_not_take_is_refused_and_not_outdated() {
+    for (code, why, class) in [
+        (422, "status.grants: Too many: 900", "refused"),
+        (413, "Request entity too large: limit is 3145728", "refused"),
+        (400, "the object provided is unrecognized", "refused"),
+        (500, "etcdserver: request is too large", "refused"),
+        (500, "rpc error: code = ResourceExhausted desc = trying to send message larger than max", "refused"),
+        (500, "etcdserver: leader changed", "api"),
+        (409, "the object has been modified", "outdated"),
+        (404, "not found", "outdated"),
+    ] {
+        let (gateway, mut server) = leading();
+        let budget = budget();
+        let answered = answer(&mut server, code, failure(code, why));
+        let (outcome, _) = tokio::join!(gateway.replace_status(&budget), answered);
+        assert_eq!(outcome.expect_err("not taken").class(), class, "{code} {why}");
+    }
+}
+
 fn page(token: &str) -> Value {
     json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "9", "continue": token}, "items": [pod_json()]})
 }

@@ -20,6 +20,8 @@ mod wire;
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod crashes;
 #[cfg(test)]
 mod delays;

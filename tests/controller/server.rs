@@ -100,6 +100,10 @@ pub(crate) struct Server {
     pub(crate) usable: u64,
     /// The largest sum ever.
     pub(crate) peak: u64,
+    /// The largest budget that it takes, in bytes; 0 means any.
+    pub(crate) largest: usize,
+    /// The largest one that was sent.
+    pub(crate) sent: usize,
 }
 
 type Result<T> = std::result::Result<T, Box<Status>>;
@@ -243,8 +247,13 @@ impl Server {
         if pinned != (&old.metadata.uid, &old.metadata.resource_version) {
             return Err(refusal(409, "the object has been modified"));
         }
-        self.status_writes += 1;
         let budget = DbConnectionBudget { status: new.status.clone(), ..old.clone() };
+        let bytes = serde_json::to_vec(&budget).expect("a budget").len();
+        self.sent = self.sent.max(bytes);
+        if self.largest > 0 && bytes > self.largest {
+            return Err(refusal(500, "etcdserver: request is too large"));
+        }
+        self.status_writes += 1;
         Ok(self.store_budget(budget))
     }
 
@@ -332,7 +341,11 @@ impl Server {
         self.ghosts + self.pods.values().map(bill).sum::<u64>()
     }
 
+    /// Where nothing is too much, nothing is added up.
     fn judge(&mut self) {
+        if self.usable == u64::MAX {
+            return;
+        }
         self.peak = self.peak.max(self.held());
     }
 

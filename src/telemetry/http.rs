@@ -2,20 +2,27 @@
 //!
 //! In: metrics and what readiness depends on. Out: answers. Unready answers name what is missing.
 
-use std::convert::Infallible;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::listen::{Bounds, Port, listen};
 use super::metrics::Metrics;
+
+/// Kubelets connect anew for each probe, and scrapers are few.
+const BOUNDS: Bounds = Bounds {
+    connections: 64,
+    from_one_source: 32,
+    first_request: Duration::from_secs(5),
+    idle: Duration::from_secs(120),
+};
 
 /// What must be there before this process is of use.
 #[derive(Clone, Debug, Default)]
@@ -58,30 +65,10 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "serving /livez, /readyz, /metrics");
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "connection not accepted");
-                    continue;
-                }
-            },
-            () = stop.cancelled() => return Ok(()),
-        };
-        let (metrics, readiness) = (metrics.clone(), readiness.clone());
-        let service = service_fn(move |request: Request<Incoming>| {
-            let response = answer(request.uri().path(), &metrics, &readiness);
-            async move { Ok::<_, Infallible>(response) }
-        });
-        let connection =
-            http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
-            }
-        });
-    }
+    let port = Port { name: "http", bounds: BOUNDS, tls: None, metrics: metrics.clone() };
+    let answer = move |request: Request<Incoming>| ready(answer(request.uri().path(), &metrics, &readiness));
+    listen(listener, port, answer, stop).await;
+    Ok(())
 }
 
 fn answer(path: &str, metrics: &Metrics, readiness: &Readiness) -> Response<Full<Bytes>> {

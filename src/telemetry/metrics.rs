@@ -1,7 +1,8 @@
 //! Metrics. Labels come from closed sets or name a budget; the series of a budget vanish with it.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -35,6 +36,19 @@ struct ReviewLabels {
     outcome: &'static str,
 }
 
+/// Which connections a series counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DropLabels {
+    port: &'static str,
+    reason: &'static str,
+}
+
+/// Budgets that have series of their own, and those of one namespace: whoever may make budgets in one shall neither fill the
+/// memory of whoever stores the series nor leave the others without any.
+pub const BUDGETS: usize = 1_000;
+/// See [`BUDGETS`].
+pub const BUDGETS_OF_NAMESPACE: usize = 50;
+
 /// What is known of one budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BudgetNumbers {
@@ -65,6 +79,16 @@ pub struct Metrics {
     reviews: Family<ReviewLabels, Counter>,
     review_duration: Histogram,
     certificate: Gauge,
+    drops: Family<DropLabels, Counter>,
+    counted: Arc<Mutex<Counted>>,
+    uncounted: Gauge,
+}
+
+/// Which budgets have series.
+#[derive(Default)]
+struct Counted {
+    with: HashSet<BudgetKey>,
+    without: HashSet<BudgetKey>,
 }
 
 impl Default for Metrics {
@@ -89,7 +113,15 @@ impl Default for Metrics {
                 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0,
             ]),
             certificate: Gauge::default(),
+            drops: Family::default(),
+            counted: Arc::default(),
+            uncounted: Gauge::default(),
         };
+        for port in ["http", "webhook"] {
+            for reason in ["full", "source", "no_request"] {
+                drop(metrics.drops.get_or_create(&DropLabels { port, reason }));
+            }
+        }
         for class in [
             "outdated",
             "refused",
@@ -154,10 +186,45 @@ impl Metrics {
             "When the certificate that is shown expires; 0 without one",
             self.certificate.clone(),
         );
+        registry.register(
+            "connections_dropped",
+            "Connections that were closed or refused, because there were too many or no request came",
+            self.drops.clone(),
+        );
+        registry.register(
+            "budgets_without_series",
+            "Budgets without series of their own, because there are too many",
+            self.uncounted.clone(),
+        );
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a budget has series; it gets them while there is room.
+    fn counts(&self, key: &BudgetKey) -> bool {
+        let mut counted = self.counted();
+        if counted.with.contains(key) {
+            return true;
+        }
+        let own = counted.with.iter().filter(|other| other.namespace == key.namespace).count();
+        let room = counted.with.len() < BUDGETS && own < BUDGETS_OF_NAMESPACE;
+        if room {
+            counted.without.remove(key);
+            counted.with.insert(key.clone());
+        } else {
+            counted.without.insert(key.clone());
+        }
+        self.uncounted.set(i64::try_from(counted.without.len()).unwrap_or(i64::MAX));
+        room
     }
 
     /// Sets the numbers of a budget.
     pub fn budget(&self, key: &BudgetKey, numbers: BudgetNumbers) {
+        if !self.counts(key) {
+            return;
+        }
         let labels = labels(key);
         self.limit.get_or_create(&labels).set(numbers.limit);
         self.usable.get_or_create(&labels).set(numbers.usable);
@@ -169,6 +236,11 @@ impl Metrics {
 
     /// Drops the series of a budget that is gone.
     pub fn forget(&self, key: &BudgetKey) {
+        let mut counted = self.counted();
+        counted.with.remove(key);
+        counted.without.remove(key);
+        self.uncounted.set(i64::try_from(counted.without.len()).unwrap_or(i64::MAX));
+        drop(counted);
         let labels = labels(key);
         for family in [&self.limit, &self.usable, &self.committed, &self.waiting] {
             family.remove(&labels);
@@ -179,6 +251,8 @@ impl Metrics {
 
     /// Drops the series of all budgets: another process leads and reports them.
     pub fn forget_all(&self) {
+        *self.counted() = Counted::default();
+        self.uncounted.set(0);
         for family in [&self.limit, &self.usable, &self.committed, &self.waiting] {
             family.clear();
         }
@@ -188,7 +262,9 @@ impl Metrics {
 
     /// Counts a grant and how long its pod waited since it was seen.
     pub fn granted(&self, key: &BudgetKey, latency: Option<Duration>) {
-        self.grants.get_or_create(&labels(key)).inc();
+        if self.counts(key) {
+            self.grants.get_or_create(&labels(key)).inc();
+        }
         if let Some(latency) = latency {
             self.grant_latency.observe(latency.as_secs_f64());
         }
@@ -196,7 +272,9 @@ impl Metrics {
 
     /// Counts a pod that was sent away to make room.
     pub fn evicted(&self, key: &BudgetKey) {
-        self.evictions.get_or_create(&labels(key)).inc();
+        if self.counts(key) {
+            self.evictions.get_or_create(&labels(key)).inc();
+        }
     }
 
     /// Says whether this process leads.
@@ -218,6 +296,11 @@ impl Metrics {
     pub fn reviewed(&self, path: &'static str, outcome: &'static str, duration: Duration) {
         self.reviews.get_or_create(&ReviewLabels { path, outcome }).inc();
         self.review_duration.observe(duration.as_secs_f64());
+    }
+
+    /// Counts a connection that was closed or refused.
+    pub fn connection_dropped(&self, port: &'static str, reason: &'static str) {
+        self.drops.get_or_create(&DropLabels { port, reason }).inc();
     }
 
     /// Says until when the webhook's certificate is good.
@@ -249,6 +332,28 @@ mod tests {
         let text = Metrics::default().render();
         assert!(text.contains("poolbudget_api_errors_total{class=\"watch\"} 0"), "{text}");
         assert!(text.contains("poolbudget_leader 0"), "{text}");
+    }
+
+    #[test]
+    fn neither_one_namespace_nor_all_together_make_series_without_end() {
+        let metrics = Metrics::default();
+        let series = || metrics.render().matches("poolbudget_limit_connections{").count();
+        let keys = |namespace: &str, count: usize| -> Vec<BudgetKey> {
+            (0..count).map(|n| BudgetKey::new(namespace, &format!("b{n}"))).collect()
+        };
+        let many = keys("greedy", 1_500);
+        many.iter().for_each(|key| metrics.budget(key, BudgetNumbers::default()));
+        many.iter().for_each(|key| metrics.evicted(key));
+        assert_eq!(series(), BUDGETS_OF_NAMESPACE);
+        assert!(metrics.render().contains("poolbudget_budgets_without_series 1450"));
+        for namespace in 0..100 {
+            for key in keys(&format!("n{namespace}"), 20) {
+                metrics.budget(&key, BudgetNumbers::default());
+            }
+        }
+        assert_eq!(series(), BUDGETS);
+        many.iter().for_each(|key| metrics.forget(key));
+        assert_eq!(series(), BUDGETS - BUDGETS_OF_NAMESPACE);
     }
 
     #[test]

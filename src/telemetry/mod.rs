@@ -3,5 +3,6 @@
 //! In: what the controller reports. Out: text for people and for scrapers. It decides nothing.
 
 pub mod http;
+pub mod listen;
 pub mod log;
 pub mod metrics;

@@ -4,45 +4,40 @@
 //! keeps others from being answered: handshakes, bodies and answers have deadlines, and the memory of all bodies
 //! together has a bound.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::shown::Shown;
 use crate::admission::webhook::configuration::{MUTATE, VALIDATE};
 use crate::admission::webhook::review::{self, Malformed, Outcome};
 use crate::admission::webhook::{mutate, validate};
+use crate::telemetry::listen::{Bounds, Port, listen};
 use crate::telemetry::metrics::Metrics;
 
 /// An object has at most 3 MiB when it is written, and an update brings the old one along.
 const BODY: usize = 7 << 20;
 /// All bodies together, in KiB.
 const BODIES: usize = 3 * (BODY >> 10);
-/// Connections at a time. An API server keeps some dozens.
-const CONNECTIONS: usize = 512;
-/// From the connection to the end of the TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Between two requests. API servers close what was idle for a minute and a half: they should be the first.
-const IDLE: Duration = Duration::from_secs(120);
+/// An API server keeps some dozens of connections, and where a proxy stands between, all come from one address. They close
+/// what was idle for a minute and a half, and should be the first to do so.
+const BOUNDS: Bounds = Bounds {
+    connections: 512,
+    from_one_source: 256,
+    first_request: Duration::from_secs(10),
+    idle: Duration::from_secs(120),
+};
 /// From the head of a request to its answer; the API server waits a second longer.
 const ANSWER: Duration = Duration::from_secs(4);
-/// After `stop`, requests under way may take so long.
-const DRAIN: Duration = Duration::from_secs(5);
-
 /// Serves until `stop`, and ends when the requests that are under way then are answered.
 pub async fn serve(listener: TcpListener, shown: &Shown, metrics: Metrics, stop: CancellationToken) {
     let acceptor = match acceptor(shown) {
@@ -52,37 +47,13 @@ pub async fn serve(listener: TcpListener, shown: &Shown, metrics: Metrics, stop:
             return;
         }
     };
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let port = Port { name: "webhook", bounds: BOUNDS, tls: Some(acceptor), metrics: metrics.clone() };
     let desk = Arc::new(Desk { metrics, bodies: Semaphore::new(BODIES) });
-    let open = TaskTracker::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = async {
-                let place = Arc::clone(&places).acquire_owned().await;
-                (place, listener.accept().await)
-            } => accepted,
-        };
-        match accepted {
-            (Ok(place), Ok((stream, _))) => {
-                let connection = connection(stream, acceptor.clone(), Arc::clone(&desk), stop.clone());
-                open.spawn(async move {
-                    connection.await;
-                    drop(place);
-                });
-            }
-            (_, Err(error)) => {
-                tracing::warn!(%error, "connection not accepted");
-                // Out of file handles, most likely: asking again at once would find the same.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            (Err(_), _) => return,
-        }
-    }
-    open.close();
-    if tokio::time::timeout(DRAIN, open.wait()).await.is_err() {
-        tracing::warn!(connections = open.len(), "requests did not end in time");
-    }
+    let answer = move |request: Request<Incoming>| {
+        let desk = Arc::clone(&desk);
+        async move { desk.serve(request).await }
+    };
+    listen(listener, port, answer, stop).await;
 }
 
 /// TLS 1.2 and 1.3, and HTTP/1.1 over it.
@@ -93,35 +64,6 @@ fn acceptor(shown: &Shown) -> Result<TlsAcceptor, rustls::Error> {
         .with_cert_resolver(shown.resolver());
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, desk: Arc<Desk>, stop: CancellationToken) {
-    // Answers are small and waited for.
-    let _ = stream.set_nodelay(true);
-    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(%error, "no TLS with a client"),
-        Err(_) => return tracing::debug!("no TLS with a client in time"),
-    };
-    let service = service_fn(move |request| {
-        let desk = Arc::clone(&desk);
-        async move { Ok::<_, Infallible>(desk.serve(request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
-    }
 }
 
 /// Where requests are answered.

@@ -394,3 +394,121 @@ fn what_is_advised_for_a_workload_of_which_not_one_pod_fits_is_enough_for_all() 
     assert_eq!(plan(&with(20), &["--limit", &limit.to_string()]).code, 0);
     assert_eq!(plan(&with(20), &["--limit", &(limit - 1).to_string()]).code, 1);
 }
+
+#[derive(serde::Deserialize)]
+struct Stated {
+    name: String,
+    #[serde(default)]
+    budget: Option<String>,
+    #[serde(default)]
+    annotations: serde_json::Map<String, serde_json::Value>,
+    #[serde(default)]
+    spec: serde_json::Map<String, serde_json::Value>,
+    refused: Option<String>,
+}
+
+/// The table that policies and webhook are held to.
+#[test]
+fn what_admission_refuses_is_refused_offline_in_the_same_words() {
+    let table = std::fs::read_to_string("tests/admission/check.yaml").unwrap();
+    let cases: Vec<Stated> = serde_yaml::from_str(&table).unwrap();
+    for case in cases {
+        let containers = serde_json::json!([{"name": "app", "image": "a"}, {"name": "proxy", "image": "a"}]);
+        let mut spec = serde_json::json!({
+            "containers": containers, "initContainers": [{"name": "migrate", "image": "a"}]});
+        spec.as_object_mut().unwrap().extend(case.spec);
+        let budget = case.budget.as_deref().unwrap_or("main");
+        let template = serde_json::json!({
+            "metadata": {"labels": {"poolbudget.dev/budget": budget}, "annotations": case.annotations}, "spec": spec});
+        let deployment = serde_json::json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api"},
+            "spec": {"replicas": 1, "template": template}});
+        let named = BUDGET.replace("name: main", &format!("name: {budget:?}"));
+        let input = format!("{named}---\n{deployment}\n");
+        for command in ["plan", "inject"] {
+            let ran = poolbudget(&[command, "-f", "-"], &input);
+            match &case.refused {
+                Some(sentence) => {
+                    assert_eq!(ran.code, 2, "{command}: {}: {}{}", case.name, ran.out, ran.err);
+                    let said =
+                        format!("{}{}", ran.out, ran.err).split_whitespace().collect::<Vec<_>>().join(" ");
+                    assert!(said.contains(sentence.trim()), "{command}: {}: {said}", case.name);
+                }
+                None => assert_ne!(ran.code, 2, "{command}: {}: {}{}", case.name, ran.out, ran.err),
+            }
+        }
+    }
+}
+
+fn unserved(api_version: &str, kind: &str, spec: &str) -> String {
+    format!("---\napiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: worker}}\nspec: {spec}\n")
+}
+
+#[test]
+fn pods_of_a_kind_that_is_not_served_are_an_error_that_names_it() {
+    let pods =
+        "{metadata: {labels: {poolbudget.dev/budget: main}}, spec: {containers: [{name: app, image: a}]}}";
+    let inner = format!(
+        "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: a}}, spec: {{template: {pods}}}}}"
+    );
+    for (api_version, kind, spec) in [
+        (
+            "keda.sh/v1alpha1",
+            "ScaledJob",
+            format!("{{jobTargetRef: {{template: {pods}}}, maxReplicaCount: 500}}"),
+        ),
+        ("apps.openshift.io/v1", "DeploymentConfig", format!("{{replicas: 9, template: {pods}}}")),
+        ("apps.kruise.io/v1alpha1", "CloneSet", format!("{{replicas: 9, template: {pods}}}")),
+        ("serving.knative.dev/v1", "Service", format!("{{template: {pods}}}")),
+        ("v1", "ReplicationController", format!("{{replicas: 9, template: {pods}}}")),
+        ("batch.volcano.sh/v1alpha1", "Job", format!("{{tasks: [{{replicas: 9, template: {pods}}}]}}")),
+        (
+            "leaderworkerset.x-k8s.io/v1",
+            "LeaderWorkerSet",
+            format!("{{leaderWorkerTemplate: {{workerTemplate: {pods}}}}}"),
+        ),
+        ("template.openshift.io/v1", "Template", format!("{{objects: [{inner}]}}")),
+    ] {
+        let input = format!("{BUDGET}{}", unserved(api_version, kind, &spec));
+        for command in ["plan", "inject"] {
+            let ran = poolbudget(&[command, "-f", "-"], &input);
+            assert_eq!(ran.code, 2, "{command} {kind}: {}", ran.out);
+            let said = format!("{}{}", ran.out, ran.err);
+            assert!(said.contains(kind) && said.contains(api_version), "{command} {kind}: {said}");
+        }
+    }
+    // Without the label it is nobody's affair, and a Service that bears it makes no pods.
+    let other = unserved("apps.kruise.io/v1alpha1", "CloneSet", "{template: {spec: {containers: []}}}");
+    let service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: s, labels: {poolbudget.dev/budget: main}}\nspec: {}\n";
+    let ran = plan(&format!("{BUDGET}{}{other}{service}", deployment("api", 1, "")), &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+}
+
+#[test]
+fn objects_whose_names_the_cluster_makes_are_as_many_as_there_are() {
+    let job = "---
+apiVersion: batch/v1
+kind: Job
+metadata: {generateName: import-, labels: {poolbudget.dev/budget: main}}
+spec: {template: {spec: {containers: [{name: app, image: a}]}}}
+";
+    let ran = plan(&format!("{BUDGET}{job}{job}{job}"), &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let lines = ran.out.lines().filter(|line| line.starts_with("Job/import-") && line.contains('+'));
+    assert_eq!(lines.count(), 3, "{}", ran.out);
+}
+
+#[test]
+fn an_autoscaler_and_an_entry_without_their_workload_are_told() {
+    let budget = format!("{BUDGET}  workloads: [{{name: wbe, weight: 3}}, {{kind: Job, name: api}}]\n");
+    let ran = plan(&format!("{budget}{}{}", deployment("web", 1, ""), autoscaler("wbe", 9)), &[]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let said = format!("{}{}", ran.out, ran.err).split_whitespace().collect::<Vec<_>>().join(" ");
+    for what in [
+        "an entry for Deployment/wbe",
+        "an entry for Job/api",
+        "HorizontalPodAutoscaler default/wbe scales Deployment/wbe",
+    ] {
+        assert!(said.contains(what), "{what}: {said}");
+    }
+}

@@ -4,7 +4,7 @@
 //! gate and the env that reads the grant. Everything else comes through as it was, byte for byte. Twice gives the same
 //! as once.
 
-mod template;
+pub(super) mod template;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

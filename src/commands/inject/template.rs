@@ -17,7 +17,13 @@ use crate::commands::input::Object;
 /// # Errors
 /// When admission would refuse its pods, or could not gate them.
 pub fn inject(object: &mut Object, budget: Option<&str>) -> Result<Option<Vec<String>>, String> {
-    let Some(workload) = object.workload().filter(|_| !object.is_owned()) else { return Ok(None) };
+    if object.is_owned() {
+        return Ok(None);
+    }
+    if let Some(why) = object.unserved() {
+        return Err(why);
+    }
+    let Some(workload) = object.workload() else { return Ok(None) };
     let mut changed = object.clone();
     changed.mirror(workload);
     if changed.budget(workload).is_none() {
@@ -41,6 +47,11 @@ pub fn inject(object: &mut Object, budget: Option<&str>) -> Result<Option<Vec<St
     }
     *object = changed;
     Ok(Some(note.into_iter().collect()))
+}
+
+/// Why admission would refuse the pods of a template.
+pub fn refusal(template: &Value) -> Option<String> {
+    gated(template.clone()).err()
 }
 
 /// The pod that a template describes, as admission would let it be born.

@@ -94,6 +94,24 @@ pub fn items_mut(document: &mut Value) -> Vec<&mut Value> {
     vec![document]
 }
 
+/// Whether pods for which `rule` holds are described somewhere in a value: an object with a spec with containers.
+fn describes_pods(value: &Value, rule: &impl Fn(&Value) -> bool) -> bool {
+    let mut open = vec![value];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(fields) => {
+                if dig(value, &["spec", "containers"]).is_some_and(Value::is_array) && rule(value) {
+                    return true;
+                }
+                open.extend(fields.values());
+            }
+            Value::Array(items) => open.extend(items),
+            _ => {}
+        }
+    }
+    false
+}
+
 impl Object {
     fn text(&self, path: &[&str]) -> &str {
         dig(&self.value, path).and_then(Value::as_str).unwrap_or_default()
@@ -149,6 +167,29 @@ impl Object {
     #[must_use]
     pub fn template(&self, workload: Workload) -> Option<&Value> {
         dig(&self.value, workload.template)
+    }
+
+    /// What to say of an object of a kind that is not served, in which pods are described that are to be in a budget: nobody
+    /// knows how many of them there will be.
+    #[must_use]
+    pub fn unserved(&self) -> Option<String> {
+        if self.workload().is_some() || self.group() == names::GROUP {
+            return None;
+        }
+        let labelled =
+            |meta: Option<&Value>| meta.and_then(|meta| dig(meta, &["labels", names::BUDGET])).is_some();
+        let whole = labelled(self.value.get("metadata"));
+        describes_pods(&self.value, &|pods| whole || labelled(pods.get("metadata"))).then(|| {
+            format!(
+                "{}: pods of a budget are made from this {} of {}, a kind of which poolbudget does not know how many pods it \
+                 makes: take the label {} off it, or let a kind make them that is served ({})",
+                self.key(),
+                self.kind(),
+                self.api_version(),
+                names::BUDGET,
+                WorkloadKind::ALL.map(|kind| kind.to_string()).join(", ")
+            )
+        })
     }
 
     /// The budget whose label a workload's pods bear.

@@ -23,6 +23,8 @@ use crate::controller::view::View;
 /// Judges all budgets.
 pub fn judge(mut stage: Stage) -> Outcome {
     let observed = stage.observe();
+    let refused = std::mem::take(&mut stage.refused);
+    let is_refused = |fault: &String| refused.iter().any(|(who, _)| fault.starts_with(&format!("{who}: ")));
     let world = observed.world();
     let mut outcome = Outcome { passed_over: stage.passed_over, ..Outcome::default() };
     let mut budgets: Vec<_> = world.budgets.iter().collect();
@@ -31,17 +33,20 @@ pub fn judge(mut stage: Stage) -> Outcome {
         let key = key_of(budget);
         match view(&world, &key, &budget.spec) {
             Ok((limit, view)) => {
-                outcome.problems.extend(faults(&view));
+                outcome.problems.extend(faults(&view).into_iter().filter(|fault| !is_refused(fault)));
                 outcome.problems.extend(unknown_numbers(&view));
                 outcome.warnings.extend(notes(&view));
+                outcome.warnings.extend(without_workload(budget, &view, &stage.objects));
                 outcome.budgets.push(of_budget(&world, budget, limit, &view));
             }
             Err(why) => outcome.problems.push(format!("DbConnectionBudget {key}: {why}")),
         }
     }
     outcome.problems.splice(0..0, std::mem::take(&mut stage.problems));
+    outcome.problems.extend(refused.iter().map(|(who, why)| format!("{who}: {why}")));
     outcome.problems.extend(homeless(&stage.objects));
     outcome.warnings.extend(unlabelled(&world, &stage.objects));
+    outcome.warnings.extend(without_target(&stage.objects));
     outcome.warnings.extend(repeated(&stage.objects));
     if world.budgets.is_empty() && outcome.problems.is_empty() {
         outcome
@@ -221,6 +226,45 @@ fn unlabelled(world: &World, objects: &[Object]) -> Vec<String> {
         ))
     };
     objects.iter().filter_map(told).collect()
+}
+
+fn is_there(objects: &[Object], namespace: &str, kind: &str, name: &str) -> bool {
+    objects.iter().any(|object| (object.namespace(), object.kind(), object.name()) == (namespace, kind, name))
+}
+
+/// Entries of a budget for workloads that are not in the input, nor the group of any pods in it.
+fn without_workload(budget: &DbConnectionBudget, view: &View, objects: &[Object]) -> Vec<String> {
+    let key = key_of(budget);
+    let lost = budget.spec.workloads.iter().filter(|entry| {
+        let governed = |w: &Labelled| w.key.kind == entry.kind && w.key.name == entry.name;
+        !view.scene.workloads.iter().any(governed)
+            && !is_there(objects, &key.namespace, &entry.kind.to_string(), &entry.name)
+    });
+    lost.map(|entry| {
+        format!(
+            "the budget {} has an entry for {}/{}, which is not in the input: is its kind or its name another one?",
+            key.name, entry.kind, entry.name
+        )
+    })
+    .collect()
+}
+
+/// Autoscalers of workloads that are not in the input.
+fn without_target(objects: &[Object]) -> Vec<String> {
+    let told = |scaler: &Object| {
+        let text = |path: &str| scaler.value.pointer(path).and_then(serde_json::Value::as_str);
+        let (kind, name) = (text("/spec/scaleTargetRef/kind")?, text("/spec/scaleTargetRef/name")?);
+        let lost = !is_there(objects, scaler.namespace(), kind, name);
+        lost.then(|| {
+            format!(
+                "{} {}/{} scales {kind}/{name}, which is not in the input: it is no ceiling of anything here",
+                scaler.kind(),
+                scaler.namespace(),
+                scaler.name()
+            )
+        })
+    };
+    objects.iter().filter(|object| object.kind() == "HorizontalPodAutoscaler").filter_map(told).collect()
 }
 
 /// Objects that the input holds more than once: as when they are applied, the last one counts.

@@ -3,6 +3,8 @@
 //! In: texts. Out: the objects that concern a budget, completed as the API server and the mirror would complete them;
 //! then the [`World`], made by the readers that take watch events in. Forbidden here: judging.
 
+use std::collections::HashMap;
+
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
@@ -14,6 +16,7 @@ use crate::cluster::pod::PodView;
 use crate::cluster::workload::{
     CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, RolloutView, StatefulSetView,
 };
+use crate::commands::inject::template;
 use crate::commands::input::{self, Object, Source};
 use crate::controller::observe::{Observed, Watched};
 
@@ -24,8 +27,12 @@ pub struct Stage {
     pub objects: Vec<Object>,
     /// What could not be read.
     pub problems: Vec<String>,
+    /// Workloads that admission would refuse, by the words that name them, and why.
+    pub refused: Vec<(String, String)>,
     /// Objects of other kinds.
     pub passed_over: usize,
+    /// How many objects of a namespace and a kind have a prefix for a name.
+    generated: HashMap<(String, String, String), u32>,
 }
 
 /// KEDA's ceiling where a ScaledObject states none.
@@ -45,12 +52,17 @@ pub fn gather(sources: &[Source], namespace: &str) -> Stage {
 
 impl Stage {
     fn take(&mut self, object: Object, namespace: &str) {
+        if let Some(why) = object.unserved().filter(|_| !object.is_owned()) {
+            self.problems.push(format!("{}: {why}", object.place));
+            return;
+        }
         let Some(mut object) = concerning(object) else {
             self.passed_over += 1;
             return;
         };
         drop_nulls(&mut object.value);
         complete(&mut object, namespace);
+        self.name_generated(&mut object);
         if object.name().is_empty() {
             self.problems.push(format!(
                 "{}: metadata.name is missing in this {}",
@@ -62,11 +74,29 @@ impl Stage {
         self.objects.push(object);
     }
 
+    /// Names an object whose name the API server would make: after its prefix, and others of the same prefix apart from it.
+    fn name_generated(&mut self, object: &mut Object) {
+        let prefix = object.value.pointer("/metadata/generateName").and_then(Value::as_str);
+        let Some(prefix) = prefix.filter(|prefix| object.name().is_empty() && !prefix.is_empty()) else {
+            return;
+        };
+        let prefix = prefix.to_owned();
+        let count =
+            self.generated.entry((object.namespace().to_owned(), object.kind().to_owned(), prefix.clone()));
+        let count = count.and_modify(|count| *count += 1).or_insert(1);
+        let name = if *count == 1 { prefix } else { format!("{prefix}{count}") };
+        object.set(&["metadata", "name"], name.into());
+    }
+
     /// Shows the objects to the operator's readers. What they cannot read is a problem.
     pub fn observe(&mut self) -> Observed {
         let observed = Observed::default();
         for object in &mut self.objects {
             admit(object);
+            if let Some(why) = refusal(object) {
+                self.refused
+                    .push((format!("{} {}/{}", object.kind(), object.namespace(), object.name()), why));
+            }
             let at = format!("{}: {}", object.place, object.key());
             let is_budget = object.kind() == "DbConnectionBudget";
             let faults = if is_budget { schema::faults(&object.value) } else { Vec::new() };
@@ -114,10 +144,6 @@ fn complete(object: &mut Object, namespace: &str) {
     if object.namespace().is_empty() {
         object.set(&["metadata", "namespace"], namespace.into());
     }
-    let generated = object.value.pointer("/metadata/generateName").cloned();
-    if let (true, Some(name)) = (object.name().is_empty(), generated) {
-        object.set(&["metadata", "name"], name);
-    }
     let nodes = object.value.pointer("/status/desiredNumberScheduled").cloned();
     if let Some(fields) = object.value.as_object_mut() {
         fields.remove("status");
@@ -155,6 +181,13 @@ fn admit(object: &mut Object) {
         object.set(&["metadata", "uid"], uid);
         object.set(&["spec", "schedulingGates"], json!([{"name": names::GATE}]));
     }
+}
+
+/// Why admission would refuse the pods of a workload that bears the label of a budget.
+fn refusal(object: &Object) -> Option<String> {
+    let workload = object.workload()?;
+    object.budget(workload)?;
+    template::refusal(object.template(workload)?)
 }
 
 fn read(observed: &Observed, object: &Object) -> Result<(), String> {

@@ -11,7 +11,7 @@ fn the_operator_may_do_this_and_nothing_else() {
     let rendered = render(&[]);
     let cluster = json!([
         {"apiGroups": ["poolbudget.dev"], "resources": ["dbconnectionbudgets"], "verbs": ["get", "list", "watch"]},
-        {"apiGroups": ["poolbudget.dev"], "resources": ["dbconnectionbudgets/status"], "verbs": ["update", "patch"]},
+        {"apiGroups": ["poolbudget.dev"], "resources": ["dbconnectionbudgets/status"], "verbs": ["update"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch", "delete"]},
         {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
         {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},

@@ -151,6 +151,12 @@ impl Object {
         format!("{}/{}", self.kind(), self.name())
     }
 
+    /// How it is called among all objects of the input.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{} {}/{}", self.kind(), self.namespace(), self.name())
+    }
+
     /// What kind of workload it is, if one.
     #[must_use]
     pub fn workload(&self) -> Option<Workload> {

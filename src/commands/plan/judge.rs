@@ -192,10 +192,8 @@ fn homeless(objects: &[Object]) -> Vec<String> {
             None => "pass its file too, with another -f".into(),
         };
         Some(format!(
-            "{} {}/{} bears the label of the budget {label}, which is not in the input: {hint}",
-            object.kind(),
-            object.namespace(),
-            object.name(),
+            "{} bears the label of the budget {label}, which is not in the input: {hint}",
+            object.full_name(),
         ))
     };
     objects.iter().filter_map(told).collect()
@@ -217,10 +215,8 @@ fn unlabelled(world: &World, objects: &[Object]) -> Vec<String> {
         };
         let budget = world.budgets.iter().filter(lists).map(|budget| key_of(budget)).min()?;
         Some(format!(
-            "{} {}/{} is listed in the budget {name} and does not bear its label, so it is not counted: add the label {}: {name}",
-            object.kind(),
-            object.namespace(),
-            object.name(),
+            "{} is listed in the budget {name} and does not bear its label, so it is not counted: add the label {}: {name}",
+            object.full_name(),
             names::BUDGET,
             name = budget.name,
         ))
@@ -257,10 +253,8 @@ fn without_target(objects: &[Object]) -> Vec<String> {
         let lost = !is_there(objects, scaler.namespace(), kind, name);
         lost.then(|| {
             format!(
-                "{} {}/{} scales {kind}/{name}, which is not in the input: it is no ceiling of anything here",
-                scaler.kind(),
-                scaler.namespace(),
-                scaler.name()
+                "{} scales {kind}/{name}, which is not in the input: it is no ceiling of anything here",
+                scaler.full_name()
             )
         })
     };
@@ -274,10 +268,8 @@ fn repeated(objects: &[Object]) -> Vec<String> {
     for object in objects {
         if let Some(before) = seen.insert((object.key(), object.namespace()), object) {
             told.push(format!(
-                "{} {}/{} is there more than once, and the last one counts: {}; {}",
-                object.kind(),
-                object.namespace(),
-                object.name(),
+                "{} is there more than once, and the last one counts: {}; {}",
+                object.full_name(),
                 before.place,
                 object.place
             ));

@@ -94,8 +94,7 @@ impl Stage {
         for object in &mut self.objects {
             admit(object);
             if let Some(why) = refusal(object) {
-                self.refused
-                    .push((format!("{} {}/{}", object.kind(), object.namespace(), object.name()), why));
+                self.refused.push((object.full_name(), why));
             }
             let at = format!("{}: {}", object.place, object.key());
             let is_budget = object.kind() == "DbConnectionBudget";

@@ -7,6 +7,10 @@ pub mod names;
 pub mod spec;
 pub mod status;
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 pub use spec::{
     Basis, Compute, DbConnectionBudget, DbConnectionBudgetSpec, DefaultsSpec, EvictionPolicy,
     InfeasiblePolicy, LimitSpec, Mode, Plan, PostgresLimit, RolloutSpec, SizeBounds, Sizing,
@@ -16,6 +20,29 @@ pub use status::{
     DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus, QuarantineCause,
     Quarantined, WorkloadStatus,
 };
+
+impl DbConnectionBudget {
+    /// Without what others may write into its metadata and nobody here uses: everybody who may edit a budget could have it
+    /// held in memory, and it may be a thousand times the size of the rest.
+    #[must_use]
+    pub fn slim(mut self) -> Self {
+        let notes = self.metadata.annotations.take().unwrap_or_default();
+        let annotations: BTreeMap<String, String> =
+            notes.into_iter().filter(|(key, _)| key == names::FORGET).collect();
+        self.metadata = ObjectMeta {
+            name: self.metadata.name,
+            namespace: self.metadata.namespace,
+            uid: self.metadata.uid,
+            resource_version: self.metadata.resource_version,
+            generation: self.metadata.generation,
+            creation_timestamp: self.metadata.creation_timestamp,
+            deletion_timestamp: self.metadata.deletion_timestamp,
+            annotations: Some(annotations).filter(|notes| !notes.is_empty()),
+            ..ObjectMeta::default()
+        };
+        self
+    }
+}
 
 /// The CustomResourceDefinition as YAML that `kubectl apply` takes.
 ///

@@ -10,6 +10,7 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// An object, if it can be read.
 #[derive(Clone, Debug)]
@@ -30,22 +31,43 @@ pub struct Odd {
 }
 
 impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
+    // From the text: built whole as a tree first, an object would take twenty times its size.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        Ok(match serde_path_to_error::deserialize(&value) {
-            Ok(object) => Self::Read(object),
-            Err(error) => {
-                let why = shorten(format!("{}: {}", error.path(), error.inner()));
-                Self::Odd(Box::new(Odd { metadata: identity(&value), why }))
-            }
-        })
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(serde_json::from_str(raw.get())
+            .map_or_else(|_| Self::Odd(Box::new(Odd::of::<K>(&raw))), Self::Read))
     }
 }
 
-fn identity(value: &Value) -> ObjectMeta {
-    let metadata = value.get("metadata");
-    let text = |key: &str| metadata?.get(key)?.as_str().map(ToOwned::to_owned);
-    let labels = metadata.and_then(|metadata| metadata.get("labels")?.as_object());
+impl Odd {
+    /// What can be said of the text of an object that is no `K`.
+    fn of<K: DeserializeOwned>(raw: &RawValue) -> Self {
+        let mut text = serde_json::Deserializer::from_str(raw.get());
+        let why = match serde_path_to_error::deserialize::<_, K>(&mut text) {
+            Ok(_) => "it is read by one way and not by another".to_owned(),
+            Err(error) => shorten(format!("{}: {}", error.path(), plain(error.inner()))),
+        };
+        Self { metadata: identity(raw), why }
+    }
+}
+
+/// What is wrong, without the place in a text that nobody sees.
+fn plain(error: &serde_json::Error) -> String {
+    let (text, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+}
+
+/// The metadata of an object of which nothing else has to be as it should be.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Named {
+    metadata: Value,
+}
+
+fn identity(raw: &RawValue) -> ObjectMeta {
+    let Named { metadata } = serde_json::from_str(raw.get()).unwrap_or_default();
+    let text = |key: &str| metadata.get(key)?.as_str().map(ToOwned::to_owned);
+    let labels = metadata.get("labels").and_then(Value::as_object);
     let labels = labels.into_iter().flatten();
     ObjectMeta {
         name: text("name"),

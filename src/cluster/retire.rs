@@ -31,21 +31,21 @@ impl Retirement {
         (replicas > 0 && !selector.is_empty()).then_some(Self { selector, name, replicas })
     }
 
-    /// The youngest Ready pod of the set: one that is not Ready holds nothing that another one lacks, or very little, and
+    /// The best of the pods so far and one more: the youngest Ready pod of the set. One that is not Ready holds nothing that another one lacks, or very little, and
     /// the Deployment controller takes such pods away by itself.
     #[must_use]
-    pub fn choose<'a>(&self, pods: &'a [PodView]) -> Option<&'a PodView> {
-        let own = |pod: &&PodView| {
+    pub fn choose(&self, best: Option<PodView>, pod: PodView) -> Option<PodView> {
+        let own = |pod: &PodView| {
             let made = controller(&pod.metadata);
             let ready = pod.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
             made.is_some_and(|owner| owner.kind == "ReplicaSet" && owner.name == self.name)
                 && ready
                 && pod.metadata.deletion_timestamp.is_none()
         };
-        let born = |pod: &&PodView| {
+        let born = |pod: &PodView| {
             (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.metadata.name.clone())
         };
-        pods.iter().filter(own).max_by_key(born)
+        best.into_iter().chain(Some(pod).filter(own)).max_by_key(born)
     }
 
     /// The JSON patch of the set's scale: one replica less, provided that it is what was seen.
@@ -89,8 +89,8 @@ mod tests {
             pod("sick", "api-1", late, "False"),
             pod("other", "web-1", late, "True"),
         ];
-        let chosen = retirement.choose(&pods).and_then(|pod| pod.metadata.name.as_deref());
-        assert_eq!(chosen, Some("b"));
+        let chosen = pods.into_iter().fold(None, |best, pod| retirement.choose(best, pod));
+        assert_eq!(chosen.and_then(|pod| pod.metadata.name).as_deref(), Some("b"));
         assert_eq!(retirement.patch()[0]["value"], 3);
         assert_eq!(retirement.patch()[1]["value"], 2);
     }

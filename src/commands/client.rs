@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+
+use crate::controller::lists::BoundedAnswers;
 
 /// Which cluster a command talks to, and where in it.
 #[derive(Args, Clone, Debug, Default)]
@@ -80,5 +83,6 @@ fn client_of(mut config: Config) -> anyhow::Result<Client> {
         tracing::debug!("a TLS provider was installed before");
     }
     config.connect_timeout = Some(Duration::from_secs(5));
-    Client::try_from(config).context("cannot make a client")
+    let builder = ClientBuilder::try_from(config).context("cannot make a client")?;
+    Ok(builder.with_layer(&BoundedAnswers).build())
 }

@@ -10,8 +10,8 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
-    PostParams, Preconditions,
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams,
+    Preconditions,
 };
 use kube::core::Status;
 use kube::runtime::events::{Event, Recorder, Reporter};
@@ -19,7 +19,10 @@ use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
 use super::lease::Leadership;
+use super::lists::Pages;
+use super::observe::Watched;
 use crate::api::{DbConnectionBudget, WorkloadKind, names};
+use crate::cluster::guarded::Guarded;
 use crate::cluster::node::{self, NodeSight, NodeView};
 use crate::cluster::pod::{PodRecord, PodView};
 use crate::cluster::retire::Retirement;
@@ -30,8 +33,6 @@ use crate::telemetry::metrics::Metrics;
 
 /// No request of the controller takes longer.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Pods per page of a list.
-const PAGE: u32 = 250;
 
 /// Why a call brought nothing.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +115,7 @@ pub trait Gateway: Send + Sync + 'static {
         budget: &DbConnectionBudget,
     ) -> impl Future<Output = Result<DbConnectionBudget, GatewayError>> + Send;
     /// All pods of a budget, by a consistent read.
-    fn pods(&self, key: &BudgetKey) -> impl Future<Output = Result<Vec<PodView>, GatewayError>> + Send;
+    fn pods(&self, key: &BudgetKey) -> impl Future<Output = Result<Vec<PodRecord>, GatewayError>> + Send;
     /// One pod as it is now; none when it is gone.
     fn pod(
         &self,
@@ -227,6 +228,32 @@ impl KubeGateway {
         let params = PostParams { dry_run, ..PostParams::default() };
         let call = api.create_subresource::<_, serde_json::Value>("eviction", name, &params, &body);
         self.bounded(what, call).await.map(drop)
+    }
+
+    /// Hands on all pods that a selector chooses, by a consistent read.
+    async fn each_pod(
+        &self,
+        what: &str,
+        namespace: &str,
+        selector: &str,
+        mut take: impl FnMut(Guarded<PodView>) + Send,
+    ) -> Result<(), GatewayError> {
+        let api: Api<Guarded<PodView>> = Api::namespaced(self.client.clone(), namespace);
+        let mut pages = Pages::of(selector);
+        loop {
+            // Whatever fails by its size alone is no failure yet.
+            let page = async {
+                match api.list(&pages.params).await {
+                    Err(error) if pages.shrink(&error) => Ok(None),
+                    answer => answer.map(Some),
+                }
+            };
+            let Some(page) = self.bounded(what.to_owned(), page).await? else { continue };
+            page.items.into_iter().for_each(&mut take);
+            if !pages.advance(page.metadata.continue_) {
+                return Ok(());
+            }
+        }
     }
 
     async fn bounded<T>(
@@ -405,7 +432,8 @@ fn annotation(name: &str) -> String {
 impl Gateway for KubeGateway {
     async fn budget(&self, key: &BudgetKey) -> Result<Option<DbConnectionBudget>, GatewayError> {
         let api = self.budgets(&key.namespace);
-        self.bounded(format!("read budget {key}"), api.get_opt(&key.name)).await
+        let found = self.bounded(format!("read budget {key}"), api.get_opt(&key.name)).await?;
+        Ok(found.map(DbConnectionBudget::slim))
     }
 
     async fn replace_status(&self, budget: &DbConnectionBudget) -> Result<DbConnectionBudget, GatewayError> {
@@ -414,21 +442,17 @@ impl Gateway for KubeGateway {
         self.lead(&what)?;
         let api = self.budgets(&namespace);
         let (params, of) = (PostParams::default(), GatewayError::of_whole_object);
-        self.bounded_as(what, api.replace_status(&name, &params, budget), of).await
+        self.bounded_as(what, api.replace_status(&name, &params, budget), of)
+            .await
+            .map(DbConnectionBudget::slim)
     }
 
-    async fn pods(&self, key: &BudgetKey) -> Result<Vec<PodView>, GatewayError> {
-        let api = self.pods_of(&key.namespace);
+    async fn pods(&self, key: &BudgetKey) -> Result<Vec<PodRecord>, GatewayError> {
+        let what = format!("list pods of budget {key}");
         let mut pods = Vec::new();
-        let mut params = ListParams::default().labels(&format!("{}={}", names::BUDGET, key.name)).limit(PAGE);
-        loop {
-            let page = self.bounded(format!("list pods of budget {key}"), api.list(&params)).await?;
-            pods.extend(page.items);
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params.continue_token = Some(token),
-                None => return Ok(pods),
-            }
-        }
+        let selector = format!("{}={}", names::BUDGET, key.name);
+        self.each_pod(&what, &key.namespace, &selector, |pod| pods.extend(pod.read())).await?;
+        Ok(pods)
     }
 
     async fn pod(&self, namespace: &str, name: &str) -> Result<Option<PodView>, GatewayError> {
@@ -463,9 +487,14 @@ impl Gateway for KubeGateway {
         let Some(object) = self.workload(namespace, set).await? else { return Ok(None) };
         let Some(retirement) = Retirement::of(&object) else { return Ok(None) };
         let what = format!("list the pods of {set} in namespace {namespace}");
-        let params = ListParams::default().labels(&retirement.selector).limit(PAGE);
-        let pods = self.bounded(what, self.pods_of(namespace).list(&params)).await?;
-        let Some(pod) = retirement.choose(&pods.items) else { return Ok(None) };
+        let mut chosen = None;
+        let choose = |pod| {
+            if let Guarded::Read(pod) = pod {
+                chosen = retirement.choose(chosen.take(), pod);
+            }
+        };
+        self.each_pod(&what, namespace, &retirement.selector, choose).await?;
+        let Some(pod) = chosen else { return Ok(None) };
         let name = pod.name_any();
         self.evict_named(namespace, &name, &pod.uid().unwrap_or_default(), true).await?;
         let what = format!("scale {set} of namespace {namespace} down by one");

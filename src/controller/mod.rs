@@ -5,9 +5,11 @@
 
 pub mod dispatch;
 pub mod evict;
+pub mod follow;
 pub mod gateway;
 pub mod grant;
 pub mod lease;
+pub mod lists;
 pub mod memory;
 pub mod notice;
 pub mod observe;
@@ -128,7 +130,7 @@ async fn lead(
     let observed = Observed::default();
     let (requests, queue) = Requests::channel();
     readiness.set(CACHES, false);
-    let mut watches = observe::watch_all(&client, &observed, &requests, metrics);
+    let mut watches = follow::watch_all(&client, &observed, &requests, metrics);
     let over = CancellationToken::new();
     let leader = Arc::new(Leader::new(gateway, observed, metrics.clone(), Timestamp::now));
     let work = {

@@ -9,7 +9,8 @@ use kube::core::NamespaceResourceScope;
 use kube::runtime::watcher::Event;
 use kube::{Client, Resource};
 
-use super::observe::{self, Observed, Watched};
+use super::follow;
+use super::observe::{Observed, Watched};
 use crate::api::{DbConnectionBudget, names};
 use crate::cluster::autoscaler::AutoscalerView;
 use crate::cluster::guarded::Guarded;
@@ -70,7 +71,7 @@ impl Lister<'_> {
         &self,
         params: ListParams,
     ) -> Result<(), SnapshotError> {
-        match observe::serves::<K>(self.client).await {
+        match follow::serves::<K>(self.client).await {
             Ok(true) => self.list::<K>(params).await,
             Ok(false) => Ok(()),
             Err(source) => Err(self.failed::<K>(source)),

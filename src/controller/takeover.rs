@@ -47,7 +47,6 @@ pub async fn take_over<G: Gateway>(
     let epoch = status.epoch;
     let written = leader.gateway.replace_status(&budget).await?;
     let pods = leader.gateway.pods(key).await?;
-    let pods: Vec<PodRecord> = pods.iter().filter_map(PodRecord::read).collect();
     let status = written.status.clone().unwrap_or_default();
     let steady = (leader.steady)();
     memory.quarantine.seed(&status.quarantine, steady);
@@ -100,7 +99,6 @@ fn unaccounted(
 /// Marks all pods that wait. The marks stay: a take-over that fails half-way goes on where it was.
 async fn fence<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, uid: &str) -> Result<(), GatewayError> {
     let pods = leader.gateway.pods(key).await?;
-    let pods: Vec<PodRecord> = pods.iter().filter_map(PodRecord::read).collect();
     let mut calls = Vec::new();
     for pod in pods.iter().filter(|pod| pod.gated && pod.taken_over_by.as_deref() != Some(uid)) {
         calls.push(leader.gateway.fence(pod, uid));

@@ -71,9 +71,10 @@ impl Gateway for Paper {
         Ok(serde_json::from_value(new).expect("what was written can be read"))
     }
 
-    async fn pods(&self, _: &BudgetKey) -> Result<Vec<PodView>, GatewayError> {
+    async fn pods(&self, _: &BudgetKey) -> Result<Vec<PodRecord>, GatewayError> {
         let pods = self.store().pods.values().cloned().collect::<Vec<_>>();
-        Ok(pods.into_iter().filter_map(|pod| serde_json::from_value(pod).ok()).collect())
+        let views = pods.into_iter().filter_map(|pod| serde_json::from_value::<PodView>(pod).ok());
+        Ok(views.filter_map(|pod| PodRecord::read(&pod)).collect())
     }
 
     async fn pod(&self, _: &str, name: &str) -> Result<Option<PodView>, GatewayError> {

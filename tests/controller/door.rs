@@ -212,10 +212,10 @@ impl Gateway for Door {
         Ok(*new)
     }
 
-    async fn pods(&self, _: &BudgetKey) -> Result<Vec<PodView>, GatewayError> {
+    async fn pods(&self, _: &BudgetKey) -> Result<Vec<PodRecord>, GatewayError> {
         let ahead = self.state().pods.take();
         let now = self.read("list pods", |server| server.pods.values().map(view).collect()).await?;
-        Ok(ahead.unwrap_or(now))
+        Ok(ahead.unwrap_or(now).iter().filter_map(PodRecord::read).collect())
     }
 
     async fn pod(&self, _: &str, name: &str) -> Result<Option<PodView>, GatewayError> {

@@ -228,9 +228,9 @@ async fn a_list_is_consistent_and_has_all_pages() {
     // No resourceVersion: the server answers from etcd, or from a cache that has caught up with it.
     assert_eq!(
         first.line,
-        "GET /api/v1/namespaces/shop/pods?&labelSelector=poolbudget.dev%2Fbudget%3Dmain&limit=250"
+        "GET /api/v1/namespaces/shop/pods?&labelSelector=poolbudget.dev%2Fbudget%3Dmain&limit=100"
     );
-    assert!(second.line.ends_with("&limit=250&continue=more"), "{}", second.line);
+    assert!(second.line.ends_with("&limit=100&continue=more"), "{}", second.line);
 }
 
 #[tokio::test]

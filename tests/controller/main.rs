@@ -35,6 +35,7 @@ mod gates;
 mod http;
 #[cfg(test)]
 mod lease;
+mod lists;
 #[cfg(test)]
 mod modes;
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use kube::Client;
 use poolbudget::controller::dispatch::Requests;
-use poolbudget::controller::observe::{Observed, watch_all};
+use poolbudget::controller::follow::watch_all;
+use poolbudget::controller::observe::Observed;
 use poolbudget::controller::snapshot::snapshot;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::json;

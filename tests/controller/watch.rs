@@ -6,7 +6,8 @@ use poolbudget::api::WorkloadKind;
 use poolbudget::cluster::workload::WorkloadKey;
 use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::dispatch::Requests;
-use poolbudget::controller::observe::{Observed, Watches, watch_all};
+use poolbudget::controller::follow::{Watches, watch_all};
+use poolbudget::controller::observe::Observed;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -39,16 +40,16 @@ const TROUBLES: [Trouble; 8] = [
 ];
 
 /// All watches, and what they have seen.
-struct Watching {
-    wire: Wire,
-    observed: Observed,
+pub(crate) struct Watching {
+    pub(crate) wire: Wire,
+    pub(crate) observed: Observed,
     metrics: Metrics,
     requested: UnboundedReceiver<BudgetKey>,
     watches: Watches,
 }
 
 impl Watching {
-    fn start(prepare: impl FnOnce(&Wire)) -> Self {
+    pub(crate) fn start(prepare: impl FnOnce(&Wire)) -> Self {
         let (wire, client) = Wire::start();
         prepare(&wire);
         let (observed, metrics) = (Observed::default(), Metrics::default());
@@ -57,7 +58,7 @@ impl Watching {
         Self { wire, observed, metrics, requested, watches }
     }
 
-    async fn synced(prepare: impl FnOnce(&Wire)) -> Self {
+    pub(crate) async fn synced(prepare: impl FnOnce(&Wire)) -> Self {
         let mut watching = Self::start(prepare);
         watching.sync().await;
         watching
@@ -73,11 +74,11 @@ impl Watching {
         tokio::time::timeout(Duration::from_secs(seconds), self.watches.synced()).await.is_ok()
     }
 
-    fn sees(&self, pod: &str) -> bool {
+    pub(crate) fn sees(&self, pod: &str) -> bool {
         self.observed.world().pods.find("shop", pod).is_some()
     }
 
-    fn counted(&self, class: &str) -> bool {
+    pub(crate) fn counted(&self, class: &str) -> bool {
         let line = format!("poolbudget_api_errors_total{{class=\"{class}\"}} ");
         let rendered = self.metrics.render();
         let count = rendered.lines().find_map(|text| text.strip_prefix(&line));
@@ -95,7 +96,7 @@ impl Watching {
     }
 }
 
-fn object(name: &str, version: u64, more: &Value) -> Value {
+pub(crate) fn object(name: &str, version: u64, more: &Value) -> Value {
     let mut object = json!({"metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}"),
         "resourceVersion": version.to_string(), "labels": {"poolbudget.dev/budget": "main"}}});
     for (key, value) in more.as_object().expect("an object") {
@@ -104,7 +105,7 @@ fn object(name: &str, version: u64, more: &Value) -> Value {
     object
 }
 
-fn pod(name: &str, version: u64) -> Value {
+pub(crate) fn pod(name: &str, version: u64) -> Value {
     object(
         name,
         version,
@@ -126,16 +127,18 @@ fn budget(name: &str, mode: &str) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_decided_before_every_kind_was_listed_and_a_list_that_fails_is_tried_again() {
-    for kind in KINDS {
-        for trouble in TROUBLES {
-            let mut watching = Watching::start(|wire| wire.fail(kind, trouble));
-            assert!(!watching.sync_within(30).await, "{kind} {trouble:?}");
-            assert!(watching.counted("watch"), "{kind} {trouble:?}");
-            let tries = watching.wire.asked(kind);
-            assert!((5..=15).contains(&tries), "{kind} {trouble:?}: {tries} tries in 30 s");
-            watching.wire.heal();
-            watching.sync().await;
-        }
+    let cases = KINDS.iter().flat_map(|kind| TROUBLES.map(|trouble| (*kind, trouble)));
+    for ((kind, trouble), streams) in cases.flat_map(|case| [(case, false), (case, true)]) {
+        let mut watching = Watching::start(|wire| {
+            wire.state().streams = streams;
+            wire.fail(kind, trouble);
+        });
+        assert!(!watching.sync_within(30).await, "{kind} {trouble:?} {streams}");
+        assert!(watching.counted("watch"), "{kind} {trouble:?} {streams}");
+        let tries = watching.wire.asked(kind);
+        assert!((5..=15).contains(&tries), "{kind} {trouble:?} {streams}: {tries} tries in 30 s");
+        watching.wire.heal();
+        watching.sync().await;
     }
 }
 

@@ -13,7 +13,9 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame};
 use kube::Client;
 use kube::client::Body;
+use poolbudget::controller::lists::BoundedAnswers;
 use serde_json::{Value, json};
+use tower::Layer;
 use tower_test::mock::{SendResponse, pair};
 
 /// What becomes of a request that is not simply answered.
@@ -46,6 +48,8 @@ pub(crate) struct State {
     unanswered: Vec<SendResponse<Reply>>,
     /// Whether Argo Rollouts are installed.
     pub(crate) installed: bool,
+    /// Whether lists are streamed; who asks for that in vain is not noted.
+    pub(crate) streams: bool,
 }
 
 /// The server.
@@ -65,6 +69,7 @@ impl Wire {
             asked: Vec::new(),
             unanswered: Vec::new(),
             installed: false,
+            streams: false,
         };
         let wire = Self(Arc::new(Mutex::new(state)));
         let server = wire.clone();
@@ -73,7 +78,7 @@ impl Wire {
                 server.serve(request, send).await;
             }
         });
-        (wire, Client::new(service, "default"))
+        (wire, Client::new(BoundedAnswers.layer(service), "default"))
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -99,6 +104,9 @@ impl Wire {
         let bytes = body.collect().await.expect("a body").to_bytes();
         let line = format!("{} {}", parts.method, parts.uri);
         let mut state = self.state();
+        if line.contains("sendInitialEvents=true") && !state.streams {
+            return send.send_response(refusal(422));
+        }
         state.asked.push(line.clone());
         match (state.script)(&line) {
             None => send.send_response(state.answer(&line, serde_json::from_slice(&bytes).ok())),
@@ -111,7 +119,7 @@ impl Wire {
 
     /// Sends an event to those who watch this kind.
     pub(crate) fn tell(&self, plural: &str, kind: &str, object: &Value) {
-        self.send(plural, || Ok(format!("{}\n", json!({"type": kind, "object": object}))));
+        self.send(plural, || Ok(event(kind, object)));
     }
 
     /// Breaks the streams of those who watch this kind.
@@ -141,12 +149,31 @@ impl State {
         }
         if uri.contains("watch=true") {
             let (sender, receiver) = unbounded();
+            if uri.contains("sendInitialEvents=true") {
+                self.stream_list(&plural, &sender);
+            }
             self.watchers.entry(plural).or_default().push(sender);
             return Response::new(UnsyncBoxBody::new(StreamBody::new(receiver)));
         }
-        let items = self.lists.get(&plural).cloned().unwrap_or_default();
-        let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "50"}, "items": items});
+        let items = self.lists.get(&plural).map_or(&[][..], Vec::as_slice);
+        let from = parameter(uri, "continue").unwrap_or(0).min(items.len());
+        let to = parameter(uri, "limit").map_or(items.len(), |limit| items.len().min(from + limit));
+        let mut list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "50"}, "items": items[from..to]});
+        if to < items.len() {
+            list["metadata"]["continue"] = json!(to.to_string());
+        }
         answer(200, list.to_string())
+    }
+
+    /// All objects of a kind as events, and the mark that this was all.
+    fn stream_list(&self, plural: &str, to: &Stream) {
+        let list = self.lists.get(plural).cloned().unwrap_or_default();
+        let end = json!({"kind": "Any", "apiVersion": "v1", "metadata":
+            {"resourceVersion": "50", "annotations": {"k8s.io/initial-events-end": "true"}}});
+        let added = list.iter().map(|object| event("ADDED", object));
+        for event in added.chain([event("BOOKMARK", &end)]) {
+            to.unbounded_send(Ok(Frame::data(Bytes::from(event)))).expect("somebody listens");
+        }
     }
 
     /// What is served of a group that need not be installed.
@@ -179,6 +206,17 @@ impl State {
             _ => answer(200, self.lease.clone().unwrap_or_default().to_string()),
         }
     }
+}
+
+/// A line of a watch; the API server writes the type first.
+fn event(kind: &str, object: &Value) -> String {
+    format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n")
+}
+
+fn parameter(uri: &str, name: &str) -> Option<usize> {
+    let (_, query) = uri.split_once('?')?;
+    let values = query.split('&').filter_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+    values.filter_map(|value| value.parse().ok()).next()
 }
 
 fn refusal(code: u16) -> Reply {

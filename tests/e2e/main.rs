@@ -16,6 +16,8 @@ mod model;
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod bulk;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod conformance;

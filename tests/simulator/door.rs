@@ -148,12 +148,13 @@ impl Gateway for Door {
         }
     }
 
-    async fn pods(&self, key: &BudgetKey) -> Result<Vec<PodView>, GatewayError> {
+    async fn pods(&self, key: &BudgetKey) -> Result<Vec<PodRecord>, GatewayError> {
         let early = self.mailbox().early[index(key)].take();
-        match early {
-            Some(pods) => Ok(pods),
-            None => self.list(key).await,
-        }
+        let pods = match early {
+            Some(pods) => pods,
+            None => self.list(key).await?,
+        };
+        Ok(pods.iter().filter_map(PodRecord::read).collect())
     }
 
     async fn pod(&self, _: &str, name: &str) -> Result<Option<PodView>, GatewayError> {

@@ -1,0 +1,195 @@
+//! How much of a list is in memory at a time: tenants decide how large objects are, and how many there are.
+//!
+//! In: what the API server serves and answers. Out: the way in which a kind is listed, whose turn it is, and answers that
+//! are cut off when they are too large. Forbidden here: what an object means.
+//!
+//! Where the API server streams lists, there is one object of each list in memory. Where it does not, there is one page of one
+//! list, and a page that turns out to be too large is asked for again in a smaller one.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt};
+use http::uri::{PathAndQuery, Uri};
+use http::{Request, Response};
+use http_body_util::{Either, LengthLimitError, Limited};
+use kube::api::ListParams;
+use kube::client::Body;
+use kube::runtime::watcher;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::{Layer, Service};
+
+/// The most bytes of an answer. An object takes at most 1.5 MiB in etcd, and its JSON at most six times that, where
+/// every byte of it is escaped.
+const LARGEST: usize = 12 * 1024 * 1024;
+/// The most bytes of a page of more than one object. While it is read it is in memory several times.
+const LARGEST_PAGE: usize = 4 * 1024 * 1024;
+/// Objects per page: the first that fits. One object always does.
+const PAGES: [u32; 3] = [100, 10, 1];
+/// Streamed lists at the same time.
+const STREAMS: u32 = 4;
+/// A turn ends when nothing has come for so long.
+pub(super) const TURN: Duration = Duration::from_secs(10);
+
+/// How a kind is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Object by object, by the watch itself.
+    Streamed,
+    /// In pages of so many objects.
+    Paged(u32),
+}
+
+impl Way {
+    /// The watch that lists in this way the objects that have the label, if one is named.
+    pub(super) fn config(self, label: Option<&str>) -> watcher::Config {
+        let config =
+            label.map_or_else(watcher::Config::default, |label| watcher::Config::default().labels(label));
+        match self {
+            Self::Streamed => config.streaming_lists(),
+            Self::Paged(objects) => config.page_size(objects),
+        }
+    }
+
+    /// What is to be tried after this error instead; none where the same may succeed the next time.
+    pub(super) fn instead(self, error: &watcher::Error) -> Option<Self> {
+        match (self, error) {
+            (Self::Streamed, watcher::Error::WatchStartFailed(kube::Error::Api(status)))
+                if status.code == 422 =>
+            {
+                PAGES.first().copied().map(Self::Paged)
+            }
+            (Self::Paged(objects), watcher::Error::InitialListFailed(error)) => {
+                smaller(objects, error).map(Self::Paged)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether a watch goes on after this as if nothing had happened, without the event that could not be read.
+pub(super) fn loses_an_event(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchFailed(kube::Error::SerdeError(_)))
+}
+
+/// The next smaller page, if it was its size that an answer failed by.
+fn smaller(objects: u32, error: &kube::Error) -> Option<u32> {
+    let kube::Error::Service(source) = error else { return None };
+    source.downcast_ref::<LengthLimitError>()?;
+    PAGES.into_iter().find(|fewer| *fewer < objects)
+}
+
+/// The pages of a list, one after another.
+pub(super) struct Pages {
+    /// What to ask for next.
+    pub(super) params: ListParams,
+}
+
+impl Pages {
+    /// The first page of the objects that a selector chooses.
+    pub(super) fn of(selector: &str) -> Self {
+        let [first, ..] = PAGES;
+        Self { params: ListParams::default().labels(selector).limit(first) }
+    }
+
+    /// Goes on to the next page; false after the last one.
+    pub(super) fn advance(&mut self, token: Option<String>) -> bool {
+        self.params.continue_token = token.filter(|token| !token.is_empty());
+        self.params.continue_token.is_some()
+    }
+
+    /// Asks for the same again in a smaller page; false where that would not help.
+    pub(super) fn shrink(&mut self, error: &kube::Error) -> bool {
+        let fewer = smaller(self.params.limit.unwrap_or(u32::MAX), error);
+        self.params.limit = fewer.or(self.params.limit);
+        fewer.is_some()
+    }
+}
+
+/// Whose turn it is to list: some streams at a time, or one in pages.
+#[derive(Clone)]
+pub(super) struct Turns(Arc<Semaphore>);
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(usize::try_from(STREAMS).unwrap_or(1))))
+    }
+
+    /// Waits for a turn, which lasts until it is dropped.
+    pub(super) async fn take(&self, way: Way) -> Option<OwnedSemaphorePermit> {
+        let seats = if way == Way::Streamed { 1 } else { STREAMS };
+        Arc::clone(&self.0).acquire_many_owned(seats).await.ok()
+    }
+}
+
+/// A layer of the client that fails with what is larger than any answer has to be; watches have no end and no bound.
+#[derive(Clone, Copy, Debug)]
+pub struct BoundedAnswers;
+
+/// The service of [`BoundedAnswers`].
+#[derive(Clone, Debug)]
+pub struct Bounded<S>(S);
+
+impl<S> Layer<S> for BoundedAnswers {
+    type Service = Bounded<S>;
+
+    fn layer(&self, inner: S) -> Bounded<S> {
+        Bounded(inner)
+    }
+}
+
+impl<S, B> Service<Request<Body>> for Bounded<S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    B: hyper::body::Body + Send + 'static,
+{
+    type Response = Response<Either<Limited<B>, B>>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let bound = bound(request.uri().query().unwrap_or_default());
+        if let Some(newest) = newest(request.uri()) {
+            *request.uri_mut() = newest;
+        }
+        let answer = self.0.call(request);
+        let limited = move |body| match bound {
+            Some(bytes) => Either::Left(Limited::new(body, bytes)),
+            None => Either::Right(body),
+        };
+        async move { Ok(answer.await?.map(limited)) }.boxed()
+    }
+}
+
+/// The most bytes of the answer to a request with this query.
+fn bound(query: &str) -> Option<usize> {
+    let mut bound = Some(LARGEST);
+    for part in query.split('&') {
+        match part.split_once('=') {
+            Some(("watch", "true")) => return None,
+            Some(("limit", objects)) if objects != "1" => bound = Some(LARGEST_PAGE),
+            _ => {}
+        }
+    }
+    bound
+}
+
+/// The library asks for streamed lists of any age, which an API server that lags behind answers with the past. Without a
+/// version it is asked for the newest.
+fn newest(uri: &Uri) -> Option<Uri> {
+    let text = uri.path_and_query()?.as_str();
+    let (rest, any_age) = text.rsplit_once('&')?;
+    if any_age != "resourceVersion=0" || !rest.contains("&sendInitialEvents=true") {
+        return None;
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_str(rest).ok()?);
+    Uri::from_parts(parts).ok()
+}

@@ -64,7 +64,7 @@ async fn fill(shop: &Installed) {
 }
 
 fn large(n: usize) -> Deployment {
-    let env: Vec<Value> = if n % 10 != 0 {
+    let env: Vec<Value> = if !n.is_multiple_of(10) {
         vec![json!({"name": "TEXT", "value": "x".repeat(MEGABYTE)})]
     } else {
         // 31 bytes each.

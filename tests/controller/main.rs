@@ -35,6 +35,7 @@ mod gates;
 mod http;
 #[cfg(test)]
 mod lease;
+#[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod modes;

@@ -81,7 +81,7 @@ async fn more_replicas_than_can_ever_fit_are_refused_with_the_number_that_fits(v
     shop.apply(&autoscaler(SHOP, "api", 12, 20)).await;
     eventually(SETTLES, "the autoscaler is refused", async || {
         let path = "jsonpath={.status.conditions[?(@.type==\"AbleToScale\")].message}";
-        let said = shop.kubectl(&["get", "hpa", "api", "-o", path]).await;
+        let said = shop.try_kubectl(&["get", "hpa", "api", "-o", path]).await?;
         if said.contains(SENTENCE) { Ok(()) } else { Err(said) }
     })
     .await;

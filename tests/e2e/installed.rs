@@ -101,8 +101,14 @@ impl Installed {
 
     /// `kubectl -n shop …`.
     pub async fn kubectl(&self, args: &[&str]) -> String {
+        self.try_kubectl(args).await.unwrap()
+    }
+
+    /// The same where it may fail for a moment: for what is awaited. What is read may be gone or not there yet, and what is
+    /// written may meet policies that come or go.
+    pub async fn try_kubectl(&self, args: &[&str]) -> Result<String, String> {
         let args: Vec<&str> = ["-n", SHOP].iter().chain(args).copied().collect();
-        self.cluster.kubectl(&args).await.unwrap()
+        self.cluster.kubectl(&args).await.map_err(|error| format!("{error:#}"))
     }
 
     /// `kubectl scale`.

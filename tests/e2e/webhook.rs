@@ -111,9 +111,9 @@ async fn an_authority_that_is_lost_or_overwritten_is_put_back() {
 async fn until_trusted(shop: &Installed, kind: &str) {
     eventually(TOLD, &format!("the {kind} bears the authority"), async || {
         let path = "jsonpath={range .webhooks[*]}{.clientConfig.caBundle}{\"\\n\"}{end}";
-        let found = shop.cluster.kubectl(&["get", kind, "poolbudget.dev", "-o", path]).await.unwrap();
+        let found = shop.try_kubectl(&["get", kind, "poolbudget.dev", "-o", path]).await?;
         let secret = ["get", "secret", SECRET, "-n", SYSTEM, "-o", "jsonpath={.data.ca\\.crt}"];
-        let expected = shop.cluster.kubectl(&secret).await.unwrap();
+        let expected = shop.cluster.kubectl(&secret).await.map_err(|error| format!("{error:#}"))?;
         let right = !expected.is_empty() && found.lines().all(|line| line == expected);
         if right && found.lines().count() == 2 { Ok(()) } else { Err(found) }
     })
@@ -131,7 +131,7 @@ async fn without_any_replica_no_pod_is_born_and_with_one_all_goes_on() {
     let nursery = Nursery::open(shop.client.clone());
     shop.scale("api", 4).await;
     eventually(SETTLES, "the ReplicaSet controller says why it makes no pod", async || {
-        let events = shop.kubectl(&["get", "events", "-o", "jsonpath={.items[*].message}"]).await;
+        let events = shop.try_kubectl(&["get", "events", "-o", "jsonpath={.items[*].message}"]).await?;
         if events.contains("failed calling webhook \"gate.poolbudget.dev\"") { Ok(()) } else { Err(events) }
     })
     .await;

@@ -54,7 +54,7 @@ impl Installed {
     async fn runs(&self, app: &str, image: &str, pods: usize) {
         let selector = format!("app={app}");
         eventually(SETTLES, &format!("{pods} pods of {app} run {image}"), async || {
-            let list = self.kubectl(&["get", "pods", "-l", &selector, "-o", "json"]).await;
+            let list = self.try_kubectl(&["get", "pods", "-l", &selector, "-o", "json"]).await?;
             let list: Value = serde_json::from_str(&list).map_err(|error| error.to_string())?;
             let items = list["items"].as_array().cloned().unwrap_or_default();
             let told: Vec<String> = items

@@ -63,10 +63,11 @@ async fn pods_with_a_proxy_before_their_app_stay_within_the_limit_with_the_sizes
     shop.apply(MESH).await;
     let meshed = |name: &str| governed(deployment(SHOP, name)).pod_label("sidecar.istio.io/inject", "true");
     eventually(SETTLES, "the proxy is injected", async || {
-        shop.apply(&meshed("tried").replicas(1).to_string()).await;
+        let tried = meshed("tried").replicas(1).to_string();
+        shop.cluster.apply(&tried).await.map_err(|error| format!("{error:#}"))?;
         let first = "jsonpath={.items[*].spec.containers[0].name}";
-        let first = shop.kubectl(&["get", "pods", "-l", "app=tried", "-o", first]).await;
-        shop.kubectl(&["delete", "deployment", "tried", "--cascade=foreground"]).await;
+        let first = shop.try_kubectl(&["get", "pods", "-l", "app=tried", "-o", first]).await?;
+        shop.try_kubectl(&["delete", "deployment", "tried", "--cascade=foreground"]).await?;
         if first == "istio-proxy" { Ok(()) } else { Err(first) }
     })
     .await;

@@ -70,7 +70,7 @@ async fn a_cron_job_keeps_room_for_its_next_run() {
 pub(super) async fn done(shop: &Installed, job: &str, within: Duration) {
     eventually(within, &format!("{job} is complete"), async || {
         let path = "jsonpath={.status.conditions[?(@.type==\"Complete\")].status} {.status}";
-        let said = shop.kubectl(&["get", job, "-o", path]).await;
+        let said = shop.try_kubectl(&["get", job, "-o", path]).await?;
         if said.starts_with("True") { Ok(()) } else { Err(said) }
     })
     .await;

@@ -6,9 +6,8 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::installed::{Installed, SETTLES, SHOP};
+use crate::installed::{Installed, SHOP};
 use crate::main_job::governed;
-use crate::support::eventually;
 use crate::support::install::{RELEASE, SYSTEM, chart, operator_binary};
 use crate::support::objects::{autoscaler, budget, documents, nano_session, pod};
 
@@ -66,15 +65,10 @@ async fn templates_that_were_injected_need_no_admission() {
     let chart = chart().display().to_string();
     let upgrade = ["upgrade", RELEASE, &chart, "-n", SYSTEM, "--set", "admission.mode=none"];
     shop.cluster.helm(&upgrade).await.unwrap();
-    eventually(SETTLES, "pods are born without a gate", async || {
-        let probe = pod(SHOP, "probe").label("poolbudget.dev/budget", "main").to_string();
-        let file = shop.cluster.folder().write("probe.json", &probe).unwrap().display().to_string();
-        let gates = "jsonpath={.spec.schedulingGates}";
-        // Policies go one by one: for a moment what has to have a gate is refused, and nothing gives it one.
-        let gates = shop.try_kubectl(&["create", "--dry-run=server", "-o", gates, "-f", &file]).await?;
-        if gates.is_empty() { Ok(()) } else { Err(gates) }
-    })
-    .await;
+    let probe = pod(SHOP, "probe").label("poolbudget.dev/budget", "main").to_string();
+    let file = shop.cluster.folder().write("probe.json", &probe).unwrap().display().to_string();
+    let gates = "jsonpath={.spec.schedulingGates}";
+    assert_eq!(shop.kubectl(&["create", "--dry-run=server", "-o", gates, "-f", &file]).await, "");
     shop.recorder.limit(SHOP, "main", 13);
     shop.apply(&budget(SHOP, "main", &nano_session(2))).await;
     let injected = offline(&shop, &governed("api", 2).to_string(), &["inject"]).await;

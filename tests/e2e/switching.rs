@@ -9,9 +9,8 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::installed::{Installed, SETTLES, SHOP};
+use crate::installed::{Installed, SHOP};
 use crate::main_job::governed;
-use crate::support::eventually;
 use crate::support::install::{RELEASE, SYSTEM, chart};
 use crate::support::objects::{BUDGET_LABEL, pod};
 
@@ -121,21 +120,9 @@ async fn policies_and_the_webhook_take_each_others_place_and_no_pod_is_born_with
 async fn a_pod_that_nothing_gives_a_gate_is_refused() {
     let shop = Installed::without_operator().await;
     shop.kubectl(&["delete", "mutatingadmissionpolicybinding", "gate.poolbudget.dev"]).await;
-    let pod = pod(SHOP, "api").label(BUDGET_LABEL, "main").to_string();
-    eventually(SETTLES, "the pod is refused", async || {
-        // Born with a gate as long as the API server has not dropped the policy.
-        let born = shop.cluster.apply(&pod).await;
-        shop.kubectl(&["delete", "pod", "api", "--ignore-not-found"]).await;
-        match born.map_err(|error| format!("{error:#}")) {
-            Err(said)
-                if said.contains("a pod of a budget is born with the gate poolbudget.dev/connections; ") =>
-            {
-                Ok(())
-            }
-            Err(said) => Err(said),
-            Ok(born) => Err(born),
-        }
-    })
-    .await;
+    shop.cluster.until_in_force().await.unwrap();
+    let said = shop.cluster.apply(&pod(SHOP, "api").label(BUDGET_LABEL, "main").to_string()).await;
+    let said = format!("{:#}", said.expect_err("a refusal"));
+    assert!(said.contains("a pod of a budget is born with the gate poolbudget.dev/connections; "), "{said}");
     assert_eq!(shop.recorder.faults(), Vec::<String>::new());
 }

@@ -27,7 +27,11 @@ impl Cluster {
 
     /// Runs helm as the administrator and gives what it printed.
     pub async fn helm(&self, args: &[&str]) -> Result<String> {
-        run(self.command("helm", self.kubeconfig()), args, "").await
+        let said = run(self.command("helm", self.kubeconfig()), args, "").await?;
+        if matches!(args.first(), Some(&("install" | "upgrade" | "rollback" | "uninstall"))) {
+            self.until_in_force().await?;
+        }
+        Ok(said)
     }
 
     /// `kubectl apply` of the text, which may hold several documents.

@@ -37,6 +37,7 @@ pub mod commands;
 pub mod components;
 pub mod eventually;
 pub mod folder;
+pub mod in_force;
 pub mod install;
 pub mod launch;
 pub mod ledger;

@@ -14,6 +14,7 @@ use super::rollout::{Nature, Surge};
 use super::room::{Room, Scene, room};
 use super::settle::settled;
 use super::shortfall::largest_replicas;
+use super::sound;
 
 /// One instant of one budget.
 #[derive(Clone, Debug)]
@@ -124,7 +125,9 @@ pub fn decide(situation: &Situation) -> Decision {
         unadopted: &unadopted,
     };
     let room = room(&scene, &grants);
-    Decision { usable, ledger, plan, rightful, settled, high_water, grants, room }
+    let decision = Decision { usable, ledger, plan, rightful, settled, high_water, grants, room };
+    debug_assert_eq!(sound::fault(situation, &decision), None, "{situation:?}");
+    decision
 }
 
 /// What grants keep to.

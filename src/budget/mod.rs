@@ -20,5 +20,6 @@ pub mod rollout;
 pub mod room;
 pub mod settle;
 pub mod shortfall;
+pub mod sound;
 pub mod split;
 pub mod supabase;

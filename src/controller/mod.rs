@@ -14,6 +14,7 @@ pub mod memory;
 pub mod notice;
 pub mod observe;
 pub mod open;
+pub mod promise;
 pub mod quarantine;
 pub mod reconcile;
 pub mod refused;

@@ -15,7 +15,7 @@ use super::gateway::{Gateway, GatewayError};
 use super::memory::{Memory, Moment};
 use super::observe::Observed;
 use super::view::View;
-use super::{evict, grant, notice, quarantine, report, retire, rewrite, takeover};
+use super::{evict, grant, notice, promise, quarantine, report, retire, rewrite, takeover};
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined, names};
 use crate::budget::decide::{Decision, Situation, decide};
 use crate::budget::grant::Refusal;
@@ -131,6 +131,7 @@ impl<G: Gateway> Leader<G> {
         let fresh = grant::batch(&view, held.spec.sizing.overflow_ratio);
         grants.extend(fresh.iter().cloned());
         let new = report::status(&view, &held, &status, grants.clone(), memory.hindrances(), now);
+        debug_assert_eq!(promise::fault(&view, &status, &new, &fresh), None);
         let may_wait = fresh.is_empty() && !quarantines_more(&held, &new) && !comes_down(&held, &new);
         let numbers = report::numbers(&new);
         let wait = self.write(&mut memory, new, may_wait, now).await?;

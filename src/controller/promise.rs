@@ -1,0 +1,74 @@
+//! What every status keeps that is about to be written: from it a successor knows what was given away.
+//!
+//! In: the status as it is held, the one to be written, and what was decided. Out: the sentence for what is wrong. Every
+//! build that checks its debug assertions holds each write against this; what ships does not, and writes the same.
+
+use std::collections::HashSet;
+
+use super::view::{BATCH, IN_FLIGHT, View};
+use crate::api::{DbConnectionBudgetStatus, GrantInFlight, Mode};
+use crate::budget::decide::bounds;
+
+/// What is wrong with a status; nothing ever should be. `fresh` are the grants of this look.
+#[must_use]
+pub fn fault(
+    view: &View,
+    held: &DbConnectionBudgetStatus,
+    new: &DbConnectionBudgetStatus,
+    fresh: &[GrantInFlight],
+) -> Option<String> {
+    if new.epoch != held.epoch {
+        return Some(format!("epoch {} is written over epoch {}", new.epoch, held.epoch));
+    }
+    if fresh.is_empty() {
+        return None;
+    }
+    recorded(new, fresh).or_else(|| meant(view, fresh)).or_else(|| within(view, new, fresh))
+}
+
+/// Each grant stands in the status once, and there are not more than one status can name.
+fn recorded(new: &DbConnectionBudgetStatus, fresh: &[GrantInFlight]) -> Option<String> {
+    if fresh.len() > BATCH || new.grants.len() > IN_FLIGHT {
+        return Some(format!("{} grants of {} in flight", fresh.len(), new.grants.len()));
+    }
+    let mut seen = HashSet::new();
+    if let Some(twice) = new.grants.iter().find(|grant| !seen.insert(&grant.uid)) {
+        return Some(format!("two grants in flight for pod {}", twice.uid));
+    }
+    let lost = fresh.iter().find(|grant| !new.grants.contains(grant));
+    lost.map(|grant| format!("the grant of pod {} is not recorded", grant.uid))
+}
+
+/// Each grant is for a pod that waits at its gate, and its sizes are what is billed.
+fn meant(view: &View, fresh: &[GrantInFlight]) -> Option<String> {
+    fresh.iter().find_map(|grant| {
+        let Some(pod) = view.scene.pods.iter().find(|pod| pod.uid == grant.uid) else {
+            return Some(format!("pod {} is granted and not there", grant.uid));
+        };
+        let pools =
+            i64::from(pod.app.pools.map_or(1, |pools| i32::try_from(pools.get()).unwrap_or(i32::MAX)));
+        let opens = (i64::from(grant.pool_size) + i64::from(grant.max_overflow)).saturating_mul(pools);
+        let billed = view.mode != Mode::Gate || grant.connections >= opens;
+        (!pod.gated || !billed).then(|| format!("{grant:?} for {} pools, gated: {}", pools, pod.gated))
+    })
+}
+
+/// In mode Gate nothing is granted without a limit, and what is committed stays within what may be.
+fn within(view: &View, new: &DbConnectionBudgetStatus, fresh: &[GrantInFlight]) -> Option<String> {
+    if view.mode != Mode::Gate {
+        return None;
+    }
+    if let Some(refusal) = &view.refusal {
+        return Some(format!("granted though the budget is refused: {refusal}"));
+    }
+    let decision = &view.decision;
+    let bounds = bounds(decision.usable, decision.high_water, &decision.ledger);
+    let most = bounds.usable.max(bounds.lost).get();
+    let before = i64::try_from(decision.ledger.committed.get()).unwrap_or(i64::MAX);
+    let after = fresh.iter().fold(before, |sum, grant| sum.saturating_add(grant.connections));
+    if new.committed != after {
+        return Some(format!("{} is said to be committed, and it is {after}", new.committed));
+    }
+    (u64::try_from(after).unwrap_or(0) > most)
+        .then(|| format!("{after} is committed, and {most} is the most"))
+}

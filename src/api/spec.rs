@@ -68,7 +68,8 @@ pub struct DbConnectionBudgetSpec {
 
     /// How pods get their sizes. Gate: a pod is held at a scheduling gate until its size fits (exact).
     /// Rollout: sizes are written into the workload's template (can exceed the limit for moments).
-    /// Observe: everything is computed and reported, nothing is touched.
+    /// Observe: everything is computed and reported; no pod is ended or resized. Where admission gates pods, new pods still
+    /// pass the gate, with the sizes of their own env: the operator opens it at once, and while it does not run they wait.
     #[serde(default)]
     pub mode: Mode,
 
@@ -245,7 +246,7 @@ fn default_superuser_reserved() -> u32 {
 /// How pods get their sizes.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Compute and report, touch nothing.
+    /// Compute and report; let every pod pass with the sizes of its own env.
     Observe,
     /// Write sizes into pod templates.
     Rollout,

@@ -86,7 +86,7 @@ fn contested(view: &View, now: Timestamp) -> Option<Finding> {
 fn within_limit(view: &View) -> Option<Finding> {
     let promise = match view.mode {
         Mode::Gate => return None,
-        Mode::Observe => "mode Observe touches nothing",
+        Mode::Observe => "mode Observe ends no pod and changes no size",
         Mode::Rollout => "in mode Rollout the sum can be over for moments",
     };
     if view.refusal.is_some() {

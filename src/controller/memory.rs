@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::quarantine::Quarantine;
 use super::refused::{Purpose, Refused};
-use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined};
+use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined, WorkloadStatus};
 use crate::cluster::workload::WorkloadKey;
 
 /// What the leader remembers of one budget.
@@ -28,6 +28,8 @@ pub struct Memory {
     pub told: HashMap<String, &'static str>,
     /// What was said of the budget itself when it could not be read.
     pub complaint: Option<String>,
+    /// The workloads that the status has no room for; a successor sees them for the first time.
+    pub unnamed: Vec<WorkloadStatus>,
     /// Why the status was refused that had to be written last.
     pub unwritable: Option<String>,
     /// The evictions that were refused last: by what, and until when none is tried.
@@ -63,6 +65,15 @@ impl Memory {
         self.held.as_ref().and_then(|budget| budget.status.as_ref())
     }
 
+    /// The status that is carried on, with what it has no room for and what it was not told yet.
+    #[must_use]
+    pub fn carried(&self) -> DbConnectionBudgetStatus {
+        let mut carried = self.status().cloned().unwrap_or_default();
+        carried.workloads.extend(self.unnamed.iter().cloned());
+        carried.quarantine = self.quarantine.entries();
+        carried
+    }
+
     /// Whether the epoch of this very object was taken over.
     #[must_use]
     pub fn holds(&self, budget: &DbConnectionBudget) -> bool {
@@ -73,6 +84,7 @@ impl Memory {
     pub fn let_go(&mut self) {
         self.held = None;
         self.written = None;
+        self.unnamed.clear();
         self.refused.clear();
         self.forbidden = None;
     }
@@ -85,4 +97,27 @@ pub struct Moment {
     pub wall: Timestamp,
     /// The time since some fixed instant of this process. It never jumps.
     pub steady: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::report::{WORKLOADS, leave_out};
+
+    #[test]
+    fn workloads_that_a_status_has_no_room_for_are_carried_on_all_the_same() {
+        let workload =
+            |n: usize| WorkloadStatus { name: format!("w-{n}"), settled: 3, ..WorkloadStatus::default() };
+        let all: Vec<WorkloadStatus> = (0..WORKLOADS + 2).map(workload).collect();
+        let mut status =
+            DbConnectionBudgetStatus { workloads: all.clone(), ..DbConnectionBudgetStatus::default() };
+        let mut memory = Memory { unnamed: leave_out(&mut status), ..Memory::default() };
+        assert_eq!((status.workloads.len(), status.more_workloads), (WORKLOADS, 2));
+        let budget =
+            serde_json::json!({"metadata": {}, "spec": {"limit": {"connections": 1}}, "status": status});
+        memory.held = Some(Arc::new(serde_json::from_value(budget).expect("a budget")));
+        assert_eq!(memory.carried().workloads, all);
+        memory.let_go();
+        assert_eq!(memory.carried().workloads, []);
+    }
 }

@@ -130,11 +130,13 @@ impl<G: Gateway> Leader<G> {
         let mut grants = grant::unseen(&view, &status.grants);
         let fresh = grant::batch(&view, held.spec.sizing.overflow_ratio);
         grants.extend(fresh.iter().cloned());
-        let new = report::status(&view, &held, &status, grants.clone(), memory.hindrances(), now);
+        let mut new = report::status(&view, &held, &status, grants.clone(), memory.hindrances(), now);
+        let unnamed = report::leave_out(&mut new);
         debug_assert_eq!(promise::fault(&view, &status, &new, &fresh), None);
         let may_wait = fresh.is_empty() && !quarantines_more(&held, &new) && !comes_down(&held, &new);
         let numbers = report::numbers(&new);
         let wait = self.write(&mut memory, new, may_wait, now).await?;
+        memory.unnamed = unnamed;
         self.metrics.budget(key, numbers);
         let sent = grant::send(self, key, &view, &grants).await;
 
@@ -167,8 +169,7 @@ impl<G: Gateway> Leader<G> {
         let named = held.metadata.annotations.as_ref().and_then(|notes| notes.get(names::FORGET));
         let forgotten = memory.quarantine.forget(named.map_or("", String::as_str));
         memory.forgotten.extend(forgotten);
-        let status = memory.status().cloned().unwrap_or_default();
-        let status = DbConnectionBudgetStatus { quarantine: memory.quarantine.entries(), ..status };
+        let status = memory.carried();
         (View::of(world, key, &held.spec, held.metadata.generation, &status, self.decide, now), status)
     }
 

@@ -48,9 +48,8 @@ pub fn status(
         high_water: decision.high_water.filter(|_| view.mode == Mode::Gate).map(wide),
         waiting: narrow(decision.grants.refused.len().saturating_add(view.later)),
         pods: pods(view),
-        more_workloads: narrow(view.scene.workloads.len().saturating_sub(WORKLOADS)),
+        more_workloads: 0,
         workloads: (0..view.scene.workloads.len())
-            .take(WORKLOADS)
             .filter_map(|w| workload(view, w, ratio, largest.get(w)))
             .collect(),
         grants,
@@ -60,6 +59,13 @@ pub fn status(
             .map(|finding| finding.into_condition(&old.conditions, generation, &Time(now)))
             .collect(),
     }
+}
+
+/// Leaves out the workloads that a status has no room for, and says how many. They come back.
+pub fn leave_out(status: &mut DbConnectionBudgetStatus) -> Vec<WorkloadStatus> {
+    let unnamed = status.workloads.split_off(status.workloads.len().min(WORKLOADS));
+    status.more_workloads = narrow(unnamed.len());
+    unnamed
 }
 
 /// The budget with the status of before, and the word that no newer one can be written.

@@ -1,5 +1,12 @@
 //! The resource as the real API server takes it: accepted and refused manifests, defaults, explanations.
 
+use poolbudget::cluster::world::BudgetKey;
+use poolbudget::controller::gateway::{Gateway, GatewayError, KubeGateway};
+use poolbudget::controller::lease::Leadership;
+use poolbudget::controller::quarantine::MOST;
+use poolbudget::controller::report::WORKLOADS;
+use poolbudget::controller::view::IN_FLIGHT;
+use poolbudget::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 
 use crate::support::objects::budget;
@@ -200,4 +207,61 @@ async fn defaults_are_filled_in_and_fields_explain_themselves() {
         head,
         ["NAME", "MODE", "LIMIT", "RESERVED", "COMMITTED", "PODS", "WAITING", "FEASIBLE", "SETTLED", "AGE"]
     );
+}
+
+/// As large as a status becomes: as many of each part as are named, with the longest names and numbers that there are.
+fn largest_status() -> Value {
+    let name = "x".repeat(253);
+    let uid = "0b9c1ac4-6c1f-4f0f-9c11-0123456789ab";
+    let date = "2026-11-27T12:00:00.123456789Z";
+    let workload = |n: usize| {
+        json!({"kind": "StatefulSet", "name": format!("{n:05}{}", &name[5..]), "replicas": i32::MAX, "ceiling": i32::MAX,
+            "largestReplicas": i32::MAX, "slots": i32::MAX, "settled": i32::MAX, "poolSize": i32::MAX,
+            "maxOverflow": i32::MAX, "perPod": i64::MAX, "committed": i64::MAX, "granted": i32::MAX, "waiting": i32::MAX,
+            "foreign": {"pods": i32::MAX, "connections": i64::MAX},
+            "ladder": {"level": i32::MAX, "lowSince": date}})
+    };
+    let grant = json!({"uid": uid, "pod": name, "workload": format!("StatefulSet/{name}"), "poolSize": i32::MAX,
+        "maxOverflow": i32::MAX, "connections": i64::MAX});
+    let gone = |n: usize| {
+        json!({"uid": format!("{n:05}{}", &name[5..]), "pod": name, "node": name, "cause": "NotSeenToEnd",
+            "connections": i64::MAX, "seconds": i64::MAX, "until": date})
+    };
+    let condition = |n: usize| {
+        json!({"type": format!("Condition{n}"), "status": "False", "reason": "Reason", "message": "x".repeat(10_000),
+            "lastTransitionTime": "2026-11-27T12:00:00Z", "observedGeneration": i64::MAX})
+    };
+    json!({"observedGeneration": i64::MAX, "mode": "Gate", "epoch": i64::MAX, "usable": i64::MAX, "committed": i64::MAX,
+        "highWater": i64::MAX, "waiting": i32::MAX, "pods": "1000000/1000000", "moreWorkloads": i32::MAX,
+        "limit": {"connections": i64::MAX, "source": "x".repeat(200)},
+        "workloads": (0..WORKLOADS).map(workload).collect::<Vec<_>>(),
+        "grants": vec![grant; IN_FLIGHT],
+        "quarantine": (0..MOST).map(gone).collect::<Vec<_>>(),
+        "conditions": (0..10).map(condition).collect::<Vec<_>>()})
+}
+
+#[tokio::test]
+async fn the_largest_status_that_is_ever_written_is_taken_and_one_that_is_larger_is_refused_for_good() {
+    let cluster = cluster("largest").await;
+    cluster.apply(&budget("largest", "main", &json!({"limit": {"connections": 15}}))).await.unwrap();
+    let client = cluster.client().await.unwrap();
+    let gateway = KubeGateway::new(client, Leadership::unconditional(), "test", Metrics::default());
+    let key = BudgetKey::new("largest", "main");
+    let mut held = gateway.budget(&key).await.unwrap().expect("the budget");
+    // Each part anew: the old and the new stand in one request of the API server to its store.
+    for round in 0..2 {
+        let mut status = largest_status();
+        status["epoch"] = json!(round);
+        held.status = Some(serde_json::from_value(status).unwrap());
+        held = gateway.replace_status(&held).await.unwrap();
+    }
+    let status = held.status.as_mut().unwrap();
+    assert_eq!(
+        (status.workloads.len(), status.grants.len(), status.quarantine.len()),
+        (WORKLOADS, IN_FLIGHT, MOST)
+    );
+    let more: Vec<_> = status.workloads.iter().cycle().take(5_000).cloned().collect();
+    status.workloads = more;
+    let refused = gateway.replace_status(&held).await;
+    assert!(matches!(refused, Err(GatewayError::Refused { .. })), "{refused:?}");
 }

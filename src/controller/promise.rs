@@ -3,11 +3,12 @@
 //! In: the status as it is held, the one to be written, and what was decided. Out: the sentence for what is wrong. Every
 //! build that checks its debug assertions holds each write against this; what ships does not, and writes the same.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::view::{BATCH, IN_FLIGHT, View};
 use crate::api::{DbConnectionBudgetStatus, GrantInFlight, Mode};
 use crate::budget::decide::bounds;
+use crate::cluster::pod::PodRecord;
 
 /// What is wrong with a status; nothing ever should be. `fresh` are the grants of this look.
 #[must_use]
@@ -41,8 +42,10 @@ fn recorded(new: &DbConnectionBudgetStatus, fresh: &[GrantInFlight]) -> Option<S
 
 /// Each grant is for a pod that waits at its gate, and its sizes are what is billed.
 fn meant(view: &View, fresh: &[GrantInFlight]) -> Option<String> {
+    let pods: HashMap<&str, &PodRecord> =
+        view.scene.pods.iter().map(|pod| (pod.uid.as_str(), pod.as_ref())).collect();
     fresh.iter().find_map(|grant| {
-        let Some(pod) = view.scene.pods.iter().find(|pod| pod.uid == grant.uid) else {
+        let Some(pod) = pods.get(grant.uid.as_str()) else {
             return Some(format!("pod {} is granted and not there", grant.uid));
         };
         let pools =

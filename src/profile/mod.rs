@@ -5,7 +5,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `table` | one entry for each profile, plain data with its source |
+//! | `table/` | one entry for each profile, plain data with its source, in a file for each family |
 //! | `stated` | the annotations of a pod, read as the gate reads them |
 //! | `rules` | what they must keep, with the sentence of the check |
 //! | `proxies` | containers that are put beside an app, by name |

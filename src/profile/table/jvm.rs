@@ -1,0 +1,59 @@
+//! Apps on the Java virtual machine.
+//!
+//! Plain data, by the rules of [`super`].
+
+use super::{Connections, Fails, Fixed, Knob, Pool, Profile, one_bound, one_knob, untried};
+
+pub(super) static KEYCLOAK: Profile = Profile {
+    name: "Keycloak",
+    sizing: one_bound(
+        &[Pool {
+            size: untried("KC_DB_POOL_MAX_SIZE", Connections(100)),
+            overflow: None,
+            also: &["KC_DB_POOL_INITIAL_SIZE", "KC_DB_POOL_MIN_SIZE"],
+        }],
+        Fixed,
+    ),
+    engines: 1,
+    processes: "1",
+    eager: true,
+    note: "Initial, least and most are set to the same, so that no pod asks for more later than it held at first.",
+    source: "Red Hat build of Keycloak 22 to 26.4, all configuration; not run",
+};
+
+pub(super) static HIKARI: Profile = Profile {
+    name: "HikariCP",
+    sizing: one_bound(
+        &[Pool {
+            size: Knob {
+                env: "SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE",
+                unset: Connections(10),
+                zero: Fails,
+                negative: Fails,
+                junk: Fails,
+            },
+            overflow: None,
+            // The older spelling binds to the same property.
+            also: &["SPRING_DATASOURCE_HIKARI_MAXIMUM_POOL_SIZE"],
+        }],
+        Fixed,
+    ),
+    engines: 1,
+    processes: "1; `engines` is the number of data sources of this size",
+    eager: true,
+    note: "Spring Boot. A pool with another variable: profile Single.",
+    source: "HikariCP 604d7d58, `HikariConfig.java`; Spring Boot's relaxed binding, read and not run",
+};
+
+pub(super) static METABASE: Profile = Profile {
+    name: "Metabase",
+    sizing: one_bound(
+        &[one_knob(untried("MB_APPLICATION_DB_MAX_CONNECTION_POOL_SIZE", Connections(15)))],
+        Fixed,
+    ),
+    engines: 1,
+    processes: "1",
+    eager: false,
+    note: "Its own database; what it opens to the databases that it shows is not counted.",
+    source: "reports of users; not run",
+};

@@ -1,0 +1,134 @@
+//! The profiles, in the order in which they are explained.
+//!
+//! Plain data. `source` says where a figure was read and in which version, or that it was run against PostgreSQL; a
+//! figure that nobody has tried is [`Reads::NotTried`], which counts as unlimited. All were taken on 2026-11-21.
+//! The entries stand in a file for each family of languages.
+
+mod go;
+mod jvm;
+mod node;
+mod other;
+mod python;
+mod ruby;
+
+use super::OwnNames::{Fixed, May, Must};
+use super::Reads::{Connections, Fails, NotTried, Unlimited};
+use super::{Knob, OwnNames, Pool, Profile, Reads, Sizing, Switch, Written};
+use crate::budget::split::Knobs;
+
+pub use python::SQLALCHEMY;
+
+/// Every profile, the one that holds without an annotation first.
+pub const ALL: &[&Profile] = &[
+    &SQLALCHEMY,
+    &python::AIRFLOW,
+    &python::DIFY,
+    &python::OPEN_WEBUI,
+    &python::MLFLOW,
+    &python::LITELLM,
+    &node::N8N,
+    &node::NODE_POSTGRES,
+    &jvm::KEYCLOAK,
+    &jvm::HIKARI,
+    &ruby::RAILS,
+    &other::ECTO,
+    &go::GO,
+    &go::GRAFANA,
+    &go::TEMPORAL,
+    &go::GOTRUE,
+    &other::POSTGREST,
+    &node::STORAGE,
+    &node::OUTLINE,
+    &jvm::METABASE,
+    &other::HASURA,
+    &other::SINGLE,
+    &python::SUPERSET,
+    &python::ODOO,
+    &node::PRISMA,
+    &python::NULL_POOL,
+];
+
+const NO_COMPANIONS: [Option<&str>; 3] = [None, None, None];
+
+/// A pool with a size and an overflow.
+const fn two_knobs(size: Knob, overflow: Knob) -> Pool {
+    Pool { size, overflow: Some(overflow), also: &[] }
+}
+
+/// A pool with one bound.
+const fn one_knob(size: Knob) -> Pool {
+    Pool { size, overflow: None, also: &[] }
+}
+
+/// A variable of which only the default is known.
+const fn untried(env: &'static str, unset: Reads) -> Knob {
+    Knob { env, unset, zero: NotTried, negative: NotTried, junk: NotTried }
+}
+
+/// A variable that Go's `database/sql` gets: 0 and less are no bound.
+const fn go(env: &'static str, unset: Reads) -> Knob {
+    Knob { env, unset, zero: Unlimited, negative: Unlimited, junk: NotTried }
+}
+
+/// Who reads one bound, and nothing else that matters.
+const fn one_bound(pools: &'static [Pool], names: OwnNames) -> Sizing {
+    Sizing::Written(Written { knobs: Knobs::ONE, pools, switches: &[], names, companions: NO_COMPANIONS })
+}
+
+/// Who reads a size and an overflow.
+const fn queue_pool(pools: &'static [Pool], companions: [Option<&'static str>; 3]) -> Sizing {
+    Sizing::Written(Written { knobs: Knobs::BOTH, pools, switches: &[], names: Fixed, companions })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::api::names;
+
+    #[test]
+    fn every_profile_has_a_name_of_its_own_and_the_default_stands_first() {
+        let unique: BTreeSet<&str> = ALL.iter().map(|profile| profile.name).collect();
+        assert_eq!(unique.len(), ALL.len());
+        assert_eq!(ALL[0].name, names::DEFAULT_PROFILE);
+        assert!(std::ptr::eq(ALL[0], &raw const SQLALCHEMY));
+    }
+
+    #[test]
+    fn a_profile_binds_no_variable_twice() {
+        for profile in ALL {
+            let names: Vec<&str> = profile.variables().map(|(name, _)| name).collect();
+            let unique: BTreeSet<&&str> = names.iter().collect();
+            assert_eq!(unique.len(), names.len(), "{}", profile.name);
+        }
+    }
+
+    #[test]
+    fn a_variable_without_a_name_is_one_that_an_annotation_has_to_name() {
+        for profile in ALL {
+            let unnamed = profile.variables().any(|(name, _)| name.is_empty());
+            assert_eq!(unnamed, profile.own_names() == Must, "{}", profile.name);
+        }
+    }
+
+    #[test]
+    fn own_names_go_to_profiles_with_one_pool_and_no_other_variable() {
+        for profile in ALL.iter().filter(|profile| profile.own_names() != Fixed) {
+            let expected = if profile.has_both() { 2 } else { 1 };
+            assert_eq!(profile.variables().count(), expected, "{}", profile.name);
+        }
+    }
+
+    #[test]
+    fn an_overflow_stands_exactly_where_both_can_be_told() {
+        for profile in ALL {
+            let pools = profile.written().map_or(&[] as &[Pool], |written| written.pools);
+            assert!(
+                pools.iter().all(|pool| pool.overflow.is_some() == profile.has_both()),
+                "{}",
+                profile.name
+            );
+        }
+    }
+}

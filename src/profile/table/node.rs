@@ -1,0 +1,77 @@
+//! Apps in JavaScript and TypeScript.
+//!
+//! Plain data, by the rules of [`super`].
+
+use super::{
+    Connections, Fails, Fixed, Knob, Must, NotTried, Profile, Sizing, Unlimited, one_bound, one_knob, untried,
+};
+
+pub(super) static N8N: Profile = Profile {
+    name: "n8n",
+    sizing: one_bound(
+        &[one_knob(Knob {
+            env: "DB_POSTGRESDB_POOL_SIZE",
+            unset: Connections(2),
+            zero: Connections(10),
+            negative: Fails,
+            junk: NotTried,
+        })],
+        Fixed,
+    ),
+    engines: 1,
+    processes: "1: main, worker and webhook pods are workloads of their own",
+    eager: false,
+    note: "It gives connections back after 30 idle seconds.",
+    source: "n8n 00a67983, `packages/@n8n/config/src/configs/database.config.ts`; what 0 means: node-postgres",
+};
+
+pub(super) static NODE_POSTGRES: Profile = Profile {
+    name: "node-postgres",
+    sizing: one_bound(
+        &[one_knob(Knob {
+            env: "",
+            unset: Connections(10),
+            zero: Connections(10),
+            negative: Fails,
+            junk: Unlimited,
+        })],
+        Must,
+    ),
+    engines: 1,
+    processes: "Node.js processes (cluster workers, PM2 instances); `engines` is the number of `Pool`s in each",
+    eager: false,
+    note: "The app passes the variable to `new Pool` as `max`, by `Number(process.env.…)`; also for Drizzle, Knex and Prisma 7 \
+           with the adapter of `pg`.",
+    source: "run: pg 8.23.1 on PostgreSQL 15; `pg-pool/index.js` c9e57617",
+};
+
+pub(super) static STORAGE: Profile = Profile {
+    name: "Storage",
+    sizing: one_bound(&[one_knob(untried("DATABASE_MAX_CONNECTIONS", Connections(20)))], Fixed),
+    engines: 1,
+    processes: "1",
+    eager: false,
+    note: "Supabase Storage with one tenant.",
+    source: "supabase/storage, its configuration; not run",
+};
+
+pub(super) static OUTLINE: Profile = Profile {
+    name: "Outline",
+    sizing: one_bound(&[one_knob(untried("DATABASE_CONNECTION_POOL_MAX", Connections(5)))], Fixed),
+    engines: 1,
+    processes: "`WEB_CONCURRENCY`; `engines` is 3 with a read replica, whose pool is twice as large",
+    eager: false,
+    note: "",
+    source: "outline d77dcdf8, `server/storage/database.ts`; not run",
+};
+
+pub(super) static PRISMA: Profile = Profile {
+    name: "Prisma",
+    sizing: Sizing::Counted { default: None },
+    engines: 1,
+    processes: "Node.js processes; `engines` is the number of clients in each",
+    eager: false,
+    note: "Up to version 6 the bound is `connection_limit` in `DATABASE_URL`, mostly from a Secret: put it there and state \
+           the same number in `size`. Without it the bound depends on the CPUs of the node. Version 7: node-postgres.",
+    source: "Prisma 6 and 7, connection pool pages",
+};

@@ -1,0 +1,54 @@
+//! Apps in other languages, and of any kind.
+//!
+//! Plain data, by the rules of [`super`].
+
+use super::{
+    Connections, Fixed, Knobs, May, Must, NO_COMPANIONS, NotTried, Profile, Sizing, Written, one_bound,
+    one_knob, untried,
+};
+
+pub(super) static ECTO: Profile = Profile {
+    name: "Ecto",
+    sizing: one_bound(&[one_knob(untried("POOL_SIZE", Connections(10)))], May),
+    engines: 1,
+    processes: "1; `engines` is `pool_count`",
+    eager: true,
+    note: "The variable of the `runtime.exs` that Phoenix generates.",
+    source: "phoenix, `installer/lib/phx_new/generator.ex`; not run",
+};
+
+pub(super) static POSTGREST: Profile = Profile {
+    name: "PostgREST",
+    sizing: Sizing::Written(Written {
+        knobs: Knobs::One { beside: 1 },
+        pools: &[one_knob(untried("PGRST_DB_POOL", Connections(10)))],
+        switches: &[],
+        names: Fixed,
+        companions: NO_COMPANIONS,
+    }),
+    engines: 1,
+    processes: "1",
+    eager: false,
+    note: "It listens on a connection of its own beside the pool; that one is part of the size.",
+    source: "postgrest 48346789, `docs/references/configuration.rst`; not run",
+};
+
+pub(super) static HASURA: Profile = Profile {
+    name: "Hasura",
+    sizing: one_bound(&[one_knob(untried("HASURA_GRAPHQL_PG_CONNECTIONS", Connections(50)))], Fixed),
+    engines: 1,
+    processes: "1; `engines` is the number of sources in this database",
+    eager: false,
+    note: "",
+    source: "reports of users; not run",
+};
+
+pub(super) static SINGLE: Profile = Profile {
+    name: "Single",
+    sizing: one_bound(&[one_knob(untried("", NotTried))], Must),
+    engines: 1,
+    processes: "processes with a pool of their own; `engines` is the number of pools in each",
+    eager: false,
+    note: "Any app whose pool has one bound that a variable sets.",
+    source: "the app",
+};

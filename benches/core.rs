@@ -25,6 +25,7 @@ fn demands(count: u32) -> Vec<Demand> {
         processes: 1 + i % 4,
         engines: 1 + i % 2,
         min: Connections::new(1 + u64::from(i % 3)),
+        needed_by: None,
         max: i.is_multiple_of(4).then(|| Connections::new(30)),
         weight: 1 + i % 10,
     };

@@ -70,6 +70,7 @@ mod tests {
             processes: 1,
             engines: 1,
             min: Connections::ONE,
+            needed_by: None,
             max: None,
             weight: 1,
         };

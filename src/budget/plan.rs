@@ -45,6 +45,8 @@ pub struct Demand {
     pub engines: u32,
     /// kmin: the smallest size of an instance; 0 is read as 1.
     pub min: Connections,
+    /// Who needs so many, where that is not the budget: such as `profile Keycloak`.
+    pub needed_by: Option<String>,
     /// kmax: the largest size that it has a use for.
     pub max: Option<Connections>,
     /// Its part compared with the other workloads'; 0 is read as 1.
@@ -272,6 +274,7 @@ mod tests {
             processes: 1,
             engines: 1,
             min: Connections::ONE,
+            needed_by: None,
             max: None,
             weight: 1,
         }

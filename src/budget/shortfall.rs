@@ -42,6 +42,8 @@ pub struct Line {
     pub engines: u32,
     /// kmin: connections of an instance.
     pub size: Connections,
+    /// Who needs so many, where that is not the budget.
+    pub needed_by: Option<String>,
     /// The product of the above.
     pub connections: Connections,
     /// The most replicas that fit while all other workloads stay as they are.
@@ -133,6 +135,7 @@ fn line(terms: Terms, demand: &Demand, needed: u128, hopeless: bool) -> Line {
         processes: demand.processes.max(1),
         engines: demand.engines.max(1),
         size: demand.floor(),
+        needed_by: demand.needed_by.clone(),
         connections: connections(own),
         safe_replicas: if hopeless {
             Pods::ZERO
@@ -196,7 +199,8 @@ impl Shortfall {
             let (name, needed) = (&line.name, count(connections(pod(line)).get(), "connection"));
             write!(
                 f,
-                "{name}: one pod alone needs {needed}, {} usable: it can never be granted and takes nothing from the others. ",
+                "{name}: one pod alone needs {needed}{}, {} usable: it can never be granted and takes nothing from the others. ",
+                line.why(),
                 self.usable
             )?;
         }
@@ -232,6 +236,14 @@ impl Shortfall {
     }
 }
 
+impl Line {
+    /// Who needs the smallest size, for a sentence that names it.
+    fn why(&self) -> String {
+        let needs = |who| format!(" ({who} needs at least {})", count(self.size.get(), "connection"));
+        self.needed_by.as_ref().map_or_else(String::new, needs)
+    }
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", count(self.pods.get().into(), "pod"))?;
@@ -244,7 +256,7 @@ impl fmt::Display for Line {
         if self.engines > 1 {
             write!(f, " × {} engines", self.engines)?;
         }
-        write!(f, " × {} = {}", self.size, count(self.connections.get(), "connection"))
+        write!(f, " × {}{} = {}", self.size, self.why(), count(self.connections.get(), "connection"))
     }
 }
 
@@ -279,6 +291,7 @@ mod tests {
             processes: 1,
             engines: 1,
             min: Connections::ONE,
+            needed_by: None,
             max: None,
             weight: 1,
         }

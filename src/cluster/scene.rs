@@ -271,6 +271,7 @@ impl Stage<'_> {
         let apps = apps(&record, stays, &own, made);
         let (processes, engines) = widest(&apps);
         let settled = carried.map(|w| Pods::new(u32::try_from(w.settled).unwrap_or(0)));
+        let stated_min = Connections::new(u64::from(settings.min));
         let demand = Demand {
             name: workload.to_string(),
             replicas,
@@ -279,7 +280,8 @@ impl Stage<'_> {
             strategy: record.strategy,
             processes,
             engines,
-            min: least(&apps).max(Connections::new(u64::from(settings.min))),
+            min: least(&apps).max(stated_min),
+            needed_by: neediest(&apps).filter(|app| app.least() > stated_min).and_then(AppFacts::needed_by),
             max: most(&apps).or(settings.max.map(|max| Connections::new(u64::from(max)))),
             weight: settings.weight,
         };
@@ -401,7 +403,12 @@ fn widest(apps: &[&AppFacts]) -> (u32, u32) {
 
 /// The smallest size that all of them can be given.
 fn least(apps: &[&AppFacts]) -> Connections {
-    apps.iter().map(|app| app.least()).max().unwrap_or(Connections::ONE)
+    neediest(apps).map_or(Connections::ONE, AppFacts::least)
+}
+
+/// The one whose smallest size is the largest.
+fn neediest<'a>(apps: &[&'a AppFacts]) -> Option<&'a AppFacts> {
+    apps.iter().copied().max_by_key(|app| app.least())
 }
 
 /// The size that all of them have, where no variable sets it.

@@ -160,7 +160,14 @@ impl AppFacts {
     /// The smallest size that an instance of it can be given.
     #[must_use]
     pub fn least(&self) -> Connections {
-        self.fixed.unwrap_or_else(|| self.knobs().least())
+        self.fixed.unwrap_or_else(|| self.profile.map_or(self.knobs().least(), Profile::least))
+    }
+
+    /// Who needs more than one connection for an instance, where that is its profile.
+    #[must_use]
+    pub fn needed_by(&self) -> Option<String> {
+        let profile = self.profile.filter(|_| self.fixed.is_none() && self.least() > Connections::ONE)?;
+        Some(format!("profile {}", profile.name))
     }
 }
 

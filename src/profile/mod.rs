@@ -22,6 +22,7 @@ pub mod stated;
 pub mod table;
 pub mod workers;
 
+use crate::budget::amount::Connections;
 use crate::budget::split::Knobs;
 
 pub use table::{ALL, SQLALCHEMY};
@@ -35,6 +36,8 @@ pub struct Profile {
     pub sizing: Sizing,
     /// Pools of this size that each process opens for each engine it is said to have.
     pub engines: u32,
+    /// The fewest connections of one pool with which it starts and works, whatever else there is room for; at least 1.
+    pub smallest: u32,
     /// What is to be counted as `processes` (and `engines`, where that is not plain).
     pub processes: &'static str,
     /// Whether it opens all its connections when it starts.
@@ -158,6 +161,12 @@ impl Profile {
             Sizing::Written(written) => written.knobs,
             Sizing::Counted { .. } | Sizing::Unbounded => Knobs::ONE,
         }
+    }
+
+    /// The fewest connections of one pool with which it starts and works, an overflow that it cannot do without included.
+    #[must_use]
+    pub fn least(&self) -> Connections {
+        self.knobs().least().max(Connections::new(self.smallest.into()))
     }
 
     /// Pools of one size that each process opens for each engine that it is said to have.

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use super::{ALL, Gets, Knob, Pool, Profile, Reads, Sizing, Written};
 use crate::api::names;
+use crate::budget::amount::Connections;
 use crate::budget::split::Knobs;
 
 const INTRODUCTION: &str = "\
@@ -148,7 +149,7 @@ fn written_lines(profile: &Profile, written: &Written, lines: &mut Vec<(&'static
     if !companions.is_empty() {
         lines.push(("beside", companions.join(", ")));
     }
-    lines.push(("smallest", smallest(written.knobs)));
+    lines.push(("smallest", smallest(profile, written.knobs)));
     if profile.pools() > 1 {
         lines.push(("pools of an engine", profile.pools().to_string()));
     }
@@ -158,11 +159,16 @@ fn short(key: &str) -> &str {
     key.rsplit('/').next().unwrap_or(key)
 }
 
-fn smallest(knobs: Knobs) -> String {
+fn smallest(profile: &Profile, knobs: Knobs) -> String {
+    let least = profile.least();
     match knobs {
-        Knobs::Both { least_overflow } => format!("1 + {least_overflow}"),
-        Knobs::One { beside: 0 } => "1".to_owned(),
-        Knobs::One { beside } => format!("1, and {beside} beside the pool"),
+        Knobs::Both { least_overflow: 0 } | Knobs::One { beside: 0 } => least.to_string(),
+        Knobs::Both { least_overflow } => {
+            format!("{} + {least_overflow}", least.minus(Connections::new(least_overflow.into())))
+        }
+        Knobs::One { beside } => {
+            format!("{}, and {beside} beside the pool", least.minus(Connections::new(beside.into())))
+        }
     }
 }
 

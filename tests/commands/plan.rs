@@ -73,6 +73,75 @@ fn several_workloads_share_a_budget_and_each_has_its_line() {
     assert_snapshot!(ran.out);
 }
 
+/// A budget of this limit, one of which is kept back, with a workload of a profile.
+fn profiled(limit: u32, more: &str, workload: &str) -> String {
+    format!(
+        "
+apiVersion: poolbudget.dev/v1alpha1
+kind: DbConnectionBudget
+metadata: {{name: main}}
+spec: {{limit: {{connections: {limit}}}, reserved: 1{more}}}
+{workload}"
+    )
+}
+
+fn keycloak(replicas: u32) -> String {
+    deployment("sso", replicas, "poolbudget.dev/profile: Keycloak")
+        .replace("kind: Deployment", "kind: StatefulSet")
+}
+
+#[test]
+fn no_pod_is_planned_below_the_fewest_connections_that_its_profile_starts_with() {
+    let ran = plan(&profiled(14, "", &keycloak(6)), &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    let sum = "6 pods × 4 (profile Keycloak needs at least 4 connections) = 24 connections, 13 usable; largest safe \
+               replicas: 3";
+    assert!(ran.out.contains(sum), "{}", ran.out);
+    let ecto = deployment("phx", 10, "poolbudget.dev/profile: Ecto");
+    let ran = plan(&profiled(15, "", &ecto), &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    let sum = "10 pods × 2 (profile Ecto needs at least 2 connections) = 20 connections, 14 usable";
+    assert!(ran.out.contains(sum), "{}", ran.out);
+    // What fits says it too.
+    let ran = plan(&profiled(25, "", &keycloak(6)), &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(
+        ran.out.contains("StatefulSet/sso: profile Keycloak needs at least 4 connections\n"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn the_fewest_connections_of_a_profile_hold_with_every_basis_and_no_advice_goes_below_them() {
+    // The ladder plans six replicas as eight.
+    for (basis, least) in [("Ceiling", 25), ("Ladder", 33), ("Current", 25)] {
+        let more = format!(", sizing: {{basis: {basis}}}");
+        assert_eq!(plan(&profiled(least - 1, &more, &keycloak(6)), &[]).code, 1, "{basis}");
+        assert_eq!(plan(&profiled(least, &more, &keycloak(6)), &[]).code, 0, "{basis}");
+    }
+    let ran = plan(&profiled(14, ", defaults: {size: {min: 3}}", &keycloak(6)), &[]);
+    let advice: Vec<&str> = ran.out.lines().filter_map(|line| line.strip_prefix("  - ")).collect();
+    assert_eq!(
+        advice,
+        ["cap StatefulSet/sso at 3 replicas", "raise the limit to at least 25 connections"],
+        "{}",
+        ran.out
+    );
+    assert_eq!(plan(&profiled(25, "", &keycloak(6)), &[]).code, 0);
+    assert_eq!(plan(&profiled(14, "", &keycloak(3)), &[]).code, 0);
+}
+
+#[test]
+fn a_larger_minimum_of_the_budget_wins_over_that_of_the_profile_and_a_smaller_does_not() {
+    let of = |min: u32, limit: u32| {
+        plan(&profiled(limit, &format!(", defaults: {{size: {{min: {min}}}}}"), &keycloak(2)), &[])
+    };
+    assert_eq!([of(5, 10).code, of(5, 11).code, of(2, 8).code, of(2, 9).code], [1, 0, 1, 0]);
+    let ran = of(5, 10);
+    assert!(!ran.out.contains("Keycloak") && ran.out.contains("2 pods × 5 = 10"), "{}", ran.out);
+}
+
 #[test]
 fn each_advice_is_enough_when_it_is_followed() {
     let input = |min: u32, processes: u32, replicas: u32| {

@@ -41,6 +41,7 @@ fn demand(numbers: Numbers) -> impl Strategy<Value = Demand> {
             processes,
             engines,
             min: Connections::new(min),
+            needed_by: None,
             max: max.map(Connections::new),
             weight,
         },

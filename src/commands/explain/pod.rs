@@ -189,6 +189,9 @@ impl Seen<'_> {
         let (Some(of), Some(plan)) = (of, self.view.decision.plan.shares.get(workload)) else { return };
         let now = share::size(&self.look.budget, self.record.app.knobs(), &of.demand, plan);
         told.point("share", self.compared(core.hold, plan, &now));
+        if let Some(least) = share::least(&of.demand) {
+            told.point("least", least);
+        }
         told.point("why", share::why(self.view, workload));
         if let Some(slots) = share::slots(self.sight, self.look, workload) {
             told.point("slots", slots);

@@ -62,6 +62,12 @@ pub(super) fn profile(profile: Option<&'static Profile>) -> Option<String> {
     Some(format!("{}: {how}", profile.name))
 }
 
+/// What an instance gets at least, where that is not for the budget to say.
+pub(super) fn least(demand: &Demand) -> Option<String> {
+    let who = demand.needed_by.as_ref()?;
+    Some(format!("{who} needs at least {} for each of its pools", count(demand.min.get(), "connection")))
+}
+
 /// Why a pod of a workload gets what it gets.
 pub(super) fn why(view: &View, workload: usize) -> String {
     let demands = &view.scene.situation.workloads;
@@ -71,7 +77,8 @@ pub(super) fn why(view: &View, workload: usize) -> String {
     match &view.decision.plan.feasibility {
         Feasibility::Infeasible(shortfall) => {
             format!(
-                "not everything fits, so each gets its smallest size, size.min: {}. {shortfall}",
+                "not everything fits, so each gets its smallest size, {}: {}. {shortfall}",
+                of.demand.needed_by.as_deref().unwrap_or("size.min"),
                 share.min
             )
         }

@@ -75,6 +75,9 @@ fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
     if let Some(profile) = share::profile(labelled.record.template.profile) {
         told.point("profile", profile);
     }
+    if let Some(least) = share::least(&of.demand) {
+        told.point("least", least);
+    }
     let processes = of.demand.processes;
     told.point("processes", format!("{processes}, {}", labelled.processes_from(processes)));
     told.point("why", share::why(view, w));

@@ -100,6 +100,8 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
                 processes: core.demand.processes,
                 processes_from: labelled.processes_from(core.demand.processes).to_owned(),
                 engines: core.demand.engines,
+                least: core.demand.floor().get(),
+                least_from: core.demand.needed_by.clone(),
                 pool_size: split.pool_size.get(),
                 max_overflow: split.max_overflow.get(),
                 per_pod: share.bill.get(),

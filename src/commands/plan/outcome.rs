@@ -75,6 +75,11 @@ pub struct WorkloadOutcome {
     pub processes_from: String,
     /// Engines in a process.
     pub engines: u32,
+    /// The fewest connections of one engine with which its pods work.
+    pub least: u64,
+    /// Who needs so many; none where the budget says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub least_from: Option<String>,
     /// pool_size of one engine.
     pub pool_size: u64,
     /// max_overflow of one engine.

@@ -40,6 +40,7 @@ fn budget(budget: &BudgetOutcome, paint: Paint) -> String {
     } else {
         text.push_str(&workloads(&budget.workloads).render(paint));
         text.push_str(&processes(&budget.workloads));
+        text.push_str(&least(&budget.workloads));
     }
     let (tone, word) = if budget.fits { (Tone::Good, "fits") } else { (Tone::Bad, "does not fit") };
     let _ = writeln!(text, "{}: {}", paint.text(tone, word), budget.verdict);
@@ -97,6 +98,16 @@ fn processes(workloads: &[WorkloadOutcome]) -> String {
         let _ = writeln!(text, "{}: 1 process in each pod, {UNSAID}", names.join(", "));
     }
     text
+}
+
+/// Who needs more than one connection whatever the budget says: a line for each.
+fn least(workloads: &[WorkloadOutcome]) -> String {
+    let line = |workload: &WorkloadOutcome| {
+        let WorkloadOutcome { kind, name, least, least_from, .. } = workload;
+        let noun = if *least == 1 { "connection" } else { "connections" };
+        Some(format!("{kind}/{name}: {} needs at least {least} {noun}\n", least_from.as_ref()?))
+    };
+    workloads.iter().filter_map(line).collect()
 }
 
 fn replicas(workload: &WorkloadOutcome) -> String {

@@ -96,6 +96,21 @@ mod tests {
     }
 
     #[test]
+    fn no_profile_needs_nothing_or_more_than_it_takes_when_nobody_tells_it_anything() {
+        for profile in ALL {
+            assert!(profile.smallest >= 1, "{}", profile.name);
+            for pool in profile.written().map_or(&[] as &[Pool], |written| written.pools) {
+                let unset = [Some(&pool.size), pool.overflow.as_ref()];
+                let unset = unset.into_iter().flatten().map(|knob| match knob.unset {
+                    Connections(n) => n,
+                    Unlimited | NotTried | Fails => u32::MAX,
+                });
+                assert!(profile.smallest <= unset.fold(0, u32::saturating_add), "{}", profile.name);
+            }
+        }
+    }
+
+    #[test]
     fn a_profile_binds_no_variable_twice() {
         for profile in ALL {
             let names: Vec<&str> = profile.variables().map(|(name, _)| name).collect();

@@ -11,10 +11,14 @@ pub(super) static ECTO: Profile = Profile {
     name: "Ecto",
     sizing: one_bound(&[one_knob(untried("POOL_SIZE", Connections(10)))], May),
     engines: 1,
+    smallest: 2,
     processes: "1; `engines` is `pool_count`",
     eager: true,
-    note: "The variable of the `runtime.exs` that Phoenix generates.",
-    source: "phoenix, `installer/lib/phx_new/generator.ex`; not run",
+    note: "The variable of the `runtime.exs` that Phoenix generates. A migration takes two connections, one of which holds its \
+           lock, and Ecto refuses to migrate with a pool of 1; it is not to be seen whether an app migrates when it starts. For \
+           one that never does: profile Single.",
+    source: "phoenix, `installer/lib/phx_new/generator.ex`; the smallest: ecto_sql 5e45b43, `lib/ecto/adapters/postgres.ex`; \
+             not run",
 };
 
 pub(super) static POSTGREST: Profile = Profile {
@@ -27,6 +31,7 @@ pub(super) static POSTGREST: Profile = Profile {
         companions: NO_COMPANIONS,
     }),
     engines: 1,
+    smallest: 1,
     processes: "1",
     eager: false,
     note: "It listens on a connection of its own beside the pool; that one is part of the size.",
@@ -37,6 +42,7 @@ pub(super) static HASURA: Profile = Profile {
     name: "Hasura",
     sizing: one_bound(&[one_knob(untried("HASURA_GRAPHQL_PG_CONNECTIONS", Connections(50)))], Fixed),
     engines: 1,
+    smallest: 1,
     processes: "1; `engines` is the number of sources in this database",
     eager: false,
     note: "",
@@ -47,6 +53,7 @@ pub(super) static SINGLE: Profile = Profile {
     name: "Single",
     sizing: one_bound(&[one_knob(untried("", NotTried))], Must),
     engines: 1,
+    smallest: 1,
     processes: "processes with a pool of their own; `engines` is the number of pools in each",
     eager: false,
     note: "Any app whose pool has one bound that a variable sets.",

@@ -17,6 +17,7 @@ pub(super) static RAILS: Profile = Profile {
         May,
     ),
     engines: 1,
+    smallest: 1,
     processes: "`WEB_CONCURRENCY` (Puma workers), Sidekiq processes; `engines` is the number of databases",
     eager: false,
     note: "The variable of the generated `database.yml` sets Puma's threads as well, so each has its connection.",

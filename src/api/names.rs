@@ -30,6 +30,8 @@ pub const POOL_SIZE_ENV: &str = "poolbudget.dev/pool-size-env";
 pub const MAX_OVERFLOW_ENV: &str = "poolbudget.dev/max-overflow-env";
 /// App annotation: connections of one process, where the profile has no variable that could say it.
 pub const SIZE: &str = "poolbudget.dev/size";
+/// App annotation: connections that one process opens beside its pools, whatever size those have.
+pub const EXTRA: &str = "poolbudget.dev/extra-connections";
 /// App annotation: seconds that a checkout waits for a connection; set beside the size where the profile can.
 pub const POOL_TIMEOUT: &str = "poolbudget.dev/pool-timeout";
 /// App annotation: seconds after which a connection is opened afresh; set beside the size where the profile can.
@@ -41,7 +43,7 @@ pub const POOL_PRE_PING: &str = "poolbudget.dev/pool-pre-ping";
 pub const COMPANIONS: [&str; 3] = [POOL_TIMEOUT, POOL_RECYCLE, POOL_PRE_PING];
 
 /// All app annotations, in the order in which they are explained.
-pub const APP_ANNOTATIONS: [&str; 10] = [
+pub const APP_ANNOTATIONS: [&str; 11] = [
     PROCESSES,
     ENGINES,
     CONTAINER,
@@ -49,6 +51,7 @@ pub const APP_ANNOTATIONS: [&str; 10] = [
     POOL_SIZE_ENV,
     MAX_OVERFLOW_ENV,
     SIZE,
+    EXTRA,
     POOL_TIMEOUT,
     POOL_RECYCLE,
     POOL_PRE_PING,

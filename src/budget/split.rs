@@ -15,6 +15,8 @@ pub enum Knobs {
     Both {
         /// The smallest overflow that it obeys.
         least_overflow: u32,
+        /// Connections that the process opens beside the pool, whatever it is told.
+        beside: u32,
     },
     /// Its bound alone.
     One {
@@ -25,21 +27,47 @@ pub enum Knobs {
 
 impl Knobs {
     /// A pool that obeys every size and every overflow.
-    pub const BOTH: Self = Self::Both { least_overflow: 0 };
+    pub const BOTH: Self = Self::Both { least_overflow: 0, beside: 0 };
     /// A pool with one bound, in a process that opens nothing else.
     pub const ONE: Self = Self::One { beside: 0 };
+
+    /// The same pool, in a process that opens so many connections beside it.
+    #[must_use]
+    pub const fn with_beside(self, beside: u32) -> Self {
+        match self {
+            Self::Both { least_overflow, .. } => Self::Both { least_overflow, beside },
+            Self::One { .. } => Self::One { beside },
+        }
+    }
+
+    /// The connections that the process opens beside the pool.
+    #[must_use]
+    pub const fn beside(self) -> Connections {
+        let (Self::Both { beside, .. } | Self::One { beside }) = self;
+        Connections::new(beside as u64)
+    }
 
     /// The smallest size that an instance can be given: one in the pool, and what comes on top in any case.
     #[must_use]
     pub const fn least(self) -> Connections {
-        Connections::ONE.plus(self.on_top())
+        Connections::ONE.plus(self.on_top()).plus(self.unsaid())
     }
 
-    /// The connections that come on top of the pool in any case.
+    /// The connections on top of the pool that the overflow of a grant states in any case: where nobody reads it, what comes
+    /// beside the pool.
     #[must_use]
     pub const fn on_top(self) -> Connections {
-        let (Self::Both { least_overflow: connections } | Self::One { beside: connections }) = self;
+        let (Self::Both { least_overflow: connections, .. } | Self::One { beside: connections }) = self;
         Connections::new(connections as u64)
+    }
+
+    /// The connections beside the pool that neither number of a grant states, for the app reads both.
+    #[must_use]
+    pub const fn unsaid(self) -> Connections {
+        match self {
+            Self::Both { beside, .. } => Connections::new(beside as u64),
+            Self::One { .. } => Connections::ZERO,
+        }
     }
 }
 
@@ -55,10 +83,11 @@ pub struct Split {
 impl Split {
     /// Splits `size` so that about `ratio` connections of overflow stand beside each one kept:
     /// `pool_size = ceil(size / (1 + ratio))`, the rest is overflow. Where the bound is all that can be told, all is
-    /// in the pool but for what comes beside it. Their sum is `size`; less than the least is read as the least.
+    /// in the pool but for what comes beside it. Their sum is `size`, less what is [unsaid](Knobs::unsaid); less than the
+    /// least is read as the least.
     #[must_use]
     pub fn of(size: Connections, ratio: u32, knobs: Knobs) -> Self {
-        let size = size.max(knobs.least());
+        let size = size.max(knobs.least()).minus(knobs.unsaid());
         let most = size.minus(knobs.on_top());
         let pool_size = match knobs {
             Knobs::Both { .. } => Connections::new(size.get().div_ceil(1 + u64::from(ratio))).min(most),
@@ -98,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_pool_that_reads_an_overflow_of_zero_as_ten_is_told_one_at_least() {
-        let knobs = Knobs::Both { least_overflow: 1 };
+        let knobs = Knobs::Both { least_overflow: 1, beside: 0 };
         let split = |size, ratio| {
             let Split { pool_size, max_overflow } = Split::of(Connections::new(size), ratio, knobs);
             (pool_size.get(), max_overflow.get())
@@ -106,6 +135,17 @@ mod tests {
         assert_eq!([1, 2, 3, 15].map(|size| split(size, 2)), [(1, 1), (1, 1), (1, 2), (5, 10)]);
         assert_eq!([1, 2, 9].map(|size| split(size, 0)), [(1, 1), (1, 1), (8, 1)]);
         assert_eq!(knobs.least(), Connections::new(2));
+    }
+
+    #[test]
+    fn what_comes_beside_a_pool_with_an_overflow_is_in_neither_number() {
+        let knobs = Knobs::BOTH.with_beside(2);
+        let split = |size| {
+            let Split { pool_size, max_overflow } = Split::of(Connections::new(size), 2, knobs);
+            (pool_size.get(), max_overflow.get())
+        };
+        assert_eq!([0, 3, 4, 7, 17].map(split), [(1, 0), (1, 0), (1, 1), (2, 3), (5, 10)]);
+        assert_eq!((knobs.least(), knobs.unsaid()), (Connections::new(3), Connections::new(2)));
     }
 
     #[test]

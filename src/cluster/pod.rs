@@ -366,7 +366,9 @@ impl PodRecord {
     #[must_use]
     pub fn bill_of(&self, pool_size: u64, max_overflow: u64) -> Connections {
         let size = Connections::new(pool_size).plus(Connections::new(max_overflow));
-        self.app.pools.map_or(Connections::MAX, |pools| size.per_pod(pools))
+        let size = size.plus(self.app.knobs().unsaid());
+        let pools = self.app.pools.filter(|_| self.app.beside.is_some());
+        pools.map_or(Connections::MAX, |pools| size.per_pod(pools))
     }
 
     /// Why this pod can be given no size, whatever is free.
@@ -467,6 +469,28 @@ mod tests {
                 }
             }
             (into, from) => *into = from,
+        }
+    }
+
+    /// What a grant of any size writes comes to the bill that it was granted for, by itself.
+    #[test]
+    fn the_sizes_of_a_grant_come_to_its_bill_for_every_profile_and_whatever_comes_beside_its_pools() {
+        use crate::budget::split::Split;
+        use crate::profile::Sizing;
+        for profile in crate::profile::ALL.iter().filter(|profile| profile.sizing != Sizing::Unbounded) {
+            for (engines, extra) in [("1", "1"), ("1", "7"), ("2", "3"), ("3", "1")] {
+                let notes = serde_json::json!({"metadata": {"annotations": {
+                    names::PROFILE: profile.name, names::ENGINES: engines, names::EXTRA: extra,
+                    names::SIZE: "4",
+                }}});
+                let pod = pod(notes);
+                for more in [0, 1, 6] {
+                    let size = pod.app.least().plus(Connections::new(more));
+                    let Split { pool_size, max_overflow } = Split::of(size, 2, pod.app.knobs());
+                    let bill = pod.bill_of(pool_size.get(), max_overflow.get());
+                    assert_eq!(bill, size.per_pod(pod.instances()), "{} {engines} {extra}", profile.name);
+                }
+            }
         }
     }
 

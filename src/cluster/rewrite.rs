@@ -16,6 +16,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::template::AppFacts;
 use super::workload::{TemplateSpecView, TemplateView};
 use crate::api::WorkloadKind;
 use crate::api::names::{ORIGINAL_ENV, ROLLOUT_MANAGER};
@@ -134,7 +135,9 @@ pub fn values(object: &Value, size: Connections, ratio: u32) -> Option<Values> {
         node: "",
         sets: Vec::new(),
     };
-    let split = Split::of(size, ratio, stated.profile()?.knobs());
+    let (init, regular) = (&template.spec.init_containers, &template.spec.containers);
+    let app = AppFacts::read(&template.metadata.labels, &template.metadata.annotations, init, regular);
+    let split = Split::of(size, ratio, app.knobs());
     let value = |gets| match gets {
         Gets::PoolSize => split.pool_size.to_string(),
         Gets::MaxOverflow => split.max_overflow.to_string(),

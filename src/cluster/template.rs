@@ -46,8 +46,11 @@ pub struct AppFacts {
     pub unbound: Option<String>,
     /// Why it cannot be known which containers have a pool.
     pub taken: Option<String>,
-    /// Connections of one instance, where no variable sets them.
+    /// Connections of one instance, where no variable sets them; those beside the pool included.
     pub fixed: Option<Connections>,
+    /// Connections that an instance opens beside its pool: those of a process, shared among its pools. None where that cannot
+    /// be known.
+    pub beside: Option<u32>,
 }
 
 /// For pools whose own default has no bound.
@@ -56,12 +59,13 @@ const USUAL_POOL_SIZE: Connections = Connections::new(10);
 type Map = Option<BTreeMap<String, String>>;
 
 /// The rules without which the pools of a pod cannot be known.
-const COUNTED_BY: [Rule; 7] = [
+const COUNTED_BY: [Rule; 8] = [
     Rule::Profile,
     Rule::Bounded,
     Rule::Processes,
     Rule::ProcessesOf,
     Rule::Count(names::ENGINES, names::MAX_PROCESSES),
+    Rule::Count(names::EXTRA, names::MAX_PROCESSES),
     Rule::Count(names::SIZE, names::MAX_PROCESSES),
     Rule::SizeNeeded,
 ];
@@ -108,6 +112,7 @@ impl AppFacts {
             unbound: app.unbound().map(|name| shortened(name, QUOTED)),
             taken: Rule::Taken.sentence(&stated).map(|sentence| shortened(&sentence, LONGEST)),
             fixed: app.fixed(),
+            beside: app.beside(),
         }
     }
 
@@ -129,6 +134,7 @@ impl AppFacts {
             unbound: None,
             taken: None,
             fixed: None,
+            beside: None,
         }
     }
 
@@ -141,7 +147,7 @@ impl AppFacts {
     /// What its pools can be told.
     #[must_use]
     pub fn knobs(&self) -> Knobs {
-        self.profile.map_or(Knobs::BOTH, Profile::knobs)
+        self.profile.map_or(Knobs::BOTH, Profile::knobs).with_beside(self.beside.unwrap_or(0))
     }
 
     /// The sizes that it takes when it is told nothing; ten where those have no bound.
@@ -160,7 +166,8 @@ impl AppFacts {
     /// The smallest size that an instance of it can be given.
     #[must_use]
     pub fn least(&self) -> Connections {
-        self.fixed.unwrap_or_else(|| self.profile.map_or(self.knobs().least(), Profile::least))
+        let pool = self.profile.map_or(Connections::ONE, Profile::least);
+        self.fixed.unwrap_or_else(|| pool.plus(self.knobs().beside()))
     }
 
     /// Who needs more than one connection for an instance, where that is its profile.
@@ -324,25 +331,43 @@ impl<'a> App<'a> {
     fn fixed(&self) -> Option<Connections> {
         let Sizing::Counted { default } = self.stated.profile()?.sizing else { return None };
         let size = self.stated.says(names::SIZE).map_or(default, meant)?;
-        Some(Connections::new(size.into()))
+        Some(Connections::new(size.into()).plus(Connections::new(self.beside()?.into())))
+    }
+
+    /// Connections that each process opens beside its pools.
+    fn extra(&self) -> Option<u32> {
+        let own = self.stated.says(names::EXTRA).map_or(Some(0), meant)?;
+        own.checked_add(self.stated.profile().map_or(0, |profile| profile.extra))
+    }
+
+    /// The part of them that is counted with each pool.
+    fn beside(&self) -> Option<u32> {
+        Some(self.extra()?.div_ceil(self.engines()?.max(1)))
+    }
+
+    fn knobs(&self) -> Option<Knobs> {
+        Some(self.stated.profile()?.knobs().with_beside(self.beside()?))
     }
 
     /// What one pod may open by its own env, with any container that may have a pool. None where that has no bound.
     fn own(&self) -> Option<Connections> {
         let profile = self.stated.profile()?;
         let engines = u64::from(self.stated.says(names::ENGINES).map_or(Some(1), meant)?);
+        let factor = engines.saturating_mul(profile.engines.into());
+        let extra = u64::from(self.extra()?);
         let process = |container: &Named<'a>| match &profile.sizing {
-            Sizing::Written(written) => self.opens(container, written).get(),
-            Sizing::Counted { .. } => self.fixed().unwrap_or(Connections::MAX).get(),
+            Sizing::Written(written) => {
+                self.opens(container, written).get().saturating_mul(factor).saturating_add(extra)
+            }
+            Sizing::Counted { .. } => self.fixed().unwrap_or(Connections::MAX).get().saturating_mul(factor),
             Sizing::Unbounded => u64::MAX,
         };
-        let factor = engines.saturating_mul(profile.engines.into());
         let opening = [self.stated.containers(), self.stated.others()].concat();
         let opening = self.those(&opening);
         let counted = self.count(&opening);
         let bill = at_once(&opening, |container| {
             let processes = u64::from(counted.get(container.place)?.processes?);
-            Some(process(container).saturating_mul(processes).saturating_mul(factor))
+            Some(process(container).saturating_mul(processes))
         })?;
         Some(Connections::new(bill))
     }
@@ -370,7 +395,7 @@ impl<'a> App<'a> {
         let size = also.map(|setting| opens(&pool.size, setting)).fold(size, Connections::max);
         size.plus(match &pool.overflow {
             Some(knob) => opens(knob, setting(self.stated.variable(knob.env, Gets::MaxOverflow))),
-            None => written.knobs.on_top(),
+            None => Connections::ZERO,
         })
     }
 
@@ -409,7 +434,7 @@ impl<'a> App<'a> {
                 let size = value(&pool.size, Gets::PoolSize, names::POOL_SIZE)?;
                 let overflow = match &pool.overflow {
                     Some(knob) => value(knob, Gets::MaxOverflow, names::MAX_OVERFLOW)?,
-                    None => written.knobs.on_top(),
+                    None => self.knobs()?.on_top(),
                 };
                 most.pool_size = most.pool_size.max(size);
                 most.max_overflow = most.max_overflow.max(overflow);
@@ -435,7 +460,7 @@ impl<'a> App<'a> {
             Gets::Text(text) => environment.stands_at(usual, text, false),
         };
         let bound = |container: &'a Container| {
-            profile.variables().all(|variable| reads(self.environment(container), variable))
+            profile.bounds().all(|variable| reads(self.environment(container), variable))
         };
         let named = self.named();
         named.iter().find(|named| !named.container.is_some_and(bound)).map(|named| named.name)
@@ -726,6 +751,38 @@ mod tests {
             (facts.processes, facts.engines, facts.instances.unwrap().get(), facts.own.get())
         });
         assert_eq!(seen, [(2, 3, 6, 90), (2, 6, 12, 180), (2, 6, 12, 180)]);
+    }
+
+    #[test]
+    fn what_a_process_opens_beside_its_pools_is_part_of_each_size_and_of_the_bill() {
+        let facts = |profile: &str, engines: &str, extra: &str| {
+            let notes = [
+                (names::PROFILE, profile),
+                (names::PROCESSES, "2"),
+                (names::ENGINES, engines),
+                (names::EXTRA, extra),
+            ];
+            let facts = of(&notes, &[], &app(&[]));
+            (facts.least().get(), facts.beside, facts.own.get())
+        };
+        assert_eq!(facts("SQLAlchemy", "1", "2"), (3, Some(2), 34));
+        // Three among two engines are two with each.
+        assert_eq!(facts("SQLAlchemy", "2", "3"), (3, Some(2), 66));
+        assert_eq!(facts("PostgREST", "1", "3"), (5, Some(4), 28), "on top of what the profile knows");
+        assert_eq!(facts("Keycloak", "1", "1"), (5, Some(1), 202));
+        assert_eq!(facts("Superset", "1", "1"), (16, Some(1), 32));
+        for refused in ["0", "-1", "x", "", "1001"] {
+            let facts = of(&[(names::EXTRA, refused)], &[], &app(&[]));
+            let why = facts.instances.expect_err(refused);
+            assert!(why.starts_with("poolbudget.dev/extra-connections must be a whole number"), "{why}");
+        }
+        assert_eq!(of(&[(names::EXTRA, "x")], &[], &app(&[])).own, Connections::MAX);
+    }
+
+    #[test]
+    fn a_lower_bound_of_a_pool_is_no_bound_of_it() {
+        let env = [("KC_DB_POOL_MAX_SIZE", Some("7")), ("KC_DB_POOL_MIN_SIZE", Some("0"))];
+        assert_eq!(of(&[(names::PROFILE, "Keycloak")], &[], &app(&env)).own.get(), 7);
     }
 
     #[test]

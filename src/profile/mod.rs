@@ -38,6 +38,9 @@ pub struct Profile {
     pub engines: u32,
     /// The fewest connections of one pool with which it starts and works, whatever else there is room for; at least 1.
     pub smallest: u32,
+    /// Connections that each process opens beside its pools, whatever it is told: listeners, holders of locks, pools of a
+    /// size that nothing sets.
+    pub extra: u32,
     /// What is to be counted as `processes` (and `engines`, where that is not plain).
     pub processes: &'static str,
     /// Whether it opens all its connections when it starts.
@@ -84,8 +87,10 @@ pub struct Pool {
     pub size: Knob,
     /// What it opens on top.
     pub overflow: Option<Knob>,
-    /// Variables that get the same as `size`: lower bounds that must not stand above it, and other spellings of it.
+    /// Other spellings of `size`, which get the same.
     pub also: &'static [&'static str],
+    /// Numbers that must not stand above `size`, and get the same: how many it opens at first, and how many it keeps.
+    pub floors: &'static [&'static str],
 }
 
 /// One variable.
@@ -165,14 +170,15 @@ impl Profile {
 
     /// The fewest connections of one pool with which it starts and works, an overflow that it cannot do without included.
     #[must_use]
-    pub fn least(&self) -> Connections {
-        self.knobs().least().max(Connections::new(self.smallest.into()))
+    pub const fn least(&self) -> Connections {
+        let (smallest, least) = (Connections::new(self.smallest as u64), self.knobs().least());
+        if smallest.get() > least.get() { smallest } else { least }
     }
 
     /// Pools of one size that each process opens for each engine that it is said to have.
     #[must_use]
     pub fn pools(&self) -> u32 {
-        let kinds = self.written().map_or(1, |written| written.pools.len());
+        let kinds = self.pool_kinds().len().max(1);
         self.engines.saturating_mul(u32::try_from(kinds).unwrap_or(u32::MAX))
     }
 
@@ -190,13 +196,21 @@ impl Profile {
 
     /// Each variable, and the grant annotation or text that it gets: the grant's before the switches.
     pub fn variables(&self) -> impl Iterator<Item = (&'static str, Gets)> {
-        let written = self.written();
-        let switches = written.map_or_else(Default::default, |written| written.switches);
-        written
-            .map_or_else(Default::default, |written| written.pools)
+        let switches = self.written().map_or_else(Default::default, |written| written.switches);
+        self.pool_kinds()
             .iter()
             .flat_map(Pool::variables)
             .chain(switches.iter().map(|switch| (switch.env, Gets::Text(switch.value))))
+    }
+
+    /// Those of the variables without which nothing bounds it.
+    pub fn bounds(&self) -> impl Iterator<Item = (&'static str, Gets)> {
+        let pools = self.pool_kinds();
+        self.variables().filter(|(env, _)| !pools.iter().any(|pool| pool.floors.contains(env)))
+    }
+
+    fn pool_kinds(&self) -> &'static [Pool] {
+        self.written().map_or_else(Default::default, |written| written.pools)
     }
 }
 
@@ -214,7 +228,8 @@ pub enum Gets {
 impl Pool {
     fn variables(&'static self) -> impl Iterator<Item = (&'static str, Gets)> {
         let size = std::iter::once((self.size.env, Gets::PoolSize));
+        let same = self.also.iter().chain(self.floors).map(|env| (*env, Gets::PoolSize));
         let overflow = self.overflow.iter().map(|knob| (knob.env, Gets::MaxOverflow));
-        size.chain(self.also.iter().map(|env| (*env, Gets::PoolSize))).chain(overflow)
+        size.chain(same).chain(overflow)
     }
 }

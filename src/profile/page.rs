@@ -59,6 +59,14 @@ With the profiles {may} the annotation `poolbudget.dev/pool-size-env` may name t
 variable, with {must} it must; SQLAlchemy takes `poolbudget.dev/max-overflow-env` as well, both or
 neither. An app of any other kind whose pool has one bound is *Single*.
 
+## Beside the pool
+
+Some apps hold connections that no pool bounds: one that listens (`LISTEN`), one for each lock of a leader, that of a migration
+at start, a second pool of a fixed size. Where a profile knows of them they are in the table, as *beside the pools*. For an app of
+your own `poolbudget.dev/extra-connections` says how many one process opens, on top of what its profile knows. They are part of
+the size of an instance, and of the bill: the pool gets what is left of the size. With several engines they are shared among
+those, rounded up.
+
 ## Beside the size
 
 `poolbudget.dev/pool-timeout` (seconds that a checkout waits), `poolbudget.dev/pool-recycle` (seconds after which a
@@ -114,6 +122,9 @@ fn section(profile: &Profile) -> String {
     if !profile.processes.is_empty() {
         lines.push(("processes", profile.processes.to_owned()));
     }
+    if profile.extra > 0 {
+        lines.push(("beside the pools", format!("{} in each process", profile.extra)));
+    }
     lines.push(("opens", if profile.eager { "all when it starts" } else { "as needed" }.to_owned()));
     lines.push(("source", profile.source.to_owned()));
     let mut text = format!("\n### {}\n\n", profile.name);
@@ -130,11 +141,11 @@ fn section(profile: &Profile) -> String {
 }
 
 fn written_lines(profile: &Profile, written: &Written, lines: &mut Vec<(&'static str, String)>) {
-    for Pool { size, overflow, also } in written.pools {
+    for Pool { size, overflow, also, floors } in written.pools {
         lines.push(("size", knob(size)));
-        if !also.is_empty() {
-            let names: Vec<String> = also.iter().map(|name| format!("`{name}`")).collect();
-            lines.push(("gets the same", names.join(", ")));
+        let same: Vec<String> = also.iter().chain(*floors).map(|name| format!("`{name}`")).collect();
+        if !same.is_empty() {
+            lines.push(("gets the same", same.join(", ")));
         }
         lines.extend(overflow.iter().map(|overflow| ("overflow", knob(overflow))));
     }
@@ -162,12 +173,9 @@ fn short(key: &str) -> &str {
 fn smallest(profile: &Profile, knobs: Knobs) -> String {
     let least = profile.least();
     match knobs {
-        Knobs::Both { least_overflow: 0 } | Knobs::One { beside: 0 } => least.to_string(),
-        Knobs::Both { least_overflow } => {
+        Knobs::Both { least_overflow: 0, .. } | Knobs::One { .. } => least.to_string(),
+        Knobs::Both { least_overflow, .. } => {
             format!("{} + {least_overflow}", least.minus(Connections::new(least_overflow.into())))
-        }
-        Knobs::One { beside } => {
-            format!("{}, and {beside} beside the pool", least.minus(Connections::new(beside.into())))
         }
     }
 }

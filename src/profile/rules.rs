@@ -52,7 +52,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules, in the order in which they are told: the first that is broken.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Budget,
         Self::NoNode,
         Self::Processes,
@@ -68,6 +68,7 @@ impl Rule {
         Self::OwnNamesValid,
         Self::OwnNamesDiffer,
         Self::Taken,
+        Self::Count(names::EXTRA, names::MAX_PROCESSES),
         Self::Count(names::SIZE, names::MAX_PROCESSES),
         Self::SizeCounts,
         Self::SizeNeeded,

@@ -133,6 +133,20 @@ fn the_fewest_connections_of_a_profile_hold_with_every_basis_and_no_advice_goes_
 }
 
 #[test]
+fn connections_beside_the_pool_are_planned_and_shown_with_it() {
+    let extra = deployment("api", 1, "poolbudget.dev/extra-connections: '2'");
+    let ran = plan(&profiled(11, "", &extra), &["--replicas", "api=1"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    // One pod and its surge pod share 10: 5 each, of which the pool gets 3.
+    assert!(ran.out.contains("1+2+2"), "{}", ran.out);
+    assert_eq!([plan(&profiled(6, "", &extra), &[]).code, plan(&profiled(7, "", &extra), &[]).code], [1, 0]);
+    let bad = deployment("api", 1, "poolbudget.dev/extra-connections: '0'");
+    let ran = plan(&profiled(11, "", &bad), &[]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("poolbudget.dev/extra-connections must be a whole number"), "{}", ran.err);
+}
+
+#[test]
 fn a_larger_minimum_of_the_budget_wins_over_that_of_the_profile_and_a_smaller_does_not() {
     let of = |min: u32, limit: u32| {
         plan(&profiled(limit, &format!(", defaults: {{size: {{min: {min}}}}}"), &keycloak(2)), &[])

@@ -26,6 +26,7 @@ prop_compose! {
             processes,
             engines,
             min: Connections::new(min),
+            needed_by: None,
             max: max.map(Connections::new),
             weight,
         }

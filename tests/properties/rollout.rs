@@ -29,12 +29,15 @@ proptest! {
 
     #[test]
     fn a_split_adds_up_and_obeys_what_the_pool_can_be_told(
-        size in large(100), ratio in number(5), both: bool, on_top in 0..3_u32,
+        size in large(100), ratio in number(5), both: bool, on_top in 0..3_u32, unsaid in 0..3_u32,
     ) {
-        let knobs = if both { Knobs::Both { least_overflow: on_top } } else { Knobs::One { beside: on_top } };
+        let knobs = if both { Knobs::Both { least_overflow: on_top, beside: unsaid } } else { Knobs::One { beside: on_top } };
         let split = Split::of(Connections::new(size), ratio, knobs);
         let [pool_size, max_overflow] = [split.pool_size, split.max_overflow].map(|n| u128::from(n.get()));
-        prop_assert_eq!(pool_size + max_overflow, u128::from(size.max(1 + u64::from(on_top))));
+        let unsaid = if both { unsaid } else { 0 };
+        let least = 1 + u64::from(on_top) + u64::from(unsaid);
+        prop_assert_eq!(knobs.least().get(), least);
+        prop_assert_eq!(pool_size + max_overflow + u128::from(unsaid), u128::from(size.max(least)));
         prop_assert!(pool_size >= 1);
         prop_assert!(max_overflow >= u128::from(on_top));
         let most = if both { pool_size * u128::from(ratio) } else { 0 };

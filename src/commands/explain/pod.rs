@@ -336,7 +336,8 @@ impl Seen<'_> {
 /// The arithmetic of a grant.
 fn size(record: &PodRecord, note: &GrantNote, bill: Connections) -> String {
     let app = &record.app;
-    let text = product(note.pool_size.into(), note.max_overflow.into(), app.processes, app.engines);
+    let parts = [note.pool_size.into(), note.max_overflow.into(), app.knobs().unsaid().get()];
+    let text = product(parts, app.processes, app.engines);
     if record.bill_of(note.pool_size.into(), note.max_overflow.into()) == bill {
         return text;
     }

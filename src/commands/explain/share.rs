@@ -41,7 +41,8 @@ pub(super) fn budget(look: &Look) -> String {
 pub(super) fn size(budget: &DbConnectionBudget, knobs: Knobs, demand: &Demand, share: &Share) -> String {
     let split = Split::of(share.size, budget.spec.sizing.overflow_ratio, knobs);
     let Demand { processes, engines, .. } = demand;
-    product(split.pool_size.get(), split.max_overflow.get(), *processes, *engines)
+    let parts = [split.pool_size, split.max_overflow, knobs.unsaid()];
+    product(parts.map(Connections::get), *processes, *engines)
 }
 
 /// Whose rules the pools follow, and what is written for them; none for what every app is taken for.

@@ -153,11 +153,12 @@ pub(super) fn count(n: impl Into<u64>, noun: &str) -> String {
     }
 }
 
-/// `1 + 1 = 2 connections × 4 processes × 2 engines = 16`.
-pub(super) fn product(pool: u64, overflow: u64, processes: u32, engines: u32) -> String {
-    let size = pool.saturating_add(overflow);
+/// `1 + 1 = 2 connections × 4 processes × 2 engines = 16`; what comes beside the pool is the third part of the first sum.
+pub(super) fn product([pool, overflow, beside]: [u64; 3], processes: u32, engines: u32) -> String {
+    let size = pool.saturating_add(overflow).saturating_add(beside);
     let bill = Connections::new(size).per_pod(Instances::of(processes, engines));
-    let mut text = format!("{pool} + {overflow} = {}", count(size, "connection"));
+    let beside = if beside > 0 { format!(" + {beside} beside the pool") } else { String::new() };
+    let mut text = format!("{pool} + {overflow}{beside} = {}", count(size, "connection"));
     for (factor, noun) in [(processes, "processes"), (engines, "engines")] {
         if factor > 1 {
             text.push_str(&format!(" × {factor} {noun}"));

@@ -104,6 +104,7 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
                 least_from: core.demand.needed_by.clone(),
                 pool_size: split.pool_size.get(),
                 max_overflow: split.max_overflow.get(),
+                beside: labelled.knobs.unsaid().get(),
                 per_pod: share.bill.get(),
                 holds: share.bill.times(share.slots).get(),
             }

@@ -53,6 +53,11 @@ pub struct BudgetOutcome {
     pub without_poolbudget: Option<u64>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+const fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 /// What becomes of one workload.
 #[derive(Serialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -84,6 +89,9 @@ pub struct WorkloadOutcome {
     pub pool_size: u64,
     /// max_overflow of one engine.
     pub max_overflow: u64,
+    /// Connections that neither of them states: what comes beside the pool of one engine.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub beside: u64,
     /// Connections of one pod.
     pub per_pod: u64,
     /// Connections of all its slots.

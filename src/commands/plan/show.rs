@@ -73,7 +73,7 @@ fn workloads(workloads: &[WorkloadOutcome]) -> Table {
             Cell::from(format!("{}/{}", workload.kind, workload.name)),
             replicas(workload).into(),
             slots(workload),
-            format!("{}+{}", workload.pool_size, workload.max_overflow).into(),
+            per_process(workload).into(),
             workload.per_pod.to_string().into(),
             workload.holds.to_string().into(),
         ]);
@@ -108,6 +108,12 @@ fn least(workloads: &[WorkloadOutcome]) -> String {
         Some(format!("{kind}/{name}: {} needs at least {least} {noun}\n", least_from.as_ref()?))
     };
     workloads.iter().filter_map(line).collect()
+}
+
+fn per_process(workload: &WorkloadOutcome) -> String {
+    let WorkloadOutcome { pool_size, max_overflow, beside, .. } = workload;
+    let beside = if *beside > 0 { format!("+{beside}") } else { String::new() };
+    format!("{pool_size}+{max_overflow}{beside}")
 }
 
 fn replicas(workload: &WorkloadOutcome) -> String {

@@ -52,12 +52,12 @@ const NO_COMPANIONS: [Option<&str>; 3] = [None, None, None];
 
 /// A pool with a size and an overflow.
 const fn two_knobs(size: Knob, overflow: Knob) -> Pool {
-    Pool { size, overflow: Some(overflow), also: &[] }
+    Pool { size, overflow: Some(overflow), also: &[], floors: &[] }
 }
 
 /// A pool with one bound.
 const fn one_knob(size: Knob) -> Pool {
-    Pool { size, overflow: None, also: &[] }
+    Pool { size, overflow: None, also: &[], floors: &[] }
 }
 
 /// A variable of which only the default is known.

@@ -2,16 +2,14 @@
 //!
 //! Plain data, by the rules of [`super`].
 
-use super::{
-    Connections, Fixed, Knobs, May, Must, NO_COMPANIONS, NotTried, Profile, Sizing, Written, one_bound,
-    one_knob, untried,
-};
+use super::{Connections, Fixed, May, Must, NotTried, Profile, one_bound, one_knob, untried};
 
 pub(super) static ECTO: Profile = Profile {
     name: "Ecto",
     sizing: one_bound(&[one_knob(untried("POOL_SIZE", Connections(10)))], May),
     engines: 1,
     smallest: 2,
+    extra: 0,
     processes: "1; `engines` is `pool_count`",
     eager: true,
     note: "The variable of the `runtime.exs` that Phoenix generates. A migration takes two connections, one of which holds its \
@@ -23,15 +21,10 @@ pub(super) static ECTO: Profile = Profile {
 
 pub(super) static POSTGREST: Profile = Profile {
     name: "PostgREST",
-    sizing: Sizing::Written(Written {
-        knobs: Knobs::One { beside: 1 },
-        pools: &[one_knob(untried("PGRST_DB_POOL", Connections(10)))],
-        switches: &[],
-        names: Fixed,
-        companions: NO_COMPANIONS,
-    }),
+    sizing: one_bound(&[one_knob(untried("PGRST_DB_POOL", Connections(10)))], Fixed),
     engines: 1,
     smallest: 1,
+    extra: 1,
     processes: "1",
     eager: false,
     note: "It listens on a connection of its own beside the pool; that one is part of the size.",
@@ -43,6 +36,7 @@ pub(super) static HASURA: Profile = Profile {
     sizing: one_bound(&[one_knob(untried("HASURA_GRAPHQL_PG_CONNECTIONS", Connections(50)))], Fixed),
     engines: 1,
     smallest: 1,
+    extra: 0,
     processes: "1; `engines` is the number of sources in this database",
     eager: false,
     note: "",
@@ -54,6 +48,7 @@ pub(super) static SINGLE: Profile = Profile {
     sizing: one_bound(&[one_knob(untried("", NotTried))], Must),
     engines: 1,
     smallest: 1,
+    extra: 0,
     processes: "processes with a pool of their own; `engines` is the number of pools in each",
     eager: false,
     note: "Any app whose pool has one bound that a variable sets.",

@@ -34,6 +34,7 @@ pub static SQLALCHEMY: Profile = Profile {
     }),
     engines: 1,
     smallest: 1,
+    extra: 0,
     processes: "worker processes: `gunicorn -w`, `uvicorn --workers`; `engines` is 2 for a sync and an async one",
     eager: false,
     note: "SQLAlchemy reads no variable by itself: the app passes these to `create_engine`.",
@@ -67,6 +68,7 @@ pub(super) static AIRFLOW: Profile = Profile {
     ),
     engines: 2,
     smallest: 1,
+    extra: 0,
     processes: "processes of the pod: API server workers, the scheduler, the tasks of a LocalExecutor",
     eager: false,
     note: "Each process has a sync and an async engine; both are counted.",
@@ -96,6 +98,7 @@ pub(super) static DIFY: Profile = Profile {
     ),
     engines: 1,
     smallest: 1,
+    extra: 0,
     processes: "`SERVER_WORKER_AMOUNT` of an api pod, `CELERY_WORKER_AMOUNT` of a worker pod (1 and 1)",
     eager: false,
     note: "What it is told is checked when it starts.",
@@ -125,6 +128,7 @@ pub(super) static OPEN_WEBUI: Profile = Profile {
     ),
     engines: 2,
     smallest: 1,
+    extra: 0,
     processes: "`UVICORN_WORKERS` (1)",
     eager: false,
     note: "Each process has a sync and an async engine; both are counted. A size of 0 is its NullPool. With a size and \
@@ -135,7 +139,7 @@ pub(super) static OPEN_WEBUI: Profile = Profile {
 pub(super) static MLFLOW: Profile = Profile {
     name: "MLflow",
     sizing: Sizing::Written(Written {
-        knobs: Knobs::Both { least_overflow: 1 },
+        knobs: Knobs::Both { least_overflow: 1, beside: 0 },
         pools: &[two_knobs(
             Knob {
                 env: "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE",
@@ -158,6 +162,7 @@ pub(super) static MLFLOW: Profile = Profile {
     }),
     engines: 1,
     smallest: 2,
+    extra: 0,
     processes: "server workers (`mlflow server --workers`, 4 by itself); `engines` is the number of stores in another \
                 database or with a URI of their own",
     eager: false,
@@ -176,6 +181,7 @@ pub(super) static LITELLM: Profile = Profile {
     }),
     engines: 1,
     smallest: 1,
+    extra: 0,
     processes: "leave it out: one PgBouncer in the pod serves all `NUM_WORKERS`; `engines` is 2 with \
                 `DATABASE_URL_READ_REPLICA`",
     eager: false,
@@ -189,6 +195,7 @@ pub(super) static SUPERSET: Profile = Profile {
     sizing: Sizing::Counted { default: Some(15) },
     engines: 1,
     smallest: 1,
+    extra: 0,
     processes: "gunicorn workers and Celery processes",
     eager: false,
     note: "Its engine options stand in Python alone; databases that it shows are opened without a pool.",
@@ -200,6 +207,7 @@ pub(super) static ODOO: Profile = Profile {
     sizing: Sizing::Counted { default: Some(64) },
     engines: 1,
     smallest: 1,
+    extra: 0,
     processes: "workers, cron workers and gevent",
     eager: false,
     note: "`--db_maxconn` or `odoo.conf`; state the same number in `size`.",
@@ -211,6 +219,7 @@ pub(super) static NULL_POOL: Profile = Profile {
     sizing: Sizing::Unbounded,
     engines: 1,
     smallest: 1,
+    extra: 0,
     processes: "",
     eager: false,
     note: "Each checkout opens a connection of its own, so no size bounds it. Use a QueuePool, or cap the database role \

@@ -18,6 +18,7 @@ pub(super) static RAILS: Profile = Profile {
     ),
     engines: 1,
     smallest: 1,
+    extra: 0,
     processes: "`WEB_CONCURRENCY` (Puma workers), Sidekiq processes; `engines` is the number of databases",
     eager: false,
     note: "The variable of the generated `database.yml` sets Puma's threads as well, so each has its connection.",

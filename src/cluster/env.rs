@@ -27,6 +27,9 @@ pub struct Container {
     /// The arguments.
     #[serde(default)]
     pub args: Words,
+    /// Where volumes are mounted.
+    #[serde(default)]
+    pub volume_mounts: Vec<Mount>,
     /// `Always` makes a sidecar of an init container.
     #[serde(default)]
     pub restart_policy: Option<String>,
@@ -37,6 +40,15 @@ impl Container {
     pub(super) fn sets(&self) -> impl Iterator<Item = (&str, &str)> {
         self.env.iter().map(|entry| (self.name.as_str(), entry.name.as_str()))
     }
+}
+
+/// A volume in a container.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Mount {
+    /// Where.
+    #[serde(default)]
+    pub mount_path: String,
 }
 
 /// The words of a command, as far as they are read.
@@ -198,6 +210,15 @@ impl<'a> Environment<'a> {
             Some("") => Setting::Default,
             Some(text) => number(text),
             None => Setting::Unknown,
+        }
+    }
+
+    /// Whether an entry sets it to anything.
+    pub(super) fn is_set(self, name: &str) -> bool {
+        match self.value(name) {
+            Value::Text(text) => !text.is_empty(),
+            Value::Elsewhere => true,
+            Value::Unset | Value::Perhaps => false,
         }
     }
 

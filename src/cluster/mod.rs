@@ -10,6 +10,7 @@ pub mod gates;
 pub mod guarded;
 pub mod meta;
 pub mod node;
+mod overrides;
 pub mod pod;
 mod processes;
 pub mod retire;

@@ -377,6 +377,11 @@ impl PodRecord {
         if let Err(why) = &self.app.instances {
             return Some(why.clone());
         }
+        if self.gated
+            && let Some(why) = &self.app.overruled
+        {
+            return Some(why.clone());
+        }
         if !self.gated || self.app.late_bound || self.app.is_counted() {
             return None;
         }

@@ -376,7 +376,7 @@ fn rung(carried: &WorkloadStatus) -> Option<Rung> {
 
 /// Why pods of a template can be given no size.
 fn fault(template: &AppFacts) -> Option<String> {
-    template.instances.clone().err().or_else(|| template.taken.clone())
+    template.instances.clone().err().or_else(|| template.taken.clone()).or_else(|| template.overruled.clone())
 }
 
 /// What the revisions that may still make pods say of their app, the template first. What older revisions of a workload

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::env::{Container, Environment, Setting, number};
+use super::overrides;
 use super::processes::{Counted, counted};
 use crate::api::names;
 use crate::budget::amount::{Connections, Instances};
@@ -46,6 +47,8 @@ pub struct AppFacts {
     pub unbound: Option<String>,
     /// Why it cannot be known which containers have a pool.
     pub taken: Option<String>,
+    /// What wins over the variables that would bind it, in a sentence.
+    pub overruled: Option<String>,
     /// Connections of one instance, where no variable sets them; those beside the pool included.
     pub fixed: Option<Connections>,
     /// Connections that an instance opens beside its pool: those of a process, shared among its pools. None where that cannot
@@ -111,6 +114,7 @@ impl AppFacts {
             late_bound: app.is_written() && app.unbound().is_none() && app.stated.others().is_empty(),
             unbound: app.unbound().map(|name| shortened(name, QUOTED)),
             taken: Rule::Taken.sentence(&stated).map(|sentence| shortened(&sentence, LONGEST)),
+            overruled: app.overruled(),
             fixed: app.fixed(),
             beside: app.beside(),
         }
@@ -133,6 +137,7 @@ impl AppFacts {
             late_bound: false,
             unbound: None,
             taken: None,
+            overruled: None,
             fixed: None,
             beside: None,
         }
@@ -356,6 +361,7 @@ impl<'a> App<'a> {
         let factor = engines.saturating_mul(profile.engines.into());
         let extra = u64::from(self.extra()?);
         let process = |container: &Named<'a>| match &profile.sizing {
+            Sizing::Written(_) if self.overruled().is_some() => u64::MAX,
             Sizing::Written(written) => {
                 self.opens(container, written).get().saturating_mul(factor).saturating_add(extra)
             }
@@ -390,11 +396,15 @@ impl<'a> App<'a> {
         let setting = |name: &str| {
             if written.switches.iter().all(switched) { environment.setting(name) } else { Setting::Default }
         };
-        let size = opens(&pool.size, setting(self.stated.variable(pool.size.env, Gets::PoolSize)));
+        let bound = |knob: &Knob, gets| {
+            let (now, before) = (self.stated.variable(knob.env, gets), knob.formerly);
+            with_former(knob, setting(now), before.map_or(Setting::Default, setting))
+        };
+        let size = bound(&pool.size, Gets::PoolSize);
         let also = pool.also.iter().map(|name| setting(name)).filter(|setting| *setting != Setting::Default);
         let size = also.map(|setting| opens(&pool.size, setting)).fold(size, Connections::max);
         size.plus(match &pool.overflow {
-            Some(knob) => opens(knob, setting(self.stated.variable(knob.env, Gets::MaxOverflow))),
+            Some(knob) => bound(knob, Gets::MaxOverflow),
             None => Connections::ZERO,
         })
     }
@@ -427,7 +437,8 @@ impl<'a> App<'a> {
                     environment.setting(variable)
                 };
                 // What a status and an annotation can hold.
-                Some(opens(knob, setting))
+                let former = knob.formerly.map_or(Setting::Default, |name| environment.setting(name));
+                Some(with_former(knob, setting, former))
                     .filter(|size| *size <= Connections::new(i32::MAX.unsigned_abs().into()))
             };
             for pool in written.pools {
@@ -441,6 +452,17 @@ impl<'a> App<'a> {
             }
         }
         Some(most)
+    }
+
+    /// What wins over the variables in one of its containers.
+    fn overruled(&self) -> Option<String> {
+        let profile = self.stated.profile()?;
+        let named = self.named();
+        let containers = named.iter().filter_map(|named| named.container);
+        containers.into_iter().find_map(|container| {
+            let what = overrides::found(&profile.overrides, self.environment(container))?;
+            Some(overrides::sentence(profile, &container.name, &what))
+        })
     }
 
     fn environment(&self, container: &'a Container) -> Environment<'a> {
@@ -484,6 +506,12 @@ fn opens(knob: &Knob, setting: Setting) -> Connections {
         Reads::Connections(n) => Connections::new(n.into()),
         Reads::Unlimited | Reads::NotTried | Reads::Fails => Connections::MAX,
     }
+}
+
+/// The same, where an older name may say it in the place of one that is not set. Whether it does depends on the version.
+fn with_former(knob: &Knob, setting: Setting, former: Setting) -> Connections {
+    let own = opens(knob, setting);
+    if setting == Setting::Default && former != Setting::Default { own.max(opens(knob, former)) } else { own }
 }
 
 /// The most that containers have at one time. An init container runs alone but for the sidecars that started before it;
@@ -783,6 +811,66 @@ mod tests {
     fn a_lower_bound_of_a_pool_is_no_bound_of_it() {
         let env = [("KC_DB_POOL_MAX_SIZE", Some("7")), ("KC_DB_POOL_MIN_SIZE", Some("0"))];
         assert_eq!(of(&[(names::PROFILE, "Keycloak")], &[], &app(&env)).own.get(), 7);
+    }
+
+    #[test]
+    fn an_older_name_counts_where_the_new_one_is_not_set_and_it_allows_more() {
+        let (new, old) = ("AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE", "AIRFLOW__CORE__SQL_ALCHEMY_POOL_SIZE");
+        let facts = |env: &[(&str, Option<&str>)]| of(&[(names::PROFILE, "Airflow")], &[], &app(env));
+        let own = |env: &[(&str, Option<&str>)]| facts(env).own.get();
+        // Two engines, each with 10 on top.
+        assert_eq!(own(&[(old, Some("40"))]), 100);
+        assert_eq!(own(&[(old, Some("1"))]), 30, "a version that does not read it takes its default");
+        assert_eq!(own(&[(old, Some("40")), (new, Some("2"))]), 24, "the new one wins");
+        assert_eq!(own(&[(old, Some("0"))]), u64::MAX);
+        let split = facts(&[(old, Some("40"))]).stated.expect("sizes");
+        assert_eq!((split.pool_size.get(), split.max_overflow.get()), (40, 10));
+    }
+
+    #[test]
+    fn what_wins_over_the_variables_is_told_and_the_pod_may_open_anything() {
+        use super::super::env::{Mount, Words};
+        let facts = |profile: &str, change: &dyn Fn(&mut Container)| {
+            let mut containers = app(&[("SQL_MAX_CONNS", Some("3"))]);
+            change(&mut containers[0]);
+            let facts = of(&[(names::PROFILE, profile)], &[], &containers);
+            (facts.overruled, facts.own)
+        };
+        let mount = |path: &'static str| {
+            move |c: &mut Container| c.volume_mounts.push(Mount { mount_path: path.into() })
+        };
+        let word = |word: &'static str| {
+            move |c: &mut Container| c.args = Words { list: vec!["start".into(), word.into()], cut: false }
+        };
+        let variable = |name: &'static str, value: &'static str| {
+            move |c: &mut Container| {
+                c.env.push(EnvVar { name: name.into(), value: Some(value.into()), value_from: None });
+            }
+        };
+        for wins in [
+            facts("Temporal", &mount("/etc/temporal/config/config_template.yaml")),
+            facts("Temporal", &mount("/etc/temporal/config/")),
+            facts("Temporal", &variable("TEMPORAL_SERVER_CONFIG_FILE_PATH", "/c.yaml")),
+            facts("Keycloak", &word("--db-pool-max-size=50")),
+            facts("Keycloak", &word("--db-pool-max-size")),
+            facts("HikariCP", &word("java -jar a.jar '--spring.datasource.hikari.maximumPoolSize=50'")),
+            facts(
+                "HikariCP",
+                &variable("JAVA_TOOL_OPTIONS", "-Dspring.datasource.hikari.maximum-pool-size=9"),
+            ),
+        ] {
+            assert!(wins.0.as_ref().is_some_and(|why| why.contains("wins over")), "{wins:?}");
+            assert_eq!(wins.1, Connections::MAX);
+        }
+        for not in [
+            facts("Temporal", &mount("/etc/temporal/config/dynamicconfig")),
+            facts("Temporal", &mount("/etc/temporal/configuration")),
+            facts("Temporal", &variable("TEMPORAL_SERVER_CONFIG_FILE_PATH", "")),
+            facts("Keycloak", &word("--db-pool-max-size-of-another=5")),
+            facts("Single", &word("--db-pool-max-size=50")),
+        ] {
+            assert_eq!(not.0, None);
+        }
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct Profile {
     /// Connections that each process opens beside its pools, whatever it is told: listeners, holders of locks, pools of a
     /// size that nothing sets.
     pub extra: u32,
+    /// What would win over its variables.
+    pub overrides: Overrides,
     /// What is to be counted as `processes` (and `engines`, where that is not plain).
     pub processes: &'static str,
     /// Whether it opens all its connections when it starts.
@@ -49,6 +51,30 @@ pub struct Profile {
     pub note: &'static str,
     /// Where this was read, or that it was run.
     pub source: &'static str,
+    /// On which day that was.
+    pub read: &'static str,
+}
+
+/// What wins over the variables of a profile: where one of these is there, they bind nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Overrides {
+    /// Files that it reads instead, where a volume brings them.
+    pub files: &'static [&'static str],
+    /// Variables that name such a file.
+    pub variables: &'static [&'static str],
+    /// Options of its command, without the dashes before them.
+    pub options: &'static [&'static str],
+}
+
+impl Overrides {
+    /// Nothing does, as far as is known.
+    pub const NONE: Self = Self { files: &[], variables: &[], options: &[] };
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.variables.is_empty() && self.options.is_empty()
+    }
 }
 
 /// Who sets the size of a pool.
@@ -98,6 +124,8 @@ pub struct Pool {
 pub struct Knob {
     /// Its name; empty where an annotation has to name it.
     pub env: &'static str,
+    /// A name that it had before, and that some versions still read where this one is not set.
+    pub formerly: Option<&'static str>,
     /// What the app does without it.
     pub unset: Reads,
     /// What 0 means.

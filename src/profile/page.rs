@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::{ALL, Gets, Knob, Pool, Profile, Reads, Sizing, Written};
+use super::{ALL, Gets, Knob, Overrides, Pool, Profile, Reads, Sizing, Written};
 use crate::api::names;
 use crate::budget::amount::Connections;
 use crate::budget::split::Knobs;
@@ -74,9 +74,16 @@ connection is opened afresh) and `poolbudget.dev/pool-pre-ping` (`true` or `fals
 variable for them and the container does not set it itself. An entry of the container stays; what `envFrom` brings does
 not, for Kubernetes lets entries win over it. In mode Rollout they are not set.
 
+## What wins over the variables
+
+Some apps read their pool from a configuration file or from an option of their command sooner than from a variable. Where the
+table says *not with*, and a pod has one of these, its variables bind nothing: it is given no size, and `plan`, `explain` and
+`Accepted` say why. Take it out, or state what it says with the profile Counted. Of files that only the image has nothing can be
+seen.
+
 ## Counted and not governed
 
-{counted} take their size from no variable. Their pods are gated and billed like others, and
+{counted} take their size from no variable; of these Counted is for any app. Their pods are gated and billed like others, and
 nothing is written into them: `poolbudget.dev/size` says how many connections one process opens. They never get more or
 less, so the app must really be bounded by that number.
 
@@ -90,7 +97,9 @@ limit bounds the server's connections and not the clients.
 ## All profiles
 
 *0*, *below 0* and *no number* say what a variable means to the app that holds such a value by itself; poolbudget never
-writes one. *Not tried* counts as unlimited wherever a pod runs without a grant.
+writes one. *Not tried* counts as unlimited wherever a pod runs without a grant. *Smallest* is the fewest connections of a pool
+with which the app is known not to start or to work below; 1 where nothing is known. What *gets the same* as the size must not
+stand above it. The day at the end of *source* is when that was read.
 ";
 
 /// The page.
@@ -125,8 +134,11 @@ fn section(profile: &Profile) -> String {
     if profile.extra > 0 {
         lines.push(("beside the pools", format!("{} in each process", profile.extra)));
     }
+    if !profile.overrides.is_empty() {
+        lines.push(("not with", overrides(&profile.overrides)));
+    }
     lines.push(("opens", if profile.eager { "all when it starts" } else { "as needed" }.to_owned()));
-    lines.push(("source", profile.source.to_owned()));
+    lines.push(("source", format!("{}; {}", profile.source, profile.read)));
     let mut text = format!("\n### {}\n\n", profile.name);
     if !profile.note.is_empty() {
         text.push_str(profile.note);
@@ -166,6 +178,19 @@ fn written_lines(profile: &Profile, written: &Written, lines: &mut Vec<(&'static
     }
 }
 
+fn overrides(overrides: &Overrides) -> String {
+    let quoted = |of: &str, names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        (!names.is_empty()).then(|| format!("{of} {}", names.join(", ")))
+    };
+    let all = [
+        quoted("a volume at", overrides.files),
+        quoted("the variable", overrides.variables),
+        quoted("the option", overrides.options),
+    ];
+    all.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
 fn short(key: &str) -> &str {
     key.rsplit('/').next().unwrap_or(key)
 }
@@ -182,6 +207,7 @@ fn smallest(profile: &Profile, knobs: Knobs) -> String {
 
 fn knob(knob: &Knob) -> String {
     let name = if knob.env.is_empty() { "its own name".to_owned() } else { format!("`{}`", knob.env) };
+    let name = name + &knob.formerly.map_or_else(String::new, |old| format!(", formerly `{old}`"));
     let reads = |what: &str, reads: Reads| format!("{what}: {}", words(reads));
     let meanings = [
         reads("unset", knob.unset),

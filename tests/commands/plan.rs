@@ -147,6 +147,27 @@ fn connections_beside_the_pool_are_planned_and_shown_with_it() {
 }
 
 #[test]
+fn what_wins_over_the_variables_of_a_profile_is_an_error_that_says_what_to_do() {
+    let temporal = deployment("temporal", 1, "poolbudget.dev/profile: Temporal");
+    assert_eq!(plan(&profiled(100, "", &temporal), &[]).code, 0);
+    let by_chart = temporal.replace(
+        "image: app",
+        "image: app, volumeMounts: [{name: config, subPath: config_template.yaml, mountPath: \
+         /etc/temporal/config/config_template.yaml}]",
+    );
+    let ran = plan(&profiled(100, "", &by_chart), &[]);
+    assert_eq!(ran.code, 2);
+    let why = "Deployment default/temporal: container app: it has a volume at \
+               /etc/temporal/config/config_template.yaml, which wins over SQL_MAX_CONNS and SQL_VIS_MAX_CONNS; take \
+               it out, or state what it allows with the profile Counted and its size";
+    assert!(ran.err.contains(why), "{}", ran.err);
+    let counted = by_chart.replace("profile: Temporal", "profile: Counted, poolbudget.dev/size: '30'");
+    let ran = plan(&profiled(100, "", &counted), &[]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("its size is counted, not governed"), "{}", ran.err);
+}
+
+#[test]
 fn a_larger_minimum_of_the_budget_wins_over_that_of_the_profile_and_a_smaller_does_not() {
     let of = |min: u32, limit: u32| {
         plan(&profiled(limit, &format!(", defaults: {{size: {{min: {min}}}}}"), &keycloak(2)), &[])

@@ -2,7 +2,9 @@
 //!
 //! Plain data, by the rules of [`super`].
 
-use super::{Connections, Fails, Fixed, Knob, Pool, Profile, one_bound, one_knob, untried};
+use super::{
+    Connections, Fails, Fixed, Knob, Overrides, Pool, Profile, one_bound, one_knob, options, untried,
+};
 
 pub(super) static KEYCLOAK: Profile = Profile {
     name: "Keycloak",
@@ -18,6 +20,7 @@ pub(super) static KEYCLOAK: Profile = Profile {
     engines: 1,
     smallest: 4,
     extra: 0,
+    overrides: options(&["db-pool-max-size", "kc.db-pool-max-size"]),
     processes: "1",
     eager: true,
     note: "Initial, least and most are set to the same, so that no pod asks for more later than it held at first. With \
@@ -25,6 +28,7 @@ pub(super) static KEYCLOAK: Profile = Profile {
            transactions when it registers itself, and newer versions check the number.",
     source: "Red Hat build of Keycloak 22 to 26.4, all configuration; the smallest: keycloak/keycloak, issue 46673 and pull \
              request 46737; not run",
+    read: "2026-11-27",
 };
 
 pub(super) static HIKARI: Profile = Profile {
@@ -33,6 +37,7 @@ pub(super) static HIKARI: Profile = Profile {
         &[Pool {
             size: Knob {
                 env: "SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE",
+                formerly: None,
                 unset: Connections(10),
                 zero: Fails,
                 negative: Fails,
@@ -48,10 +53,13 @@ pub(super) static HIKARI: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: options(&["spring.datasource.hikari.maximum-pool-size"]),
     processes: "1; `engines` is the number of data sources of this size",
     eager: true,
-    note: "Spring Boot. A pool with another variable: profile Single.",
+    note: "Spring Boot. A pool with another variable: profile Single. A least number of idle ones above the size is taken for \
+           the size.",
     source: "HikariCP 604d7d58, `HikariConfig.java`; Spring Boot's relaxed binding, read and not run",
+    read: "2026-11-21",
 };
 
 pub(super) static METABASE: Profile = Profile {
@@ -63,8 +71,10 @@ pub(super) static METABASE: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "1",
     eager: false,
     note: "Its own database; what it opens to the databases that it shows is not counted.",
     source: "reports of users; not run",
+    read: "2026-11-21",
 };

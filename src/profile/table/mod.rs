@@ -1,7 +1,7 @@
 //! The profiles, in the order in which they are explained.
 //!
 //! Plain data. `source` says where a figure was read and in which version, or that it was run against PostgreSQL; a
-//! figure that nobody has tried is [`Reads::NotTried`], which counts as unlimited. All were taken on 2026-11-21.
+//! figure that nobody has tried is [`Reads::NotTried`], which counts as unlimited. `read` is the day of that.
 //! The entries stand in a file for each family of languages.
 
 mod go;
@@ -13,7 +13,7 @@ mod ruby;
 
 use super::OwnNames::{Fixed, May, Must};
 use super::Reads::{Connections, Fails, NotTried, Unlimited};
-use super::{Knob, OwnNames, Pool, Profile, Reads, Sizing, Switch, Written};
+use super::{Knob, Overrides, OwnNames, Pool, Profile, Reads, Sizing, Switch, Written};
 use crate::budget::split::Knobs;
 
 pub use python::SQLALCHEMY;
@@ -42,6 +42,7 @@ pub const ALL: &[&Profile] = &[
     &jvm::METABASE,
     &other::HASURA,
     &other::SINGLE,
+    &other::COUNTED,
     &python::SUPERSET,
     &python::ODOO,
     &node::PRISMA,
@@ -62,17 +63,27 @@ const fn one_knob(size: Knob) -> Pool {
 
 /// A variable of which only the default is known.
 const fn untried(env: &'static str, unset: Reads) -> Knob {
-    Knob { env, unset, zero: NotTried, negative: NotTried, junk: NotTried }
+    Knob { env, formerly: None, unset, zero: NotTried, negative: NotTried, junk: NotTried }
 }
 
 /// A variable that Go's `database/sql` gets: 0 and less are no bound.
 const fn go(env: &'static str, unset: Reads) -> Knob {
-    Knob { env, unset, zero: Unlimited, negative: Unlimited, junk: NotTried }
+    Knob { env, formerly: None, unset, zero: Unlimited, negative: Unlimited, junk: NotTried }
 }
 
 /// Who reads one bound, and nothing else that matters.
 const fn one_bound(pools: &'static [Pool], names: OwnNames) -> Sizing {
     Sizing::Written(Written { knobs: Knobs::ONE, pools, switches: &[], names, companions: NO_COMPANIONS })
+}
+
+/// A pool with one bound, and numbers that must not stand above it.
+const fn floored(size: Knob, floors: &'static [&'static str]) -> Pool {
+    Pool { size, overflow: None, also: &[], floors }
+}
+
+/// Options that would win over the variables.
+const fn options(options: &'static [&'static str]) -> Overrides {
+    Overrides { files: &[], variables: &[], options }
 }
 
 /// Who reads a size and an overflow.
@@ -106,6 +117,29 @@ mod tests {
                     Unlimited | NotTried | Fails => u32::MAX,
                 });
                 assert!(profile.smallest <= unset.fold(0, u32::saturating_add), "{}", profile.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_profile_says_where_and_on_which_day_it_was_read() {
+        for profile in ALL {
+            assert!(!profile.source.is_empty(), "{}", profile.name);
+            let date: Vec<&str> = profile.read.split('-').collect();
+            let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+            let sound =
+                date.iter().map(|part| part.len()).eq([4, 2, 2]) && date.iter().all(|part| digits(part));
+            assert!(sound, "{}: {}", profile.name, profile.read);
+        }
+    }
+
+    #[test]
+    fn a_name_that_a_variable_had_before_is_bound_by_nothing_that_would_count_it_twice() {
+        for profile in ALL {
+            for pool in profile.written().map_or(&[] as &[Pool], |written| written.pools) {
+                let bounds = [Some(&pool.size), pool.overflow.as_ref()];
+                let former = bounds.into_iter().flatten().filter_map(|knob| knob.formerly);
+                assert!(former.into_iter().all(|old| !pool.also.contains(&old)), "{}", profile.name);
             }
         }
     }

@@ -3,7 +3,8 @@
 //! Plain data, by the rules of [`super`].
 
 use super::{
-    Connections, Fails, Fixed, Knob, Must, NotTried, Profile, Sizing, Unlimited, one_bound, one_knob, untried,
+    Connections, Fails, Fixed, Knob, Must, NotTried, Overrides, Profile, Sizing, Unlimited, floored,
+    one_bound, one_knob, untried,
 };
 
 pub(super) static N8N: Profile = Profile {
@@ -11,6 +12,7 @@ pub(super) static N8N: Profile = Profile {
     sizing: one_bound(
         &[one_knob(Knob {
             env: "DB_POSTGRESDB_POOL_SIZE",
+            formerly: None,
             unset: Connections(2),
             zero: Connections(10),
             negative: Fails,
@@ -21,10 +23,12 @@ pub(super) static N8N: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "1: main, worker and webhook pods are workloads of their own",
     eager: false,
     note: "It gives connections back after 30 idle seconds.",
     source: "n8n 00a67983, `packages/@n8n/config/src/configs/database.config.ts`; what 0 means: node-postgres",
+    read: "2026-11-21",
 };
 
 pub(super) static NODE_POSTGRES: Profile = Profile {
@@ -32,6 +36,7 @@ pub(super) static NODE_POSTGRES: Profile = Profile {
     sizing: one_bound(
         &[one_knob(Knob {
             env: "",
+            formerly: None,
             unset: Connections(10),
             zero: Connections(10),
             negative: Fails,
@@ -42,11 +47,13 @@ pub(super) static NODE_POSTGRES: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "Node.js processes (cluster workers, PM2 instances); `engines` is the number of `Pool`s in each",
     eager: false,
     note: "The app passes the variable to `new Pool` as `max`, by `Number(process.env.…)`; also for Drizzle, Knex and Prisma 7 \
            with the adapter of `pg`.",
     source: "run: pg 8.23.1 on PostgreSQL 15; `pg-pool/index.js` c9e57617",
+    read: "2026-11-21",
 };
 
 pub(super) static STORAGE: Profile = Profile {
@@ -55,22 +62,32 @@ pub(super) static STORAGE: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "1",
     eager: false,
     note: "Supabase Storage with one tenant.",
     source: "supabase/storage, its configuration; not run",
+    read: "2026-11-21",
 };
 
 pub(super) static OUTLINE: Profile = Profile {
     name: "Outline",
-    sizing: one_bound(&[one_knob(untried("DATABASE_CONNECTION_POOL_MAX", Connections(5)))], Fixed),
+    sizing: one_bound(
+        &[floored(
+            untried("DATABASE_CONNECTION_POOL_MAX", Connections(5)),
+            &["DATABASE_CONNECTION_POOL_MIN"],
+        )],
+        Fixed,
+    ),
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "`WEB_CONCURRENCY`; `engines` is 3 with a read replica, whose pool is twice as large",
     eager: false,
-    note: "",
-    source: "outline d77dcdf8, `server/storage/database.ts`; not run",
+    note: "Its pool does not start with a least above the most: both are set to the same.",
+    source: "outline d77dcdf8, `server/storage/database.ts`; sequelize-pool f4ab724, `src/Pool.ts`; not run",
+    read: "2026-11-27",
 };
 
 pub(super) static PRISMA: Profile = Profile {
@@ -79,9 +96,11 @@ pub(super) static PRISMA: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "Node.js processes; `engines` is the number of clients in each",
     eager: false,
     note: "Up to version 6 the bound is `connection_limit` in `DATABASE_URL`, mostly from a Secret: put it there and state \
            the same number in `size`. Without it the bound depends on the CPUs of the node. Version 7: node-postgres.",
     source: "Prisma 6 and 7, connection pool pages",
+    read: "2026-11-21",
 };

@@ -2,7 +2,9 @@
 //!
 //! Plain data, by the rules of [`super`].
 
-use super::{Connections, Fixed, May, Must, NotTried, Profile, one_bound, one_knob, untried};
+use super::{
+    Connections, Fixed, May, Must, NotTried, Overrides, Profile, Sizing, one_bound, one_knob, untried,
+};
 
 pub(super) static ECTO: Profile = Profile {
     name: "Ecto",
@@ -10,6 +12,7 @@ pub(super) static ECTO: Profile = Profile {
     engines: 1,
     smallest: 2,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "1; `engines` is `pool_count`",
     eager: true,
     note: "The variable of the `runtime.exs` that Phoenix generates. A migration takes two connections, one of which holds its \
@@ -17,6 +20,7 @@ pub(super) static ECTO: Profile = Profile {
            one that never does: profile Single.",
     source: "phoenix, `installer/lib/phx_new/generator.ex`; the smallest: ecto_sql 5e45b43, `lib/ecto/adapters/postgres.ex`; \
              not run",
+    read: "2026-11-27",
 };
 
 pub(super) static POSTGREST: Profile = Profile {
@@ -25,10 +29,12 @@ pub(super) static POSTGREST: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 1,
+    overrides: Overrides::NONE,
     processes: "1",
     eager: false,
     note: "It listens on a connection of its own beside the pool; that one is part of the size.",
     source: "postgrest 48346789, `docs/references/configuration.rst`; not run",
+    read: "2026-11-21",
 };
 
 pub(super) static HASURA: Profile = Profile {
@@ -37,10 +43,12 @@ pub(super) static HASURA: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "1; `engines` is the number of sources in this database",
     eager: false,
     note: "",
     source: "reports of users; not run",
+    read: "2026-11-21",
 };
 
 pub(super) static SINGLE: Profile = Profile {
@@ -49,8 +57,25 @@ pub(super) static SINGLE: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "processes with a pool of their own; `engines` is the number of pools in each",
     eager: false,
     note: "Any app whose pool has one bound that a variable sets.",
     source: "the app",
+    read: "2026-11-21",
+};
+
+pub(super) static COUNTED: Profile = Profile {
+    name: "Counted",
+    sizing: Sizing::Counted { default: None },
+    engines: 1,
+    smallest: 1,
+    extra: 0,
+    overrides: Overrides::NONE,
+    processes: "processes with a pool of their own; `engines` is the number of pools in each",
+    eager: false,
+    note: "Any app that no variable can size, or whose size something else sets: a configuration file, an option, the chart. \
+           It must really be bounded by what `size` says.",
+    source: "the app",
+    read: "2026-11-27",
 };

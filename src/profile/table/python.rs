@@ -3,8 +3,8 @@
 //! Plain data, by the rules of [`super`].
 
 use super::{
-    Connections, Fails, Fixed, Knob, Knobs, May, NO_COMPANIONS, NotTried, Profile, Sizing, Switch, Unlimited,
-    Written, one_knob, queue_pool, two_knobs, untried,
+    Connections, Fails, Fixed, Knob, Knobs, May, NO_COMPANIONS, NotTried, Overrides, Profile, Sizing, Switch,
+    Unlimited, Written, one_knob, queue_pool, two_knobs, untried,
 };
 
 /// Python with SQLAlchemy's QueuePool, as most write it.
@@ -15,6 +15,7 @@ pub static SQLALCHEMY: Profile = Profile {
         pools: &[two_knobs(
             Knob {
                 env: "DB_POOL_SIZE",
+                formerly: None,
                 unset: Connections(5),
                 zero: Unlimited,
                 negative: Unlimited,
@@ -22,6 +23,7 @@ pub static SQLALCHEMY: Profile = Profile {
             },
             Knob {
                 env: "DB_MAX_OVERFLOW",
+                formerly: None,
                 unset: Connections(10),
                 zero: Connections(0),
                 negative: Unlimited,
@@ -35,10 +37,12 @@ pub static SQLALCHEMY: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "worker processes: `gunicorn -w`, `uvicorn --workers`; `engines` is 2 for a sync and an async one",
     eager: false,
     note: "SQLAlchemy reads no variable by itself: the app passes these to `create_engine`.",
     source: "run: SQLAlchemy 1.4.54, 2.0.58 and 2.1.9 on PostgreSQL 15",
+    read: "2026-11-21",
 };
 
 pub(super) static AIRFLOW: Profile = Profile {
@@ -47,6 +51,7 @@ pub(super) static AIRFLOW: Profile = Profile {
         &[two_knobs(
             Knob {
                 env: "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE",
+                formerly: Some("AIRFLOW__CORE__SQL_ALCHEMY_POOL_SIZE"),
                 unset: Connections(5),
                 zero: Unlimited,
                 negative: Unlimited,
@@ -54,6 +59,7 @@ pub(super) static AIRFLOW: Profile = Profile {
             },
             Knob {
                 env: "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW",
+                formerly: Some("AIRFLOW__CORE__SQL_ALCHEMY_MAX_OVERFLOW"),
                 unset: Connections(10),
                 zero: Connections(0),
                 negative: Unlimited,
@@ -69,10 +75,14 @@ pub(super) static AIRFLOW: Profile = Profile {
     engines: 2,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "processes of the pod: API server workers, the scheduler, the tasks of a LocalExecutor",
     eager: false,
-    note: "Each process has a sync and an async engine; both are counted.",
-    source: "apache-airflow-core 3.3.2, `config.yml` and `settings.py`",
+    note: "Each process has a sync and an async engine; both are counted. Airflow 2.3 to 2.11 still read the names of the \
+           section `core` where the new ones are not set; a pod without a grant is counted by whichever allows more.",
+    source: "apache-airflow-core 3.3.2, `config.yml` and `settings.py`; the older names: `configuration.py` of 2 \
+             and of 3",
+    read: "2026-11-27",
 };
 
 pub(super) static DIFY: Profile = Profile {
@@ -81,6 +91,7 @@ pub(super) static DIFY: Profile = Profile {
         &[two_knobs(
             Knob {
                 env: "SQLALCHEMY_POOL_SIZE",
+                formerly: None,
                 unset: Connections(30),
                 zero: Unlimited,
                 negative: Fails,
@@ -88,6 +99,7 @@ pub(super) static DIFY: Profile = Profile {
             },
             Knob {
                 env: "SQLALCHEMY_MAX_OVERFLOW",
+                formerly: None,
                 unset: Connections(10),
                 zero: Connections(0),
                 negative: Fails,
@@ -99,10 +111,12 @@ pub(super) static DIFY: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "`SERVER_WORKER_AMOUNT` of an api pod, `CELERY_WORKER_AMOUNT` of a worker pod (1 and 1)",
     eager: false,
     note: "What it is told is checked when it starts.",
     source: "langgenius/dify 0064a2d8, `api/configs/middleware/__init__.py`, `api/docker/entrypoint.sh`",
+    read: "2026-11-21",
 };
 
 pub(super) static OPEN_WEBUI: Profile = Profile {
@@ -111,6 +125,7 @@ pub(super) static OPEN_WEBUI: Profile = Profile {
         &[two_knobs(
             Knob {
                 env: "DATABASE_POOL_SIZE",
+                formerly: None,
                 unset: Connections(5),
                 zero: Unlimited,
                 negative: NotTried,
@@ -118,6 +133,7 @@ pub(super) static OPEN_WEBUI: Profile = Profile {
             },
             Knob {
                 env: "DATABASE_POOL_MAX_OVERFLOW",
+                formerly: None,
                 unset: Connections(10),
                 zero: Connections(0),
                 negative: Unlimited,
@@ -129,11 +145,13 @@ pub(super) static OPEN_WEBUI: Profile = Profile {
     engines: 2,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "`UVICORN_WORKERS` (1)",
     eager: false,
     note: "Each process has a sync and an async engine; both are counted. A size of 0 is its NullPool. With a size and \
            no overflow the overflow is 0; the count says 10 then.",
     source: "open-webui 0.12.4, `env.py` and `internal/db.py`",
+    read: "2026-11-21",
 };
 
 pub(super) static MLFLOW: Profile = Profile {
@@ -143,6 +161,7 @@ pub(super) static MLFLOW: Profile = Profile {
         pools: &[two_knobs(
             Knob {
                 env: "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE",
+                formerly: None,
                 unset: Connections(5),
                 zero: Connections(5),
                 negative: Unlimited,
@@ -150,6 +169,7 @@ pub(super) static MLFLOW: Profile = Profile {
             },
             Knob {
                 env: "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW",
+                formerly: None,
                 unset: Connections(10),
                 zero: Connections(10),
                 negative: Unlimited,
@@ -163,11 +183,13 @@ pub(super) static MLFLOW: Profile = Profile {
     engines: 1,
     smallest: 2,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "server workers (`mlflow server --workers`, 4 by itself); `engines` is the number of stores in another \
                 database or with a URI of their own",
     eager: false,
     note: "An overflow of 0 is ignored and becomes 10, so its smallest size is 1 + 1.",
     source: "run: mlflow-skinny 3.17.2 on PostgreSQL 15; `store/db/utils.py`",
+    read: "2026-11-21",
 };
 
 pub(super) static LITELLM: Profile = Profile {
@@ -182,12 +204,14 @@ pub(super) static LITELLM: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "leave it out: one PgBouncer in the pod serves all `NUM_WORKERS`; `engines` is 2 with \
                 `DATABASE_URL_READ_REPLICA`",
     eager: false,
     note: "Its own PgBouncer is switched on. Without that it opens 10 for each worker and engine, which no variable \
            bounds, and which counts as unlimited here.",
     source: "litellm 1.109.1, `proxy_cli.py` and `db/pgbouncer.py`",
+    read: "2026-11-21",
 };
 
 pub(super) static SUPERSET: Profile = Profile {
@@ -196,10 +220,12 @@ pub(super) static SUPERSET: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "gunicorn workers and Celery processes",
     eager: false,
     note: "Its engine options stand in Python alone; databases that it shows are opened without a pool.",
     source: "apache-superset 6.1.0, `config.py`",
+    read: "2026-11-21",
 };
 
 pub(super) static ODOO: Profile = Profile {
@@ -208,10 +234,12 @@ pub(super) static ODOO: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "workers, cron workers and gevent",
     eager: false,
     note: "`--db_maxconn` or `odoo.conf`; state the same number in `size`.",
     source: "odoo, `odoo/tools/config.py` and `sql_db.py`",
+    read: "2026-11-21",
 };
 
 pub(super) static NULL_POOL: Profile = Profile {
@@ -220,9 +248,11 @@ pub(super) static NULL_POOL: Profile = Profile {
     engines: 1,
     smallest: 1,
     extra: 0,
+    overrides: Overrides::NONE,
     processes: "",
     eager: false,
     note: "Each checkout opens a connection of its own, so no size bounds it. Use a QueuePool, or cap the database role \
            with `ALTER ROLE … CONNECTION LIMIT` and leave the label off.",
     source: "run: SQLAlchemy, 30 threads, 30 connections",
+    read: "2026-11-21",
 };

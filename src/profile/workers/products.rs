@@ -149,7 +149,7 @@ mod tests {
     fn a_product_is_a_profile() {
         let known =
             ALL.iter().filter(|profile| product(Some(profile)) != Product::Any || is_shared(Some(profile)));
-        let others = ["SQLAlchemy", "node-postgres", "Single", "Prisma", "NullPool"];
+        let others = ["SQLAlchemy", "node-postgres", "Single", "Counted", "Prisma", "NullPool"];
         assert_eq!(known.count() + others.len(), ALL.len());
     }
 }

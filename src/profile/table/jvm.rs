@@ -3,7 +3,8 @@
 //! Plain data, by the rules of [`super`].
 
 use super::{
-    Connections, Fails, Fixed, Knob, Overrides, Pool, Profile, one_bound, one_knob, options, untried,
+    Connections, Fails, Fixed, Knob, Overrides, Pool, Profile, floored, one_bound, one_knob, options, strict,
+    untried,
 };
 
 pub(super) static KEYCLOAK: Profile = Profile {
@@ -77,4 +78,26 @@ pub(super) static METABASE: Profile = Profile {
     note: "Its own database; what it opens to the databases that it shows is not counted.",
     source: "reports of users; not run",
     read: "2026-11-21",
+};
+
+pub(super) static QUARKUS: Profile = Profile {
+    name: "Quarkus",
+    sizing: one_bound(
+        &[floored(
+            strict("QUARKUS_DATASOURCE_JDBC_MAX_SIZE", Connections(20)),
+            &["QUARKUS_DATASOURCE_JDBC_MIN_SIZE", "QUARKUS_DATASOURCE_JDBC_INITIAL_SIZE"],
+        )],
+        Fixed,
+    ),
+    engines: 1,
+    smallest: 1,
+    extra: 0,
+    overrides: options(&["quarkus.datasource.jdbc.max-size"]),
+    processes: "1; `engines` is 1: data sources with a name have variables of their own, for them use Single",
+    eager: true,
+    note: "The JDBC pool of the default data source. Initial, least and most are set to the same; a least above the \
+           most stops it. A reactive pool is not bounded by these.",
+    source: "quarkusio/quarkus 1d7fc55f, `DataSourceJdbcRuntimeConfig.java`; agroal b89d00f, \
+             `AgroalConnectionPoolConfigurationSupplier.java`; not run",
+    read: "2026-11-27",
 };

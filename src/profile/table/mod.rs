@@ -30,21 +30,35 @@ pub const ALL: &[&Profile] = &[
     &node::NODE_POSTGRES,
     &jvm::KEYCLOAK,
     &jvm::HIKARI,
+    &jvm::QUARKUS,
     &ruby::RAILS,
+    &ruby::MASTODON,
+    &ruby::CHATWOOT,
+    &ruby::CHATWOOT_SIDEKIQ,
     &other::ECTO,
     &go::GO,
     &go::GRAFANA,
     &go::TEMPORAL,
+    &go::CONCOURSE,
+    &go::INNGEST,
+    &go::MATTERMOST,
+    &go::HARBOR,
+    &go::ZITADEL,
+    &go::GITEA,
     &go::GOTRUE,
     &other::POSTGREST,
     &node::STORAGE,
     &node::OUTLINE,
+    &node::DIRECTUS,
+    &node::STRAPI,
     &jvm::METABASE,
     &other::HASURA,
+    &other::PGBOUNCER,
     &other::SINGLE,
     &other::COUNTED,
     &python::SUPERSET,
     &python::ODOO,
+    &ruby::ZAMMAD,
     &node::PRISMA,
     &python::NULL_POOL,
 ];
@@ -64,6 +78,11 @@ const fn one_knob(size: Knob) -> Pool {
 /// A variable of which only the default is known.
 const fn untried(env: &'static str, unset: Reads) -> Knob {
     Knob { env, formerly: None, unset, zero: NotTried, negative: NotTried, junk: NotTried }
+}
+
+/// A variable that has to be a number above 0, or its app does not start.
+const fn strict(env: &'static str, unset: Reads) -> Knob {
+    Knob { env, formerly: None, unset, zero: Fails, negative: Fails, junk: Fails }
 }
 
 /// A variable that Go's `database/sql` gets: 0 and less are no bound.

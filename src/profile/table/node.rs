@@ -4,7 +4,7 @@
 
 use super::{
     Connections, Fails, Fixed, Knob, Must, NotTried, Overrides, Profile, Sizing, Unlimited, floored,
-    one_bound, one_knob, untried,
+    one_bound, one_knob, strict, untried,
 };
 
 pub(super) static N8N: Profile = Profile {
@@ -103,4 +103,39 @@ pub(super) static PRISMA: Profile = Profile {
            the same number in `size`. Without it the bound depends on the CPUs of the node. Version 7: node-postgres.",
     source: "Prisma 6 and 7, connection pool pages",
     read: "2026-11-21",
+};
+
+pub(super) static DIRECTUS: Profile = Profile {
+    name: "Directus",
+    sizing: one_bound(&[floored(strict("DB_POOL__MAX", Connections(10)), &["DB_POOL__MIN"])], Fixed),
+    engines: 1,
+    smallest: 1,
+    extra: 0,
+    overrides: Overrides::NONE,
+    processes: "`PM2_INSTANCES` (1)",
+    eager: false,
+    note: "Its pool is Knex's, whose least is 2 when nobody sets it, and which does not start with a most below \
+           that: both are set to the same.",
+    source: "directus/directus 09886e7a, `api/src/utils/get-config-from-env.ts`, 0e19941b, `ecosystem.config.cjs`; \
+             knex e25d54b, `lib/client.js`; tarn.js e33d223, `src/Pool.ts`; not run",
+    read: "2026-11-27",
+};
+
+pub(super) static STRAPI: Profile = Profile {
+    name: "Strapi",
+    sizing: one_bound(
+        &[floored(strict("DATABASE_POOL_MAX", Connections(10)), &["DATABASE_POOL_MIN"])],
+        Fixed,
+    ),
+    engines: 1,
+    smallest: 1,
+    extra: 0,
+    overrides: Overrides::NONE,
+    processes: "Node.js processes",
+    eager: false,
+    note: "The variables of the `config/database` that its generator writes; a project that has changed that file: \
+           Single. Knex does not start with a most below its least, so both are set to the same.",
+    source: "strapi/strapi 43b99a6b, `database-templates/ts/database.template`; tarn.js e33d223, `src/Pool.ts`; not \
+             run",
+    read: "2026-11-27",
 };

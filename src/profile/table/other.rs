@@ -3,7 +3,8 @@
 //! Plain data, by the rules of [`super`].
 
 use super::{
-    Connections, Fixed, May, Must, NotTried, Overrides, Profile, Sizing, one_bound, one_knob, untried,
+    Connections, Fixed, May, Must, NotTried, Overrides, Pool, Profile, Sizing, Unlimited, go, one_bound,
+    one_knob, untried,
 };
 
 pub(super) static ECTO: Profile = Profile {
@@ -77,5 +78,39 @@ pub(super) static COUNTED: Profile = Profile {
     note: "Any app that no variable can size, or whose size something else sets: a configuration file, an option, the chart. \
            It must really be bounded by what `size` says.",
     source: "the app",
+    read: "2026-11-27",
+};
+
+pub(super) static PGBOUNCER: Profile = Profile {
+    name: "PgBouncer",
+    sizing: one_bound(
+        &[Pool {
+            size: go("MAX_DB_CONNECTIONS", Unlimited),
+            overflow: None,
+            // The same in Bitnami's image.
+            also: &["PGBOUNCER_MAX_DB_CONNECTIONS"],
+            floors: &[],
+        }],
+        Fixed,
+    ),
+    engines: 1,
+    smallest: 1,
+    extra: 0,
+    overrides: Overrides {
+        files: &[
+            "/etc/pgbouncer/pgbouncer.ini",
+            "/bitnami/pgbouncer/conf/pgbouncer.ini",
+            "/opt/bitnami/pgbouncer/conf/pgbouncer.ini",
+        ],
+        variables: &[],
+        options: &[],
+    },
+    processes: "1; `engines` is the number of databases in its configuration",
+    eager: false,
+    note: "A pooler in front of the database: what is counted are its connections to the server. \
+           `max_db_connections` bounds them for each database, whatever pools of users there are; without it every \
+           pair of user and database has a pool of `default_pool_size`. Its clients take no part in the budget.",
+    source: "pgbouncer/pgbouncer 0127dbad, `doc/config.md`; edoburu/docker-pgbouncer 91a581b, `entrypoint.sh`; \
+             bitnami/containers 00a25828, `bitnami/pgbouncer/README.md`; not run",
     read: "2026-11-27",
 };

@@ -30,11 +30,13 @@ fn product(profile: Option<&Profile>) -> Product {
         Some("Dify") => Product::Dify,
         Some("OpenWebUI") => Product::Variables(&["UVICORN_WORKERS"]),
         Some("Superset") => Product::Variables(&["SERVER_WORKER_AMOUNT"]),
+        Some("Directus") => Product::Variables(&["PM2_INSTANCES"]),
         Some("MLflow") => Product::Variables(&["MLFLOW_WORKERS"]),
         Some("Rails" | "Outline") => Product::Variables(&["WEB_CONCURRENCY"]),
         Some(
             "n8n" | "Keycloak" | "HikariCP" | "Ecto" | "Go" | "Grafana" | "Temporal" | "GoTrue" | "PostgREST"
-            | "Storage" | "Metabase" | "Hasura",
+            | "Storage" | "Metabase" | "Hasura" | "Quarkus" | "Concourse" | "Inngest" | "Mattermost"
+            | "Harbor" | "Zitadel" | "Gitea" | "PgBouncer",
         ) => Product::One,
         _ => Product::Any,
     }
@@ -149,7 +151,10 @@ mod tests {
     fn a_product_is_a_profile() {
         let known =
             ALL.iter().filter(|profile| product(Some(profile)) != Product::Any || is_shared(Some(profile)));
-        let others = ["SQLAlchemy", "node-postgres", "Single", "Counted", "Prisma", "NullPool"];
+        let libraries = ["SQLAlchemy", "node-postgres", "Single", "Counted", "Prisma", "NullPool"];
+        // Whose image runs one thing or another, or is the user's own.
+        let others = ["Strapi", "Mastodon", "Chatwoot", "Chatwoot-Sidekiq", "Zammad"];
+        let others = [&libraries[..], &others].concat();
         assert_eq!(known.count() + others.len(), ALL.len());
     }
 }

@@ -60,6 +60,8 @@ pub struct Labelled {
     pub knobs: Knobs,
     /// Its label names the budget, but its template does not: its pods pass the gate.
     pub unmirrored: bool,
+    /// The object whose pod template it takes and that is not there.
+    pub missing: Option<String>,
     /// The fewest replicas to which its autoscalers let it go.
     pub least_replicas: Option<Pods>,
     /// What its user should know of it.
@@ -75,7 +77,22 @@ impl Labelled {
     pub fn notes(&self) -> impl Iterator<Item = &str> {
         let stays = self.fault.is_none() && !self.unmirrored;
         let remark = self.record.template.processes_remark.as_deref().filter(|_| stays);
-        self.note.into_iter().chain(remark)
+        self.note.into_iter().chain(remark).chain(self.missing.as_deref().filter(|_| stays))
+    }
+
+    /// Why its pods pass the gate although it has the label; none where they do not.
+    #[must_use]
+    pub fn passes(&self) -> Option<String> {
+        let borrowed = self.record.lender.as_ref().map(|lender| &lender.name);
+        self.unmirrored.then(|| match (&self.missing, borrowed) {
+            (Some(missing), _) => format!("has the label, but {missing}"),
+            (None, Some(lender)) => format!(
+                "has the label, but its pod template, that of {lender}, does not, so its pods pass the gate: label that one"
+            ),
+            (None, None) => {
+                "has the label, but its pod template does not, so its pods pass the gate: label the template too".to_owned()
+            }
+        })
     }
 
     /// Who says that its pods run so many processes.
@@ -220,11 +237,16 @@ impl Stage<'_> {
     /// Workloads whose template or label names the budget, or that still have pods in it.
     fn workloads(&self) -> BTreeSet<WorkloadKey> {
         let BudgetKey { namespace, name } = self.key;
-        let named = self.world.workloads.of_budget(namespace, name);
-        // Labelled, but with a template that does not bear the label: grouped under no budget.
-        let others = self.world.workloads.of_budget(namespace, "");
-        let unmirrored = others.into_iter().filter(|record| record.label.as_ref() == Some(name));
-        let records = named.into_iter().chain(unmirrored).map(|record| record.workload().clone());
+        let workloads = &self.world.workloads;
+        let named = workloads.of_budget(namespace, name);
+        // Labelled, but with a template that does not bear the label, or with that of another object: grouped under no
+        // budget.
+        let mut others = workloads.of_budget(namespace, "");
+        others.retain(|record| {
+            let takes = || workloads.workload(namespace, &record.key, Some(name))?.template.budget.clone();
+            record.label.as_ref() == Some(name) || (record.lender.is_some() && takes().as_ref() == Some(name))
+        });
+        let records = named.into_iter().chain(others).map(|record| record.workload().clone());
         records.chain(self.roll.of.keys().cloned()).collect()
     }
 
@@ -292,6 +314,7 @@ impl Stage<'_> {
             fault: stays.then(|| fault(&record.template)).flatten(),
             knobs: apps.first().map_or(Knobs::BOTH, |app| app.knobs()),
             unmirrored: record.label.as_ref() == Some(&self.key.name) && !stays,
+            missing: self.missing_lender(&record),
             least_replicas: scaled.map(|range| Pods::new(range.least)),
             note: record
                 .note
@@ -314,6 +337,14 @@ impl Stage<'_> {
         }
         let others = count(stay().filter(|pod| pod.other_gates.is_none()).count());
         wanted.min(wanted.minus(held).max(others.plus(unadopted)))
+    }
+
+    /// That the object is not there whose pod template a workload takes, where such objects are followed.
+    fn missing_lender(&self, record: &WorkloadRecord) -> Option<String> {
+        let lender = record.lender.as_ref()?;
+        let is_there = |key| self.world.workloads.find(&self.key.namespace, key).is_some();
+        let missing = !is_there(lender.key.as_ref()?);
+        missing.then(|| format!("its pod template is that of {}, which is not there", lender.name))
     }
 
     fn has_pods(&self, workload: &WorkloadKey) -> bool {

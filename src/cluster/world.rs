@@ -319,7 +319,7 @@ impl World {
     /// The budgets that a workload takes part in: by its label or template, and by its older revisions.
     #[must_use]
     pub fn budgets_of(&self, namespace: &str, workload: &WorkloadKey) -> BTreeSet<BudgetKey> {
-        let own = self.workloads.find(namespace, workload);
+        let own = self.workloads.with_template(namespace, self.workloads.find(namespace, workload));
         let own = own.iter().flat_map(|record| {
             let wrote = record.rewritten.as_ref().map(|rewritten| rewritten.note.budget.clone());
             [record.template.budget.clone(), record.label.clone(), wrote]
@@ -431,9 +431,25 @@ impl Workloads {
     ) -> Option<Arc<WorkloadRecord>> {
         let jobs = self.jobs(namespace, key, budget);
         if jobs.is_empty() {
-            return self.find(namespace, key);
+            return self.with_template(namespace, self.find(namespace, key));
         }
         WorkloadRecord::of_jobs(key, &jobs).map(Arc::new)
+    }
+
+    /// A record that takes the template of another object, with that one: or, where it is not seen, with that of its newest
+    /// part, which was made of it.
+    fn with_template(
+        &self,
+        namespace: &str,
+        record: Option<Arc<WorkloadRecord>>,
+    ) -> Option<Arc<WorkloadRecord>> {
+        let record = record?;
+        let Some(lender) = &record.lender else { return Some(record) };
+        let lender = lender.key.as_ref().and_then(|key| self.find(namespace, key));
+        let newest = || self.parts(namespace, &record.key).into_iter().max_by_key(|part| part.revision);
+        let Some(source) = lender.or_else(newest) else { return Some(record) };
+        let template = source.template.clone();
+        Some(Arc::new(WorkloadRecord { template, ..WorkloadRecord::clone(&record) }))
     }
 
     /// The Jobs and CronJobs that are one workload by their label, and the Job that bears its name.

@@ -110,12 +110,8 @@ fn accepted(view: &View) -> Finding {
     let workloads = view.scene.workloads.iter();
     let mut faults: Vec<String> =
         workloads.filter_map(|w| w.fault.as_ref().map(|why| format!("{}: {why}", w.key))).collect();
-    faults.extend(view.scene.workloads.iter().filter(|w| w.unmirrored).map(|w| {
-        format!(
-            "{} bears the label but its pod template does not, so its pods pass the gate: label the template too",
-            w.key
-        )
-    }));
+    let workloads = view.scene.workloads.iter();
+    faults.extend(workloads.filter_map(|w| w.passes().map(|why| format!("{} {why}", w.key))));
     if view.mode == Mode::Rollout {
         let known = |w: &&Labelled| w.fault.is_none() && !w.unmirrored;
         faults.extend(

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod autoscalers;
 #[cfg(test)]
+mod borrowed;
+#[cfg(test)]
 mod defaults;
 #[cfg(test)]
 mod groups;

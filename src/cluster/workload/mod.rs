@@ -105,6 +105,15 @@ pub struct TemplateSpecView {
     pub containers: Vec<Container>,
 }
 
+/// The object whose pod template a workload takes for its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lender {
+    /// Its kind and name.
+    pub name: String,
+    /// The same, where it is of a kind that is followed.
+    pub key: Option<WorkloadKey>,
+}
+
 /// The numbers that a StatefulSet gives to its pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ordinals {
@@ -151,6 +160,8 @@ pub struct WorkloadRecord {
     pub ready: u32,
     /// What its template says.
     pub template: AppFacts,
+    /// Whose template it takes, having none of its own.
+    pub lender: Option<Box<Lender>>,
     /// What mode Rollout has written into its template.
     pub rewritten: Option<Box<Rewritten>>,
 }
@@ -176,6 +187,7 @@ impl WorkloadRecord {
             note: None,
             pods: 0,
             ready: 0,
+            lender: None,
             rewritten: Rewritten::read(meta, &template.spec).map(Box::new),
             template: AppFacts::read(
                 &template.metadata.labels,

@@ -12,10 +12,15 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::deployment::{QUARTER, RollingUpdateView};
-use super::{TemplateView, WorkloadRecord, WorkloadView, int_or_percent, whole};
+use super::{Lender, TemplateView, WorkloadKey, WorkloadRecord, WorkloadView, int_or_percent, whole};
 use crate::api::WorkloadKind;
 use crate::budget::rollout::Strategy;
+use crate::cluster::autoscaler::TargetView;
 use crate::cluster::meta;
+use crate::cluster::template::shortened;
+
+/// The most characters of a name that messages quote.
+const QUOTED: usize = 320;
 
 /// A Rollout, as far as it is parsed.
 #[derive(Deserialize, Clone, Debug)]
@@ -33,13 +38,17 @@ pub struct RolloutView {
 
 /// The part of a Rollout's spec that is used.
 #[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct RolloutSpecView {
     /// Wanted replicas; 1 where it says nothing.
     #[serde(default)]
     pub replicas: Option<i32>,
-    /// The pod template; absent where the Rollout takes that of a Deployment.
+    /// The pod template; absent where the Rollout takes that of another object.
     #[serde(default)]
     pub template: TemplateView,
+    /// That other object.
+    #[serde(default)]
+    pub workload_ref: Option<TargetView>,
     /// How pods are replaced.
     #[serde(default)]
     pub strategy: RolloutStrategyView,
@@ -113,8 +122,19 @@ impl WorkloadView for RolloutView {
             observed: observed.unwrap_or(0) >= self.metadata.generation.unwrap_or(0),
             replicas: whole(self.spec.replicas.or(Some(1))),
             strategy: strategy(&self.spec.strategy),
+            lender: self.spec.workload_ref.as_ref().map(|lender| Box::new(of_reference(lender))),
             ..base
         })
+    }
+}
+
+/// Argo takes the template of a Deployment, a ReplicaSet or a PodTemplate; the last is not followed here.
+fn of_reference(lender: &TargetView) -> Lender {
+    let TargetView { api_version, kind, name } = lender;
+    let lends = |kind: &WorkloadKind| matches!(kind, WorkloadKind::Deployment | WorkloadKind::ReplicaSet);
+    Lender {
+        name: shortened(&format!("{kind}/{name}"), QUOTED),
+        key: WorkloadKind::of(api_version, kind).filter(lends).map(|kind| WorkloadKey::new(kind, name)),
     }
 }
 

@@ -427,4 +427,5 @@ fn it_is_told_who_says_how_many_processes_there_are() {
     running.tells("api-1-a", "processes 4, from `gunicorn -w 4`");
 }
 
+mod borrowed;
 mod groups;

@@ -97,8 +97,8 @@ fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
     if let Some(fault) = &labelled.fault {
         told.point("fault", format!("its pods can be given no size: {fault}"));
     }
-    if labelled.unmirrored {
-        told.point("fault", "it bears the label but its pod template does not, so its pods pass the gate: label the template too");
+    if let Some(why) = labelled.passes() {
+        told.point("fault", format!("it {why}"));
     }
     if of.unadopted.pods > Pods::ZERO {
         told.point("foreign", before_the_label(of.unadopted.pods, of.unadopted.connections));

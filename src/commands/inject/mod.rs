@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::Value;
 
-use super::input::{self, Document, Object};
+use super::input::{self, Document, Loans, Object};
 use super::render::{self, ColorArgs, Tone};
 use super::yaml;
 
@@ -47,6 +47,8 @@ const WRONG_INPUT: u8 = 2;
 /// What was done.
 #[derive(Default)]
 struct Report {
+    /// Who takes the pod template of another object.
+    loans: Loans,
     text: String,
     /// Workloads that were found to be governed.
     governed: usize,
@@ -68,10 +70,17 @@ pub(super) fn inject(args: &InjectArgs) -> ExitCode {
 }
 
 fn answer(args: &InjectArgs) -> anyhow::Result<ExitCode> {
-    let mut report = Report::default();
-    for source in input::read(&args.files)? {
+    let sources = input::read(&args.files)?;
+    let all: Vec<Object> = sources
+        .iter()
+        .flat_map(input::documents)
+        // What cannot be read is told when its turn comes.
+        .flat_map(|document| input::objects(&document).unwrap_or_default())
+        .collect();
+    let mut report = Report { loans: Loans::of(&all), ..Report::default() };
+    for source in &sources {
         report.separate(&source.text);
-        for document in input::documents(&source) {
+        for document in input::documents(source) {
             report.add(&document, args.budget.as_deref());
         }
     }
@@ -110,13 +119,12 @@ impl Report {
         let mut new = old.clone();
         for item in input::items_mut(&mut new) {
             let mut object = Object { place: document.place.clone(), value: item.take() };
-            let injected = template::inject(&mut object, budget);
+            let injected = template::inject(&mut object, budget, &self.loans);
             *item = object.value;
             match injected {
-                Ok(None) => {}
-                Ok(Some(notes)) => {
-                    self.governed += 1;
-                    self.notes.extend(notes);
+                Ok(injected) => {
+                    self.governed += usize::from(injected.governed);
+                    self.notes.extend(injected.notes);
                 }
                 Err(problem) => self.problems.push(format!("{}: {problem}", document.place)),
             }

@@ -9,25 +9,45 @@ use serde_json::Value;
 use crate::admission::webhook::review::{Change, Outcome, Request, Resource};
 use crate::admission::webhook::{mutate, validate};
 use crate::api::names;
-use crate::commands::input::Object;
+use crate::commands::input::{Loans, Object};
 
-/// Changes the template of a workload that bears a budget's label, or that `budget` labels. What the user should know
-/// comes back; none when the object is left alone.
+/// What was done with an object.
+#[derive(Debug, Default)]
+pub struct Injected {
+    /// Whether its pods are in a budget.
+    pub governed: bool,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// Changes the template of a workload that bears a budget's label, or that `budget` labels: also of an object whose
+/// template such a workload takes for its own.
 ///
 /// # Errors
 /// When admission would refuse its pods, or could not gate them.
-pub fn inject(object: &mut Object, budget: Option<&str>) -> Result<Option<Vec<String>>, String> {
+pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Result<Injected, String> {
     if object.is_owned() {
-        return Ok(None);
+        return Ok(Injected::default());
     }
-    if let Some(why) = object.unserved() {
+    if let Some(lender) = object.borrows() {
+        // Its template is written where it stands.
+        let missing = lender.missing("inject its file too");
+        let notes = (!loans.has(&lender)).then(|| format!("{} {missing}", object.key()));
+        return Ok(Injected { governed: false, notes: notes.into_iter().collect() });
+    }
+    let borrowers = loans.of_lender(&object.as_lender());
+    let lent = object.lends().filter(|_| !borrowers.is_empty());
+    if let Some(why) = object.unserved().filter(|_| lent.is_none()) {
         return Err(why);
     }
-    let Some(workload) = object.workload() else { return Ok(None) };
+    let Some(workload) = object.workload().or(lent) else { return Ok(Injected::default()) };
     let mut changed = object.clone();
-    changed.mirror(workload);
+    if object.workload().is_some() {
+        changed.mirror(workload);
+    }
+    loans.fill(&mut changed, workload);
     if changed.budget(workload).is_none() {
-        let Some(budget) = budget else { return Ok(None) };
+        let Some(budget) = budget else { return Ok(Injected::default()) };
         changed.set_in_template(workload, &["metadata", "labels", names::BUDGET], budget.into());
     }
     let template = changed.template(workload).cloned().unwrap_or_default();
@@ -46,7 +66,14 @@ pub fn inject(object: &mut Object, budget: Option<&str>) -> Result<Option<Vec<St
         changed.set(workload.template, pod);
     }
     *object = changed;
-    Ok(Some(note.into_iter().collect()))
+    let lent = borrowers.iter().map(|borrower| {
+        format!(
+            "{}: its pods are made from the template of {}, into which label, gate and env are written",
+            borrower.key,
+            object.key()
+        )
+    });
+    Ok(Injected { governed: true, notes: note.into_iter().chain(lent).collect() })
 }
 
 /// Why admission would refuse the pods of a template.

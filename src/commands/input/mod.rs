@@ -4,9 +4,11 @@
 //! documents hold. Forbidden here: knowing what the objects are for.
 
 mod document;
+mod loan;
 mod object;
 mod source;
 
 pub use document::{Document, Place, documents};
+pub use loan::{Lender, Loans};
 pub use object::{Object, Workload, items_mut, objects};
 pub use source::{Source, read};

@@ -36,7 +36,7 @@ impl Workload {
     }
 
     /// The workload of this group and kind.
-    fn of(group: &str, kind: &str) -> Option<Self> {
+    pub(super) fn of(group: &str, kind: &str) -> Option<Self> {
         Some(match (group, kind) {
             ("apps", "Deployment") => Self::new(WorkloadKind::Deployment, REPLICAS),
             ("apps", "StatefulSet") => Self::new(WorkloadKind::StatefulSet, REPLICAS),

@@ -42,6 +42,7 @@ pub fn judge(mut stage: Stage) -> Outcome {
             Err(why) => outcome.problems.push(format!("DbConnectionBudget {key}: {why}")),
         }
     }
+    outcome.warnings.extend(std::mem::take(&mut stage.warnings));
     outcome.problems.splice(0..0, std::mem::take(&mut stage.problems));
     outcome.problems.extend(refused.iter().map(|(who, why)| format!("{who}: {why}")));
     outcome.problems.extend(homeless(&stage.objects));

@@ -5,6 +5,7 @@
 //! reckoned here that is reckoned there.
 
 mod advice;
+mod borrowed;
 mod judge;
 mod outcome;
 mod schema;

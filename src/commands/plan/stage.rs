@@ -25,8 +25,12 @@ use crate::controller::observe::{Observed, Watched};
 pub struct Stage {
     /// Objects that concern a budget.
     pub objects: Vec<Object>,
+    /// Pod templates that others may take.
+    pub(super) templates: Vec<Object>,
     /// What could not be read.
     pub problems: Vec<String>,
+    /// What was read and would have no effect in a cluster.
+    pub warnings: Vec<String>,
     /// Workloads that admission would refuse, by the words that name them, and why.
     pub refused: Vec<(String, String)>,
     /// Objects of other kinds.
@@ -52,6 +56,13 @@ pub fn gather(sources: &[Source], namespace: &str) -> Stage {
 
 impl Stage {
     fn take(&mut self, object: Object, namespace: &str) {
+        if object.kind() == "PodTemplate" && object.group().is_empty() {
+            self.passed_over += 1;
+            let mut object = object;
+            complete(&mut object, namespace);
+            self.templates.push(object);
+            return;
+        }
         if let Some(why) = object.unserved().filter(|_| !object.is_owned()) {
             self.problems.push(format!("{}: {why}", object.place));
             return;
@@ -91,6 +102,7 @@ impl Stage {
     /// Shows the objects to the operator's readers. What they cannot read is a problem.
     pub fn observe(&mut self) -> Observed {
         let observed = Observed::default();
+        self.lend();
         for object in &mut self.objects {
             admit(object);
             if let Some(why) = refusal(object) {

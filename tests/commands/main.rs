@@ -18,4 +18,6 @@ mod plan;
 #[cfg(test)]
 mod ran;
 #[cfg(test)]
+mod strict;
+#[cfg(test)]
 mod workers;

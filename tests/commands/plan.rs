@@ -337,11 +337,10 @@ fn what_cannot_be_read_is_named_by_place_and_field_and_the_rest_is_planned() {
     let ran = plan(&format!("{BUDGET}{}{broken}---\na: [\n", deployment("api", 2, "")), &[]);
     assert_eq!(ran.code, 2);
     let lines: Vec<&str> = ran.err.lines().collect();
-    assert!(lines[0].starts_with("error: stdin, document 4 (line 28): "), "{lines:?}");
+    assert!(lines[1].starts_with("error: stdin, document 4 (line 28): "), "{lines:?}");
     assert_eq!(
-        lines[1],
-        "error: stdin, document 3 (line 18): Deployment/web cannot be read: spec.replicas: invalid type: string \"two\", \
-         expected i32"
+        lines[0],
+        "error: stdin, document 3 (line 18): Deployment/web: spec.replicas must be a whole number; it is the text \"two\""
     );
     assert!(ran.out.contains("Deployment/api"), "{}", ran.out);
 }

@@ -112,10 +112,11 @@ impl Report {
     }
 
     fn add(&mut self, document: &Document<'_>, budget: Option<&str>) {
-        let old = match document.value() {
+        let old = match input::objects(document).and_then(|_| document.value()) {
             Ok(value) => value,
             Err(problem) => return self.problems.push(problem),
         };
+        self.notes.extend(document.repeated());
         let mut new = old.clone();
         for item in input::items_mut(&mut new) {
             let mut object = Object { place: document.place.clone(), value: item.take() };

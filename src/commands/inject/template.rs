@@ -29,6 +29,9 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
     if object.is_owned() {
         return Ok(Injected::default());
     }
+    if let Some(why) = object.fault() {
+        return Err(format!("{}: {why}", object.key()));
+    }
     if let Some(lender) = object.borrows() {
         // Its template is written where it stands.
         let missing = lender.missing("inject its file too");

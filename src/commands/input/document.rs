@@ -92,6 +92,17 @@ impl Document<'_> {
         parse(self.text).map_err(|_| self.complaint())
     }
 
+    /// That a key stands twice in it, as its reader would be surprised to hear: of the two only one counts.
+    #[must_use]
+    pub fn repeated(&self) -> Option<String> {
+        let options = serde_yaml::options! { duplicate_keys: DuplicateKeyPolicy::Error, with_snippet: false };
+        let padded = "\n".repeat(self.place.line - 1) + self.text;
+        let error = serde_yaml::from_str_with_options::<Option<Value>>(&padded, options).err()?.to_string();
+        error
+            .contains("duplicate mapping key")
+            .then(|| format!("{}: a key stands twice, and the last one counts: {error}", self.place))
+    }
+
     /// Parses it once more, as if it stood where it does, so that the message has the lines of the file.
     fn complaint(&self) -> String {
         let padded = "\n".repeat(self.place.line - 1) + self.text;
@@ -111,7 +122,8 @@ pub(super) fn is_json(text: &str) -> bool {
 
 /// Of equal keys the last one counts, as it does when kubectl reads the document.
 fn parse(text: &str) -> Result<Value, String> {
-    let options = serde_yaml::options! { duplicate_keys: DuplicateKeyPolicy::LastWins, with_snippet: false };
+    let options = serde_yaml::options! { duplicate_keys: DuplicateKeyPolicy::LastWins, legacy_octal_numbers: true,
+    with_snippet: false };
     let value: Option<Value> =
         serde_yaml::from_str_with_options(text, options).map_err(|error| error.to_string())?;
     Ok(value.unwrap_or_default())

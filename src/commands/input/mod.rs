@@ -7,6 +7,7 @@ mod document;
 mod loan;
 mod object;
 mod source;
+mod strict;
 
 pub use document::{Document, Place, documents};
 pub use loan::{Lender, Loans};

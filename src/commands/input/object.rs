@@ -61,10 +61,20 @@ impl Workload {
 /// The objects of a document; those of a list one by one. None when it holds none, or something else.
 ///
 /// # Errors
-/// When the document cannot be parsed.
+/// When the document cannot be parsed, or has the metadata of an object and does not say of what kind.
 pub fn objects(document: &Document<'_>) -> Result<Vec<Object>, String> {
     let value = document.value()?;
     let object = Object { place: document.place.clone(), value };
+    if object.value.get("metadata").is_some_and(Value::is_object) {
+        match (object.api_version(), object.kind()) {
+            ("", "") => {}
+            ("", kind) => return Err(format!("{}: apiVersion is missing in this {kind}", object.place)),
+            (version, "") => {
+                return Err(format!("{}: kind is missing in this object of {version}", object.place));
+            }
+            _ => {}
+        }
+    }
     if object.kind().is_empty() || object.api_version().is_empty() {
         return Ok(Vec::new());
     }
@@ -123,7 +133,7 @@ impl Object {
         self.text(&["kind"])
     }
 
-    fn api_version(&self) -> &str {
+    pub(super) fn api_version(&self) -> &str {
         self.text(&["apiVersion"])
     }
 

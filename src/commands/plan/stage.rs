@@ -46,6 +46,7 @@ const KEDA_MOST: u32 = 100;
 pub fn gather(sources: &[Source], namespace: &str) -> Stage {
     let mut stage = Stage::default();
     for document in sources.iter().flat_map(input::documents) {
+        stage.warnings.extend(document.repeated());
         match input::objects(&document) {
             Ok(objects) => objects.into_iter().for_each(|object| stage.take(object, namespace)),
             Err(problem) => stage.problems.push(problem),
@@ -56,6 +57,10 @@ pub fn gather(sources: &[Source], namespace: &str) -> Stage {
 
 impl Stage {
     fn take(&mut self, object: Object, namespace: &str) {
+        if let Some(why) = object.fault().filter(|_| !object.is_owned()) {
+            self.problems.push(format!("{}: {}: {why}", object.place, object.key()));
+            return;
+        }
         if object.kind() == "PodTemplate" && object.group().is_empty() {
             self.passed_over += 1;
             let mut object = object;
@@ -71,7 +76,7 @@ impl Stage {
             self.passed_over += 1;
             return;
         };
-        drop_nulls(&mut object.value);
+        object.loosen();
         complete(&mut object, namespace);
         self.name_generated(&mut object);
         if object.name().is_empty() {
@@ -170,18 +175,6 @@ fn complete(object: &mut Object, namespace: &str) {
     }
 }
 
-/// A field that is null is one that is left out: charts leave such, and so does the API server's own YAML.
-fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|_, value| !value.is_null());
-            fields.values_mut().for_each(drop_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
-        _ => {}
-    }
-}
-
 /// Does what admission would do.
 fn admit(object: &mut Object) {
     let Some(workload) = object.workload() else { return };
@@ -246,13 +239,6 @@ mod tests {
             let found = observed.world().workloads.find("shop", &WorkloadKey::new(kind, "a"));
             assert!(found.is_some(), "{kind}");
         }
-    }
-
-    #[test]
-    fn what_is_null_is_left_out() {
-        let mut value = json!({"a": null, "b": [{"c": null, "d": 1}], "e": {"f": null}});
-        drop_nulls(&mut value);
-        assert_eq!(value, json!({"b": [{"d": 1}], "e": {}}));
     }
 
     #[test]

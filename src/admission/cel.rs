@@ -6,6 +6,7 @@
 //! Fragments about the app take the CEL text of a map of annotations or of a list of container names,
 //! so that the gate, which prepares a pod, and the check, which explains a bad one, cannot disagree.
 
+use crate::api::keys::{self, Map};
 use crate::api::names;
 use crate::profile::OwnNames;
 use crate::profile::proxies::PROXIES;
@@ -35,6 +36,20 @@ pub(super) fn annotations(metadata: &str) -> String {
 /// Whether `metadata` bears the budget label.
 pub(super) fn governed(metadata: &str) -> String {
     format!("{metadata}.?labels[?{}].hasValue()", text(names::BUDGET))
+}
+
+/// The keys of ours among the labels of `metadata` that nobody knows.
+pub(super) fn unknown_labels(metadata: &str) -> String {
+    unknown_in(&labels(metadata), Map::Labels)
+}
+
+/// The keys of ours in `metadata` that nobody knows.
+pub(super) fn unknown(metadata: &str) -> String {
+    format!("{}\n  + {}", unknown_labels(metadata), unknown_in(&annotations(metadata), Map::Annotations))
+}
+
+fn unknown_in(map: &str, of: Map) -> String {
+    format!("{map}.filter(k, k.startsWith({}) && !(k in {}))", text(keys::PREFIX), list(&of.known()))
 }
 
 /// The node that a pod or a pod template names, in CEL; empty for none.

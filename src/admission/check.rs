@@ -33,11 +33,11 @@ pub fn workloads() -> Policy {
         requests: workload::WORKLOADS.to_vec(),
         labelled_only: false,
         conditions: vec![
-            Named::new("governed", cel::governed(&format!("{template}.?metadata"))),
-            something_to_judge(template),
+            Named::new("governed-or-meant-to-be", governed_or_meant_to_be()),
+            something_to_judge(template, &unknown("object")),
             Named::new("judged-parts-change", judged_parts_change()),
         ],
-        variables: variables(template),
+        variables: variables(template, unknown("object")),
         action: Action::Refuse(Reason::Invalid, rules()),
     }
 }
@@ -50,18 +50,38 @@ pub fn pods() -> Policy {
         purpose: "Refuses a pod with a poolbudget.dev label or annotation that says nothing sensible.",
         requests: vec![gate::PODS],
         labelled_only: true,
-        conditions: vec![something_to_judge("object"), no_mirror_pod()],
-        variables: variables("object"),
+        conditions: vec![something_to_judge("object", &cel::unknown("object.metadata")), no_mirror_pod()],
+        variables: variables("object", cel::unknown("object.metadata")),
         action: Action::Refuse(Reason::Invalid, rules()),
     }
 }
 
+/// Keys of ours on a workload and in its template that nobody knows.
+fn unknown(workload: &str) -> String {
+    let template = format!("{}.?metadata", workload::template(workload));
+    format!("({}\n  + {})", cel::unknown(&format!("{workload}.metadata")), cel::unknown(&template))
+}
+
+/// Somebody who writes a workload and misspells the label meant it to be under a budget. What a controller made says what
+/// its own maker said, who was told.
+fn governed_or_meant_to_be() -> String {
+    let template = format!("{}.?metadata", workload::template("object"));
+    format!(
+        "{}\n|| (!object.metadata.?ownerReferences.orValue([]).exists(r, r.?controller.orValue(false))\n\
+         \x20 && ({}\n    + {}).size() > 0)",
+        cel::governed(&template),
+        cel::unknown_labels("object.metadata"),
+        cel::unknown_labels(&template),
+    )
+}
+
 /// Most pods bear the label, have one container and nothing else: one look at that is cheaper than every rule.
-fn something_to_judge(template: &str) -> Named {
+fn something_to_judge(template: &str, unknown: &str) -> Named {
     Named::new(
         "something-to-judge",
         format!(
-            "!{template}.metadata.labels[{}].matches(r'{OBJECT_NAME}')\n\
+            "({unknown}).size() > 0\n\
+             || !{template}.metadata.labels[{}].matches(r'{OBJECT_NAME}')\n\
              || {} != ''\n\
              || ({} + {}).size() > 1\n\
              || {}.exists(k, k in {})",
@@ -90,26 +110,31 @@ fn no_mirror_pod() -> Named {
 
 fn judged_parts_change() -> String {
     let key = cel::text(names::BUDGET);
-    let differ = |part: &dyn Fn(&str) -> String| {
-        format!("{} != {}", part(&workload::template("object")), part(&workload::template("oldObject")))
-    };
+    let [now, before] = ["object", "oldObject"].map(workload::template);
+    let differ = |part: &dyn Fn(&str) -> String| format!("{} != {}", part(&now), part(&before));
+    // A workload that takes the template of another object has none that could be looked at.
     format!(
-        "oldObject == null\n|| {}\n|| {}.exists(k, {})\n|| {}\n|| {}\n|| {}",
-        differ(&|template| format!("{template}.metadata.?labels[?{key}]")),
+        "oldObject == null\n|| {}.exists(k, !(k in {}))\n\
+         || {now}.?spec.hasValue() != {before}.?spec.hasValue()\n\
+         || ({now}.?spec.hasValue() && (\n{}\n|| {}.exists(k, {})\n|| {}\n|| {}\n|| {}))",
+        unknown("object"),
+        unknown("oldObject"),
+        differ(&|template| format!("{template}.?metadata.?labels[?{key}]")),
         cel::list(&[&names::APP_ANNOTATIONS[..], &[names::DEFAULT_CONTAINER]].concat()),
-        differ(&|template| format!("{template}.metadata.?annotations[?k]")),
+        differ(&|template| format!("{template}.?metadata.?annotations[?k]")),
         differ(&|template| cel::containers_and_env(&format!("{template}.spec"))),
         differ(&|template| cel::init_containers_and_env(&format!("{template}.spec"))),
         differ(&|template| cel::node(template)),
     )
 }
 
-fn variables(template: &str) -> Vec<Named> {
+fn variables(template: &str, unknown: String) -> Vec<Named> {
     let annotations = "variables.annotations";
     vec![
+        Named::new("unknown", unknown),
         Named::new(
             "budget",
-            format!("{template}.metadata.?labels[?{}].orValue('')", cel::text(names::BUDGET)),
+            format!("{template}.?metadata.?labels[?{}].orValue('')", cel::text(names::BUDGET)),
         ),
         Named::new("node", cel::node(template)),
         Named::new("annotations", cel::annotations(&format!("{template}.metadata"))),
@@ -169,6 +194,7 @@ fn holds(rule: Stated) -> String {
     let value = |key: &str| format!("variables.annotations[{}]", cel::text(key));
     let of = |profiles: Vec<&str>| format!("variables.profile in {}", cel::list(&profiles));
     match rule {
+        Stated::Known => "variables.unknown.size() == 0".to_owned(),
         Stated::Budget => format!("variables.budget.matches(r'{OBJECT_NAME}')"),
         Stated::NoNode => "variables.node == ''".to_owned(),
         Stated::Processes => are_processes(),
@@ -214,6 +240,7 @@ fn found(rule: Stated) -> String {
     let profile = || "'the profile is ' + \"'\" + variables.profile + \"'\"".to_owned();
     let (size, overflow) = (names::POOL_SIZE_ENV, names::MAX_OVERFLOW_ENV);
     match rule {
+        Stated::Known => "'there is ' + \"'\" + variables.unknown.min() + \"'\"".to_owned(),
         Stated::Budget => "'it says ' + \"'\" + variables.budget + \"'\"".to_owned(),
         Stated::NoNode => "'it says ' + \"'\" + variables.node + \"'\"".to_owned(),
         Stated::Processes => says(names::PROCESSES),

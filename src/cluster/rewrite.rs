@@ -133,6 +133,7 @@ pub fn values(object: &Value, size: Connections, ratio: u32) -> Option<Values> {
         regular: template.spec.containers.iter().map(|container| container.name.as_str()).collect(),
         init: template.spec.init_containers.iter().map(|container| container.name.as_str()).collect(),
         node: "",
+        unknown: Vec::new(),
         sets: Vec::new(),
     };
     let (init, regular) = (&template.spec.init_containers, &template.spec.containers);

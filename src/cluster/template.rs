@@ -85,6 +85,7 @@ impl AppFacts {
             regular: regular.iter().map(|container| container.name.as_str()).collect(),
             init: init.iter().map(|container| container.name.as_str()).collect(),
             node: "",
+            unknown: Vec::new(),
             sets: init.iter().chain(regular).flat_map(Container::sets).collect(),
         };
         let mut app = App { labels, stated: &stated, init, regular, counted: &[] };

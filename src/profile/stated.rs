@@ -27,6 +27,8 @@ pub struct Stated<'a> {
     pub init: Vec<&'a str>,
     /// The node that it names; empty for none.
     pub node: &'a str,
+    /// Keys of ours among its labels and annotations that nobody knows.
+    pub unknown: Vec<&'a str>,
     /// The entries of their env, each as the name of its container and its own.
     pub sets: Vec<(&'a str, &'a str)>,
 }

@@ -504,10 +504,13 @@ struct Stated {
     #[serde(default)]
     budget: Option<String>,
     #[serde(default)]
+    labels: serde_json::Map<String, serde_json::Value>,
+    #[serde(default)]
     annotations: serde_json::Map<String, serde_json::Value>,
     #[serde(default)]
     spec: serde_json::Map<String, serde_json::Value>,
     refused: Option<String>,
+    nearest: Option<String>,
 }
 
 /// The table that policies and webhook are held to.
@@ -521,8 +524,10 @@ fn what_admission_refuses_is_refused_offline_in_the_same_words() {
             "containers": containers, "initContainers": [{"name": "migrate", "image": "a"}]});
         spec.as_object_mut().unwrap().extend(case.spec);
         let budget = case.budget.as_deref().unwrap_or("main");
-        let template = serde_json::json!({
+        let mut template = serde_json::json!({
             "metadata": {"labels": {"poolbudget.dev/budget": budget}, "annotations": case.annotations}, "spec": spec});
+        template["metadata"]["labels"].as_object_mut().unwrap().extend(case.labels);
+        let nearest = case.nearest.map(|key| format!(": did you mean {key}?")).unwrap_or_default();
         let deployment = serde_json::json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api"},
             "spec": {"replicas": 1, "template": template}});
@@ -535,7 +540,11 @@ fn what_admission_refuses_is_refused_offline_in_the_same_words() {
                     assert_eq!(ran.code, 2, "{command}: {}: {}{}", case.name, ran.out, ran.err);
                     let said =
                         format!("{}{}", ran.out, ran.err).split_whitespace().collect::<Vec<_>>().join(" ");
-                    assert!(said.contains(sentence.trim()), "{command}: {}: {said}", case.name);
+                    assert!(
+                        said.contains(&(sentence.trim().to_owned() + &nearest)),
+                        "{command}: {}: {said}",
+                        case.name
+                    );
                 }
                 None => assert_ne!(ran.code, 2, "{command}: {}: {}{}", case.name, ran.out, ran.err),
             }

@@ -164,3 +164,46 @@ fn a_key_that_stands_twice_is_told_and_the_last_one_counts() {
     );
     assert!(inject.out.contains("replicas: 5"), "{}", inject.out);
 }
+
+#[test]
+fn a_key_of_ours_that_nobody_knows_is_refused_with_the_nearest_wherever_it_stands() {
+    let labels = "labels that begin with poolbudget.dev/ must be budget or workload";
+    for (old, new, told) in [
+        (
+            "{a: b}",
+            "{poolbudget.dev/procesess: \"4\"}",
+            "there is 'poolbudget.dev/procesess': did you mean the annotation poolbudget.dev/processes?",
+        ),
+        (
+            "{poolbudget.dev/budget: main}",
+            "{poolbudget.dev/budgets: main}",
+            "there is 'poolbudget.dev/budgets': did you mean the label poolbudget.dev/budget?",
+        ),
+        (
+            "{labels: {app: api}}",
+            "{annotations: {poolbudget.dev/process: \"4\"}}",
+            "there is 'poolbudget.dev/process': did you mean the annotation poolbudget.dev/processes?",
+        ),
+        (
+            "{app: api}",
+            "{poolbudget.dev/proceses: \"4\"}",
+            "there is 'poolbudget.dev/proceses': did you mean the annotation poolbudget.dev/processes?",
+        ),
+    ] {
+        for ran in both(&DEPLOYMENT.replacen(old, new, 1)) {
+            let said = ran.err.contains(labels) && ran.err.contains(told);
+            assert_eq!((ran.code, said), (2, true), "{new}: {}", ran.err);
+        }
+    }
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, labels: {poolbudget.dev/budgets: main}}\nspec: {containers: [{name: a}]}\n";
+    assert_eq!(both(pod).map(|ran| ran.code), [2, 2]);
+    // Of what no label governs annotations say nothing, there as here.
+    let unlabelled = DEPLOYMENT
+        .replace("{poolbudget.dev/budget: main}", "{a: b}")
+        .replace("{a: b}", "{poolbudget.dev/owner: us}");
+    let unlabelled = unlabelled.replacen("{poolbudget.dev/owner: us}", "{a: b}", 1);
+    let [_, inject] = both(&unlabelled);
+    assert_eq!(inject.code, 0, "{}", inject.err);
+    let ran = poolbudget(&["inject", "-f", "-", "--budget", "main"], &unlabelled);
+    assert_eq!((ran.code, ran.err.contains("there is 'poolbudget.dev/owner'")), (2, true), "{}", ran.err);
+}

@@ -7,26 +7,57 @@ use serde_json::Value;
 use super::super::policy::Reason;
 use super::object::{self, Texts};
 use super::review::Refusal;
+use crate::api::keys::Map;
 use crate::api::names;
 use crate::profile::rules::Rule;
+use crate::profile::stated::Stated;
 
 /// Why a pod is refused.
 pub(super) fn pod(pod: &Value) -> Option<Refusal> {
-    object::governed(pod.get("metadata")).then(|| template(pod)).flatten()
+    object::governed(pod.get("metadata"))
+        .then(|| template(pod, object::unknown(pod.get("metadata"))))
+        .flatten()
 }
 
 /// Why a workload is refused whose template stands at `path`. One that was bad before keeps its scale-downs, its finalizers and its image updates.
 pub(super) fn workload(path: &str, workload: &Value, old: Option<&Value>) -> Option<Refusal> {
-    let now = workload.pointer(path)?;
-    if !object::governed(now.get("metadata")) || old.is_some_and(|old| same(now, old.pointer(path))) {
+    let now = workload.pointer(path);
+    let governed = object::governed(now.and_then(|now| now.get("metadata")));
+    let unknown = unknown(path, workload);
+    let is_new = |old: &Value| {
+        let before = self::unknown(path, old);
+        unknown.iter().any(|key| !before.contains(key))
+    };
+    if !(governed || is_meant_to_be(path, workload))
+        || old.is_some_and(|old| !is_new(old) && same(now, old.pointer(path)))
+    {
         return None;
     }
-    template(now)
+    template(now.unwrap_or(&Value::Null), unknown)
+}
+
+/// Keys of ours on a workload and in its template that nobody knows.
+fn unknown<'a>(path: &str, workload: &'a Value) -> Vec<&'a str> {
+    let template = workload.pointer(path).and_then(|template| template.get("metadata"));
+    [object::unknown(workload.get("metadata")), object::unknown(template)].concat()
+}
+
+/// Whether somebody who wrote a workload meant to put it under a budget, and misspelt the label. What a controller made
+/// says what its own maker said, who was told.
+fn is_meant_to_be(path: &str, workload: &Value) -> bool {
+    let owners = workload.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let is_controlled = owners
+        .into_iter()
+        .flatten()
+        .any(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true));
+    let template = workload.pointer(path).and_then(|template| template.get("metadata"));
+    let misspelt = |metadata| object::unknown_in(Map::Labels, metadata).next().is_some();
+    !is_controlled && (misspelt(workload.get("metadata")) || misspelt(template))
 }
 
 /// Whether two templates are the same in all that is judged.
-fn same(now: &Value, before: Option<&Value>) -> bool {
-    let Some(before) = before else { return false };
+fn same(now: Option<&Value>, before: Option<&Value>) -> bool {
+    let (Some(now), Some(before)) = (now, before) else { return now.is_none() };
     let judged = |template| {
         let metadata = Value::get(template, "metadata");
         let annotations = names::APP_ANNOTATIONS.map(|key| Texts::annotations(metadata).of(key));
@@ -38,12 +69,14 @@ fn same(now: &Value, before: Option<&Value>) -> bool {
     judged(now) == judged(before)
 }
 
-fn template(template: &Value) -> Option<Refusal> {
+fn template<'a>(template: &'a Value, unknown: Vec<&'a str>) -> Option<Refusal> {
     let notes = object::notes(template);
-    let stated = object::stated(template, &notes);
+    let stated = Stated { unknown, ..object::stated(template, &notes) };
     // As the policies do: a pod that says nothing of itself is not asked which container it means.
     let one = stated.regular.len() + stated.init.len() <= 1;
-    let silent = one && names::APP_ANNOTATIONS.into_iter().all(|key| !notes.contains_key(key));
+    let silent = one
+        && stated.unknown.is_empty()
+        && names::APP_ANNOTATIONS.into_iter().all(|key| !notes.contains_key(key));
     if silent && [Rule::Budget, Rule::NoNode].iter().all(|rule| rule.broken(&stated).is_none()) {
         return None;
     }

@@ -21,6 +21,7 @@ pub mod review;
 use super::policy::Requests;
 use super::workload::{self, WORKLOADS};
 use review::{Outcome, Request};
+use serde_json::Value;
 
 /// What becomes of an object: the gate for a pod, the mirror for a workload.
 #[must_use]
@@ -48,6 +49,13 @@ pub fn validate(request: &Request) -> Outcome {
         None
     };
     refusal.map_or(Outcome::Pass, Outcome::Refuse)
+}
+
+/// Why an object with a pod template at this path would be refused when it is made, after the mirror; of a pod the path is
+/// empty.
+#[must_use]
+pub fn refusal(path: &str, object: &Value) -> Option<String> {
+    check::workload(path, object, None).map(|refusal| refusal.sentence)
 }
 
 impl Request {

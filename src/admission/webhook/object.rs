@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::review::Change;
+use crate::api::keys::Map;
 use crate::api::names;
 use crate::profile::stated::{Notes, Stated};
 
@@ -55,7 +56,21 @@ pub(super) fn notes(pod: &Value) -> Notes {
 pub(super) fn stated<'a>(pod: &'a Value, notes: &'a Notes) -> Stated<'a> {
     let budget = Texts::labels(pod.get("metadata")).of(names::BUDGET).unwrap_or_default();
     let [regular, init] = containers(pod);
-    Stated { budget, notes, regular, init, node: node(pod), sets: sets(pod) }
+    let unknown = unknown(pod.get("metadata"));
+    Stated { budget, notes, regular, init, node: node(pod), unknown, sets: sets(pod) }
+}
+
+/// Keys of ours in metadata that nobody knows.
+pub(super) fn unknown(metadata: Option<&Value>) -> Vec<&str> {
+    let annotations = unknown_in(Map::Annotations, metadata);
+    unknown_in(Map::Labels, metadata).chain(annotations).collect()
+}
+
+/// Such keys in one of its two maps.
+pub(super) fn unknown_in(map: Map, metadata: Option<&Value>) -> impl Iterator<Item = &str> {
+    let name = if map == Map::Labels { "labels" } else { "annotations" };
+    let keys = metadata.and_then(|metadata| metadata.get(name)).and_then(Value::as_object);
+    keys.into_iter().flat_map(|keys| keys.keys()).map(String::as_str).filter(move |key| map.is_unknown(key))
 }
 
 /// The node that a pod or a pod template names; empty for none.

@@ -235,10 +235,13 @@ struct CheckCase {
     #[serde(default = "main_budget")]
     budget: String,
     #[serde(default)]
+    labels: Texts,
+    #[serde(default)]
     annotations: Texts,
     #[serde(default)]
     spec: serde_json::Map<String, Value>,
     refused: Option<String>,
+    nearest: Option<String>,
 }
 
 fn main_budget() -> String {
@@ -253,8 +256,13 @@ fn a_bad_label_or_annotation_is_refused_with_the_sentence_of_the_policy() {
             "spec": {"initContainers": [{"name": "migrate"}], "containers": [{"name": "app"}, {"name": "proxy"}]},
         });
         template["spec"].as_object_mut().unwrap().extend(case.spec);
+        for (key, value) in case.labels {
+            template["metadata"]["labels"][key] = json!(value);
+        }
+        let nearest = case.nearest.map(|key| format!(": did you mean {key}?")).unwrap_or_default();
         let expected = case
             .refused
+            .map(|sentence| sentence + &nearest)
             .map_or(Outcome::Pass, |sentence| Outcome::Refuse(Refusal { reason: Reason::Invalid, sentence }));
         let found = validate(&request("/v1/pods", &template, None));
         assert_eq!(found, expected, "{} on a pod", case.name);
@@ -269,6 +277,42 @@ fn a_bad_label_or_annotation_is_refused_with_the_sentence_of_the_policy() {
         let found = validate(&request("apps/v1/deployments", &scaled, Some(&workload)));
         assert_eq!(found, Outcome::Pass, "{} was there before", case.name);
     }
+}
+
+#[test]
+fn a_key_that_nobody_knows_is_refused_on_a_workload_wherever_it_stands_and_once() {
+    let workload = |own: Value, template: Value| json!({"metadata": own, "spec": {"template": {"metadata": template, "spec": {"containers": [{"name": "a"}]}}}});
+    let refused = |object: &Value, old: Option<&Value>| {
+        validate(&request("apps/v1/deployments", object, old)) != Outcome::Pass
+    };
+    let labels = |key: &str| json!({"labels": {key: "main"}});
+    let misspelt = labels("poolbudget.dev/budgets");
+    let governed = labels(names::BUDGET);
+    let noted = json!({"annotations": {"poolbudget.dev/process": "4"}});
+    for (own, template, expected) in [
+        (misspelt.clone(), json!({}), true),
+        (json!({}), misspelt.clone(), true),
+        (noted.clone(), governed.clone(), true),
+        // Nobody is told of annotations while nothing governs it.
+        (noted.clone(), json!({}), false),
+        (labels("app"), labels("app"), false),
+    ] {
+        let object = workload(own, template);
+        assert_eq!(refused(&object, None), expected, "{object}");
+        let mut scaled = object.clone();
+        scaled["spec"]["replicas"] = json!(0);
+        assert!(!refused(&scaled, Some(&object)), "{object} was there before");
+        assert_eq!(
+            refused(&object, Some(&workload(json!({}), governed.clone()))),
+            expected,
+            "{object} comes"
+        );
+    }
+    let mut made = workload(misspelt.clone(), misspelt.clone());
+    made["metadata"]["ownerReferences"] = json!([{"kind": "Deployment", "name": "a", "controller": true}]);
+    assert!(!refused(&made, None), "its maker is told");
+    let borrowing = json!({"metadata": misspelt, "spec": {"workloadRef": {"name": "a"}}});
+    assert_ne!(validate(&request("argoproj.io/v1alpha1/rollouts", &borrowing, None)), Outcome::Pass);
 }
 
 #[test]

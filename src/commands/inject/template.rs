@@ -49,9 +49,14 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
         changed.mirror(workload);
     }
     loans.fill(&mut changed, workload);
-    if changed.budget(workload).is_none() {
-        let Some(budget) = budget else { return Ok(Injected::default()) };
+    if let Some(budget) = budget.filter(|_| changed.budget(workload).is_none()) {
         changed.set_in_template(workload, &["metadata", "labels", names::BUDGET], budget.into());
+    }
+    if let Some(why) = changed.refusal(workload) {
+        return Err(format!("{}: {why}", object.key()));
+    }
+    if changed.budget(workload).is_none() {
+        return Ok(Injected::default());
     }
     let template = changed.template(workload).cloned().unwrap_or_default();
     let pod = gated(template).map_err(|why| format!("{}: {why}", object.key()))?;

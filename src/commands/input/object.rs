@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::{Document, Place};
+use crate::admission::webhook;
 use crate::api::{WorkloadKind, names};
 
 /// An object.
@@ -177,6 +178,13 @@ impl Object {
     #[must_use]
     pub fn is_owned(&self) -> bool {
         dig(&self.value, &["metadata", "ownerReferences"]).and_then(|owners| owners.get(0)).is_some()
+    }
+
+    /// Why admission would refuse it by what it says of its pods; what stands on it has been copied into its template.
+    #[must_use]
+    pub fn refusal(&self, workload: Workload) -> Option<String> {
+        let path: String = workload.template.iter().flat_map(|part| ["/", part]).collect();
+        webhook::refusal(&path, &self.value)
     }
 
     /// What a workload's pods are made from.

@@ -190,8 +190,10 @@ fn admit(object: &mut Object) {
 /// Why admission would refuse the pods of a workload that bears the label of a budget.
 fn refusal(object: &Object) -> Option<String> {
     let workload = object.workload()?;
-    object.budget(workload)?;
-    template::refusal(object.template(workload)?)
+    object.refusal(workload).or_else(|| {
+        object.budget(workload)?;
+        template::refusal(object.template(workload)?)
+    })
 }
 
 fn read(observed: &Observed, object: &Object) -> Result<(), String> {

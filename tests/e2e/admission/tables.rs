@@ -23,6 +23,7 @@ by_policies_and_by_the_webhook! {
     a_labelled_pod_is_born_with_its_gate_and_with_env_that_reads_its_grant,
     what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it,
     a_bad_label_or_annotation_is_refused_with_a_sentence_wherever_it_stands,
+    a_misspelt_label_is_refused_on_what_no_label_governs_once_and_where_it_is_written,
 }
 
 type Annotations = BTreeMap<String, String>;
@@ -351,10 +352,20 @@ struct CheckCase {
     #[serde(default = "main_budget")]
     budget: String,
     #[serde(default)]
+    labels: Annotations,
+    #[serde(default)]
     annotations: Annotations,
     #[serde(default)]
     spec: serde_json::Map<String, Value>,
     refused: Option<String>,
+    nearest: Option<String>,
+}
+
+/// A refusal without what only the webhook can add to it.
+fn without_nearest(refusal: Refusal, nearest: Option<&String>) -> Refusal {
+    let more = nearest.map(|key| format!(": did you mean {key}?")).unwrap_or_default();
+    let sentence = refusal.sentence.strip_suffix(&more).unwrap_or(&refusal.sentence).to_owned();
+    Refusal { sentence, ..refusal }
 }
 
 fn main_budget() -> String {
@@ -366,21 +377,58 @@ async fn a_bad_label_or_annotation_is_refused_with_a_sentence_wherever_it_stands
     let mut verdict = Verdict::default();
     for case in table::<CheckCase>(include_str!("../../admission/check.yaml")) {
         let expected = case.refused.clone().map(|sentence| Refusal { code: 422, sentence });
-        let keys = json!({"labels": {BUDGET: case.budget}, "annotations": case.annotations});
+        let mut keys = json!({"labels": {BUDGET: case.budget}, "annotations": case.annotations});
+        for (key, value) in &case.labels {
+            keys["labels"][key] = json!(value);
+        }
+        let told = |refusal| without_nearest(refusal, case.nearest.as_ref());
         let mut metadata = keys.clone();
         metadata["name"] = json!("tried");
         let mut spec = two_containers();
-        spec.as_object_mut().unwrap().extend(named_images(case.spec));
+        spec.as_object_mut().unwrap().extend(named_images(case.spec.clone()));
         let pod = json!({"metadata": metadata, "spec": spec.clone()});
-        let found = try_pod(&client, "default", &pod).await.err();
+        let found = try_pod(&client, "default", &pod).await.err().map(told);
         verdict.expect(&case.name, "on a pod", &found, &expected);
         for (place, mut object) in [
             ("on a workload", deployment("tried", &keys, &Value::Null)),
             ("in a template", deployment("tried", &Value::Null, &keys)),
         ] {
             object["spec"]["template"]["spec"] = spec.clone();
-            let found = try_deployment(&client, "default", &object).await.err();
+            let found = try_deployment(&client, "default", &object).await.err().map(told);
             verdict.expect(&case.name, place, &found, &expected);
         }
     }
+}
+
+async fn a_misspelt_label_is_refused_on_what_no_label_governs_once_and_where_it_is_written(
+    cluster: &Cluster,
+) {
+    let client = cluster.client().await.unwrap();
+    let misspelt = json!({"labels": {"poolbudget.dev/budgets": "main"}});
+    let mut verdict = Verdict::default();
+    for (place, own, template) in
+        [("itself", &misspelt, &Value::Null), ("its template", &Value::Null, &misspelt)]
+    {
+        let mut object = deployment("misspelt", own, template);
+        let found = try_deployment(&client, "default", &object).await.err().map(|refusal| refusal.sentence);
+        let told = found.is_some_and(|sentence| sentence.contains("there is 'poolbudget.dev/budgets'"));
+        verdict.expect(place, "is told", &told, &true);
+        // A controller's object says what its own maker said.
+        object["metadata"]["ownerReferences"] = json!([{"apiVersion": "example.com/v1", "kind": "App", "name": "a",
+            "uid": "00000000-0000-0000-0000-000000000000", "controller": true}]);
+        let found = try_deployment(&client, "default", &object).await.err();
+        verdict.expect(place, "of a controller's object", &found, &None);
+    }
+    let noted = json!({"annotations": {"poolbudget.dev/owner": "us"}});
+    let found = try_deployment(&client, "default", &deployment("noted", &noted, &noted)).await.err();
+    verdict.expect("an annotation", "on what no label governs", &found, &None);
+    let found = try_pod(
+        &client,
+        "default",
+        &json!({"metadata": {"name": "p", "labels": {"poolbudget.dev/budgets": "main"}},
+        "spec": {"containers": [{"name": "app", "image": "shop/app:1"}]}}),
+    )
+    .await
+    .err();
+    verdict.expect("a pod", "is asked about by its label alone", &found, &None);
 }

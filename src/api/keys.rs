@@ -1,0 +1,126 @@
+//! The keys that begin with the name of the group: which there are, which one a misspelt one was meant to be.
+//!
+//! In: the labels or annotations of a workload, a pod template or a pod. Out: keys that nobody knows. A key that is only
+//! ignored would have its user believe in a number of processes that nobody counts.
+
+use super::names;
+
+/// Which of the two maps of an object's metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Map {
+    /// Labels.
+    Labels,
+    /// Annotations.
+    Annotations,
+}
+
+/// Labels that a user may write.
+pub const LABELS: [&str; 2] = [names::BUDGET, names::WORKLOAD];
+
+/// Annotations that stand on workloads and pods beside those of a user: the operator and admission write them.
+pub const WRITTEN: [&str; 6] = [
+    names::POOL_SIZE,
+    names::MAX_OVERFLOW,
+    names::CONNECTIONS,
+    names::TAKEN_OVER_BY,
+    names::REPLACED_ENV,
+    names::ORIGINAL_ENV,
+];
+
+/// The most characters of a key that are looked at to find out which one was meant.
+const LOOKED_AT: usize = 64;
+
+impl Map {
+    /// The keys of the group that stand in such a map.
+    #[must_use]
+    pub fn known(self) -> Vec<&'static str> {
+        match self {
+            Self::Labels => LABELS.to_vec(),
+            Self::Annotations => [&names::APP_ANNOTATIONS[..], &WRITTEN].concat(),
+        }
+    }
+
+    /// Those of them that a user may write.
+    fn of_users(self) -> &'static [&'static str] {
+        match self {
+            Self::Labels => &LABELS,
+            Self::Annotations => &names::APP_ANNOTATIONS,
+        }
+    }
+
+    /// Whether a key is of the group, and no such one is known.
+    #[must_use]
+    pub fn is_unknown(self, key: &str) -> bool {
+        key.starts_with(PREFIX) && !self.known().contains(&key)
+    }
+}
+
+/// How the keys of the group begin.
+pub const PREFIX: &str = "poolbudget.dev/";
+
+/// The key that was probably meant, in words; none where nothing is near.
+#[must_use]
+pub fn meant(key: &str) -> Option<String> {
+    let name: String = key.strip_prefix(PREFIX)?.chars().take(LOOKED_AT).collect();
+    let near = |(word, key): (&'static str, &'static str)| {
+        let steps = distance(&name, key.strip_prefix(PREFIX)?);
+        (steps <= 1 + name.chars().count() / 3).then_some((steps, word, key))
+    };
+    let labels = Map::Labels.of_users().iter().map(|key| ("label", *key));
+    let annotations = Map::Annotations.of_users().iter().map(|key| ("annotation", *key));
+    let (_, word, key) = labels.chain(annotations).filter_map(near).min_by_key(|(steps, ..)| *steps)?;
+    Some(format!("the {word} {key}"))
+}
+
+/// Characters to write, to leave out or to replace until one text is the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (line, x) in a.chars().enumerate() {
+        let mut next = vec![line + 1];
+        for (y, pair) in b.iter().zip(row.windows(2)) {
+            let (above, beside) = (pair.last().copied().unwrap_or(0), next.last().copied().unwrap_or(0));
+            let replaced = pair.first().copied().unwrap_or(0) + usize::from(x != *y);
+            next.push(replaced.min(above + 1).min(beside + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_key_is_near_to_the_one_that_was_meant() {
+        let cases = [
+            ("process", Some("the annotation poolbudget.dev/processes")),
+            ("procesess", Some("the annotation poolbudget.dev/processes")),
+            ("budgets", Some("the label poolbudget.dev/budget")),
+            ("Budget", Some("the label poolbudget.dev/budget")),
+            ("budget", Some("the label poolbudget.dev/budget")),
+            ("engine", Some("the annotation poolbudget.dev/engines")),
+            ("containers", Some("the annotation poolbudget.dev/container")),
+            ("pool_size_env", Some("the annotation poolbudget.dev/pool-size-env")),
+            ("owner", None),
+            ("", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(meant(&format!("{PREFIX}{name}")).as_deref(), expected, "{name}");
+        }
+        assert_eq!(meant("app.kubernetes.io/budget"), None);
+        assert_eq!(meant(&format!("{PREFIX}{}", "é".repeat(100_000))), None);
+    }
+
+    #[test]
+    fn keys_of_others_and_keys_in_their_map_are_known() {
+        for key in ["app", "poolbudget.dev", "budget.poolbudget.dev/x", names::BUDGET, names::WORKLOAD] {
+            assert!(!Map::Labels.is_unknown(key), "{key}");
+        }
+        for key in Map::Annotations.known() {
+            assert!(!Map::Annotations.is_unknown(key) && Map::Labels.is_unknown(key), "{key}");
+        }
+        assert!(Map::Annotations.is_unknown(names::BUDGET));
+    }
+}

@@ -8,6 +8,7 @@ use std::fmt;
 use super::amount::{Connections, Pods};
 use super::basis::{Basis, Rung};
 use super::plan::{Demand, Terms};
+use super::rollout::Strategy;
 
 /// How many workloads the sentence names; the ones that need most come first.
 const NAMED: usize = 5;
@@ -23,6 +24,9 @@ pub struct Shortfall {
     pub needed_now: Connections,
     /// The ways out that would fit, in the order in which they are named.
     pub ways_out: Vec<WayOut>,
+    /// The workloads, by their place, of which one alone would make everything fit by starting no pod on top of its replicas
+    /// when it rolls out.
+    pub without_surge: Vec<usize>,
     /// The part of each workload, in the order of the demands. What is [hopeless](Line::hopeless) is in no sum.
     pub lines: Vec<Line>,
 }
@@ -46,8 +50,12 @@ pub struct Line {
     pub needed_by: Option<String>,
     /// The product of the above.
     pub connections: Connections,
+    /// n: the replicas that it has been given.
+    pub current: Pods,
     /// The most replicas that fit while all other workloads stay as they are.
     pub safe_replicas: Pods,
+    /// The most of which each instance could have one connection more.
+    pub roomier_replicas: Pods,
     /// Not even one pod of it fits, at the smallest size and alone; the others share what there is.
     pub hopeless: bool,
 }
@@ -83,6 +91,11 @@ impl Shortfall {
             needed: connections(needed),
             needed_now: connections(needed_now),
             ways_out: ways_out(terms.basis, now_fits, on_rungs <= usable),
+            without_surge: if hopeless.contains(&true) {
+                Vec::new()
+            } else {
+                without_surge(terms, demands, needed)
+            },
             lines: demands.iter().enumerate().map(|(i, d)| line(terms, d, needed, is_hopeless(i))).collect(),
         }
     }
@@ -115,6 +128,19 @@ fn ways_out(basis: Basis, now_fits: bool, rungs_fit: bool) -> Vec<WayOut> {
     }
 }
 
+/// The demands of which one without a surge pod leaves the others enough of `needed`.
+fn without_surge(terms: Terms, demands: &[Demand], needed: u128) -> Vec<usize> {
+    let saved = |demand: &Demand| {
+        let pods = demand.peak();
+        let rolls = matches!(demand.strategy, Strategy::RollingUpdate { .. } | Strategy::DaemonSet { .. });
+        let kept =
+            u128::from(demand.strategy.slots(pods, terms.surge).get()).saturating_sub(pods.get().into());
+        if rolls { kept * bill(demand) } else { 0 }
+    };
+    let enough = |saved: u128| saved > 0 && needed.saturating_sub(saved) <= u128::from(terms.usable.get());
+    demands.iter().enumerate().filter(|(_, demand)| enough(saved(demand))).map(|(place, _)| place).collect()
+}
+
 /// What a demand needs at the minimum size if `pods` of it are planned for.
 fn need(terms: Terms, demand: &Demand, pods: Pods) -> u128 {
     u128::from(demand.strategy.slots(pods, terms.surge).get()) * bill(demand)
@@ -128,6 +154,9 @@ fn bill(demand: &Demand) -> u128 {
 fn line(terms: Terms, demand: &Demand, needed: u128, hopeless: bool) -> Line {
     let pods = demand.peak();
     let own = need(terms, demand, pods);
+    let others = needed.saturating_sub(own);
+    let larger = Demand { min: demand.floor().plus(Connections::ONE), ..demand.clone() };
+    let most = |demand: &Demand| if hopeless { Pods::ZERO } else { most_replicas(terms, demand, others) };
     Line {
         name: demand.name.clone(),
         pods,
@@ -137,11 +166,9 @@ fn line(terms: Terms, demand: &Demand, needed: u128, hopeless: bool) -> Line {
         size: demand.floor(),
         needed_by: demand.needed_by.clone(),
         connections: connections(own),
-        safe_replicas: if hopeless {
-            Pods::ZERO
-        } else {
-            most_replicas(terms, demand, needed.saturating_sub(own))
-        },
+        current: demand.replicas,
+        safe_replicas: most(demand),
+        roomier_replicas: most(&larger),
         hopeless,
     }
 }
@@ -227,10 +254,37 @@ impl Shortfall {
         for (i, way) in self.ways_out.iter().enumerate() {
             if i == 0 {
                 let needed = count(self.needed_now.get(), "connection");
-                write!(f, ". The replicas of now need {needed} and fit: {way}")?;
+                write!(f, ". The current replicas need {needed} and fit: ")?;
             } else {
-                write!(f, ", or {way}")?;
+                f.write_str(", or ")?;
             }
+            match (way, self.lower()) {
+                (WayOut::LowerMaxReplicas, Some(line)) => self.fmt_lower(f, line)?,
+                _ => write!(f, "{way}")?,
+            }
+        }
+        let names: Vec<&str> =
+            self.without_surge.iter().filter_map(|i| Some(self.lines.get(*i)?.name.as_str())).collect();
+        match names.as_slice() {
+            [] => Ok(()),
+            [first, ..] => write!(f, ". With maxSurge: 0 and maxUnavailable: 1 of {first} it fits"),
+        }
+    }
+
+    /// The workload of which a lower ceiling alone is enough, the one that needs most.
+    #[must_use]
+    fn lower(&self) -> Option<&Line> {
+        let enough =
+            |line: &&Line| line.pods > line.current && line.safe_replicas >= line.current.max(Pods::new(1));
+        self.lines.iter().filter(enough).max_by_key(|line| line.connections)
+    }
+
+    fn fmt_lower(&self, f: &mut fmt::Formatter<'_>, line: &Line) -> fmt::Result {
+        let Line { name, safe_replicas, roomier_replicas, size, .. } = line;
+        let whose = if self.lines.len() > 1 { format!(" of {name}") } else { String::new() };
+        write!(f, "lower maxReplicas{whose} to {safe_replicas}, for {size} each")?;
+        if *roomier_replicas >= line.current.max(Pods::new(1)) && roomier_replicas < safe_replicas {
+            write!(f, ", or to {roomier_replicas}, for {} each", size.plus(Connections::ONE))?;
         }
         Ok(())
     }
@@ -246,9 +300,11 @@ impl Line {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", count(self.pods.get().into(), "pod"))?;
+        let pods = count(self.pods.get().into(), "pod");
         if self.surge > Pods::ZERO {
-            write!(f, " + {} surge", self.surge)?;
+            write!(f, "({pods} + {} surge)", self.surge)?;
+        } else {
+            f.write_str(&pods)?;
         }
         if self.processes > 1 {
             write!(f, " × {} processes", self.processes)?;
@@ -314,7 +370,7 @@ mod tests {
         let api = Demand { processes: 4, ..demand("Deployment/api", 6, 6) };
         assert_eq!(
             message(Basis::Ceiling, Surge::Full, &[api]),
-            "Deployment/api: 6 pods + 2 surge × 4 processes × 1 = 32 connections, 13 usable; largest safe replicas: 2"
+            "Deployment/api: (6 pods + 2 surge) × 4 processes × 1 = 32 connections, 13 usable; largest safe replicas: 2"
         );
     }
 
@@ -323,7 +379,7 @@ mod tests {
         let api = Demand { engines: 2, min: Connections::new(7), ..demand("Deployment/api", 1, 1) };
         assert_eq!(
             message(Basis::Ceiling, Surge::Minimal, &[api]),
-            "Deployment/api: 1 pod + 1 surge × 2 engines × 7 = 28 connections, 13 usable; largest safe replicas: 0"
+            "Deployment/api: (1 pod + 1 surge) × 2 engines × 7 = 28 connections, 13 usable; largest safe replicas: 0"
         );
         assert_eq!(
             message(Basis::Ceiling, Surge::Minimal, &[demand("Deployment/api", 20, 20)]),
@@ -338,7 +394,7 @@ mod tests {
         assert_eq!(
             message(Basis::Ceiling, Surge::Minimal, &[web, api]),
             "Deployment/api: 4 pods × 4 processes × 1 = 16 connections; largest safe replicas: 1. \
-             Deployment/web: 2 pods + 1 surge × 1 = 3 connections; largest safe replicas: 0. \
+             Deployment/web: (2 pods + 1 surge) × 1 = 3 connections; largest safe replicas: 0. \
              Together 19 connections, 13 usable"
         );
     }
@@ -363,7 +419,8 @@ mod tests {
         assert_eq!(
             message(Basis::Ceiling, Surge::Minimal, &[demand("Deployment/api", 3, 20)]),
             "Deployment/api: 20 pods × 1 = 20 connections, 13 usable; largest safe replicas: 13. \
-             The replicas of now need 4 connections and fit: lower maxReplicas, or set sizing.basis to Ladder"
+             The current replicas need 4 connections and fit: lower maxReplicas to 13, for 1 each, or to 6, for 2 each, \
+             or set sizing.basis to Ladder"
         );
     }
 
@@ -378,7 +435,7 @@ mod tests {
         assert_eq!(
             ladder.to_string(),
             "Deployment/api: 16 pods × 1 = 16 connections, 13 usable; largest safe replicas: 13. \
-             The replicas of now need 9 connections and fit: set sizing.basis to Current"
+             The current replicas need 9 connections and fit: set sizing.basis to Current"
         );
     }
 
@@ -386,6 +443,22 @@ mod tests {
     fn when_not_even_the_replicas_of_now_fit_no_way_out_is_promised() {
         let shortfall = shortfall(Basis::Ceiling, Surge::Minimal, &[demand("Deployment/api", 14, 20)]);
         assert_eq!((shortfall.fits_now(), shortfall.ways_out), (false, Vec::new()));
+    }
+
+    #[test]
+    fn a_rollout_without_a_surge_pod_is_named_where_it_alone_is_enough() {
+        let api = demand("Deployment/api", 11, 11);
+        let web = demand("Deployment/web", 2, 2);
+        let both = [api.clone(), web.clone()];
+        assert_eq!(shortfall(Basis::Current, Surge::Minimal, &both).without_surge, [1]);
+        assert!(
+            message(Basis::Current, Surge::Minimal, &both)
+                .ends_with(", 13 usable. With maxSurge: 0 and maxUnavailable: 1 of Deployment/web it fits")
+        );
+        let more = [Demand { replicas: Pods::new(12), pods: Pods::new(12), ..api }, web];
+        assert_eq!(shortfall(Basis::Current, Surge::Minimal, &more).without_surge, [0; 0]);
+        let twice = Demand { strategy: Strategy::Twice, ..demand("Rollout/api", 7, 7) };
+        assert_eq!(shortfall(Basis::Current, Surge::Minimal, &[twice]).without_surge, [0; 0]);
     }
 
     #[test]

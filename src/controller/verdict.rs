@@ -166,7 +166,13 @@ fn feasible(view: &View) -> Finding {
         let message = "not known: the budget is not accepted".into();
         return Finding { kind: FEASIBLE, holds: false, reason: "NotAccepted", message };
     }
-    Finding { kind: FEASIBLE, holds, reason, message: plan.feasibility.to_string() }
+    let message = match &plan.feasibility {
+        Feasibility::Infeasible(shortfall) if shortfall.fits_now() => {
+            format!("fits now, but not at the ceiling: {shortfall}")
+        }
+        feasibility => feasibility.to_string(),
+    };
+    Finding { kind: FEASIBLE, holds, reason, message }
 }
 
 fn settled(view: &View, now: Timestamp) -> Finding {

@@ -210,12 +210,18 @@ fn the_examples_fit_once_the_workload_bears_the_label() {
         ran.out
     );
     let ran = poolbudget(&["plan", "-f", "examples"], "");
-    assert_eq!(ran.code, 0);
+    assert_eq!(ran.code, 2);
     assert!(
-        ran.out.contains("no workload in the input bears its label; to try one: --label NAME=main"),
+        ran.out.contains("no workload in the input has its label; to try one: --label NAME=main"),
         "{}",
         ran.out
     );
+    assert_eq!(
+        ran.err,
+        "error: no workload in the input has the label of a budget, so there is nothing to plan: write \
+         poolbudget.dev/budget: main on one, or try it with --label NAME=main\n"
+    );
+    assert!(!ran.out.contains("fits"), "{}", ran.out);
 }
 
 #[test]
@@ -252,7 +258,7 @@ fn a_what_if_of_an_unknown_name_lists_those_that_are_there() {
 
 #[test]
 fn a_limit_for_several_budgets_has_to_say_for_which() {
-    let input = format!("{BUDGET}---{}", BUDGET.replace("main", "other"));
+    let input = format!("{BUDGET}---{}{}", BUDGET.replace("main", "other"), deployment("api", 2, ""));
     let ran = plan(&input, &["--limit", "30"]);
     assert_eq!(ran.code, 2);
     assert_eq!(
@@ -448,7 +454,8 @@ fn the_pods_of_a_daemon_set_have_to_be_told() {
 #[test]
 fn a_listed_workload_without_the_label_is_warned_of() {
     let unlabelled = deployment("api", 2, "").replace("  labels: {poolbudget.dev/budget: main}\n", "");
-    let ran = plan(&format!("{BUDGET}  workloads: [{{name: api}}]\n{unlabelled}"), &[]);
+    let web = deployment("web", 2, "");
+    let ran = plan(&format!("{BUDGET}  workloads: [{{name: api}}]\n{unlabelled}{web}"), &[]);
     assert_eq!(ran.code, 0);
     assert_eq!(
         ran.err,
@@ -623,4 +630,34 @@ fn an_autoscaler_and_an_entry_without_their_workload_are_told() {
     ] {
         assert!(said.contains(what), "{what}: {said}");
     }
+}
+
+#[test]
+fn what_is_full_at_the_ceiling_is_told_from_what_does_not_fit_now() {
+    let ran = plan(&format!("{BUDGET}{}{}", deployment("api", 2, ""), autoscaler("api", 20)), &[]);
+    assert_eq!(ran.code, 1);
+    let told = "fits now, does not fit at the ceiling: Deployment/api: 20 pods × 1 = 20 connections, 13 usable; largest safe \
+                replicas: 13. The current replicas need 3 connections and fit: lower maxReplicas to 13, for 1 each, or to 6, for 2 each";
+    assert!(ran.out.contains(told), "{}", ran.out);
+    for (most, size, code) in [(13, "1+0", 0), (6, "1+1", 0), (7, "1+0", 0), (14, "1+0", 1)] {
+        let ran = plan(&format!("{BUDGET}{}{}", deployment("api", 2, ""), autoscaler("api", most)), &[]);
+        assert_eq!((ran.code, ran.out.contains(size)), (code, true), "{most}: {}", ran.out);
+    }
+    let now = plan(&format!("{BUDGET}{}", deployment("api", 20, "")), &[]);
+    assert!(now.out.contains("\ndoes not fit: Deployment/api: 20 pods"), "{}", now.out);
+}
+
+#[test]
+fn a_rollout_without_an_extra_pod_is_advised_where_it_is_enough_and_a_smaller_minimum_only_where_there_is_one()
+ {
+    let one = deployment("api", 3, "poolbudget.dev/processes: '4'");
+    let ran = plan(&format!("{BUDGET}{one}"), &[]);
+    assert!(ran.out.contains("(3 pods + 1 surge) × 4 processes × 1 = 16 connections"), "{}", ran.out);
+    let advice = "  - roll Deployment/api out with maxSurge: 0 and maxUnavailable: 1, without an extra pod\n";
+    assert!(ran.out.contains(advice) && !ran.out.contains("size.min"), "{}", ran.out);
+    let followed = one
+        .replace("replicas: 3", "replicas: 3\n  strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}");
+    assert_eq!(plan(&format!("{BUDGET}{followed}"), &[]).code, 0);
+    let more = deployment("api", 4, "poolbudget.dev/processes: '4'");
+    assert!(!plan(&format!("{BUDGET}{more}"), &[]).out.contains("maxSurge"));
 }

@@ -140,8 +140,8 @@ fn an_object_that_does_not_say_what_it_is_is_no_yes() {
             );
         }
     }
-    let [_, inject] = both("replicas: 3\nimage: {tag: v1}\n");
-    assert_eq!(inject.code, 0, "values of a chart are no object: {}", inject.err);
+    let [plan, inject] = both("replicas: 3\nimage: {tag: v1}\n");
+    assert_eq!([plan.code, inject.code], [2, 0], "values of a chart are no object: {}", plan.err);
 }
 
 #[test]

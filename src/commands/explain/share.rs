@@ -77,8 +77,9 @@ pub(super) fn why(view: &View, workload: usize) -> String {
     };
     match &view.decision.plan.feasibility {
         Feasibility::Infeasible(shortfall) => {
+            let when = if shortfall.fits_now() { " at the ceiling" } else { "" };
             format!(
-                "not everything fits, so each gets its smallest size, {}: {}. {shortfall}",
+                "not everything fits{when}, so each gets its smallest size, {}: {}. {shortfall}",
                 of.demand.needed_by.as_deref().unwrap_or("size.min"),
                 share.min
             )
@@ -154,7 +155,7 @@ pub(super) fn slots(sight: &Sight, look: &Look, workload: usize) -> Option<Strin
 /// Who says for how many replicas slots are kept.
 fn source(sight: &Sight, look: &Look, key: &WorkloadKey) -> String {
     match look.view.scene.situation.basis {
-        Basis::Current => "sizing.basis Current: the replicas of now count, so a scale-up makes shares smaller".to_owned(),
+        Basis::Current => "sizing.basis Current: the current replicas count, so a scale-up makes shares smaller".to_owned(),
         Basis::Ladder => "sizing.basis Ladder: the next power of two counts".to_owned(),
         Basis::Ceiling => ceiling(sight, look, key).unwrap_or_else(|| {
             "no HorizontalPodAutoscaler or maxReplicas states a ceiling, so a scale-up makes shares smaller".to_owned()

@@ -9,6 +9,7 @@ use crate::api::{Compute, DbConnectionBudgetSpec, SupabaseConnection};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::decide::{Decision, Situation, decide};
 use crate::budget::plan::{Demand, Feasibility};
+use crate::budget::rollout::{IntOrPercent, Strategy};
 use crate::budget::shortfall::{Shortfall, WayOut};
 use crate::cluster::spec;
 use crate::cluster::workload::WorkloadKey;
@@ -19,6 +20,7 @@ use crate::controller::view::View;
 pub fn advice(world: &World, spec: &DbConnectionBudgetSpec, view: &View) -> Vec<Advice> {
     let Feasibility::Infeasible(shortfall) = &view.decision.plan.feasibility else { return Vec::new() };
     let mut found: Vec<Advice> = caps(view, shortfall).chain(basis(shortfall)).collect();
+    found.extend(without_surge(&view.scene.situation, shortfall));
     found.extend(fewer_processes(&view.scene.situation));
     found.extend(lower_minimum(world, &view.key, spec));
     found.extend(transaction_mode(world, &view.key, spec));
@@ -49,8 +51,29 @@ fn basis(shortfall: &Shortfall) -> impl Iterator<Item = Advice> {
         action: Action::ChangeBasis,
         workload: None,
         to: None,
-        message: format!("{way}: the replicas of now fit"),
+        message: format!("{way}: the current replicas fit"),
     })
+}
+
+/// No pod on top of the replicas of one workload when it rolls out.
+fn without_surge(situation: &Situation, shortfall: &Shortfall) -> Vec<Advice> {
+    let (none, one) = (IntOrPercent::Int(0), IntOrPercent::Int(1));
+    let tried = |index: &usize| {
+        let name = &situation.workloads.get(*index)?.demand.name;
+        let without = |demand: &mut Demand| {
+            demand.strategy = match demand.strategy {
+                Strategy::DaemonSet { .. } => Strategy::DaemonSet { max_surge: none, max_unavailable: one },
+                _ => Strategy::RollingUpdate { max_surge: none, max_unavailable: one },
+            };
+        };
+        fits_with(situation, *index, without).then(|| Advice {
+            action: Action::NoSurge,
+            workload: Some(name.clone()),
+            to: Some(0),
+            message: format!("roll {name} out with maxSurge: 0 and maxUnavailable: 1, without an extra pod"),
+        })
+    };
+    shortfall.without_surge.iter().filter_map(tried).collect()
 }
 
 /// Fewer processes of one workload.

@@ -54,8 +54,23 @@ pub fn judge(mut stage: Stage) -> Outcome {
             .problems
             .push("there is no DbConnectionBudget in the input: pass its file too, with another -f".into());
     }
+    outcome.problems.extend(nobody_labelled(&outcome));
     outcome.fits = outcome.problems.is_empty() && outcome.budgets.iter().all(|budget| budget.fits);
     outcome
+}
+
+/// That there is nothing to plan, which must not look like a yes.
+fn nobody_labelled(outcome: &Outcome) -> Option<String> {
+    let budget = outcome.budgets.first().filter(|_| outcome.problems.is_empty())?;
+    let nobody = outcome.budgets.iter().all(|budget| budget.workloads.is_empty());
+    nobody.then(|| {
+        format!(
+            "no workload in the input has the label of a budget, so there is nothing to plan: write {}: {name} on one, or try it \
+             with --label NAME={name}",
+            names::BUDGET,
+            name = budget.name
+        )
+    })
 }
 
 fn key_of(budget: &DbConnectionBudget) -> BudgetKey {
@@ -82,9 +97,9 @@ pub(super) fn view(
 
 fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &View) -> BudgetOutcome {
     let (key, plan) = (&view.key, &view.decision.plan);
-    let (fits, needed) = match &plan.feasibility {
-        Feasibility::Feasible { planned, .. } => (true, *planned),
-        Feasibility::Infeasible(shortfall) => (false, shortfall.needed),
+    let (fits, fits_now, needed) = match &plan.feasibility {
+        Feasibility::Feasible { planned, .. } => (true, true, *planned),
+        Feasibility::Infeasible(shortfall) => (false, shortfall.fits_now(), shortfall.needed),
     };
     let workloads = view.scene.workloads.iter().zip(&view.scene.situation.workloads).zip(&plan.shares);
     let workloads: Vec<WorkloadOutcome> = workloads
@@ -121,6 +136,7 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
         usable: view.decision.usable.get(),
         needed: needed.get(),
         fits,
+        fits_now,
         verdict: plan.feasibility.to_string(),
         workloads,
         advice: advice::advice(world, &budget.spec, view),

@@ -42,6 +42,8 @@ pub struct BudgetOutcome {
     pub needed: u64,
     /// Whether needed is within usable.
     pub fits: bool,
+    /// Whether the current replicas would, where what room is kept for is more.
+    pub fits_now: bool,
     /// The arithmetic, as a sentence.
     pub verdict: String,
     /// The workloads that share it.
@@ -121,6 +123,8 @@ pub enum Action {
     CapReplicas,
     /// Another sizing.basis.
     ChangeBasis,
+    /// No extra pod when a workload rolls out.
+    NoSurge,
     /// Fewer processes in each pod of a workload.
     FewerProcesses,
     /// A smaller size.min of a workload.

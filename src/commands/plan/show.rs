@@ -34,15 +34,19 @@ fn budget(budget: &BudgetOutcome, paint: Paint) -> String {
     if budget.workloads.is_empty() {
         let _ = writeln!(
             text,
-            "no workload in the input bears its label; to try one: --label NAME={}",
+            "no workload in the input has its label; to try one: --label NAME={}",
             budget.name
         );
-    } else {
-        text.push_str(&workloads(&budget.workloads).render(paint));
-        text.push_str(&processes(&budget.workloads));
-        text.push_str(&least(&budget.workloads));
+        return text;
     }
-    let (tone, word) = if budget.fits { (Tone::Good, "fits") } else { (Tone::Bad, "does not fit") };
+    text.push_str(&workloads(&budget.workloads).render(paint));
+    text.push_str(&processes(&budget.workloads));
+    text.push_str(&least(&budget.workloads));
+    let (tone, word) = match (budget.fits, budget.fits_now) {
+        (true, _) => (Tone::Good, "fits"),
+        (false, true) => (Tone::Bad, "fits now, does not fit at the ceiling"),
+        (false, false) => (Tone::Bad, "does not fit"),
+    };
     let _ = writeln!(text, "{}: {}", paint.text(tone, word), budget.verdict);
     if !budget.advice.is_empty() {
         text.push_str("Each of these is enough:\n");
@@ -50,12 +54,10 @@ fn budget(budget: &BudgetOutcome, paint: Paint) -> String {
             let _ = writeln!(text, "  - {}", advice.message);
         }
     }
-    if !budget.workloads.is_empty() {
-        let most = budget.without_poolbudget.map_or("any number of".to_owned(), |n| format!("up to {n}"));
-        let note = format!("without poolbudget: {most} connections while they roll out");
-        text.push_str(&paint.text(Tone::Dim, &note));
-        text.push('\n');
-    }
+    let most = budget.without_poolbudget.map_or("any number of".to_owned(), |n| format!("up to {n}"));
+    let note = format!("without poolbudget: {most} connections while they roll out");
+    text.push_str(&paint.text(Tone::Dim, &note));
+    text.push('\n');
     text
 }
 

@@ -93,10 +93,7 @@ fn of_condition(condition: &Condition) -> Option<Note> {
 /// What can be done about a condition, where its own message does not say it.
 fn advice(kind: &str, reason: &str) -> Option<&'static str> {
     Some(match (kind, reason) {
-        (FEASIBLE, "DoesNotFit") => {
-            "Fewer replicas (where an autoscaler asks for them, a lower minReplicas) or processes, a smaller size.min, \
-             a larger plan, or a pooler in transaction mode would help"
-        }
+        (FEASIBLE, "DoesNotFit") => "`poolbudget plan` with the manifests tries what would be enough",
         (BLOCKED, "PodDisruptionBudget") => "It is tried again; `kubectl get pdb` shows what it waits for",
         (BLOCKED, "EvictionForbidden") => {
             "Set spec.eviction to Allowed, or delete one of those pods when it suits you"

@@ -61,15 +61,20 @@ pub const PREFIX: &str = "poolbudget.dev/";
 /// The key that was probably meant, in words; none where nothing is near.
 #[must_use]
 pub fn meant(key: &str) -> Option<String> {
-    let name: String = key.strip_prefix(PREFIX)?.chars().take(LOOKED_AT).collect();
-    let near = |(word, key): (&'static str, &'static str)| {
-        let steps = distance(&name, key.strip_prefix(PREFIX)?);
-        (steps <= 1 + name.chars().count() / 3).then_some((steps, word, key))
-    };
-    let labels = Map::Labels.of_users().iter().map(|key| ("label", *key));
-    let annotations = Map::Annotations.of_users().iter().map(|key| ("annotation", *key));
-    let (_, word, key) = labels.chain(annotations).filter_map(near).min_by_key(|(steps, ..)| *steps)?;
-    Some(format!("the {word} {key}"))
+    let name = key.strip_prefix(PREFIX)?;
+    let names = |map: Map| map.of_users().iter().filter_map(|key| key.strip_prefix(PREFIX));
+    let meant = near(name, names(Map::Labels).chain(names(Map::Annotations)))?;
+    let word = if names(Map::Labels).any(|label| label == meant) { "label" } else { "annotation" };
+    Some(format!("the {word} {PREFIX}{meant}"))
+}
+
+/// The nearest of several names to one that is not among them; none where nothing is near.
+#[must_use]
+pub fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let name: String = name.chars().take(LOOKED_AT).collect();
+    let far = 1 + name.chars().count() / 3;
+    let steps = known.map(|known| (distance(&name, known), known)).filter(|(steps, _)| *steps <= far);
+    steps.min_by_key(|(steps, _)| *steps).map(|(_, known)| known)
 }
 
 /// Characters to write, to leave out or to replace until one text is the other.

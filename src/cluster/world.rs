@@ -474,6 +474,11 @@ impl Workloads {
         self.group(namespace, budget)
     }
 
+    /// All records.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<WorkloadRecord>> {
+        self.0.values().flat_map(Index::iter)
+    }
+
     /// The parts of a workload, by kind and name.
     #[must_use]
     pub fn parts(&self, namespace: &str, workload: &WorkloadKey) -> Vec<Arc<WorkloadRecord>> {

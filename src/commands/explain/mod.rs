@@ -22,6 +22,7 @@ use kube::api::{Api, PartialObjectMeta};
 use super::client::{ClusterArgs, Connection};
 use super::output::OutputArgs;
 use super::render::{self, ColorArgs};
+use super::status::leader::{Leader, OperatorArgs};
 use super::trouble;
 use crate::api::{WorkloadKind, names};
 use crate::cluster::workload::WorkloadKey;
@@ -41,6 +42,8 @@ pub(super) struct ExplainArgs {
     color: ColorArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
+    #[command(flatten)]
+    operator: OperatorArgs,
 }
 
 pub(super) async fn explain(args: ExplainArgs) -> anyhow::Result<()> {
@@ -51,16 +54,29 @@ pub(super) async fn explain(args: ExplainArgs) -> anyhow::Result<()> {
     let observed =
         seen.map_err(|failed| trouble::told(&failed.to_string(), &failed.resource, &failed.source))?;
     let sight = Sight { observed, namespace, now: Timestamp::now() };
-    let told = match find(&sight, &target)? {
+    let mut told = match find(&sight, &target)? {
         Some(told) => told,
         None => vec![not_labelled(&connection, &target).await?],
     };
+    if let Some(why) = not_running(&args.operator.leader(&connection.client).await, sight.is_unanswered()) {
+        told.iter_mut().for_each(|told| told.first_point("operator", why));
+    }
     if args.output.is_asked_for() {
         return args.output.put(&told);
     }
     let paint = args.color.paint(&std::io::stdout());
     let texts: Vec<String> = told.iter().map(|told| told.render(paint)).collect();
     Ok(render::put(&texts.join("\n"))?)
+}
+
+/// That nobody does what is explained, where that is known.
+fn not_running(leader: &Leader, unanswered: bool) -> Option<&str> {
+    match leader {
+        Leader::Nobody(why) => Some(why),
+        // It may only be installed elsewhere.
+        Leader::Never(why) if unanswered => Some(why),
+        Leader::Leads | Leader::Never(_) | Leader::Unknown(_) => None,
+    }
 }
 
 /// Explains what was observed under this name; none when nothing was. A pod without the label is not observed.

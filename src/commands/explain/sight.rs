@@ -70,9 +70,35 @@ impl Sight {
         found
     }
 
+    /// Whether a budget has not been answered by any operator, in its newest form.
+    pub(super) fn is_unanswered(&self) -> bool {
+        let world = self.observed.world();
+        let behind = |budget: &Arc<DbConnectionBudget>| {
+            let answered = budget.status.as_ref().and_then(|status| status.observed_generation);
+            answered < budget.metadata.generation
+        };
+        world.budgets.iter().any(behind)
+    }
+
     /// The budgets that a workload takes part in, by name.
     pub(super) fn budgets_of(&self, workload: &WorkloadKey) -> Vec<String> {
-        let keys = self.observed.world().budgets_of(&self.namespace, workload);
-        keys.into_iter().map(|key| key.name).collect()
+        let world = self.observed.world();
+        let has_pods = |budget: &str| {
+            let pods = world.pods.group(&self.namespace, budget);
+            pods.iter().any(|pod| !pod.ended && world.workload_of(pod).as_ref() == Some(workload))
+        };
+        let record = world.workloads.workload(&self.namespace, workload, None);
+        let own = |budget: &str| {
+            let named = |name: &Option<String>| name.as_deref() == Some(budget);
+            record.as_ref().is_some_and(|record| named(&record.template.budget) || named(&record.label))
+        };
+        let parts = world.workloads.parts(&self.namespace, workload);
+        let standing = |budget: &str| {
+            let of = parts.iter().filter(|part| part.template.budget.as_deref() == Some(budget));
+            of.into_iter().any(|part| part.makes_pods() || part.pods > 0)
+        };
+        let keys = world.budgets_of(&self.namespace, workload).into_iter().map(|key| key.name);
+        // A revision that makes no pods any more says nothing of the workload.
+        keys.filter(|budget| own(budget) || standing(budget) || has_pods(budget)).collect()
     }
 }

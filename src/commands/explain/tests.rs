@@ -306,6 +306,37 @@ fn a_pod_whose_elder_has_waited_long_is_told_which() {
 }
 
 #[test]
+fn a_revision_that_makes_no_pods_any_more_says_nothing_of_its_workload() {
+    let shop = Shop::new(&json!({}), &json!({})).deployment("api", 2, &json!({}));
+    let old = |replicas: u32, pods: u32| {
+        shop.see::<ReplicaSetView>(json!({
+            "metadata": {"name": "api-0", "namespace": "shop", "uid": "api-0",
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": "api", "controller": true}]},
+            "spec": {"replicas": replicas, "template": {"metadata": {"labels": {"poolbudget.dev/budget": "man"}},
+                "spec": {"containers": [container()]}}},
+            "status": {"replicas": pods},
+        }));
+        shop.told("deploy/api").contains("DbConnectionBudget man")
+    };
+    assert_eq!([old(1, 0), old(0, 1), old(0, 0)], [true, true, false]);
+}
+
+#[test]
+fn that_no_operator_runs_is_told_where_it_is_known() {
+    let nobody = Leader::Nobody("no operator runs".into());
+    let never = Leader::Never("none ever ran".into());
+    assert_eq!(not_running(&nobody, false), Some("no operator runs"));
+    assert_eq!([not_running(&never, true), not_running(&never, false)], [Some("none ever ran"), None]);
+    assert_eq!(
+        [not_running(&Leader::Leads, true), not_running(&Leader::Unknown(String::new()), true)],
+        [None, None]
+    );
+    let shop = Shop::new(&json!({}), &json!({}));
+    assert!(shop.0.is_unanswered());
+    assert!(!Shop::new(&json!({}), &json!({"observedGeneration": 1})).0.is_unanswered());
+}
+
+#[test]
 fn what_would_be_granted_now_is_told_with_the_doubt_that_nobody_leads() {
     let shop = calm().pod("api-1-c", "api", &waiting()).deployment("api", 3, &json!({}));
     shop.tells(

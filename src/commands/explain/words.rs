@@ -106,6 +106,11 @@ impl Explanation {
         self.points.push(Point { about, text: text.into() });
     }
 
+    /// Puts a point before all others.
+    pub(super) fn first_point(&mut self, about: &'static str, text: impl Into<String>) {
+        self.points.insert(0, Point { about, text: text.into() });
+    }
+
     /// The text for people.
     pub(super) fn render(&self, paint: Paint) -> String {
         let title = format!("{}/{} in namespace {}", self.kind, self.name, self.namespace);

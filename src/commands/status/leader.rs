@@ -15,7 +15,7 @@ const LEASE: &str = "poolbudget";
 
 /// Where the operator is.
 #[derive(Args, Clone, Debug)]
-pub(super) struct OperatorArgs {
+pub(in crate::commands) struct OperatorArgs {
     /// Namespace of the operator, to see whether one leads
     #[arg(long, value_name = "NAME", default_value = "poolbudget-system")]
     operator_namespace: String,
@@ -23,24 +23,26 @@ pub(super) struct OperatorArgs {
 
 /// Whether anybody leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Leader {
+pub(in crate::commands) enum Leader {
     /// Somebody does.
     Leads,
     /// Nobody does, in words.
     Nobody(String),
+    /// Nobody ever did from there, in words: it may be installed elsewhere.
+    Never(String),
     /// That cannot be told, in words.
     Unknown(String),
 }
 
 impl OperatorArgs {
-    pub(super) async fn leader(&self, client: &Client) -> Leader {
+    pub(in crate::commands) async fn leader(&self, client: &Client) -> Leader {
         let namespace = &self.operator_namespace;
         let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
         match api.get_opt(LEASE).await {
             Ok(Some(lease)) => judge(&lease, namespace, Timestamp::now()),
-            Ok(None) => Leader::Unknown(format!(
-                "no operator has ever led from namespace {namespace}; if it is installed in another one, name that \
-                 with --operator-namespace"
+            Ok(None) => Leader::Never(format!(
+                "no operator has ever run in namespace {namespace}: new pods wait until one does; if it is installed in another \
+                 namespace, name that with --operator-namespace"
             )),
             Err(error) => {
                 Leader::Unknown(format!("the Lease {LEASE} in namespace {namespace} cannot be read: {error}"))
@@ -51,17 +53,17 @@ impl OperatorArgs {
 
 fn judge(lease: &Lease, namespace: &str, now: Timestamp) -> Leader {
     let nobody = |why: String| {
-        Leader::Nobody(format!("{why}: new pods wait until one does; see kubectl get pods -n {namespace}"))
+        Leader::Nobody(format!("{why}: new pods wait until one runs; see kubectl get pods -n {namespace}"))
     };
     let spec = lease.spec.clone().unwrap_or_default();
     if spec.holder_identity.as_deref().unwrap_or_default().is_empty() {
-        return nobody("no operator leads".to_owned());
+        return nobody("no operator runs".to_owned());
     }
     let Some(renewed) = spec.renew_time.map(|time| time.0) else { return Leader::Leads };
     let duration = SignedDuration::from_secs(i64::from(spec.lease_duration_seconds.unwrap_or(15)));
     let silent = now.duration_since(renewed);
     if silent > duration + CLOCKS_DIFFER {
-        return nobody(format!("no operator leads: the last one was heard of {} s ago", silent.as_secs()));
+        return nobody(format!("no operator runs: it was last seen {} s ago", silent.as_secs()));
     }
     Leader::Leads
 }
@@ -90,9 +92,9 @@ mod tests {
 
     #[test]
     fn a_lease_that_was_given_up_or_left_alone_is_nobodys() {
-        let rest = "new pods wait until one does; see kubectl get pods -n there";
-        assert_eq!(judged(Some(""), 0), Leader::Nobody(format!("no operator leads: {rest}")));
-        let heard = "no operator leads: the last one was heard of 46 s ago";
+        let rest = "new pods wait until one runs; see kubectl get pods -n there";
+        assert_eq!(judged(Some(""), 0), Leader::Nobody(format!("no operator runs: {rest}")));
+        let heard = "no operator runs: it was last seen 46 s ago";
         assert_eq!(judged(Some("a"), 46), Leader::Nobody(format!("{heard}: {rest}")));
     }
 }

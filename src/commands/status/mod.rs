@@ -3,10 +3,11 @@
 //! In: the budgets of a namespace, and the Lease. Out: a picture of each. It reads what the operator wrote and works
 //! out nothing itself.
 
-mod leader;
+pub(super) mod leader;
 mod notes;
 mod screen;
 mod shares;
+mod stray;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ use super::render::{self, ColorArgs, Paint, Tone};
 use super::trouble;
 use crate::api::DbConnectionBudget;
 use crate::cluster::guarded::Guarded;
+use crate::controller::snapshot::snapshot;
 use leader::{Leader, OperatorArgs};
 use screen::Screen;
 use shares::Shares;
@@ -38,7 +40,7 @@ pub(super) struct StatusArgs {
     /// Budgets of all namespaces
     #[arg(short = 'A', long, conflicts_with = "name")]
     all_namespaces: bool,
-    /// Go on, and show each change
+    /// Watch for changes
     #[arg(short, long, conflicts_with = "output")]
     watch: bool,
     #[command(flatten)]
@@ -67,7 +69,13 @@ pub(super) async fn status(args: StatusArgs) -> anyhow::Result<()> {
         });
         return args.output.put(&list_of(sound, args.name.is_some())?);
     }
+    let looks_around = args.name.is_none() && !args.all_namespaces && !args.watch;
     let picture = Picture {
+        strays: if looks_around {
+            strays(&connection.client, &connection.namespace).await
+        } else {
+            Vec::new()
+        },
         paint: args.color.paint(&std::io::stdout()),
         leader: args.operator.leader(&connection.client).await,
         everywhere: args.all_namespaces,
@@ -78,6 +86,17 @@ pub(super) async fn status(args: StatusArgs) -> anyhow::Result<()> {
         return follow(api, args.name.as_deref(), &picture, found).await;
     }
     Ok(render::put(&picture.of(&found))?)
+}
+
+/// Workloads of a namespace whose budget is not there. Who may not list them is shown the budgets all the same.
+async fn strays(client: &Client, namespace: &str) -> Vec<String> {
+    match snapshot(client, namespace).await {
+        Ok(observed) => stray::strays(&observed.world(), namespace),
+        Err(error) => {
+            tracing::debug!(%error, "the workloads are not looked at");
+            Vec::new()
+        }
+    }
 }
 
 /// Where is looked, for the API and in words.
@@ -177,14 +196,20 @@ struct Picture {
     leader: Leader,
     everywhere: bool,
     place: String,
+    /// Workloads whose budget is not there.
+    strays: Vec<String>,
 }
 
 impl Picture {
     fn of(&self, budgets: &Known) -> String {
+        let mut blocks: Vec<String> = budgets.iter().map(|(key, budget)| self.block(key, budget)).collect();
         if budgets.is_empty() {
-            return format!("no DbConnectionBudget in {}\n", self.place);
+            blocks.push(format!("no DbConnectionBudget in {}\n", self.place));
         }
-        let blocks: Vec<String> = budgets.iter().map(|(key, budget)| self.block(key, budget)).collect();
+        let label = "Label";
+        let told = |text: &String| render::paragraph(&self.paint.text(Tone::Bad, label), label.len(), text);
+        let strays: String = self.strays.iter().map(told).collect();
+        blocks.extend((!strays.is_empty()).then_some(strays));
         blocks.join("\n")
     }
 
@@ -202,8 +227,9 @@ impl Picture {
             }
         };
         let status = budget.status.clone().unwrap_or_default();
-        let mut text =
-            Shares { name: &name, reserved: budget.spec.reserved, status: &status }.render(self.paint);
+        let answered = status.observed_generation.is_some() && !matches!(self.leader, Leader::Nobody(_));
+        let reserved = budget.spec.reserved;
+        let mut text = Shares { name: &name, reserved, answered, status: &status }.render(self.paint);
         for note in notes::notes(budget, &self.leader) {
             let about = self.paint.text(note.tone, &note.about);
             text.push_str(&render::paragraph(&about, note.about.chars().count(), &note.text));

@@ -36,7 +36,8 @@ pub(super) fn notes(budget: &DbConnectionBudget, leader: &Leader) -> Vec<Note> {
         Leader::Leads => {}
         // Unanswered, and nobody known who could answer: then it matters that nothing is known.
         Leader::Unknown(why) if behind => notes.push(Note::new("Operator", Tone::Warn, why.clone())),
-        Leader::Unknown(_) => {}
+        Leader::Never(why) if behind => notes.push(Note::new("Operator", Tone::Bad, why.clone())),
+        Leader::Never(_) | Leader::Unknown(_) => {}
         Leader::Nobody(why) => notes.push(Note::new("Operator", Tone::Bad, why.clone())),
     }
     let conditions = budget.status.iter().flat_map(|status| &status.conditions);
@@ -67,7 +68,7 @@ fn kept(entry: &Quarantined) -> Option<String> {
 
 fn outdated(answered: Option<i64>, asked: Option<i64>) -> String {
     match answered {
-        None => "no operator has answered this budget yet".to_owned(),
+        None => "no operator has answered this budget yet, so nothing above is known".to_owned(),
         Some(answered) => format!(
             "the spec was changed since: this answers generation {answered}, the spec is of generation {}",
             asked.unwrap_or_default()
@@ -181,7 +182,7 @@ mod tests {
         );
         assert_eq!(
             said(&budget(1, None, &[]), &Leader::Leads),
-            ["Outdated: no operator has answered this budget yet"]
+            ["Outdated: no operator has answered this budget yet, so nothing above is known"]
         );
     }
 

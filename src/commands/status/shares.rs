@@ -12,6 +12,8 @@ pub(super) struct Shares<'a> {
     pub(super) name: &'a str,
     /// spec.reserved.
     pub(super) reserved: u32,
+    /// Whether an operator keeps the numbers true: without one nobody knows who has the label by now.
+    pub(super) answered: bool,
     /// The numbers.
     pub(super) status: &'a DbConnectionBudgetStatus,
 }
@@ -28,10 +30,10 @@ impl Shares<'_> {
             text.push_str(&paint.text(Tone::Warn, &waiting));
         }
         text.push('\n');
-        if self.status.workloads.is_empty() {
-            text.push_str("no workload bears its label yet\n");
-        } else {
+        if !self.status.workloads.is_empty() {
             text.push_str(&self.table().render(paint));
+        } else if self.answered {
+            text.push_str("no workload has its label yet\n");
         }
         text
     }
@@ -108,7 +110,7 @@ mod tests {
         }
     }
 
-    fn drawn(waiting: i32, workloads: Vec<WorkloadStatus>) -> String {
+    fn drawn(answered: bool, waiting: i32, workloads: Vec<WorkloadStatus>) -> String {
         let limit = LimitStatus { connections: 15, source: "stated in the budget".to_owned() };
         let status = DbConnectionBudgetStatus {
             limit: Some(limit),
@@ -118,13 +120,13 @@ mod tests {
             workloads,
             ..DbConnectionBudgetStatus::default()
         };
-        Shares { name: "main", reserved: 2, status: &status }.render(Paint::PLAIN)
+        Shares { name: "main", reserved: 2, answered, status: &status }.render(Paint::PLAIN)
     }
 
     #[test]
     fn a_budget_is_drawn_with_a_line_for_each_workload() {
         assert_eq!(
-            drawn(1, vec![workload("api", 4, 4, 1), workload("web", 1, 2, 0)]),
+            drawn(true, 1, vec![workload("api", 4, 4, 1), workload("web", 1, 2, 0)]),
             "main   stated in the budget   reserved 2   usable 13\n\
              ███████████████████████████░░░░░░░░░░░░░░░░░  8 of 13  1 pod waits\n\
              WORKLOAD        REPLICAS   SLOTS  PER PROCESS  PER POD  HOLDS  WAITING\n\
@@ -135,6 +137,11 @@ mod tests {
 
     #[test]
     fn a_budget_that_nobody_uses_says_so() {
-        assert_eq!(drawn(0, Vec::new()).lines().last(), Some("no workload bears its label yet"));
+        assert_eq!(drawn(true, 0, Vec::new()).lines().last(), Some("no workload has its label yet"));
+    }
+
+    #[test]
+    fn where_nobody_keeps_it_true_it_is_not_said_that_nobody_uses_it() {
+        assert_eq!(drawn(false, 0, Vec::new()).lines().count(), 2);
     }
 }

@@ -8,6 +8,8 @@
 //! annotations, and the annotations and labels of a Binding are copied onto the pod. The subresources
 //! `ephemeralcontainers` and `resize` keep the metadata of the old pod.
 
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
+
 use super::cel;
 use super::policy::{Action, Named, Policy, Reason, Requests, Rule};
 use crate::api::names;
@@ -20,6 +22,13 @@ pub const BIRTHS_NAME: &str = "guard-births.poolbudget.dev";
 
 /// The name of the policy on bindings and of its binding.
 pub const BINDINGS_NAME: &str = "guard-bindings.poolbudget.dev";
+
+/// Whether the policy on pods lets this user open gates, as it is installed.
+#[must_use]
+pub fn lets(policy: &ValidatingAdmissionPolicy, user: &str) -> bool {
+    let conditions = policy.spec.iter().flat_map(|spec| spec.match_conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.expression.contains(&cel::text(user)))
+}
 
 /// The policy on new pods. Whatever gives pods their gate takes effect some time after it was installed, and can be
 /// exchanged (policies for the webhook, and back): in between pods are refused, and their controllers try again.

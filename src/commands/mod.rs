@@ -17,6 +17,7 @@ pub mod render;
 mod restore;
 mod run;
 mod status;
+mod stranger;
 mod trouble;
 mod yaml;
 
@@ -36,7 +37,7 @@ use crate::telemetry::log;
   poolbudget status                          the budgets of your namespace
   poolbudget explain api-5d9c7b-x2x4x        why this pod has its size, or why it waits
   poolbudget crd | kubectl apply -f -        install the resource without the chart
-  poolbudget run --http-address 127.0.0.1:8080   run against the cluster of your kubeconfig
+  poolbudget run --http-address 127.0.0.1:8080   run as the user of your kubeconfig (see docs/commands.md)
 
 Linked as kubectl-poolbudget in a folder of your PATH, it is `kubectl poolbudget` too.")]
 pub struct Cli {

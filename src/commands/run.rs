@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::client::client;
+use super::stranger;
 use crate::controller::{self, API_SERVER, Identity};
 use crate::telemetry::http::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
@@ -73,6 +74,9 @@ fn anonymous() -> String {
 
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let client = client().await?;
+    if let Some(why) = stranger::refused(&client).await {
+        bail!("{why}");
+    }
     let stop = CancellationToken::new();
     on_signal(stop.clone())?;
     let metrics = Metrics::default();

@@ -294,7 +294,7 @@ fn a_key_that_nobody_knows_is_refused_on_a_workload_wherever_it_stands_and_once(
         (json!({}), misspelt.clone(), true),
         (noted.clone(), governed.clone(), true),
         // Nobody is told of annotations while nothing governs it.
-        (noted.clone(), json!({}), false),
+        (noted, json!({}), false),
         (labels("app"), labels("app"), false),
     ] {
         let object = workload(own, template);

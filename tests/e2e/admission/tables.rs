@@ -362,10 +362,10 @@ struct CheckCase {
 }
 
 /// A refusal without what only the webhook can add to it.
-fn without_nearest(refusal: Refusal, nearest: Option<&String>) -> Refusal {
+fn without_nearest(refusal: &Refusal, nearest: Option<&String>) -> Refusal {
     let more = nearest.map(|key| format!(": did you mean {key}?")).unwrap_or_default();
     let sentence = refusal.sentence.strip_suffix(&more).unwrap_or(&refusal.sentence).to_owned();
-    Refusal { sentence, ..refusal }
+    Refusal { sentence, code: refusal.code }
 }
 
 fn main_budget() -> String {
@@ -381,7 +381,7 @@ async fn a_bad_label_or_annotation_is_refused_with_a_sentence_wherever_it_stands
         for (key, value) in &case.labels {
             keys["labels"][key] = json!(value);
         }
-        let told = |refusal| without_nearest(refusal, case.nearest.as_ref());
+        let told = |refusal: Refusal| without_nearest(&refusal, case.nearest.as_ref());
         let mut metadata = keys.clone();
         metadata["name"] = json!("tried");
         let mut spec = two_containers();

@@ -14,10 +14,11 @@ use kube::api::{
     Preconditions,
 };
 use kube::core::Status;
-use kube::runtime::events::{Event, Recorder, Reporter};
+use kube::runtime::events::Event;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
+use super::events::Publisher;
 use super::lease::Leadership;
 use super::lists::Pages;
 use super::observe::Watched;
@@ -168,7 +169,7 @@ pub trait Gateway: Send + Sync + 'static {
 pub struct KubeGateway {
     client: Client,
     leadership: Leadership,
-    recorder: Recorder,
+    publisher: Publisher,
     metrics: Metrics,
 }
 
@@ -176,9 +177,8 @@ impl KubeGateway {
     /// A gateway that writes only while `leadership` holds.
     #[must_use]
     pub fn new(client: Client, leadership: Leadership, identity: &str, metrics: Metrics) -> Self {
-        let reporter = Reporter { controller: "poolbudget".into(), instance: Some(identity.into()) };
-        let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, leadership, recorder, metrics }
+        let publisher = Publisher::new(client.clone(), identity);
+        Self { client, leadership, publisher, metrics }
     }
 
     fn budgets(&self, namespace: &str) -> Api<DbConnectionBudget> {
@@ -549,7 +549,7 @@ impl Gateway for KubeGateway {
         if self.lead(&what).is_err() {
             return;
         }
-        match self.bounded(what, self.recorder.publish(&event, &about)).await {
+        match self.bounded(what, self.publisher.publish(&event, &about)).await {
             Ok(_) => {}
             // What it is about goes, or is gone.
             Err(error @ GatewayError::Outdated { .. }) => tracing::debug!(%error, "event lost"),

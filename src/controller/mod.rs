@@ -4,6 +4,7 @@
 //! [`reconcile`]; what is decided is decided in `budget`.
 
 pub mod dispatch;
+pub mod events;
 pub mod evict;
 pub mod follow;
 pub mod gateway;

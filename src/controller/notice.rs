@@ -2,7 +2,8 @@
 //!
 //! In: a view, what was said before. Out: events.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -19,7 +20,7 @@ use crate::api::{DbConnectionBudget, conditions, names};
 use crate::budget::grant::Refusal;
 use crate::cluster::guarded::Odd;
 use crate::cluster::pod::PodRecord;
-use crate::cluster::workload::WorkloadKey;
+use crate::cluster::workload::{WorkloadKey, WorkloadRecord};
 use crate::cluster::world::BudgetKey;
 
 /// A pod that is granted sooner than this, in seconds, need not be told why it waits.
@@ -62,6 +63,18 @@ pub fn about_workload(namespace: &str, workload: &WorkloadKey) -> ObjectReferenc
         namespace: Some(namespace.to_owned()),
         ..ObjectReference::default()
     }
+}
+
+/// A reference to the object of a workload, with its uid, by which `kubectl describe` finds what is said of it. None where a
+/// workload is only a group of objects.
+fn about_object(record: &WorkloadRecord) -> Option<ObjectReference> {
+    let uid = record.uid.clone()?;
+    Some(ObjectReference { uid: Some(uid), ..about_workload(&record.namespace, &record.key) })
+}
+
+/// What of a workload was told is remembered beside what its pods were; no uid has a slash.
+fn told_as(workload: &WorkloadKey) -> String {
+    workload.to_string()
 }
 
 /// Why a pod waits: a reason for machines and a sentence for people.
@@ -128,8 +141,18 @@ pub async fn tell_pods<G: Gateway>(leader: &Leader<G>, view: &View, memory: &mut
         .iter()
         .filter_map(|(pod, _)| Some(view.scene.pods.get(*pod)?.uid.as_str()))
         .collect();
-    memory.told.retain(|uid, _| waiting.contains(uid.as_str()));
+    let workloads = workloads_that_wait(view);
+    memory.told.retain(|who, _| {
+        waiting.contains(who.as_str()) || workloads.iter().any(|(workload, _)| told_as(&workload.key) == *who)
+    });
     let mut news = Vec::new();
+    for (workload, note) in &workloads {
+        let (reason, note) = note;
+        let Some(about) = about_object(workload) else { continue };
+        if memory.told.insert(told_as(&workload.key), reason) != Some(*reason) && news.len() < AT_ONCE {
+            news.push((event(EventType::Normal, reason, "Wait", note), about));
+        }
+    }
     for (pod, refusal) in &view.decision.grants.refused {
         let (Some(record), Some(core)) = (view.scene.pods.get(*pod), view.scene.situation.pods.get(*pod))
         else {
@@ -147,6 +170,30 @@ pub async fn tell_pods<G: Gateway>(leader: &Leader<G>, view: &View, memory: &mut
         news.push((event(EventType::Normal, reason, "Wait", &note), about_pod(record)));
     }
     publish(leader, news).await;
+}
+
+/// Workloads with pods that wait for longer than a moment, each once, with what its first such pod waits for.
+fn workloads_that_wait(view: &View) -> Vec<(Arc<WorkloadRecord>, (&'static str, String))> {
+    let mut found: BTreeMap<usize, (usize, usize, Refusal)> = BTreeMap::new();
+    for (pod, refusal) in &view.decision.grants.refused {
+        let Some(core) = view.scene.situation.pods.get(*pod).filter(|core| core.age >= SOON) else {
+            continue;
+        };
+        if let Some(workload) = core.workload {
+            found.entry(workload).and_modify(|(count, ..)| *count += 1).or_insert((1, *pod, *refusal));
+        }
+    }
+    let told = found.into_iter().filter_map(|(workload, (count, pod, refusal))| {
+        let record = Arc::clone(&view.scene.workloads.get(workload)?.record);
+        let (name, (reason, why)) = (&view.scene.pods.get(pod)?.name, why_it_waits(view, pod, refusal));
+        let others = match count - 1 {
+            0 => String::new(),
+            1 => " (and 1 other)".to_owned(),
+            more => format!(" (and {more} others)"),
+        };
+        Some((record, (reason, format!("pod {name}{others} waits: {why}"))))
+    });
+    told.collect()
 }
 
 /// Whether not even one pod of its workload would fit.
@@ -209,9 +256,23 @@ pub async fn tell_stranded<G: Gateway>(
     let waiting: Vec<_> = pods.iter().filter(|pod| pod.gated && !pod.terminating).collect();
     let uids: HashSet<&str> = waiting.iter().map(|pod| pod.uid.as_str()).collect();
     let (reason, note) = why_it_is_stranded(key, odd);
-    memory.told.retain(|uid, told| uids.contains(uid.as_str()) && *told == reason);
+    let workloads: Vec<Arc<WorkloadRecord>> = {
+        let world = leader.observed.world();
+        let of: BTreeSet<WorkloadKey> = waiting.iter().filter_map(|pod| world.workload_of(pod)).collect();
+        of.iter().filter_map(|workload| world.workloads.find(&key.namespace, workload)).collect()
+    };
+    memory.told.retain(|who, told| {
+        let waits = uids.contains(who.as_str()) || workloads.iter().any(|w| told_as(&w.key) == *who);
+        waits && *told == reason
+    });
     let untold: Vec<_> = waiting.iter().filter(|pod| !memory.told.contains_key(&pod.uid)).collect();
     let mut news = Vec::new();
+    for workload in workloads.iter().take(AT_ONCE) {
+        let Some(about) = about_object(workload) else { continue };
+        if memory.told.insert(told_as(&workload.key), reason).is_none() {
+            news.push((event(EventType::Warning, reason, "Wait", &format!("its pods wait: {note}")), about));
+        }
+    }
     for pod in untold.iter().take(AT_ONCE) {
         tracing::info!(budget = %key, pod = pod.name, reason, "pod waits for a budget that is not there");
         news.push((event(EventType::Warning, reason, "Wait", &note), about_pod(pod)));

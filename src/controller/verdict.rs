@@ -97,7 +97,7 @@ fn within_limit(view: &View) -> Option<Finding> {
         view.scene.situation.workloads.iter().map(|w| w.unadopted.connections).sum();
     let held = view.decision.ledger.committed.plus(fresh).plus(before_label);
     let usable = view.decision.usable;
-    let (holds, reason) = if held <= usable { (true, "Within") } else { (false, "Over") };
+    let (holds, reason) = if held <= usable { (true, "WithinLimit") } else { (false, "OverLimit") };
     let message = format!("the pods may hold {} connections, {usable} are usable; {promise}", amount(held));
     Some(Finding { kind: WITHIN_LIMIT, holds, reason, message })
 }
@@ -450,9 +450,9 @@ fn foreign_pods(view: &View) -> Finding {
     }
     if parts.is_empty() {
         let message = "every pod that holds connections has a grant".into();
-        return Finding { kind: FOREIGN_PODS, holds: false, reason: "None", message };
+        return Finding { kind: FOREIGN_PODS, holds: false, reason: "NoForeignPods", message };
     }
-    Finding { kind: FOREIGN_PODS, holds: true, reason: "Found", message: listed(parts) }
+    Finding { kind: FOREIGN_PODS, holds: true, reason: "RunWithoutGrant", message: listed(parts) }
 }
 
 /// Unlimited pools are written as a word.

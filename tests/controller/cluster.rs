@@ -51,7 +51,7 @@ impl Cluster {
             .deployments
             .get(name)
             .map_or(0, |d| d["metadata"]["generation"].as_i64().expect("a generation"));
-        let metadata = |kind: &str| json!({"name": format!("{name}{kind}"), "namespace": NAMESPACE, "generation": generation + 1});
+        let metadata = |kind: &str| json!({"name": format!("{name}{kind}"), "namespace": NAMESPACE, "uid": format!("{name}{kind}"), "generation": generation + 1});
         let template = json!({
             "metadata": {"labels": {"poolbudget.dev/budget": BUDGET}},
             "spec": {"containers": containers()},

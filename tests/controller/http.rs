@@ -306,6 +306,40 @@ fn news() -> (Event, ObjectReference) {
 }
 
 #[tokio::test]
+async fn an_event_has_the_times_by_which_kubectl_sorts_and_what_repeats_is_counted_on_it() {
+    let (gateway, mut server) = leading();
+    let mut publish = async |code, answered: Value| {
+        let (event, about) = news();
+        tokio::join!(gateway.publish(event, about), answer(&mut server, code, answered)).1
+    };
+    let stored = json!({"metadata": {}, "involvedObject": {}});
+    let first = publish(201, stored.clone()).await;
+    assert_eq!(first.line, "POST /api/v1/namespaces/shop/events?");
+    let body = &first.body;
+    assert_eq!(
+        (&body["count"], &body["reason"], &body["message"]),
+        (&json!(1), &json!("NoRoom"), &json!("a note"))
+    );
+    assert!(body["lastTimestamp"].is_string() && body["firstTimestamp"] == body["lastTimestamp"], "{body}");
+    assert!(body["eventTime"].is_string() && body["reportingInstance"] == "one", "{body}");
+    assert_eq!(
+        (&body["involvedObject"]["name"], &body["involvedObject"]["uid"]),
+        (&json!("p"), &json!("u-1"))
+    );
+    let name = body["metadata"]["name"].as_str().expect("a name");
+    let again = publish(200, stored.clone()).await;
+    assert!(
+        again.line.starts_with(&format!("PATCH /api/v1/namespaces/shop/events/{name}")),
+        "{}",
+        again.line
+    );
+    assert_eq!(again.body["count"], 2);
+    // One that is not there any more is made anew.
+    publish(404, failure(404, "gone")).await;
+    assert!(publish(201, stored).await.line.starts_with("POST "));
+}
+
+#[tokio::test]
 async fn an_event_that_is_lost_is_counted_and_holds_nothing_up() {
     for code in [403, 409, 422, 429, 500] {
         let (service, mut server) = pair::<Request<Body>, Response<Body>>();

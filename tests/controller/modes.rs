@@ -70,7 +70,7 @@ fn observe_says_what_the_pods_may_hold_and_whether_that_fits() {
     let status = server.status();
     assert_eq!((status.mode, status.committed, status.usable), (Mode::Observe, 30, 13));
     let within = server.condition("WithinLimit");
-    assert_eq!((within.status.as_str(), within.reason.as_str()), ("False", "Over"));
+    assert_eq!((within.status.as_str(), within.reason.as_str()), ("False", "OverLimit"));
     let told =
         "the pods may hold 30 connections, 13 are usable; mode Observe ends no pod and changes no size";
     assert_eq!(within.message, told);

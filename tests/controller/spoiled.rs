@@ -148,8 +148,13 @@ fn a_budget_that_is_gone_when_it_is_taken_over_leaves_its_pods_at_the_gate_and_s
     cluster.server().delete_budget();
     term.look();
     assert_eq!(term.door.writes(), 0);
-    let said: Vec<String> = cluster.server().said.iter().map(|said| said.reason.clone()).collect();
-    assert_eq!(said, ["BudgetNotFound"]);
+    let server = cluster.server();
+    let said: Vec<(&str, &str)> = server
+        .said
+        .iter()
+        .map(|said| (said.about.split('/').next().unwrap_or_default(), said.reason.as_str()))
+        .collect();
+    assert_eq!(said, [("Deployment", "BudgetNotFound"), ("Pod", "BudgetNotFound")]);
 }
 
 #[test]
@@ -167,7 +172,8 @@ fn a_budget_that_cannot_be_read_any_more_grants_nothing_says_why_once_and_goes_o
         let server = cluster.server();
         server.said.iter().skip(said).map(|said| (said.about.clone(), said.reason.clone())).collect()
     };
-    let [(budget, first), (pod, second)] = &news[..] else { panic!("{news:?}") };
+    let [(budget, first), (workload, told), (pod, second)] = &news[..] else { panic!("{news:?}") };
+    assert_eq!((workload.as_str(), told.as_str()), ("Deployment/api", "BudgetUnreadable"));
     assert_eq!((budget.as_str(), first.as_str()), ("DbConnectionBudget/main", "BudgetUnreadable"));
     assert_eq!((pod.starts_with("Pod/api"), second.as_str()), (true, "BudgetUnreadable"));
     term.mark_odd(None);

@@ -37,6 +37,26 @@ fn a_pod_that_waits_is_told_each_reason_once() {
 }
 
 #[test]
+fn a_workload_is_told_once_why_pods_of_it_wait() {
+    let mut cluster = settled("Current", &[("api", 2)]);
+    cluster.server().edit_budget(|spec| {
+        spec.eviction = poolbudget::api::EvictionPolicy::Forbidden;
+    });
+    cluster.scale("web", 3);
+    let mut term = Term::begin(&cluster);
+    cluster.turns(&mut term, 30);
+    assert_eq!(said(&cluster, "Deployment/web"), ["NoRoom"]);
+    assert!(said(&cluster, "Pod/web").len() >= 3);
+    let server = cluster.server();
+    let told = server.said.iter().find(|said| said.about == "Deployment/web").expect("said");
+    assert!(
+        told.note.starts_with("pod web-") && told.note.contains(" (and 2 others) waits: "),
+        "{}",
+        told.note
+    );
+}
+
+#[test]
 fn a_pod_that_is_granted_at_once_is_told_nothing() {
     let cluster = settled("Current", &[("api", 2)]);
     assert!(said(&cluster, "Pod/").is_empty());
@@ -51,6 +71,7 @@ fn a_pod_whose_budget_does_not_exist_is_told_so_and_goes_on_when_it_is_made() {
     let mut term = Term::begin(&cluster);
     cluster.turns(&mut term, 10);
     assert_eq!(said(&cluster, "Pod/"), ["BudgetNotFound", "BudgetNotFound"]);
+    assert_eq!(said(&cluster, "Deployment/api"), ["BudgetNotFound"]);
     assert!(cluster.server().pods.values().all(gated));
     assert_eq!(term.door.writes(), 0);
     cluster.server().make_budget(spec);

@@ -151,9 +151,9 @@ async fn after_an_uninstall_under_load_deployments_roll_as_ever_and_a_new_instal
     shop.install().await;
     shop.add_operator("poolbudget-0").await;
     // The pods that came while nobody gated bear the label of the template, and no grant: they escaped.
-    shop.awaits("ForeignPods", "True", "Found").await;
+    shop.awaits("ForeignPods", "True", "RunWithoutGrant").await;
     shop.set_image("api", "app:4").await;
-    shop.awaits("ForeignPods", "False", "None").await;
+    shop.awaits("ForeignPods", "False", "NoForeignPods").await;
     shop.settles(&[("api", 3)]).await;
     let held = shop.recorder.totals(SHOP, "main").connections;
     assert!(held <= 13, "{held} are held");

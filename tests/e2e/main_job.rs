@@ -27,10 +27,10 @@ async fn two_running_deployments_are_adopted_by_rolling_updates(version: Version
     shop.complete("web", 2).await;
     shop.nano_budget().await;
     shop.kubectl(&["label", "deployment", "api", "web", "poolbudget.dev/budget=main"]).await;
-    let foreign = shop.awaits("ForeignPods", "True", "Found").await;
+    let foreign = shop.awaits("ForeignPods", "True", "RunWithoutGrant").await;
     assert!(foreign.contains("may hold"), "{foreign}");
     shop.settles(&[("api", 2), ("web", 2)]).await;
-    shop.awaits("ForeignPods", "False", "None").await;
+    shop.awaits("ForeignPods", "False", "NoForeignPods").await;
     let pods = shop.recorder.pods(SHOP, "main");
     assert_eq!(pods.len(), 4);
     assert_eq!(shop.recorder.totals(SHOP, "main").granted, 4);

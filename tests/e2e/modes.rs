@@ -91,7 +91,7 @@ async fn the_mode_changes_with_pods_waiting_running_and_rolling() {
     shop.awaits("Settled", "False", "Infeasible").await;
     set(&shop, "Observe").await;
     shop.complete("api", 20).await;
-    let within = shop.awaits("WithinLimit", "False", "Over").await;
+    let within = shop.awaits("WithinLimit", "False", "OverLimit").await;
     assert!(within.contains("mode Observe ends no pod and changes no size"), "{within}");
     assert_eq!(shop.budget().await["status"]["grants"], Value::Null);
 
@@ -111,7 +111,7 @@ async fn the_mode_changes_with_pods_waiting_running_and_rolling() {
     awaits_env(&shop, "api", &literals("1", "1")).await;
     shop.complete("api", 4).await;
     shop.awaits("Settled", "True", "Settled").await;
-    shop.awaits("WithinLimit", "True", "Within").await;
+    shop.awaits("WithinLimit", "True", "WithinLimit").await;
 
     // Written again while it rolls, and put back while that rolls.
     shop.scale("api", 6).await;
@@ -158,7 +158,7 @@ async fn without_admission_templates_are_written_contested_and_put_back() {
     shop.complete("api", 2).await;
     shop.complete("web", 2).await;
     shop.awaits("Settled", "True", "Settled").await;
-    shop.awaits("WithinLimit", "True", "Within").await;
+    shop.awaits("WithinLimit", "True", "WithinLimit").await;
 
     // Once it is put up with.
     shop.apply(&api).await;

@@ -132,6 +132,8 @@ pub struct WorkloadRecord {
     pub key: WorkloadKey,
     /// The version of the object that this record was read from.
     pub version: u64,
+    /// What tells the object from another one of its name; none where no object stands for it.
+    pub uid: Option<String>,
     /// The workload that made it and decides over it. Then it is a part of that one: a ReplicaSet of a Deployment.
     pub owner: Option<WorkloadKey>,
     /// The budget label on the object itself.
@@ -174,6 +176,7 @@ impl WorkloadRecord {
             namespace: meta.namespace.clone()?,
             key: WorkloadKey { kind, name: meta.name.clone()? },
             version: version(meta),
+            uid: meta.uid.clone(),
             owner: None,
             label: meta.labels.as_ref().and_then(|labels| labels.get(names::BUDGET)).cloned(),
             observed: true,

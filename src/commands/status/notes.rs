@@ -143,7 +143,7 @@ mod tests {
             finding(FEASIBLE, true, "Fits"),
             finding(SETTLED, true, "Settled"),
             finding(BLOCKED, false, "NotBlocked"),
-            finding(FOREIGN_PODS, false, "None"),
+            finding(FOREIGN_PODS, false, "NoForeignPods"),
             finding(LIMIT_CONFIRMED, false, "NotChecked"),
         ];
         assert_eq!(notes(&budget(3, Some(3), &findings), &Leader::Unknown("it may not be read".into())), []);

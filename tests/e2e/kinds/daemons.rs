@@ -13,9 +13,9 @@ async fn a_daemon_set_is_adopted_and_rolled_out_with_and_without_surge_while_its
     shop.runs("agent", "shop/app:1", 2).await;
     shop.budget_of(7).await;
     shop.kubectl(&["label", "daemonset", "agent", "poolbudget.dev/budget=main"]).await;
-    shop.awaits("ForeignPods", "True", "Found").await;
+    shop.awaits("ForeignPods", "True", "RunWithoutGrant").await;
     shop.holds(&[("DaemonSet", "agent", 2)]).await;
-    shop.awaits("ForeignPods", "False", "None").await;
+    shop.awaits("ForeignPods", "False", "NoForeignPods").await;
     let surging = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
     shop.apply(&governed(daemon_set(SHOP, "surge")).spec("updateStrategy", surging).to_string()).await;
     shop.holds(&[("DaemonSet", "agent", 2), ("DaemonSet", "surge", 2)]).await;

@@ -11,10 +11,10 @@ async fn stateful_sets_are_adopted_scaled_and_rolled_out_while_their_operator_di
     shop.runs("db", "shop/app:1", 2).await;
     shop.budget_of(13).await;
     shop.kubectl(&["label", "statefulset", "db", "poolbudget.dev/budget=main"]).await;
-    let foreign = shop.awaits("ForeignPods", "True", "Found").await;
+    let foreign = shop.awaits("ForeignPods", "True", "RunWithoutGrant").await;
     assert!(foreign.contains("pods of StatefulSet/db from before its label"), "{foreign}");
     shop.holds(&[("StatefulSet", "db", 2)]).await;
-    shop.awaits("ForeignPods", "False", "None").await;
+    shop.awaits("ForeignPods", "False", "NoForeignPods").await;
 
     let quick = governed(stateful_set(SHOP, "quick")).replicas(3).spec("podManagementPolicy", "Parallel");
     shop.apply(&quick.to_string()).await;

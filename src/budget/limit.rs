@@ -117,7 +117,7 @@ impl Limit {
             LimitSpec::Supabase { tier, connection, pool_size } => supabase(tier, connection, pool_size),
             LimitSpec::Connections(Connections::ZERO) => Err(LimitError::Zero),
             LimitSpec::Connections(connections) => {
-                Ok(Self { connections, source: "stated in the budget".to_owned() })
+                Ok(Self { connections, source: "set in spec.limit".to_owned() })
             }
             LimitSpec::Postgres { max_connections, superuser_reserved } => {
                 postgres(max_connections, superuser_reserved)
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_plain_number_and_a_server_state_the_limit_themselves() {
-        assert_eq!(of(LimitSpec::Connections(Connections::new(15))), allows(15, "stated in the budget"));
+        assert_eq!(of(LimitSpec::Connections(Connections::new(15))), allows(15, "set in spec.limit"));
         let postgres = LimitSpec::Postgres {
             max_connections: Connections::new(100),
             superuser_reserved: Connections::new(3),

@@ -102,20 +102,10 @@ pub fn why_it_waits(view: &View, pod: usize, refusal: Refusal) -> (&'static str,
                 key.name
             ),
         ),
-        Refusal::NoSlot => (
-            "NoSlot",
-            format!(
-                "its workload has all the pods that budget {} can carry; it waits for one of them to go",
-                key.name
-            ),
-        ),
-        Refusal::NoRoom { missing } if view.decision.room.draining => (
-            "Draining",
-            format!(
-                "{missing} connections are missing; {} draining pods still hold {} of {usable}",
-                view.decision.ledger.draining_pods, view.decision.ledger.draining
-            ),
-        ),
+        Refusal::NoSlot => ("NoSlot", no_slot(view, pod)),
+        Refusal::NoRoom { missing } if view.decision.room.draining => {
+            ("Draining", format!("{missing} connections are missing; {} of {usable}", still_held(view)))
+        }
         Refusal::NoRoom { missing } => {
             ("NoRoom", format!("{missing} connections are missing: {committed} of {usable} are committed"))
         }
@@ -124,6 +114,33 @@ pub fn why_it_waits(view: &View, pod: usize, refusal: Refusal) -> (&'static str,
         }
         Refusal::Behind => ("Behind", format!("an older pod of budget {} is served first", key.name)),
     }
+}
+
+fn no_slot(view: &View, pod: usize) -> String {
+    let workload = view.scene.situation.pods.get(pod).and_then(|pod| pod.workload);
+    let slots = workload.and_then(|w| view.decision.plan.shares.get(w)).map_or(0, |share| share.slots.get());
+    let name = &view.key.name;
+    match slots {
+        0 => format!("budget {name} has no room for a pod of this workload now"),
+        1 => format!(
+            "budget {name} has room for 1 pod of this workload, which is taken; waiting for it to terminate"
+        ),
+        more => {
+            format!(
+                "budget {name} has room for {more} pods of this workload, and all is taken; waiting for one to terminate"
+            )
+        }
+    }
+}
+
+/// `2 terminating pods still hold 4`: what is given back soon.
+pub(super) fn still_held(view: &View) -> String {
+    let ledger = &view.decision.ledger;
+    let (pods, verb) = match ledger.draining_pods.get() {
+        1 => ("1 terminating pod".to_owned(), "holds"),
+        more => (format!("{more} terminating pods"), "hold"),
+    };
+    format!("{pods} still {verb} {}", ledger.draining)
 }
 
 fn unknown_owner(view: &View, pod: usize) -> String {

@@ -129,7 +129,7 @@ fn accepted(view: &View) -> Finding {
             .workloads
             .iter()
             .flat_map(|w| w.notes().map(move |note| format!("; {}: {note}", w.key)));
-        let message = "all of the spec and all workloads are served".to_owned();
+        let message = "spec and workloads accepted".to_owned();
         return finding(true, "Accepted", notes.take(NAMED).fold(message, |message, note| message + &note));
     }
     finding(false, "Unsupported", listed(faults))
@@ -194,17 +194,13 @@ fn settled(view: &View, now: Timestamp) -> Finding {
         .filter_map(|index| Some(view.scene.workloads.get(index)?.key.to_string()))
         .collect();
     if !moving.is_empty() {
-        let message = format!("waiting for the pods of {} to be granted, current and ready", listed(moving));
+        let message = format!("waiting for pods of {} to become ready", listed(moving));
         return finding(false, "Progressing", message);
     }
     if decision.ledger.draining > Connections::ZERO {
-        let message = format!(
-            "{} draining pods still hold {} connections",
-            decision.ledger.draining_pods, decision.ledger.draining
-        );
-        return finding(false, "Draining", message);
+        return finding(false, "Draining", format!("{} connections", notice::still_held(view)));
     }
-    finding(true, "Settled", "every pod that is wanted is granted, current and ready".into())
+    finding(true, "Settled", "all pods are granted, current and ready; none is pending".into())
 }
 
 /// Whether not everything that a workload wants is granted, current and ready: also between two steps of its rollout.
@@ -254,13 +250,7 @@ fn waits(view: &View, waiting: usize) -> Finding {
     let (reason, why) = if view.refusal.is_some() {
         ("NotAccepted", "the budget is not accepted".to_owned())
     } else if no_room && decision.room.draining {
-        (
-            "Draining",
-            format!(
-                "{} draining pods still hold {} connections",
-                decision.ledger.draining_pods, decision.ledger.draining
-            ),
-        )
+        ("Draining", format!("{} connections", notice::still_held(view)))
     } else if no_slot && infeasible {
         ("Infeasible", "not all of them fit; see condition Feasible".to_owned())
     } else if no_room {
@@ -269,14 +259,16 @@ fn waits(view: &View, waiting: usize) -> Finding {
             format!("{} of {} connections are committed", decision.ledger.committed, decision.usable),
         )
     } else if no_slot {
-        ("NoSlot", "they replace pods of their own workload that have to go first".to_owned())
+        let whose = if waiting == 1 { "an old pod of its workload" } else { "old pods of their workloads" };
+        ("NoSlot", format!("for {whose} to terminate"))
     } else if let Some(why) = held_elsewhere(view) {
         (notice::OTHER_GATE, why)
     } else {
         ("Waiting", "see the events of the pods".to_owned())
     };
     let pods = if waiting == 1 { "1 pod waits".to_owned() } else { format!("{waiting} pods wait") };
-    Finding { kind: SETTLED, holds: false, reason, message: format!("{pods}: {why}") }
+    let joint = if reason == "NoSlot" { " " } else { ": " };
+    Finding { kind: SETTLED, holds: false, reason, message: format!("{pods}{joint}{why}") }
 }
 
 /// Who holds the pods that wait, where every one of them has another scheduling gate.

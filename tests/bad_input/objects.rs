@@ -114,7 +114,7 @@ pub(crate) fn budget() -> Value {
             "workloads": [{"name": "api", "kind": "Deployment", "weight": 2, "size": {"min": 1, "max": 9}, "maxReplicas": 8}],
         },
         "status": {
-            "observedGeneration": 2, "epoch": 4, "limit": {"connections": 30, "source": "stated in the budget"},
+            "observedGeneration": 2, "epoch": 4, "limit": {"connections": 30, "source": "set in spec.limit"},
             "usable": 28, "committed": 6, "waiting": 0, "pods": "1/2",
             "workloads": [{"kind": "Deployment", "name": "api", "replicas": 3, "settled": 1,
                 "ladder": {"level": 4, "lowSince": "2026-01-01T00:00:00Z"}}],

@@ -166,10 +166,7 @@ fn what_bears_no_label_is_labelled_when_a_budget_is_named_and_else_left_alone() 
         BLOCK.replace("    poolbudget.dev/budget: main   # what shares the database\n", "    a: b\n");
     let ran = inject(&unlabelled, &[]);
     assert_eq!((ran.code, ran.out.as_str()), (0, unlabelled.as_str()));
-    assert_eq!(
-        ran.err,
-        "note: no workload bears the label poolbudget.dev/budget; --budget NAME labels them\n"
-    );
+    assert_eq!(ran.err, "note: no workload has the label poolbudget.dev/budget; --budget NAME labels them\n");
     let ran = inject(&unlabelled, &["--budget", "other"]);
     let label = "/spec/template/metadata/labels/poolbudget.dev~1budget";
     assert_eq!(values(&ran.out)[0].pointer(label), Some(&"other".into()));

@@ -317,13 +317,13 @@ fn problems(input: &str) -> String {
 fn a_workload_whose_budget_is_not_in_the_input_is_no_yes() {
     assert_eq!(
         problems(&deployment("api", 2, "")),
-        "error: Deployment default/api bears the label of the budget main, which is not in the input: pass its file \
+        "error: Deployment default/api has the label of the budget main, which is not in the input: pass its file \
          too, with another -f\n"
     );
     let elsewhere = BUDGET.replace("{name: main}", "{name: main, namespace: shop}");
     assert_eq!(
         problems(&format!("{elsewhere}{}", deployment("api", 2, ""))),
-        "error: Deployment default/api bears the label of the budget main, which is not in the input: there is one in \
+        "error: Deployment default/api has the label of the budget main, which is not in the input: there is one in \
          the namespace shop, and budgets are for their own namespace\n"
     );
     assert_eq!(plan(&format!("{elsewhere}{}", deployment("api", 2, "")), &["-n", "shop"]).code, 0);
@@ -459,7 +459,7 @@ fn a_listed_workload_without_the_label_is_warned_of() {
     assert_eq!(ran.code, 0);
     assert_eq!(
         ran.err,
-        "warning: Deployment default/api is listed in the budget main and does not bear its label, so it is not \
+        "warning: Deployment default/api is listed in the budget main and does not have its label, so it is not \
          counted: add the label poolbudget.dev/budget: main\n"
     );
 }

@@ -147,7 +147,7 @@ fn worker_processes_that_are_not_known_or_contradict_the_annotation_are_told() {
         assert_eq!(accepted.status, "True", "{}", accepted.message);
         accepted.message
     };
-    let plain = "all of the spec and all workloads are served";
+    let plain = "spec and workloads accepted";
     assert_eq!(told(&[], None), plain);
     assert_eq!(told(&["gunicorn", "-w", "2"], None), plain);
     assert_eq!(

@@ -124,7 +124,7 @@ async fn pods_that_wait_are_explained(shop: &Installed) {
     shop.awaits("Settled", "False", "Infeasible").await;
     let waiting = pods(shop, &["-l", "app=api", "--field-selector", "spec.nodeName="]).await;
     let told = explained(shop, &format!("pod/{}", waiting[0])).await;
-    assert!(told.contains("waits its workload has all the pods that budget main can carry"), "{told}");
+    assert!(told.contains("waits budget main has room for 13 pods of this workload"), "{told}");
     assert!(told.contains("20 pods × 1 = 20 connections, 13 usable; largest safe replicas: 13"), "{told}");
     let status = run(shop, &["status", "main", "-n", SHOP]).await.well();
     assert!(
@@ -152,7 +152,7 @@ async fn pods_that_wait_are_explained(shop: &Installed) {
 async fn pods_outside_of_any_budget_are_explained(shop: &Installed) {
     shop.apply(&pod(SHOP, "free").to_string()).await;
     let told = explained(shop, "free").await;
-    assert!(told.contains("not governed it bears no label poolbudget.dev/budget"), "{told}");
+    assert!(told.contains("not governed it has no label poolbudget.dev/budget"), "{told}");
     let missing = run(shop, &["explain", "nobody", "-n", SHOP]).await.badly();
     assert!(missing.contains("namespace shop has no pod or workload nobody"), "{missing}");
     shop.apply(&governed("lost", 1).label("poolbudget.dev/budget", "gone").to_string()).await;

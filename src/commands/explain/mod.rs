@@ -121,7 +121,7 @@ async fn not_labelled(connection: &Connection, target: &Target) -> anyhow::Resul
     match api.get_metadata_opt(name).await {
         Ok(Some(_)) => {
             let summary = format!(
-                "it bears no label {}, so no budget limits it; label its workload: poolbudget explain WORKLOAD says how",
+                "it has no label {}, so no budget limits it; label its workload: poolbudget explain WORKLOAD says how",
                 names::BUDGET
             );
             Ok(Explanation::new("Pod", name, namespace, State::NotGoverned, summary))

@@ -277,12 +277,12 @@ impl Seen<'_> {
         let stand = standing.map_or(Pods::ZERO, |standing| standing.admitted);
         if let Feasibility::Infeasible(_) = self.view.decision.plan.feasibility {
             return format!(
-                "{} stand; it waits until the workload is made smaller or the budget larger",
+                "{} are running; reduce the replicas or raise the limit",
                 count(stand.get(), "pod")
             );
         }
         format!(
-            "{} stand; one of them has to go first, as a rollout or a scale-down sees to",
+            "{} are running; one of them has to terminate first, as in a rollout or a scale-down",
             count(stand.get(), "pod")
         )
     }

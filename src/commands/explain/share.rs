@@ -116,10 +116,9 @@ fn limit(demand: &Demand, share: &Share, planned: Connections, usable: Connectio
         return format!("; it is to have no more: size.max is {}{weight}", share.size);
     }
     let step = Connections::ONE.per_pod(share.instances).times(share.slots);
-    format!(
-        "; one more for each of their pools would take {step}, with {} left{weight}",
-        usable.minus(planned)
-    )
+    let left = usable.minus(planned);
+    let verb = if left == Connections::ONE { "connection is" } else { "connections are" };
+    format!("; {left} {verb} left, and growing every pool by one needs {step}{weight}")
 }
 
 /// How many pods of a workload may hold connections at once, and why so many.

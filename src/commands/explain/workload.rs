@@ -42,7 +42,7 @@ fn not_governed(record: &WorkloadRecord) -> Explanation {
         names::BUDGET
     );
     let summary =
-        format!("it bears no label {}, so no budget limits it; to put it under one: {how}", names::BUDGET);
+        format!("it has no label {}, so no budget limits it; to put it under one: {how}", names::BUDGET);
     Explanation::new(&key.kind.to_string(), &key.name, &record.namespace, State::NotGoverned, summary)
 }
 
@@ -87,8 +87,7 @@ fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
     told.point("rollout", share::rollout(&of.demand, share));
     if share.nature == Nature::Service {
         let stood = count(settled.get(), "pod");
-        let text =
-            format!("it last stood complete with {stood}: so many are replaced first when they are lost");
+        let text = format!("it was last fully rolled out with {stood}; these are replaced first if lost");
         told.point("settled", text);
     }
     for note in labelled.notes() {

@@ -26,7 +26,7 @@ Exit codes: 0 written, 2 the input is wrong, and then nothing is written.";
 
 pub(super) const EXAMPLES: &str = "Examples:
   poolbudget inject -f deployment.yaml | kubectl apply -f -
-  poolbudget inject -f deployment.yaml --budget main > governed.yaml   label what bears no label
+  poolbudget inject -f deployment.yaml --budget main > governed.yaml   label what has no label
   helm template charts/shop | poolbudget inject -f - | kubectl apply -f -";
 
 #[derive(Args, Debug)]
@@ -87,7 +87,7 @@ fn answer(args: &InjectArgs) -> anyhow::Result<ExitCode> {
     if report.governed == 0 && report.problems.is_empty() {
         report
             .notes
-            .push("no workload bears the label poolbudget.dev/budget; --budget NAME labels them".into());
+            .push("no workload has the label poolbudget.dev/budget; --budget NAME labels them".into());
     }
     report.complain(args.color);
     if report.problems.is_empty() {

@@ -212,7 +212,7 @@ fn homeless(objects: &[Object]) -> Vec<String> {
             None => "pass its file too, with another -f".into(),
         };
         Some(format!(
-            "{} bears the label of the budget {label}, which is not in the input: {hint}",
+            "{} has the label of the budget {label}, which is not in the input: {hint}",
             object.full_name(),
         ))
     };
@@ -235,7 +235,7 @@ fn unlabelled(world: &World, objects: &[Object]) -> Vec<String> {
         };
         let budget = world.budgets.iter().filter(lists).map(|budget| key_of(budget)).min()?;
         Some(format!(
-            "{} is listed in the budget {name} and does not bear its label, so it is not counted: add the label {}: {name}",
+            "{} is listed in the budget {name} and does not have its label, so it is not counted: add the label {}: {name}",
             object.full_name(),
             names::BUDGET,
             name = budget.name,

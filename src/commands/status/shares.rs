@@ -111,7 +111,7 @@ mod tests {
     }
 
     fn drawn(answered: bool, waiting: i32, workloads: Vec<WorkloadStatus>) -> String {
-        let limit = LimitStatus { connections: 15, source: "stated in the budget".to_owned() };
+        let limit = LimitStatus { connections: 15, source: "set in spec.limit".to_owned() };
         let status = DbConnectionBudgetStatus {
             limit: Some(limit),
             usable: 13,
@@ -127,7 +127,7 @@ mod tests {
     fn a_budget_is_drawn_with_a_line_for_each_workload() {
         assert_eq!(
             drawn(true, 1, vec![workload("api", 4, 4, 1), workload("web", 1, 2, 0)]),
-            "main   stated in the budget   reserved 2   usable 13\n\
+            "main   set in spec.limit   reserved 2   usable 13\n\
              ███████████████████████████░░░░░░░░░░░░░░░░░  8 of 13  1 pod waits\n\
              WORKLOAD        REPLICAS   SLOTS  PER PROCESS  PER POD  HOLDS  WAITING\n\
              Deployment/api  4              4  1+1                2      6        1\n\

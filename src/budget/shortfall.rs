@@ -3,6 +3,7 @@
 //! In: the terms and demands of an infeasible plan. Out: the arithmetic of each workload, how far each could be
 //! scaled, and the ways out that really are some. Forbidden here: changing the plan.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use super::amount::{Connections, Pods};
@@ -263,11 +264,9 @@ impl Shortfall {
                 _ => write!(f, "{way}")?,
             }
         }
-        let names: Vec<&str> =
-            self.without_surge.iter().filter_map(|i| Some(self.lines.get(*i)?.name.as_str())).collect();
-        match names.as_slice() {
-            [] => Ok(()),
-            [first, ..] => write!(f, ". With maxSurge: 0 and maxUnavailable: 1 of {first} it fits"),
+        match self.without_surge.iter().filter_map(|place| Some(&self.lines.get(*place)?.name)).min() {
+            None => Ok(()),
+            Some(first) => write!(f, ". With maxSurge: 0 and maxUnavailable: 1 of {first} it fits"),
         }
     }
 
@@ -276,7 +275,7 @@ impl Shortfall {
     fn lower(&self) -> Option<&Line> {
         let enough =
             |line: &&Line| line.pods > line.current && line.safe_replicas >= line.current.max(Pods::new(1));
-        self.lines.iter().filter(enough).max_by_key(|line| line.connections)
+        self.lines.iter().filter(enough).max_by_key(|line| (line.connections, Reverse(&line.name)))
     }
 
     fn fmt_lower(&self, f: &mut fmt::Formatter<'_>, line: &Line) -> fmt::Result {

@@ -24,6 +24,14 @@ pub(super) struct Counted {
     pub(super) fault: Option<String>,
 }
 
+impl Counted {
+    /// Of a list of containers that are not there, any of which may be any of those that are.
+    pub(super) fn too_many() -> Self {
+        let fault = format!("more than {} containers are named that it does not have", names::MAX_CONTAINERS);
+        Self { processes: None, from: Cow::Borrowed("unknown"), remark: None, fault: Some(fault) }
+    }
+}
+
 /// What was counted and who says so.
 const BY_ANNOTATION: &str = "from the annotation poolbudget.dev/processes";
 

@@ -4,7 +4,7 @@
 //! they can never disagree. What the check refuses is read all the same, as it is meant: it may run.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::env::{Container, Environment, Setting, number};
 use super::overrides;
@@ -245,7 +245,7 @@ impl<'a> App<'a> {
     }
 
     /// The containers of these names, in the same way.
-    fn those(&self, names: &[&'a str]) -> Vec<Named<'a>> {
+    fn those(&self, list: &[&'a str]) -> Vec<Named<'a>> {
         let there = |container: &'a Container, runs| Named {
             name: &container.name,
             runs,
@@ -258,10 +258,14 @@ impl<'a> App<'a> {
             there(container, if sidecar { Runs::Beside } else { Runs::First })
         });
         let all = init.chain(self.regular.iter().map(|container| there(container, Runs::Last)));
-        let mut named: Vec<Named<'a>> = all.filter(|container| names.contains(&container.name)).collect();
-        let absent = names.iter().filter(|name| !named.iter().any(|there| there.name == **name));
-        let absent: Vec<Named<'a>> = absent.map(|name| missing(*name)).collect();
-        named.extend(absent);
+        let mut wanted: HashSet<&str> = list.iter().copied().collect();
+        let mut named: Vec<Named<'a>> = all.filter(|container| wanted.contains(container.name)).collect();
+        named.iter().for_each(|there| {
+            wanted.remove(there.name);
+        });
+        // In their order, each once, and one more than can be counted.
+        let absent = list.iter().copied().filter(|name| wanted.remove(*name)).take(names::MAX_CONTAINERS + 1);
+        named.extend(absent.map(missing));
         if named.is_empty() {
             named.push(missing(""));
         }
@@ -273,7 +277,11 @@ impl<'a> App<'a> {
 
     /// Counts the processes of each container. One that is not there may be any.
     fn count(&self, containers: &[Named<'a>]) -> Vec<Counted> {
+        let absent = containers.iter().filter(|named| named.container.is_none()).count();
         let of = |named: &Named<'a>| {
+            if absent > names::MAX_CONTAINERS {
+                return Counted::too_many();
+            }
             let candidates: Vec<Environment<'_>> = match named.container {
                 Some(container) => vec![self.environment(container)],
                 None => self.init.iter().chain(self.regular).map(|any| self.environment(any)).collect(),
@@ -361,8 +369,9 @@ impl<'a> App<'a> {
         let engines = u64::from(self.stated.says(names::ENGINES).map_or(Some(1), meant)?);
         let factor = engines.saturating_mul(profile.engines.into());
         let extra = u64::from(self.extra()?);
+        let overruled = self.overruled().is_some();
         let process = |container: &Named<'a>| match &profile.sizing {
-            Sizing::Written(_) if self.overruled().is_some() => u64::MAX,
+            Sizing::Written(_) if overruled => u64::MAX,
             Sizing::Written(written) => {
                 self.opens(container, written).get().saturating_mul(factor).saturating_add(extra)
             }
@@ -612,6 +621,27 @@ mod tests {
             (names::MAX_OVERFLOW_ENV, "EXTRA"),
         ]);
         assert_eq!(AppFacts::read(&None, &notes, &[], &containers).own.get(), 7);
+    }
+
+    #[test]
+    fn whatever_is_written_as_containers_is_read_at_once_and_counts_as_any_number() {
+        let distinct = (0..40_000).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+        let crowd: Vec<Container> =
+            (0..1_000).map(|n| Container { name: format!("c{n}"), ..Container::default() }).collect();
+        for (list, processes) in [
+            (",".repeat(250_000), "1"),
+            (distinct.clone(), "1"),
+            (distinct, "app=1,".repeat(40_000).as_str()),
+        ] {
+            for containers in [&app(&[])[..], &crowd] {
+                let began = std::time::Instant::now();
+                let notes = map(&[(names::CONTAINER, &list), (names::PROCESSES, processes)]);
+                let facts = AppFacts::read(&None, &notes, &[], containers);
+                assert!(facts.instances.is_err() || list.starts_with(','));
+                assert!(facts.own.get() >= 15);
+                assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+            }
+        }
     }
 
     #[test]

@@ -81,7 +81,7 @@ async fn perform(terminal: &mut Terminal, began: Instant) -> Result<(Shop, Verdi
     env::set_current_dir(env!("CARGO_MANIFEST_DIR")).context("go to the project's folder")?;
     let programs = "etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok";
     let mut shop = story::announce(terminal, programs, Shop::open()).await?;
-    let helm = "helm install poolbudget charts/poolbudget -n poolbudget-system --create-namespace";
+    let helm = "helm install poolbudget charts/poolbudget -n poolbudget-system --set image.repository=…";
     terminal.print(&[String::new(), format!("$ {helm}")])?;
     story::announce(terminal, "poolbudget and its policies", shop.install()).await?;
     if let Err(error) = story::tell(&mut shop, terminal).await {

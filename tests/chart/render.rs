@@ -19,8 +19,16 @@ pub(crate) fn helm(arguments: &[&str]) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-/// The text of the chart as release `test` in namespace `there`, with more flags for helm.
+/// An image, which the chart does not choose.
+pub(crate) const IMAGE: [&str; 2] = ["--set-json", r#"image.repository="registry.test/poolbudget""#];
+
+/// The text of the chart as release `test` in namespace `there`, with an image and with more flags for helm.
 pub(crate) fn template(flags: &[&str]) -> Result<String, String> {
+    template_as_it_is(&[&IMAGE, flags].concat())
+}
+
+/// The same without an image.
+pub(crate) fn template_as_it_is(flags: &[&str]) -> Result<String, String> {
     let chart = chart();
     let mut arguments = vec!["template", "test", chart.to_str().unwrap(), "--namespace", "there"];
     arguments.extend_from_slice(flags);

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::render::{chart, helm, render, template};
+use crate::render::{IMAGE, chart, helm, render, template, template_as_it_is};
 
 #[test]
 fn the_chart_lints() {
     let chart = chart();
-    let said = helm(&["lint", "--strict", chart.to_str().unwrap()]);
+    let said = helm(&[&["lint", "--strict", chart.to_str().unwrap()], &IMAGE[..]].concat());
     assert!(said.is_ok(), "{said:?}");
 }
 
@@ -196,6 +196,20 @@ fn bad_values_are_refused_by_name() {
 }
 
 #[test]
+fn no_image_is_taken_that_nobody_has_named() {
+    for flags in [&[][..], &["--set", "image.repository="], &["--set", "image.tag=0.1.0"]] {
+        let refused = template_as_it_is(flags).unwrap_err();
+        for part in [
+            "image.repository is not set",
+            "make image IMAGE=registry.example.com/poolbudget:0.1.0",
+            "--set image.repository=registry.example.com/poolbudget",
+        ] {
+            assert!(refused.contains(part), "{flags:?}: {refused}");
+        }
+    }
+}
+
+#[test]
 fn clusters_that_cannot_hold_pods_back_are_refused() {
     let refused = template(&["--kube-version", "1.29.14"]).unwrap_err();
     assert!(refused.contains("needs Kubernetes 1.30 or newer"), "{refused}");
@@ -211,10 +225,11 @@ fn clusters_that_cannot_hold_pods_back_are_refused() {
 fn the_notes_say_what_to_do_next() {
     let chart = chart();
     let flags = ["install", "test", chart.to_str().unwrap(), "--namespace", "there", "--dry-run=client"];
+    let flags = [&flags[..], &IMAGE].concat();
     let notes = helm(&flags).unwrap();
     assert!(notes.contains("kubectl label -n shop deployment api poolbudget.dev/budget=main"), "{notes}");
     assert!(!notes.contains("nobody takes over"), "{notes}");
-    let mut alone = flags.to_vec();
+    let mut alone = flags.clone();
     alone.extend(["--set", "replicas=1,failurePolicy=Ignore"]);
     let notes = helm(&alone).unwrap();
     assert!(notes.contains("nobody takes over"), "{notes}");

@@ -228,6 +228,10 @@ fn the_notes_say_what_to_do_next() {
     let flags = [&flags[..], &IMAGE].concat();
     let notes = helm(&flags).unwrap();
     assert!(notes.contains("kubectl label -n shop deployment api poolbudget.dev/budget=main"), "{notes}");
+    assert!(
+        notes.contains("kubectl label namespace there pod-security.kubernetes.io/enforce=restricted"),
+        "{notes}"
+    );
     assert!(!notes.contains("nobody takes over"), "{notes}");
     let mut alone = flags.clone();
     alone.extend(["--set", "replicas=1,failurePolicy=Ignore"]);

@@ -18,6 +18,13 @@ pub const SYSTEM: &str = "poolbudget-system";
 /// The name of the release, and so of its Deployment.
 pub const RELEASE: &str = "poolbudget";
 
+/// The namespace of the operator as docs/trust.md has it: nothing runs there that Kubernetes would not call restricted.
+const SYSTEM_NAMESPACE: &str = r#"{
+    "apiVersion": "v1",
+    "kind": "Namespace",
+    "metadata": {"name": "poolbudget-system", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
+}"#;
+
 /// A governed pod of a budget that does not exist; it is only ever tried.
 const PROBE: &str = r#"{
     "apiVersion": "v1",
@@ -48,7 +55,8 @@ impl Cluster {
     /// the first replica serves it.
     pub async fn install_chart(&self, chart: &Path) -> Result<()> {
         let chart = chart.display().to_string();
-        let mut args = vec!["install", RELEASE, &chart, "-n", SYSTEM, "--create-namespace"];
+        self.apply(SYSTEM_NAMESPACE).await?;
+        let mut args = vec!["install", RELEASE, &chart, "-n", SYSTEM];
         let place = self.webhook_place();
         if self.tools().version() == Version::Older {
             args.extend(["--set", &place]);

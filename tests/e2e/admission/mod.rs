@@ -8,7 +8,7 @@ mod flows;
 mod injectors;
 mod tables;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -80,12 +80,7 @@ async fn until_checked(client: &Client) {
 async fn install(cluster: &Cluster) {
     cluster.create_namespace(BEFORE).await.unwrap();
     cluster.apply(&bad_from_before().to_string()).await.unwrap();
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/poolbudget");
-    let chart = chart.to_str().unwrap();
-    cluster
-        .helm(&["install", "poolbudget", chart, "-n", "poolbudget-system", "--create-namespace"])
-        .await
-        .unwrap();
+    cluster.install_chart(&chart()).await.unwrap();
     let client = cluster.client().await.unwrap();
     eventually(SOON, "the gate is in force", async || {
         let pod =

@@ -14,16 +14,27 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
-    BUDGET, GATE, Refusal, by_policies_and_by_the_webhook, gates, installed, operator, refusal,
+    BUDGET, GATE, Refusal, by_policies_and_by_the_webhook, gates, installed, operator, pod_with, refusal,
     try_deployment, try_pod,
 };
 use crate::support::Cluster;
+use crate::support::install::{RELEASE, SYSTEM};
+use crate::world::until_ready;
 
 by_policies_and_by_the_webhook! {
     a_labelled_pod_is_born_with_its_gate_and_with_env_that_reads_its_grant,
     what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it,
     a_bad_label_or_annotation_is_refused_with_a_sentence_wherever_it_stands,
     a_misspelt_label_is_refused_on_what_no_label_governs_once_and_where_it_is_written,
+    the_pods_of_the_chart_are_born_where_the_restricted_standard_is_enforced,
+}
+
+/// The namespace of the operator enforces it in every test.
+async fn the_pods_of_the_chart_are_born_where_the_restricted_standard_is_enforced(cluster: &Cluster) {
+    let client = cluster.client().await.unwrap();
+    until_ready(&client, SYSTEM, RELEASE, 2).await;
+    let refused = try_pod(&client, SYSTEM, &pod_with(&json!({}))).await.unwrap_err();
+    assert!(refused.sentence.contains("restricted"), "{}", refused.sentence);
 }
 
 type Annotations = BTreeMap<String, String>;

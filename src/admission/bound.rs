@@ -7,7 +7,7 @@
 use super::cel;
 use super::gate;
 use super::guard;
-use super::policy::{Action, Named, Policy, Reason, Rule};
+use super::policy::{Action, Named, Policy, Reason, Rule, Scope};
 use crate::api::names;
 
 /// The name of the policy and of its binding.
@@ -23,6 +23,7 @@ pub fn policy() -> Policy {
                   will be granted.",
         requests: vec![gate::PODS],
         labelled_only: true,
+        scope: Scope::Chosen,
         conditions: vec![Named::new("gated", guard::gated("object"))],
         variables: vec![
             Named::new("annotations", cel::annotations("object.metadata")),

@@ -5,6 +5,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use super::policy::Scope;
 use super::webhook::configuration::{self, Place};
 use super::{FailurePolicy, Settings, guard, installed, render, replaceable, staying};
 
@@ -13,6 +14,8 @@ const LABELS: &str = "{{- include \"poolbudget.labels\" . | nindent 4 }}";
 
 /// Stands in the rendered text where a value of the chart belongs.
 const SLOT: &str = "chart-value";
+/// The same for the account of `poolbudget release`.
+const RELEASER: &str = "chart-releaser";
 
 /// The template of the policies, some of them only where no webhook stands in for them.
 ///
@@ -22,12 +25,15 @@ const SLOT: &str = "chart-value";
 pub fn chart_policies() -> Result<String, serde_yaml::ser::Error> {
     let settings = slots();
     let policies = with_values(&render(&installed(replaceable(), &settings))?);
+    let (always, chosen): (Vec<_>, Vec<_>) =
+        staying(&settings).into_iter().partition(|policy| policy.scope == Scope::Always);
     let (births, others): (Vec<_>, Vec<_>) =
-        staying(&settings).into_iter().partition(|policy| policy.name == guard::BIRTHS_NAME);
+        chosen.into_iter().partition(|policy| policy.name == guard::BIRTHS_NAME);
     let births = with_values(&render(&installed(births, &settings))?);
     let others = with_values(&render(&installed(others, &settings))?);
+    let always = with_names(&render(&installed(always, &settings))?);
     Ok(format!(
-        "{GENERATED}{}---\n{}---\n{others}",
+        "{GENERATED}{}---\n{}---\n{others}---\n{always}",
         only_for("policy", &policies),
         only_if(
             "and (eq .Values.failurePolicy \"Fail\") (ne (include \"poolbudget.admission\" .) \"none\")",
@@ -59,7 +65,7 @@ fn slots() -> Settings {
     let slot: std::collections::BTreeMap<_, _> = [(SLOT.to_owned(), SLOT.to_owned())].into();
     Settings {
         failure_policy: FailurePolicy::Fail,
-        operators: vec![SLOT.to_owned()],
+        operators: vec![SLOT.to_owned(), RELEASER.to_owned()],
         labels: slot.clone(),
         namespaces: LabelSelector { match_labels: Some(slot), match_expressions: None },
     }
@@ -70,10 +76,14 @@ fn with_values(text: &str) -> String {
     let selector =
         |indent: &str| format!("namespaceSelector:\n{indent}matchLabels:\n{indent}  {SLOT}: {SLOT}\n");
     let namespaces = "namespaceSelector: {{ toJson .Values.namespaceSelector }}\n";
-    text.replace("\n  failurePolicy: Fail\n", "\n  failurePolicy: {{ .Values.failurePolicy }}\n")
-        .replace(&format!("'{SLOT}'"), "'{{ include \"poolbudget.operator\" . }}'")
-        .replace(&selector("      "), namespaces)
-        .replace(&selector("    "), namespaces)
+    let text = text.replace("\n  failurePolicy: Fail\n", "\n  failurePolicy: {{ .Values.failurePolicy }}\n");
+    with_names(&text).replace(&selector("      "), namespaces).replace(&selector("    "), namespaces)
+}
+
+/// The chart's labels and user names in the place of the slots.
+fn with_names(text: &str) -> String {
+    text.replace(&format!("'{SLOT}'"), "'{{ include \"poolbudget.operator\" . }}'")
+        .replace(&format!("'{RELEASER}'"), "'{{ include \"poolbudget.releaser\" . }}'")
         .replace(&format!("  labels:\n    {SLOT}: {SLOT}\n"), &format!("  labels:\n    {LABELS}\n"))
 }
 
@@ -104,12 +114,14 @@ mod tests {
     #[test]
     fn no_slot_is_left_in_the_chart() {
         let text = chart_policies().unwrap();
-        assert!(!text.contains(SLOT), "{text}");
+        assert!(!text.contains(SLOT) && !text.contains(RELEASER), "{text}");
         // One of the policies is there or not for its sake.
         assert_eq!(text.matches(".Values.failurePolicy").count(), 8 + 1);
         assert_eq!(text.matches(".Values.namespaceSelector").count(), 9);
-        assert_eq!(text.matches("poolbudget.labels").count(), 18);
-        assert_eq!(text.matches("poolbudget.operator").count(), 1);
+        assert_eq!(text.matches("poolbudget.labels").count(), 18 + 8);
+        // The guard lets them pass, the confinement is about them.
+        assert_eq!(text.matches("poolbudget.operator").count(), 1 + 4);
+        assert_eq!(text.matches("poolbudget.releaser").count(), 1 + 4);
         let text = chart_webhook().unwrap();
         assert!(!text.contains(SLOT), "{text}");
         assert_eq!(text.matches(".Values.failurePolicy").count(), 4);

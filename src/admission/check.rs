@@ -9,7 +9,7 @@
 
 use super::cel;
 use super::gate;
-use super::policy::{Action, Named, Policy, Reason, Rule};
+use super::policy::{Action, Named, Policy, Reason, Rule, Scope};
 use super::workload;
 use crate::api::names;
 use crate::profile::rules::{self, Rule as Stated};
@@ -32,6 +32,7 @@ pub fn workloads() -> Policy {
         purpose: "Refuses a workload with a poolbudget.dev label or annotation that says nothing sensible.",
         requests: workload::WORKLOADS.to_vec(),
         labelled_only: false,
+        scope: Scope::Chosen,
         conditions: vec![
             Named::new("governed-or-meant-to-be", governed_or_meant_to_be()),
             something_to_judge(template, &unknown("object")),
@@ -50,6 +51,7 @@ pub fn pods() -> Policy {
         purpose: "Refuses a pod with a poolbudget.dev label or annotation that says nothing sensible.",
         requests: vec![gate::PODS],
         labelled_only: true,
+        scope: Scope::Chosen,
         conditions: vec![something_to_judge("object", &cel::unknown("object.metadata")), no_mirror_pod()],
         variables: variables("object", cel::unknown("object.metadata")),
         action: Action::Refuse(Reason::Invalid, rules()),

@@ -8,7 +8,7 @@
 //! Fewer replicas than before, and any other change at the same number, pass too, however far above they are.
 
 use super::cel;
-use super::policy::{Action, Named, Policy, Requests, Rule};
+use super::policy::{Action, Named, Policy, Requests, Rule, Scope};
 use crate::api::{WorkloadKind, names};
 
 /// The name of the policy and of its binding.
@@ -52,6 +52,7 @@ pub fn policy() -> Policy {
         ],
         // A Scale has the name of its workload and none of its labels.
         labelled_only: false,
+        scope: Scope::Chosen,
         conditions: vec![
             Named::new("more-than-before", format!("{} > {}", replicas("object"), replicas_before())),
             Named::new("the-budget-denies", "params.spec.?infeasible.orValue('Wait') == 'Deny'"),

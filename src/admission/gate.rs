@@ -8,7 +8,7 @@
 //! It is idempotent: the API server may invoke it again after a sidecar injector.
 
 use super::cel;
-use super::policy::{Action, Named, Policy, Requests};
+use super::policy::{Action, Named, Policy, Requests, Scope};
 use crate::api::names;
 use crate::profile::rules::Rule;
 use crate::profile::{self, Gets};
@@ -33,6 +33,7 @@ pub fn policy() -> Policy {
                   pool size it will be granted.",
         requests: vec![PODS],
         labelled_only: true,
+        scope: Scope::Chosen,
         conditions: vec![],
         variables: variables(),
         action: Action::Patch(patch()),

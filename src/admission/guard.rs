@@ -11,7 +11,7 @@
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 
 use super::cel;
-use super::policy::{Action, Named, Policy, Reason, Requests, Rule};
+use super::policy::{Action, Named, Policy, Reason, Requests, Rule, Scope};
 use crate::api::names;
 
 /// The name of the policy on pods and of its binding.
@@ -39,6 +39,7 @@ pub fn births() -> Policy {
         purpose: "Refuses a pod with a budget label that nothing has given a gate.",
         requests: vec![Requests { group: "", version: "v1", operations: &["CREATE"], resources: &["pods"] }],
         labelled_only: true,
+        scope: Scope::Chosen,
         // One that is born on a node cannot bear a gate: the check refuses it, but for what kubelets mirror.
         conditions: vec![Named::new("without-a-node", format!("{} == ''", cel::node("object")))],
         variables: vec![],
@@ -68,6 +69,7 @@ pub fn pods(operators: &[String]) -> Policy {
             resources: &["pods", "pods/status"],
         }],
         labelled_only: true,
+        scope: Scope::Chosen,
         conditions: vec![Named::new(
             "not-the-operator",
             format!("!(request.userInfo.username in {})", cel::list(&operators)),
@@ -101,6 +103,7 @@ pub fn bindings() -> Policy {
         }],
         // A Binding does not bear the labels of its pod.
         labelled_only: false,
+        scope: Scope::Chosen,
         conditions: vec![Named::new(
             "carries-our-names",
             format!("{} || {}", ours("annotations"), ours("labels")),

@@ -8,7 +8,7 @@
 //! Nothing else of a workload is touched, and neither are its `scale` and `status` subresources.
 
 use super::cel;
-use super::policy::{Action, Named, Policy};
+use super::policy::{Action, Named, Policy, Scope};
 use super::workload;
 use crate::api::names;
 
@@ -25,6 +25,7 @@ pub fn policy() -> Policy {
         requests: workload::WORKLOADS.to_vec(),
         // A selector sees the workload's own labels only, and the label may stand in the template alone.
         labelled_only: false,
+        scope: Scope::Chosen,
         conditions: vec![
             Named::new("own-master", workload::is_own_master()),
             Named::new("has-a-template", format!("{}.?metadata.hasValue()", workload::template("object"))),

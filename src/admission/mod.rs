@@ -10,6 +10,7 @@
 //! | `guard` | only the operator opens gates, writes grants, moves pods | ValidatingAdmissionPolicy |
 //! | `check` | a bad label or annotation is refused with a sentence | ValidatingAdmissionPolicy |
 //! | `bound` | a gated pod that would not read its grant is refused | ValidatingAdmissionPolicy |
+//! | `confine` | the operator's own accounts do no more than it ever asks for | ValidatingAdmissionPolicy |
 //! | `deny` | under `infeasible: Deny`, replicas that can never fit are refused | ValidatingAdmissionPolicy |
 //!
 //! Clusters before Kubernetes 1.36 have no MutatingAdmissionPolicy: there `webhook` stands in for gate, mirror and check.
@@ -19,6 +20,7 @@ pub mod bound;
 mod cel;
 mod chart;
 pub mod check;
+pub mod confine;
 pub mod deny;
 pub mod gate;
 pub mod guard;
@@ -42,7 +44,7 @@ pub use policy::{Object, Policy};
 pub struct Settings {
     /// What happens to a request when a policy cannot be evaluated.
     pub failure_policy: FailurePolicy,
-    /// The user names under which the operator writes.
+    /// The user names under which the operator and `poolbudget release` write.
     pub operators: Vec<String>,
     /// Labels for every object.
     pub labels: BTreeMap<String, String>,
@@ -87,12 +89,14 @@ impl FromStr for FailurePolicy {
 pub struct UnknownFailurePolicy(String);
 
 impl Settings {
-    /// The settings for an operator that runs as this ServiceAccount.
+    /// The settings for an operator that runs as this ServiceAccount; `poolbudget release` runs as the one whose name
+    /// ends in `-release`.
     #[must_use]
     pub fn for_service_account(namespace: &str, name: &str) -> Self {
+        let user = |name: &str| format!("system:serviceaccount:{namespace}:{name}");
         Self {
             failure_policy: FailurePolicy::default(),
-            operators: vec![format!("system:serviceaccount:{namespace}:{name}")],
+            operators: vec![user(name), user(&format!("{name}-release"))],
             labels: [("app.kubernetes.io/name".to_owned(), "poolbudget".to_owned())].into(),
             namespaces: LabelSelector::default(),
         }
@@ -129,6 +133,7 @@ fn staying(settings: &Settings) -> Vec<Policy> {
     if settings.failure_policy == FailurePolicy::Fail {
         staying.push(guard::births());
     }
+    staying.extend(confine::policies(&settings.operators));
     staying
 }
 
@@ -177,9 +182,15 @@ mod tests {
         settings.failure_policy = FailurePolicy::Ignore;
         settings.namespaces.match_labels = Some([("team".to_owned(), "shop".to_owned())].into());
         for [policy, binding] in pairs(&settings) {
-            assert_eq!(policy["spec"]["failurePolicy"], "Ignore");
             assert_eq!(binding["kind"], format!("{}Binding", policy["kind"].as_str().unwrap()));
             assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
+            // What confines the operator itself is nothing to choose.
+            if policy["metadata"]["name"].as_str().unwrap().starts_with("confine-") {
+                assert_eq!(policy["spec"]["failurePolicy"], "Fail");
+                assert_eq!(binding["spec"]["matchResources"], serde_json::Value::Null);
+                continue;
+            }
+            assert_eq!(policy["spec"]["failurePolicy"], "Ignore");
             assert_eq!(binding["spec"]["matchResources"]["namespaceSelector"]["matchLabels"]["team"], "shop");
         }
         assert!(render(&objects(&settings)).unwrap().contains("'system:serviceaccount:here:someone'"));

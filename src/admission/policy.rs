@@ -33,9 +33,19 @@ pub struct Policy {
     pub(super) requests: Vec<Requests>,
     /// Only objects that bear the budget label, before or after the write.
     pub(super) labelled_only: bool,
+    pub(super) scope: Scope,
     pub(super) conditions: Vec<Named>,
     pub(super) variables: Vec<Named>,
     pub(super) action: Action,
+}
+
+/// Where a policy is in force, and what happens where it cannot be evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// As the installation has chosen.
+    Chosen,
+    /// In every namespace, and what cannot be judged is refused: it is about nobody but us.
+    Always,
 }
 
 /// Requests of one API group.
@@ -143,6 +153,7 @@ impl Policy {
             name: self.name,
             purpose: self.purpose,
             settings,
+            scope: self.scope,
             match_constraints: Some(self.match_constraints()),
             match_conditions: self.match_conditions(),
             variables: non_empty(self.variables.into_iter().map(variable).collect()),
@@ -188,6 +199,7 @@ struct Frame<'a> {
     name: &'static str,
     purpose: &'static str,
     settings: &'a Settings,
+    scope: Scope,
     match_constraints: Option<MatchResources>,
     match_conditions: Option<Vec<MatchCondition>>,
     variables: Option<Vec<Variable>>,
@@ -195,6 +207,7 @@ struct Frame<'a> {
 
 impl Frame<'_> {
     fn mutating(self, expression: String) -> [Object; 2] {
+        let match_resources = self.namespaces();
         let policy = MutatingAdmissionPolicy {
             metadata: self.described(),
             spec: Some(MutatingAdmissionPolicySpec {
@@ -212,7 +225,7 @@ impl Frame<'_> {
             metadata: self.settings.metadata(self.name),
             spec: Some(MutatingAdmissionPolicyBindingSpec {
                 policy_name: Some(self.name.to_owned()),
-                match_resources: Some(self.settings.scope()),
+                match_resources,
                 param_ref: None,
             }),
         };
@@ -220,6 +233,7 @@ impl Frame<'_> {
     }
 
     fn validating(self, reason: Reason, rules: Vec<Rule>) -> [Object; 2] {
+        let match_resources = self.namespaces();
         let policy = ValidatingAdmissionPolicy {
             metadata: self.described(),
             spec: Some(ValidatingAdmissionPolicySpec {
@@ -238,7 +252,7 @@ impl Frame<'_> {
             spec: ValidatingAdmissionPolicyBindingSpec {
                 policy_name: self.name.to_owned(),
                 validation_actions: vec!["Deny".to_owned()],
-                match_resources: Some(self.settings.scope()),
+                match_resources,
                 param_ref: None,
             },
         };
@@ -252,7 +266,14 @@ impl Frame<'_> {
     }
 
     fn failure_policy(&self) -> Option<String> {
-        Some(self.settings.failure_policy.to_string())
+        Some(match self.scope {
+            Scope::Chosen => self.settings.failure_policy.to_string(),
+            Scope::Always => FailurePolicy::Fail.to_string(),
+        })
+    }
+
+    fn namespaces(&self) -> Option<MatchResources> {
+        (self.scope == Scope::Chosen).then(|| self.settings.scope())
     }
 }
 

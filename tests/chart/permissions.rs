@@ -26,24 +26,6 @@ fn the_operator_may_do_this_and_nothing_else() {
         {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
-        {
-            "apiGroups": ["admissionregistration.k8s.io"],
-            "resources": ["mutatingadmissionpolicybindings"],
-            "resourceNames": ["gate.poolbudget.dev", "mirror.poolbudget.dev"],
-            "verbs": ["get", "delete"],
-        },
-        {
-            "apiGroups": ["admissionregistration.k8s.io"],
-            "resources": ["validatingadmissionpolicybindings"],
-            "resourceNames": ["guard-births.poolbudget.dev"],
-            "verbs": ["get", "delete"],
-        },
-        {
-            "apiGroups": ["admissionregistration.k8s.io"],
-            "resources": ["mutatingwebhookconfigurations"],
-            "resourceNames": ["poolbudget.dev"],
-            "verbs": ["get", "delete"],
-        },
     ]);
     assert_eq!(rendered.named("ClusterRole", "poolbudget")["rules"], cluster);
     let own_namespace = json!([
@@ -54,7 +36,6 @@ fn the_operator_may_do_this_and_nothing_else() {
             "resourceNames": ["poolbudget"],
             "verbs": ["get", "update"],
         },
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]},
     ]);
     assert_eq!(rendered.named("Role", "poolbudget")["rules"], own_namespace);
     let of_nodes = rendered.named("Role", "poolbudget-nodes");
@@ -63,6 +44,49 @@ fn the_operator_may_do_this_and_nothing_else() {
         (&of_nodes["metadata"]["namespace"], &of_nodes["rules"]),
         (&json!("kube-node-lease"), &leases)
     );
+}
+
+#[test]
+fn the_release_job_may_do_this_and_nothing_else() {
+    let rendered = render(&[]);
+    let cluster = json!([
+        {
+            "apiGroups": ["admissionregistration.k8s.io"],
+            "resources": ["mutatingadmissionpolicybindings"],
+            "resourceNames": ["gate.poolbudget.dev", "mirror.poolbudget.dev"],
+            "verbs": ["delete"],
+        },
+        {
+            "apiGroups": ["admissionregistration.k8s.io"],
+            "resources": ["validatingadmissionpolicybindings"],
+            "resourceNames": ["guard-births.poolbudget.dev"],
+            "verbs": ["delete"],
+        },
+        {
+            "apiGroups": ["admissionregistration.k8s.io"],
+            "resources": ["mutatingwebhookconfigurations"],
+            "resourceNames": ["poolbudget.dev"],
+            "verbs": ["delete"],
+        },
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]},
+        {
+            "apiGroups": ["apps"],
+            "resources": ["deployments", "statefulsets", "daemonsets"],
+            "verbs": ["get", "list"],
+        },
+    ]);
+    assert_eq!(rendered.named("ClusterRole", "poolbudget-release")["rules"], cluster);
+    let own_namespace = json!([
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+        {
+            "apiGroups": ["coordination.k8s.io"],
+            "resources": ["leases"],
+            "resourceNames": ["poolbudget"],
+            "verbs": ["get", "update"],
+        },
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]},
+    ]);
+    assert_eq!(rendered.named("Role", "poolbudget-release")["rules"], own_namespace);
 }
 
 #[test]
@@ -116,15 +140,17 @@ fn who_may_view_or_edit_a_namespace_may_do_so_with_its_budgets_but_not_with_thei
 
 #[test]
 fn workloads_may_be_written_only_where_mode_rollout_is_switched_on() {
-    let rules =
-        |sets: &[&str]| render(sets).named("ClusterRole", "poolbudget")["rules"].as_array().unwrap().clone();
-    let without = rules(&[]);
-    let mut with = rules(&["rolloutMode.enabled=true"]);
-    with.retain(|rule| !without.contains(rule));
-    let apps = json!({
-        "apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["patch"],
-    });
-    assert_eq!(with, [apps]);
+    for role in ["poolbudget", "poolbudget-release"] {
+        let rules =
+            |sets: &[&str]| render(sets).named("ClusterRole", role)["rules"].as_array().unwrap().clone();
+        let without = rules(&[]);
+        let mut with = rules(&["rolloutMode.enabled=true"]);
+        with.retain(|rule| !without.contains(rule));
+        let apps = json!({
+            "apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["patch"],
+        });
+        assert_eq!(with, [apps], "{role}");
+    }
 }
 
 #[test]
@@ -142,14 +168,22 @@ fn without_admission_nothing_gates_pods() {
 }
 
 #[test]
-fn the_roles_are_bound_to_the_account_of_the_operator_alone() {
+fn each_role_is_bound_to_the_account_of_its_name_alone() {
     let rendered = render(&[]);
-    let account = json!([{"kind": "ServiceAccount", "name": "poolbudget", "namespace": "there"}]);
     for kind in ["ClusterRoleBinding", "RoleBinding"] {
-        assert!(rendered.of_kind(kind).all(|binding| binding["subjects"] == account), "{kind}");
+        for binding in rendered.of_kind(kind) {
+            let role = binding["roleRef"]["name"].as_str().unwrap();
+            let account = if role == "poolbudget-nodes" { "poolbudget" } else { role };
+            let account = json!([{"kind": "ServiceAccount", "name": account, "namespace": "there"}]);
+            assert_eq!(binding["subjects"], account, "{kind} of {role}");
+        }
     }
-    let guard = guard_of(rendered.objects());
-    assert!(guard.to_string().contains("system:serviceaccount:there:poolbudget"), "{guard}");
+    let guard = guard_of(rendered.objects()).to_string();
+    for user in
+        ["'system:serviceaccount:there:poolbudget'", "'system:serviceaccount:there:poolbudget-release'"]
+    {
+        assert!(guard.contains(user), "{guard}");
+    }
 }
 
 fn guard_of(objects: &[Value]) -> &Value {
@@ -175,7 +209,8 @@ fn what_release_may_delete_is_what_gates_pods() {
 
 #[test]
 fn a_reason_stands_beside_each_rule() {
-    let source = fs::read_to_string(chart().join("templates/rbac.yaml")).unwrap();
+    let read = |file: &str| fs::read_to_string(chart().join("templates").join(file)).unwrap();
+    let source = read("rbac.yaml") + &read("release-account.yaml");
     let lines: Vec<&str> = source.lines().collect();
     let rules = lines.iter().enumerate().filter(|(_, line)| line.starts_with("- apiGroups:"));
     let without: Vec<usize> = rules

@@ -63,7 +63,7 @@ fn every_pod_meets_the_restricted_standard() {
 }
 
 #[test]
-fn the_release_job_runs_before_the_uninstall_as_the_operator() {
+fn the_release_job_runs_before_the_uninstall_as_an_account_of_its_own() {
     let rendered = render(&[]);
     let job = rendered.only("Job");
     let hook = json!({
@@ -74,7 +74,10 @@ fn the_release_job_runs_before_the_uninstall_as_the_operator() {
     assert_eq!(job["metadata"]["annotations"], hook);
     let pod = &job["spec"]["template"]["spec"];
     assert_eq!(pod["containers"][0]["args"], json!(["release", "--lease-name=poolbudget"]));
-    assert_eq!(pod["serviceAccountName"], "poolbudget");
+    assert_eq!(pod["serviceAccountName"], "poolbudget-release");
+    // It has to be there before the hook and after: hooks are made and deleted one by one.
+    let account = rendered.named("ServiceAccount", "poolbudget-release");
+    assert_eq!(account["metadata"].get("annotations"), None);
 }
 
 #[test]
@@ -132,9 +135,12 @@ fn replicas_are_two_unless_said_otherwise() {
 }
 
 #[test]
-fn the_account_takes_annotations() {
+fn the_accounts_take_annotations() {
     let rendered = render(&[r#"serviceAccount.annotations={"a":"b"}"#]);
-    assert_eq!(rendered.only("ServiceAccount")["metadata"]["annotations"], json!({"a": "b"}));
+    assert_eq!(rendered.of_kind("ServiceAccount").count(), 2);
+    for account in rendered.of_kind("ServiceAccount") {
+        assert_eq!(account["metadata"]["annotations"], json!({"a": "b"}));
+    }
 }
 
 #[test]
@@ -145,11 +151,38 @@ fn the_failure_policy_and_the_namespaces_reach_every_policy() {
         ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", 2),
         ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", 6),
     ] {
-        assert_eq!(rendered.of_kind(policy).count(), count);
-        assert_eq!(rendered.of_kind(binding).count(), count);
-        assert!(rendered.of_kind(policy).all(|object| object["spec"]["failurePolicy"] == "Ignore"));
+        let chosen = |kind| rendered.of_kind(kind).filter(|object| !confines(object));
+        assert_eq!(chosen(policy).count(), count);
+        assert_eq!(chosen(binding).count(), count);
+        assert!(chosen(policy).all(|object| object["spec"]["failurePolicy"] == "Ignore"));
         let scope = json!({"namespaceSelector": {"matchLabels": {"team": "shop"}}});
-        assert!(rendered.of_kind(binding).all(|object| object["spec"]["matchResources"] == scope));
+        assert!(chosen(binding).all(|object| object["spec"]["matchResources"] == scope));
+    }
+}
+
+/// Whether it is about the operator itself.
+fn confines(object: &Value) -> bool {
+    object["metadata"]["name"].as_str().unwrap().starts_with("confine-")
+}
+
+#[test]
+fn the_operator_is_confined_wherever_it_is_and_whatever_is_chosen_for_others() {
+    let selector = r#"namespaceSelector={"matchLabels":{"team":"shop"}}"#;
+    for mode in ["policy", "webhook", "none"] {
+        let mode = format!(r#"admission.mode="{mode}""#);
+        let rendered = render(&[&mode, r#"failurePolicy="Ignore""#, selector]);
+        let of = |kind| rendered.of_kind(kind).filter(|object| confines(object));
+        assert_eq!(of("ValidatingAdmissionPolicy").count(), 4, "{mode}");
+        assert_eq!(of("ValidatingAdmissionPolicyBinding").count(), 4, "{mode}");
+        for policy in of("ValidatingAdmissionPolicy") {
+            assert_eq!(policy["spec"]["failurePolicy"], "Fail", "{policy}");
+            let about = policy["spec"]["matchConditions"][0]["expression"].as_str().unwrap();
+            let accounts = "in ['system:serviceaccount:there:poolbudget', 'system:serviceaccount:there:poolbudget-release']";
+            assert!(about.contains(accounts), "{about}");
+        }
+        for binding in of("ValidatingAdmissionPolicyBinding") {
+            assert_eq!(binding["spec"]["matchResources"], Value::Null, "{binding}");
+        }
     }
 }
 

@@ -42,13 +42,14 @@ pub async fn run_release_hook(shop: &Installed) {
         jobs.get("poolbudget-release").await.map_err(|error| error.to_string())
     })
     .await;
-    let kubeconfig = shop.cluster.account_kubeconfig(SYSTEM, "poolbudget").await.unwrap();
+    let template = job.spec.expect("a spec").template;
+    let account = template.spec.as_ref().and_then(|spec| spec.service_account_name.clone()).unwrap();
+    let kubeconfig = shop.cluster.account_kubeconfig(SYSTEM, &account).await.unwrap();
     let identity = Identity {
         pod: "poolbudget-release".to_owned(),
         namespace: SYSTEM.to_owned(),
-        service_account: "poolbudget".to_owned(),
+        service_account: account,
     };
-    let template = job.spec.expect("a spec").template;
     let stand_in = Deployment {
         spec: DeploymentSpec { template, ..DeploymentSpec::default() },
         ..Deployment::default()

@@ -8,6 +8,15 @@ poolbudget
 system:serviceaccount:{{ .Release.Namespace }}:{{ include "poolbudget.name" . }}
 {{- end -}}
 
+{{- /* The account of `poolbudget release`, and the user name under which it writes. */ -}}
+{{- define "poolbudget.releaseName" -}}
+{{ include "poolbudget.name" . }}-release
+{{- end -}}
+
+{{- define "poolbudget.releaser" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "poolbudget.releaseName" . }}
+{{- end -}}
+
 {{- define "poolbudget.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "poolbudget.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -43,17 +43,15 @@ async fn label(cluster: &Cluster, namespace: &str, change: &str) {
     cluster.kubectl(&["label", "deployment", "api", "-n", namespace, change]).await.unwrap();
 }
 
-fn grant() -> Patch<()> {
-    let operations = json!([
-        {"op": "test", "path": "/spec/schedulingGates/0/name", "value": GATE},
-        {"op": "remove", "path": "/spec/schedulingGates/0"},
-        {"op": "add", "path": "/metadata/annotations", "value": {
+fn grant() -> Patch<serde_json::Value> {
+    Patch::Merge(json!({
+        "metadata": {"annotations": {
             "poolbudget.dev/pool-size": "2",
             "poolbudget.dev/max-overflow": "1",
             "poolbudget.dev/connections": "3",
         }},
-    ]);
-    Patch::Json(serde_json::from_value(operations).unwrap())
+        "spec": {"schedulingGates": null},
+    }))
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! The policies, and the webhook in their place, as the chart installs them, on a real API server.
 //!
-//! `tests/admission/*.yaml` are the rules as cases; [`tables`] tries them one by one. [`flows`] does what
+//! `tests/admission/*.yaml` are the rules as cases; [`tables`] tries them one by one, [`confined`] those about the operator itself. [`flows`] does what
 //! users and controllers do, with kubectl and the real controllers, [`injectors`] what others do who change pods.
 //! Nobody runs the operator here: a test that needs it writes as its ServiceAccount.
 
+mod confined;
 mod flows;
 mod injectors;
 mod tables;
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::support::cluster::client_of;
-use crate::support::install::chart;
+use crate::support::install::{RELEASE, SYSTEM, chart};
 use crate::support::{Cluster, Operator, Shared, Version, eventually};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -187,6 +188,11 @@ async fn node(cluster: &Cluster) -> Value {
 
 /// A client that writes as the operator does.
 async fn operator(cluster: &Cluster) -> Client {
-    let kubeconfig: PathBuf = cluster.account_kubeconfig("poolbudget-system", "poolbudget").await.unwrap();
+    account(cluster, RELEASE).await
+}
+
+/// A client that writes as this account of the chart.
+async fn account(cluster: &Cluster, name: &str) -> Client {
+    let kubeconfig: PathBuf = cluster.account_kubeconfig(SYSTEM, name).await.unwrap();
     client_of(&kubeconfig).await.unwrap()
 }

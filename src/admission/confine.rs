@@ -1,0 +1,311 @@
+//! The confinement: what the operator's own accounts may do with the rights that they have.
+//!
+//! In: their user names. Out: policies that see the requests of these accounts and refuse what neither the operator nor
+//! `poolbudget release` ever asks for. RBAC can tell neither a labelled pod from another one, nor a gate from an image:
+//! whoever has stolen a token has what RBAC gives, less what is refused here. `docs/trust.md` says what is left.
+//!
+//! They are in force in every namespace and never let pass what they cannot judge, whatever the installation has chosen
+//! for others. What another admission plugin changes in the same request counts as if the account had changed it. A
+//! subresource that RBAC gives to neither account is not looked at: kubelets write statuses all the time.
+
+use super::cel;
+use super::guard::gated;
+use super::policy::{Action, Named, Policy, Reason, Requests, Rule, Scope};
+use crate::api::names;
+use crate::webhook::keep::SECRET;
+
+/// The name of the policy on pods and of its binding.
+pub const PODS_NAME: &str = "confine-pods.poolbudget.dev";
+
+/// The name of the policy on workloads and of its binding.
+pub const WORKLOADS_NAME: &str = "confine-workloads.poolbudget.dev";
+
+/// The name of the policy on the scale of ReplicaSets and of its binding.
+pub const SCALE_NAME: &str = "confine-scale.poolbudget.dev";
+
+/// The name of the policy on Secrets and of its binding.
+pub const SECRETS_NAME: &str = "confine-secrets.poolbudget.dev";
+
+/// What the API server itself counts with in the metadata of an object.
+const COUNTED: [&str; 3] = ["managedFields", "resourceVersion", "generation"];
+
+/// The annotation in which `DaemonSets` still count the generations of their template.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// All of them.
+#[must_use]
+pub fn policies(accounts: &[String]) -> Vec<Policy> {
+    vec![pods(accounts), workloads(accounts), scale(accounts), secrets(accounts)]
+}
+
+/// A pod is granted or taken over, once, while it waits. None is made, and only those of budgets are deleted.
+fn pods(accounts: &[String]) -> Policy {
+    let requests = Requests {
+        group: "",
+        version: "v1",
+        operations: &["CREATE", "UPDATE", "DELETE"],
+        resources: &["pods"],
+    };
+    Policy {
+        variables: vec![
+            Named::new("annotations", cel::annotations("object.metadata")),
+            Named::new("oldAnnotations", cel::annotations("oldObject.metadata")),
+            Named::new("gates", gates("object")),
+            Named::new("oldGates", gates("oldObject")),
+        ],
+        ..confining(
+            PODS_NAME,
+            "Lets the accounts of poolbudget do nothing to pods but grant those of budgets that wait, and delete \
+             those of budgets.",
+            requests,
+            accounts,
+            vec![
+                Rule {
+                    holds: "request.operation != 'CREATE' || (has(request.dryRun) && request.dryRun)"
+                        .to_owned(),
+                    allowed: "the accounts of poolbudget make no pods, they only try one".to_owned(),
+                    found: "'this request is no dry run'".to_owned(),
+                },
+                Rule {
+                    holds: format!(
+                        "request.operation == 'CREATE' || {}",
+                        cel::governed("oldObject.metadata")
+                    ),
+                    allowed: format!(
+                        "the accounts of poolbudget write and delete pods with the label {} alone",
+                        names::BUDGET
+                    ),
+                    found: "'this one does not bear it'".to_owned(),
+                },
+                spec_stays(),
+                metadata_stays(),
+                grant_opens(),
+                only_waiting_pods_are_taken_over(),
+            ],
+        )
+    }
+}
+
+/// The rest of a policy that sees what these accounts ask for.
+fn confining(
+    name: &'static str,
+    purpose: &'static str,
+    requests: Requests,
+    accounts: &[String],
+    rules: Vec<Rule>,
+) -> Policy {
+    let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
+    Policy {
+        name,
+        purpose,
+        requests: vec![requests],
+        labelled_only: false,
+        scope: Scope::Always,
+        conditions: vec![Named::new(
+            "an-account-of-poolbudget",
+            format!("request.userInfo.username in {}", cel::list(&accounts)),
+        )],
+        variables: vec![],
+        action: Action::Refuse(Reason::Forbidden, rules),
+    }
+}
+
+fn gates(pod: &str) -> String {
+    format!("{pod}.spec.?schedulingGates.orValue([])")
+}
+
+/// Whether two maps hold the same but for these keys.
+fn same(new: &str, old: &str, but: &[&str]) -> String {
+    let but = cel::list(but);
+    format!(
+        "(dyn({new}).all(k, k in {but} || (k in dyn({old}) && dyn({new})[k] == dyn({old})[k]))\n\
+         \x20 && dyn({old}).all(k, k in {but} || k in dyn({new})))"
+    )
+}
+
+fn on_update(holds: &str) -> String {
+    format!("request.operation != 'UPDATE' || ({holds})")
+}
+
+fn spec_stays() -> Rule {
+    Rule {
+        holds: on_update(&format!(
+            "{}\n\
+             \x20 && (variables.gates == variables.oldGates\n\
+             \x20   || variables.gates == variables.oldGates.filter(g, g.name != {}))",
+            same("object.spec", "oldObject.spec", &["schedulingGates"]),
+            cel::text(names::GATE),
+        )),
+        allowed: format!(
+            "the accounts of poolbudget change nothing in the spec of a pod but its gate {}",
+            names::GATE
+        ),
+        found: "'this write does'".to_owned(),
+    }
+}
+
+fn metadata_stays() -> Rule {
+    let mut but = COUNTED.to_vec();
+    but.push("annotations");
+    Rule {
+        holds: on_update(&format!(
+            "{}\n  && {}",
+            same("object.metadata", "oldObject.metadata", &but),
+            same("variables.annotations", "variables.oldAnnotations", &written_on_pods()),
+        )),
+        allowed: format!(
+            "the accounts of poolbudget change nothing in the metadata of a pod but {}",
+            written_on_pods().join(", ")
+        ),
+        found: "'this write does'".to_owned(),
+    }
+}
+
+/// What the operator writes on pods.
+fn written_on_pods() -> Vec<&'static str> {
+    let mut keys = names::GRANT_ANNOTATIONS.to_vec();
+    keys.push(names::TAKEN_OVER_BY);
+    keys
+}
+
+/// A grant that could be written later would let a pod hold more than it is counted with.
+fn grant_opens() -> Rule {
+    Rule {
+        holds: on_update(&format!(
+            "{}.all(k, variables.annotations[?k] == variables.oldAnnotations[?k]) || ({} && !{})",
+            cel::list(&names::GRANT_ANNOTATIONS),
+            gated("oldObject"),
+            gated("object"),
+        )),
+        allowed: "a grant is written by the write that opens the gate, and never again".to_owned(),
+        found: "'this write opens none'".to_owned(),
+    }
+}
+
+fn only_waiting_pods_are_taken_over() -> Rule {
+    let key = cel::text(names::TAKEN_OVER_BY);
+    Rule {
+        holds: on_update(&format!(
+            "variables.annotations[?{key}] == variables.oldAnnotations[?{key}] || {}",
+            gated("object")
+        )),
+        allowed: format!("{} is written on pods that wait alone", names::TAKEN_OVER_BY),
+        found: "'this one does not wait'".to_owned(),
+    }
+}
+
+/// Mode Rollout writes variables into templates of workloads of budgets, puts back what stood there, and keeps a note of it.
+fn workloads(accounts: &[String]) -> Policy {
+    let requests = Requests {
+        group: "apps",
+        version: "v1",
+        operations: &["UPDATE"],
+        resources: &["deployments", "statefulsets", "daemonsets"],
+    };
+    let rules = vec![
+        Rule {
+            holds: format!(
+                "{} || {} || {} in {}",
+                cel::governed("oldObject.metadata"),
+                cel::governed("oldObject.spec.template.?metadata"),
+                cel::text(names::ORIGINAL_ENV),
+                cel::annotations("oldObject.metadata"),
+            ),
+            allowed: format!(
+                "the accounts of poolbudget write workloads with the label {} or the annotation {} alone",
+                names::BUDGET,
+                names::ORIGINAL_ENV
+            ),
+            found: "'this one bears neither'".to_owned(),
+        },
+        Rule {
+            holds: only_env_and_note(),
+            allowed: format!(
+                "the accounts of poolbudget change nothing in a workload but the env of its containers and {}",
+                names::ORIGINAL_ENV
+            ),
+            found: "'this write does'".to_owned(),
+        },
+    ];
+    confining(
+        WORKLOADS_NAME,
+        "Lets the accounts of poolbudget write nothing into workloads but the env of those of budgets.",
+        requests,
+        accounts,
+        rules,
+    )
+}
+
+fn only_env_and_note() -> String {
+    let mut counted = COUNTED.to_vec();
+    counted.push("annotations");
+    let both = |path: &str, but: &[&str]| same(&format!("object{path}"), &format!("oldObject{path}"), but);
+    [
+        both(".metadata", &counted),
+        same(
+            &cel::annotations("object.metadata"),
+            &cel::annotations("oldObject.metadata"),
+            &[names::ORIGINAL_ENV, TEMPLATE_GENERATION],
+        ),
+        both(".spec", &["template"]),
+        both(".spec.template", &["spec"]),
+        both(".spec.template.spec", &["containers", "initContainers"]),
+        only_env("containers"),
+        only_env("initContainers"),
+    ]
+    .join("\n&& ")
+}
+
+/// Whether the containers of a list are the same but for their env: in the same order, under the same names.
+fn only_env(list: &str) -> String {
+    let of = |object: &str| format!("{object}.spec.template.spec.?{list}.orValue([])");
+    let (new, old) = (of("object"), of("oldObject"));
+    format!(
+        "({new}.map(c, c.name) == {old}.map(c, c.name)\n\
+         \x20 && {new}.all(c, {old}.exists(o, o.name == c.name && {})))",
+        same("c", "o", &["env"])
+    )
+}
+
+/// Adoption of a full database makes one old ReplicaSet smaller by one at a time. A Scale bears no labels.
+fn scale(accounts: &[String]) -> Policy {
+    let requests =
+        Requests { group: "apps", version: "v1", operations: &["UPDATE"], resources: &["replicasets/scale"] };
+    let rule = Rule {
+        holds: "object.spec.?replicas.orValue(0) == oldObject.spec.?replicas.orValue(0) - 1".to_owned(),
+        allowed: "the accounts of poolbudget scale ReplicaSets down by one alone".to_owned(),
+        found: "'from ' + string(oldObject.spec.?replicas.orValue(0)) + ' this write goes to '\n\
+                \x20 + string(object.spec.?replicas.orValue(0))"
+            .to_owned(),
+    };
+    confining(
+        SCALE_NAME,
+        "Lets the accounts of poolbudget scale ReplicaSets by nothing but one replica less.",
+        requests,
+        accounts,
+        vec![rule],
+    )
+}
+
+/// A create cannot be limited to a name by RBAC, and a Secret of another type can ask for the token of another account.
+fn secrets(accounts: &[String]) -> Policy {
+    let requests =
+        Requests { group: "", version: "v1", operations: &["CREATE", "UPDATE"], resources: &["secrets"] };
+    let rule = Rule {
+        holds: format!(
+            "object.metadata.?name.orValue('') == {} && object.?type.orValue('') == 'kubernetes.io/tls'",
+            cel::text(SECRET)
+        ),
+        allowed: format!(
+            "the accounts of poolbudget write the Secret {SECRET} of type kubernetes.io/tls alone"
+        ),
+        found: "'this is another one'".to_owned(),
+    };
+    confining(
+        SECRETS_NAME,
+        "Lets the accounts of poolbudget write no Secret but the certificate of its webhook.",
+        requests,
+        accounts,
+        vec![rule],
+    )
+}

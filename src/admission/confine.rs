@@ -11,7 +11,7 @@
 use super::cel;
 use super::guard::gated;
 use super::policy::{Action, Named, Policy, Reason, Requests, Rule, Scope};
-use crate::api::names;
+use crate::api::names::{self, OnPods};
 use crate::webhook::keep::SECRET;
 
 /// The name of the policy on pods and of its binding.
@@ -163,9 +163,7 @@ fn metadata_stays() -> Rule {
 
 /// What the operator writes on pods.
 fn written_on_pods() -> Vec<&'static str> {
-    let mut keys = names::GRANT_ANNOTATIONS.to_vec();
-    keys.push(names::TAKEN_OVER_BY);
-    keys
+    names::on_pods(OnPods::Operator).collect()
 }
 
 /// A grant that could be written later would let a pod hold more than it is counted with.

@@ -12,7 +12,7 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 
 use super::cel;
 use super::policy::{Action, Named, Policy, Reason, Requests, Rule, Scope};
-use crate::api::names;
+use crate::api::names::{self, OnPods};
 
 /// The name of the policy on pods and of its binding.
 pub const NAME: &str = "guard.poolbudget.dev";
@@ -77,12 +77,12 @@ pub fn pods(operators: &[String]) -> Policy {
         variables: vec![
             Named::new("annotations", cel::annotations("object.metadata")),
             Named::new("oldAnnotations", cel::annotations("oldObject.metadata")),
-            Named::new("grant", changed(&names::GRANT_ANNOTATIONS)),
+            Named::new("grant", changed(&names::on_pods(OnPods::Operator).collect::<Vec<_>>())),
             Named::new("app", changed(&born_with())),
         ],
         action: Action::Refuse(
             Reason::Forbidden,
-            vec![gate_stays_shut(), grant_stays(), budget_stays(), app_stays()],
+            vec![gate_stays_shut(), grant_stays(), budget_stays(), workload_stays(), app_stays()],
         ),
     }
 }
@@ -122,9 +122,7 @@ pub fn bindings() -> Policy {
 
 /// What a pod is born with and keeps: the ledger multiplies by the numbers of these.
 fn born_with() -> Vec<&'static str> {
-    let mut keys = names::APP_ANNOTATIONS.to_vec();
-    keys.extend([names::REPLACED_ENV, names::DEFAULT_CONTAINER]);
-    keys
+    names::on_pods(OnPods::Birth).chain([names::DEFAULT_CONTAINER]).collect()
 }
 
 /// The keys that the write adds, changes or removes.
@@ -158,11 +156,24 @@ fn grant_stays() -> Rule {
 }
 
 fn budget_stays() -> Rule {
-    let key = cel::text(names::BUDGET);
+    label_stays(
+        names::BUDGET,
+        "a pod stays in the budget that it was created in, change the label on its workload instead",
+    )
+}
+
+fn workload_stays() -> Rule {
+    label_stays(
+        names::WORKLOAD,
+        "a pod stays in the workload that it was created in, change the label in the template of new ones instead",
+    )
+}
+
+fn label_stays(label: &str, allowed: &str) -> Rule {
+    let key = cel::text(label);
     Rule {
         holds: format!("object.metadata.?labels[?{key}] == oldObject.metadata.?labels[?{key}]"),
-        allowed: "a pod stays in the budget that it was created in, change the label on its workload instead"
-            .to_owned(),
+        allowed: allowed.to_owned(),
         found: format!("'this write changes the label ' + {key}"),
     }
 }
@@ -174,5 +185,22 @@ fn app_stays() -> Rule {
             "what poolbudget counts a pod by stays as the pod was created, annotate its workload instead"
                 .to_owned(),
         found: "'this write changes ' + variables.app.join(', ')".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guard_watches_every_name_that_is_believed_on_a_pod() {
+        let Policy { variables, action: Action::Refuse(_, rules), .. } = pods(&[]) else {
+            panic!("the guard refuses");
+        };
+        let text: String =
+            variables.iter().map(|v| &v.expression).chain(rules.iter().map(|r| &r.holds)).cloned().collect();
+        for (name, who) in names::ON_PODS {
+            assert_eq!(text.contains(&cel::text(name)), !matches!(who, OnPods::Free(_)), "{name}");
+        }
     }
 }

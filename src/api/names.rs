@@ -85,6 +85,48 @@ pub const ORIGINAL_ENV: &str = "poolbudget.dev/original-env";
 /// The field manager of what mode Rollout writes into templates.
 pub const ROLLOUT_MANAGER: &str = "poolbudget-rollout";
 
+/// Who may write a name of ours on a pod once the pod is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnPods {
+    /// An annotation that the operator writes and later believes: nobody else.
+    Operator,
+    /// An annotation that the pod is counted by: nobody, it stays as the pod was born.
+    Birth,
+    /// A label that says whose the pod is: nobody either.
+    Whose,
+    /// Anybody, because nobody believes it on a pod, for this reason.
+    Free(&'static str),
+}
+
+/// Every label and annotation above, and what admission makes of it on a pod. A new one belongs here too; the guard is made of
+/// it.
+pub const ON_PODS: [(&str, OnPods); 19] = [
+    (BUDGET, OnPods::Whose),
+    (WORKLOAD, OnPods::Whose),
+    (PROCESSES, OnPods::Birth),
+    (ENGINES, OnPods::Birth),
+    (CONTAINER, OnPods::Birth),
+    (PROFILE, OnPods::Birth),
+    (POOL_SIZE_ENV, OnPods::Birth),
+    (MAX_OVERFLOW_ENV, OnPods::Birth),
+    (SIZE, OnPods::Birth),
+    (POOL_TIMEOUT, OnPods::Birth),
+    (POOL_RECYCLE, OnPods::Birth),
+    (POOL_PRE_PING, OnPods::Birth),
+    (POOL_SIZE, OnPods::Operator),
+    (MAX_OVERFLOW, OnPods::Operator),
+    (CONNECTIONS, OnPods::Operator),
+    (TAKEN_OVER_BY, OnPods::Operator),
+    (REPLACED_ENV, OnPods::Birth),
+    (FORGET, OnPods::Free("it is read from budgets")),
+    (ORIGINAL_ENV, OnPods::Free("it is read from workloads")),
+];
+
+/// The names of which that is so.
+pub fn on_pods(who: OnPods) -> impl Iterator<Item = &'static str> {
+    ON_PODS.into_iter().filter(move |(_, known)| *known == who).map(|(name, _)| name)
+}
+
 /// The annotation of kubectl that says which container of a pod is meant when nobody names one.
 pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
@@ -102,3 +144,24 @@ pub const MAX_CONTAINERS: usize = 4;
 
 /// The most seconds that an annotation may state.
 pub const MAX_SECONDS: u32 = 86_400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_every_name_it_is_said_who_may_write_it_on_a_pod() {
+        let source = include_str!("names.rs").split("#[cfg(test)]").next().expect("the names");
+        let prefix = format!("{GROUP}/");
+        // Of the text, not of a list: a constant that is in no list would be forgotten here too.
+        let stated: Vec<&str> =
+            source.split('"').skip(1).step_by(2).filter(|text| text.starts_with(&prefix)).collect();
+        assert!(stated.len() > 10, "{stated:?}");
+        for name in stated {
+            let known = ON_PODS.iter().filter(|(known, _)| *known == name).count();
+            assert_eq!(known, 1, "say in ON_PODS who may write {name} on a pod");
+        }
+        // The gate is no annotation, but has the name of one.
+        assert_eq!(GATE, CONNECTIONS);
+    }
+}

@@ -24,7 +24,13 @@ pub fn policy() -> Policy {
         requests: vec![gate::PODS],
         labelled_only: true,
         scope: Scope::Chosen,
-        conditions: vec![Named::new("gated", guard::gated("object"))],
+        conditions: vec![
+            Named::new("gated", guard::gated("object")),
+            Named::new(
+                "in-bounds",
+                cel::in_bounds("object.spec", &cel::annotations("object.metadata"), cel::POD),
+            ),
+        ],
         variables: vec![
             Named::new("annotations", cel::annotations("object.metadata")),
             Named::new("profile", cel::profile(annotations)),
@@ -55,12 +61,14 @@ fn unbound() -> String {
     let last = format!("{last}[{last}.size() - 1]");
     format!(
         "variables.entries.size() == 0 || variables.named.size() > {} ? []\n\
-         \x20 : (object.spec.containers + object.spec.?initContainers.orValue([]))\n\
+         \x20 : ({} + {})\n\
          \x20   .filter(c, c.name in variables.named && !variables.entries.all(e,\n\
          \x20     c.?env.orValue([]).exists(v, v.name == e[0])\n\
          \x20     && (e[1].startsWith('=') ? {last}.?value.orValue('') == e[1].substring(1)\n\
          \x20       : {last}.?valueFrom.?fieldRef.?fieldPath.orValue('') == \"metadata.annotations['\" + e[1] + \"']\")))\n\
          \x20   .map(c, c.name)",
         names::MAX_CONTAINERS,
+        cel::containers("object.spec"),
+        cel::init_containers("object.spec"),
     )
 }

@@ -57,25 +57,78 @@ pub(super) fn node(template: &str) -> String {
     format!("{template}.spec.?nodeName.orValue('')")
 }
 
-/// The names of the containers of a pod spec. A spec without any reaches the policies with a null in
-/// their place: the API server refuses it, in words of its own, but only later.
+/// The containers of a pod spec. A spec without any reaches the policies with a null in their place: the API server refuses
+/// it, in words of its own, but only later.
+pub(super) fn containers(spec: &str) -> String {
+    format!("({spec}.containers == null ? [] : {spec}.containers)")
+}
+
+/// The init containers of a pod spec.
+pub(super) fn init_containers(spec: &str) -> String {
+    format!("{spec}.?initContainers.orValue([])")
+}
+
+/// The names of the containers of a pod spec.
 pub(super) fn container_names(spec: &str) -> String {
-    format!("({spec}.containers == null ? [] : {spec}.containers.map(c, c.name))")
+    format!("{}.map(c, c.name)", containers(spec))
 }
 
 /// The names of the init containers of a pod spec.
 pub(super) fn init_container_names(spec: &str) -> String {
-    format!("{spec}.?initContainers.orValue([]).map(c, c.name)")
+    format!("{}.map(c, c.name)", init_containers(spec))
 }
 
 /// The names of the containers of a pod spec, each with those of its env.
 pub(super) fn containers_and_env(spec: &str) -> String {
-    format!("({spec}.containers == null ? [] : {spec}.containers.map(c, {NAME_AND_ENV}))")
+    format!("{}.map(c, {NAME_AND_ENV})", containers(spec))
 }
 
 /// The names of the init containers of a pod spec, each with those of its env.
 pub(super) fn init_containers_and_env(spec: &str) -> String {
-    format!("{spec}.?initContainers.orValue([]).map(c, {NAME_AND_ENV})")
+    format!("{}.map(c, {NAME_AND_ENV})", init_containers(spec))
+}
+
+/// Whether a pod has so little to look at that no expression about it costs more than the API server spends. Where it has more, only
+/// the check says something. It must itself be cheap: the lists are counted before they are looked through.
+pub(super) fn in_bounds(spec: &str, annotations: &str, most_env: usize) -> String {
+    format!("({} && {})", few(spec, most_env), short(annotations))
+}
+
+/// The most env entries of a pod.
+pub(super) const POD: usize = names::MAX_ENV + names::MAX_ENV_ADDED;
+
+/// The most env entries of a pod template.
+pub(super) const TEMPLATE: usize = names::MAX_ENV;
+
+/// Whether there are no more containers and env entries than may be.
+pub(super) fn few(spec: &str, most_env: usize) -> String {
+    let (containers, inits) = (containers(spec), init_containers(spec));
+    format!(
+        "({containers}.size() + {inits}.size() <= {}\n  && {} <= {most_env})",
+        names::MAX_ALL_CONTAINERS,
+        env_entries(spec),
+    )
+}
+
+/// The number of env entries of all containers.
+pub(super) fn env_entries(spec: &str) -> String {
+    let (containers, inits) = (containers(spec), init_containers(spec));
+    format!("({containers} + {inits}).map(c, c.?env.orValue([]).size()).sum()")
+}
+
+/// Whether what annotations state is no longer than it may be.
+fn short(annotations: &str) -> String {
+    format!("{}.size() == 0", long(annotations))
+}
+
+/// The annotations that are longer.
+pub(super) fn long(annotations: &str) -> String {
+    let keys: Vec<&str> = names::read_from().collect();
+    format!(
+        "{}.filter(k, k in {annotations} && {annotations}[k].size() > {})",
+        list(&keys),
+        names::MAX_STATED
+    )
 }
 
 const NAME_AND_ENV: &str = "[c.name] + c.?env.orValue([]).map(e, e.name)";

@@ -35,10 +35,10 @@ pub fn workloads() -> Policy {
         scope: Scope::Chosen,
         conditions: vec![
             Named::new("governed-or-meant-to-be", governed_or_meant_to_be()),
-            something_to_judge(template, &unknown("object")),
+            something_to_judge(template, &unknown("object"), cel::TEMPLATE),
             Named::new("judged-parts-change", judged_parts_change()),
         ],
-        variables: variables(template, unknown("object")),
+        variables: variables(template, unknown("object"), cel::TEMPLATE),
         action: Action::Refuse(Reason::Invalid, rules()),
     }
 }
@@ -52,8 +52,11 @@ pub fn pods() -> Policy {
         requests: vec![gate::PODS],
         labelled_only: true,
         scope: Scope::Chosen,
-        conditions: vec![something_to_judge("object", &cel::unknown("object.metadata")), no_mirror_pod()],
-        variables: variables("object", cel::unknown("object.metadata")),
+        conditions: vec![
+            something_to_judge("object", &cel::unknown("object.metadata"), cel::POD),
+            no_mirror_pod(),
+        ],
+        variables: variables("object", cel::unknown("object.metadata"), cel::POD),
         action: Action::Refuse(Reason::Invalid, rules()),
     }
 }
@@ -78,11 +81,12 @@ fn governed_or_meant_to_be() -> String {
 }
 
 /// Most pods bear the label, have one container and nothing else: one look at that is cheaper than every rule.
-fn something_to_judge(template: &str, unknown: &str) -> Named {
+fn something_to_judge(template: &str, unknown: &str, most_env: usize) -> Named {
     Named::new(
         "something-to-judge",
         format!(
             "({unknown}).size() > 0\n\
+             || !{in_bounds}\n\
              || !{template}.metadata.labels[{}].matches(r'{OBJECT_NAME}')\n\
              || {} != ''\n\
              || ({} + {}).size() > 1\n\
@@ -93,8 +97,13 @@ fn something_to_judge(template: &str, unknown: &str) -> Named {
             cel::init_container_names(&format!("{template}.spec")),
             cel::list(&names::APP_ANNOTATIONS),
             cel::annotations(&format!("{template}.metadata")),
+            in_bounds = in_bounds(template, most_env),
         ),
     )
+}
+
+fn in_bounds(template: &str, most_env: usize) -> String {
+    cel::in_bounds(&format!("{template}.spec"), &cel::annotations(&format!("{template}.metadata")), most_env)
 }
 
 /// What a kubelet mirrors runs whether it may be mirrored or not, so it had better be seen, and counted. Anybody can write
@@ -114,11 +123,14 @@ fn judged_parts_change() -> String {
     let key = cel::text(names::BUDGET);
     let [now, before] = ["object", "oldObject"].map(workload::template);
     let differ = |part: &dyn Fn(&str) -> String| format!("{} != {}", part(&now), part(&before));
-    // A workload that takes the template of another object has none that could be looked at.
+    // What is too much to look at is not compared either. A workload that takes the template of another object has none that
+    // could be looked at.
+    let [few_now, few_before] = [&now, &before].map(|template| in_bounds(template, cel::TEMPLATE));
     format!(
         "oldObject == null\n|| {}.exists(k, !(k in {}))\n\
          || {now}.?spec.hasValue() != {before}.?spec.hasValue()\n\
-         || ({now}.?spec.hasValue() && (\n{}\n|| {}.exists(k, {})\n|| {}\n|| {}\n|| {}))",
+         || ({now}.?spec.hasValue() && (!({few_now} && {few_before}) ? {now} != {before}\n\
+         : {}\n|| {}.exists(k, {})\n|| {}\n|| {}\n|| {}))",
         unknown("object"),
         unknown("oldObject"),
         differ(&|template| format!("{template}.?metadata.?labels[?{key}]")),
@@ -130,7 +142,7 @@ fn judged_parts_change() -> String {
     )
 }
 
-fn variables(template: &str, unknown: String) -> Vec<Named> {
+fn variables(template: &str, unknown: String, most_env: usize) -> Vec<Named> {
     let annotations = "variables.annotations";
     vec![
         Named::new("unknown", unknown),
@@ -140,6 +152,9 @@ fn variables(template: &str, unknown: String) -> Vec<Named> {
         ),
         Named::new("node", cel::node(template)),
         Named::new("annotations", cel::annotations(&format!("{template}.metadata"))),
+        Named::new("few", cel::few(&format!("{template}.spec"), most_env)),
+        Named::new("env", cel::env_entries(&format!("{template}.spec"))),
+        Named::new("long", cel::long(annotations)),
         Named::new("profile", cel::profile(annotations)),
         Named::new("containers", cel::container_names(&format!("{template}.spec"))),
         Named::new(
@@ -197,7 +212,11 @@ fn holds(rule: Stated) -> String {
     let of = |profiles: Vec<&str>| format!("variables.profile in {}", cel::list(&profiles));
     match rule {
         Stated::Known => "variables.unknown.size() == 0".to_owned(),
-        Stated::Budget => format!("variables.budget.matches(r'{OBJECT_NAME}')"),
+        Stated::Many => "variables.few".to_owned(),
+        Stated::Long => "variables.long.size() == 0".to_owned(),
+        Stated::Budget => {
+            format!("variables.budget.size() <= 253 && variables.budget.matches(r'{OBJECT_NAME}')")
+        }
         Stated::NoNode => "variables.node == ''".to_owned(),
         Stated::Processes => are_processes(),
         Stated::ProcessesOf => format!(
@@ -243,6 +262,15 @@ fn found(rule: Stated) -> String {
     let (size, overflow) = (names::POOL_SIZE_ENV, names::MAX_OVERFLOW_ENV);
     match rule {
         Stated::Known => "'there is ' + \"'\" + variables.unknown.min() + \"'\"".to_owned(),
+        Stated::Many => format!(
+            "'there are ' + (variables.all.size() > {} ? string(variables.all.size()) + ' containers'\n\
+             \x20 : string(variables.env) + ' env entries')",
+            names::MAX_ALL_CONTAINERS
+        ),
+        Stated::Long => {
+            "variables.long.map(k, k + ' has ' + string(variables.annotations[k].size())).join(', ')"
+                .to_owned()
+        }
         Stated::Budget => "'it says ' + \"'\" + variables.budget + \"'\"".to_owned(),
         Stated::NoNode => "'it says ' + \"'\" + variables.node + \"'\"".to_owned(),
         Stated::Processes => says(names::PROCESSES),

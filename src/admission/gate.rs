@@ -2,7 +2,8 @@
 //!
 //! In: the table of `profile`. Out: the policy on pod CREATE. It keeps no state and asks nobody. It must not
 //! fail where the check has something to explain: validating policies run after mutating ones, so a pod
-//! with an unknown container or a bad env name is gated, its env is left alone, and the check refuses it.
+//! with an unknown container, a bad env name or more than can be looked at is gated, its env is left alone, and the check
+//! refuses it.
 //! `webhook::gate` is the same in Rust.
 //!
 //! It is idempotent: the API server may invoke it again after a sidecar injector.
@@ -46,6 +47,7 @@ fn variables() -> Vec<Named> {
         Named::new("annotations", cel::annotations("object.metadata")),
         // A pod that is born on a node cannot bear a gate (the API server answers 422): the check refuses it.
         Named::new("bound", format!("{} != ''", cel::node("object"))),
+        Named::new("inBounds", cel::in_bounds("object.spec", annotations, cel::POD)),
         Named::new("gates", "object.spec.?schedulingGates.orValue([])"),
         Named::new("profile", cel::profile(annotations)),
         Named::new("containers", cel::container_names("object.spec")),
@@ -108,10 +110,13 @@ fn companions(annotations: &str) -> String {
 /// The containers that are bound. The check refuses more of them than a few.
 fn targets() -> String {
     format!(
-        "variables.bound || variables.entries.size() == 0 || variables.named.size() > {} ? []\n\
-         \x20 : (object.spec.containers + object.spec.?initContainers.orValue([]))\n\
+        "variables.bound || !variables.inBounds\n\
+         \x20 || variables.entries.size() == 0 || variables.named.size() > {} ? []\n\
+         \x20 : ({} + {})\n\
          \x20   .filter(c, c.name in variables.named)",
-        names::MAX_CONTAINERS
+        names::MAX_CONTAINERS,
+        cel::containers("object.spec"),
+        cel::init_containers("object.spec"),
     )
 }
 

@@ -57,6 +57,11 @@ pub const APP_ANNOTATIONS: [&str; 11] = [
     POOL_PRE_PING,
 ];
 
+/// All annotations that an app is read from.
+pub fn read_from() -> impl Iterator<Item = &'static str> {
+    APP_ANNOTATIONS.into_iter().chain([DEFAULT_CONTAINER])
+}
+
 /// Grant annotation: `pool_size` of each instance; the container's env reads it.
 pub const POOL_SIZE: &str = "poolbudget.dev/pool-size";
 /// Grant annotation: `max_overflow` of each instance; the container's env reads it.
@@ -141,6 +146,19 @@ pub const MAX_PROCESSES: u32 = 1000;
 
 /// The most containers of a pod that may open connections.
 pub const MAX_CONTAINERS: usize = 4;
+
+/// The most containers of a pod, init containers included. It and the two that follow keep what a policy has to look at so
+/// small that the API server looks at all of it.
+pub const MAX_ALL_CONTAINERS: usize = 100;
+
+/// The most env entries of a pod, in all of its containers.
+pub const MAX_ENV: usize = 1000;
+
+/// How many more a pod may have than its template: what the gate adds, and whoever else changes it.
+pub const MAX_ENV_ADDED: usize = 100;
+
+/// The most characters of what an annotation states about an app.
+pub const MAX_STATED: usize = 512;
 
 /// The most seconds that an annotation may state.
 pub const MAX_SECONDS: u32 = 86_400;

@@ -135,6 +135,7 @@ pub fn values(object: &Value, size: Connections, ratio: u32) -> Option<Values> {
         node: "",
         unknown: Vec::new(),
         sets: Vec::new(),
+        is_pod: false,
     };
     let (init, regular) = (&template.spec.init_containers, &template.spec.containers);
     let app = AppFacts::read(&template.metadata.labels, &template.metadata.annotations, init, regular);

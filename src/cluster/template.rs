@@ -87,6 +87,7 @@ impl AppFacts {
             node: "",
             unknown: Vec::new(),
             sets: init.iter().chain(regular).flat_map(Container::sets).collect(),
+            is_pod: false,
         };
         let mut app = App { labels, stated: &stated, init, regular, counted: &[] };
         let processes = app.count(&app.named());

@@ -10,6 +10,10 @@ use crate::api::{keys, names};
 /// A rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
+    /// No more containers and env entries than can be looked at.
+    Many,
+    /// No more text than can be looked at.
+    Long,
     /// Keys of ours are those that there are.
     Known,
     /// The label is the name of a budget.
@@ -54,7 +58,9 @@ pub enum Rule {
 
 impl Rule {
     /// All rules, in the order in which they are told: the first that is broken.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
+        Self::Many,
+        Self::Long,
         Self::Known,
         Self::Budget,
         Self::NoNode,
@@ -98,6 +104,18 @@ impl Rule {
     pub fn allowed(self) -> String {
         let (size_env, overflow_env) = (names::POOL_SIZE_ENV, names::MAX_OVERFLOW_ENV);
         match self {
+            Self::Many => format!(
+                "a pod of a budget must have at most {} containers, init containers included, with at most {} env \
+                 entries together",
+                names::MAX_ALL_CONTAINERS,
+                names::MAX_ENV
+            ),
+            Self::Long => format!(
+                "what an annotation of {} states about an app, and {}, must have at most {} characters",
+                names::GROUP,
+                names::DEFAULT_CONTAINER,
+                names::MAX_STATED
+            ),
             Self::Known => {
                 let names = |keys: &[&'static str]| -> Vec<&str> {
                     keys.iter().map(|key| key.strip_prefix(keys::PREFIX).unwrap_or(key)).collect()
@@ -207,6 +225,21 @@ impl Rule {
         let (size_env, overflow_env) =
             (stated.says(names::POOL_SIZE_ENV), stated.says(names::MAX_OVERFLOW_ENV));
         match self {
+            Self::Many => {
+                let (containers, env) = (stated.regular.len() + stated.init.len(), stated.sets.len());
+                let added = if stated.is_pod { names::MAX_ENV_ADDED } else { 0 };
+                match (containers > names::MAX_ALL_CONTAINERS, env > names::MAX_ENV + added) {
+                    (true, _) => Some(format!("there are {containers} containers")),
+                    (false, true) => Some(format!("there are {env} env entries")),
+                    (false, false) => None,
+                }
+            }
+            Self::Long => {
+                let size = |key: &'static str| Some((key, stated.says(key)?.chars().count()));
+                let long = names::read_from().filter_map(size).filter(|(_, size)| *size > names::MAX_STATED);
+                let told: Vec<String> = long.map(|(key, size)| format!("{key} has {size}")).collect();
+                (!told.is_empty()).then(|| told.join(", "))
+            }
             Self::Known => stated.unknown.iter().min().map(|key| {
                 let meant = keys::meant(key).map(|meant| format!(": did you mean {meant}?"));
                 format!("there is '{key}'{}", meant.unwrap_or_default())
@@ -384,6 +417,9 @@ fn is_container_name(text: &str) -> bool {
 
 /// What the name of an object may look like: labels of lower-case letters, digits and '-' between dots.
 fn is_object_name(text: &str) -> bool {
+    if text.len() > 253 {
+        return false;
+    }
     let end = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     text.split('.').all(|label| {
         let bytes = label.as_bytes();

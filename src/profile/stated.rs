@@ -31,6 +31,8 @@ pub struct Stated<'a> {
     pub unknown: Vec<&'a str>,
     /// The entries of their env, each as the name of its container and its own.
     pub sets: Vec<(&'a str, &'a str)>,
+    /// Whether it is a pod, to which others may have added something, or the template of one.
+    pub is_pod: bool,
 }
 
 /// An env entry that binds a container to its grant.
@@ -56,6 +58,12 @@ impl<'a> Stated<'a> {
     #[must_use]
     pub fn says(&self, key: &str) -> Option<&'a str> {
         self.notes.get(key).map(String::as_str)
+    }
+
+    /// Whether there is no more of it than every rule can look at.
+    #[must_use]
+    pub fn is_in_bounds(&self) -> bool {
+        [Rule::Many, Rule::Long].iter().all(|rule| rule.broken(self).is_none())
     }
 
     /// Its profile, if there is one of that name.

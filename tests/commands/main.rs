@@ -12,6 +12,9 @@ mod groups;
 #[cfg(test)]
 mod inject;
 #[cfg(test)]
+#[path = "../admission/large.rs"]
+mod large;
+#[cfg(test)]
 mod line;
 #[cfg(test)]
 mod plan;

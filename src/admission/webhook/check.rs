@@ -14,9 +14,8 @@ use crate::profile::stated::Stated;
 
 /// Why a pod is refused.
 pub(super) fn pod(pod: &Value) -> Option<Refusal> {
-    object::governed(pod.get("metadata"))
-        .then(|| template(pod, object::unknown(pod.get("metadata"))))
-        .flatten()
+    let unknown = || object::unknown(pod.get("metadata"));
+    object::governed(pod.get("metadata")).then(|| judge(pod, unknown(), true)).flatten()
 }
 
 /// Why a workload is refused whose template stands at `path`. One that was bad before keeps its scale-downs, its finalizers and its image updates.
@@ -33,7 +32,7 @@ pub(super) fn workload(path: &str, workload: &Value, old: Option<&Value>) -> Opt
     {
         return None;
     }
-    template(now.unwrap_or(&Value::Null), unknown)
+    judge(now.unwrap_or(&Value::Null), unknown, false)
 }
 
 /// Keys of ours on a workload and in its template that nobody knows.
@@ -58,6 +57,11 @@ fn is_meant_to_be(path: &str, workload: &Value) -> bool {
 /// Whether two templates are the same in all that is judged.
 fn same(now: Option<&Value>, before: Option<&Value>) -> bool {
     let (Some(now), Some(before)) = (now, before) else { return now.is_none() };
+    // What is too much to look at is not compared either.
+    match (is_in_bounds(now), is_in_bounds(before)) {
+        (true, true) => {}
+        (now, before) => return now == before,
+    }
     let judged = |template| {
         let metadata = Value::get(template, "metadata");
         let annotations = names::APP_ANNOTATIONS.map(|key| Texts::annotations(metadata).of(key));
@@ -69,15 +73,23 @@ fn same(now: Option<&Value>, before: Option<&Value>) -> bool {
     judged(now) == judged(before)
 }
 
-fn template<'a>(template: &'a Value, unknown: Vec<&'a str>) -> Option<Refusal> {
+fn is_in_bounds(template: &Value) -> bool {
+    object::stated(template, &object::notes(template), false).is_in_bounds()
+}
+
+fn judge<'a>(template: &'a Value, unknown: Vec<&'a str>, is_pod: bool) -> Option<Refusal> {
     let notes = object::notes(template);
-    let stated = Stated { unknown, ..object::stated(template, &notes) };
+    let stated = Stated { unknown, ..object::stated(template, &notes, is_pod) };
     // As the policies do: a pod that says nothing of itself is not asked which container it means.
     let one = stated.regular.len() + stated.init.len() <= 1;
     let silent = one
         && stated.unknown.is_empty()
         && names::APP_ANNOTATIONS.into_iter().all(|key| !notes.contains_key(key));
-    if silent && [Rule::Budget, Rule::NoNode].iter().all(|rule| rule.broken(&stated).is_none()) {
+    if silent
+        && [Rule::Many, Rule::Long, Rule::Budget, Rule::NoNode]
+            .iter()
+            .all(|rule| rule.broken(&stated).is_none())
+    {
         return None;
     }
     stated.fault().map(|sentence| Refusal { reason: Reason::Invalid, sentence })

@@ -48,7 +48,10 @@ fn dropped_grants(annotations: Texts<'_>) -> Vec<Change> {
 /// Binds the containers that open connections. Nothing is bound where the check has something to refuse.
 fn late_bound(pod: &Value, annotations: Texts<'_>) -> Vec<Change> {
     let notes = object::notes(pod);
-    let stated = object::stated(pod, &notes);
+    let stated = object::stated(pod, &notes, true);
+    if !stated.is_in_bounds() {
+        return Vec::new();
+    }
     let (entries, mut named) = (stated.entries(), stated.containers());
     if entries.is_empty() || named.len() > names::MAX_CONTAINERS {
         return Vec::new();

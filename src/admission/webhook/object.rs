@@ -52,12 +52,12 @@ pub(super) fn notes(pod: &Value) -> Notes {
     notes.into_iter().flatten().filter_map(text).collect()
 }
 
-/// What a pod or a pod template states by its label, its annotations and its containers.
-pub(super) fn stated<'a>(pod: &'a Value, notes: &'a Notes) -> Stated<'a> {
+/// What a pod (or, where that is not `is_pod`, a pod template) states by its label, its annotations and its containers.
+pub(super) fn stated<'a>(pod: &'a Value, notes: &'a Notes, is_pod: bool) -> Stated<'a> {
     let budget = Texts::labels(pod.get("metadata")).of(names::BUDGET).unwrap_or_default();
     let [regular, init] = containers(pod);
     let unknown = unknown(pod.get("metadata"));
-    Stated { budget, notes, regular, init, node: node(pod), unknown, sets: sets(pod) }
+    Stated { budget, notes, regular, init, node: node(pod), unknown, sets: sets(pod), is_pod }
 }
 
 /// Keys of ours in metadata that nobody knows.

@@ -11,10 +11,13 @@ use super::review::{self, Change, Outcome, Reason, Refusal, Request, Resource};
 use super::{mutate, validate, workload};
 use crate::api::{WorkloadKind, names};
 
+#[path = "../../../tests/admission/large.rs"]
+mod large;
+
 type Texts = BTreeMap<String, String>;
 
 fn table<T: DeserializeOwned>(text: &str) -> Vec<T> {
-    let cases: Vec<T> = serde_yaml::from_str(text).unwrap();
+    let cases: Vec<T> = serde_yaml::from_str(&large::in_full(text)).unwrap();
     assert!(!cases.is_empty());
     cases
 }

@@ -7,6 +7,8 @@
 mod confined;
 mod flows;
 mod injectors;
+#[path = "../../admission/large.rs"]
+mod large;
 mod tables;
 
 use std::path::PathBuf;

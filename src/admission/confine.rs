@@ -291,11 +291,12 @@ fn secrets(accounts: &[String]) -> Policy {
         Requests { group: "", version: "v1", operations: &["CREATE", "UPDATE"], resources: &["secrets"] };
     let rule = Rule {
         holds: format!(
-            "object.metadata.?name.orValue('') == {} && object.?type.orValue('') == 'kubernetes.io/tls'",
+            "object.metadata.?name.orValue('') == {}\n\
+             \x20 && (request.operation == 'UPDATE' || object.?type.orValue('') == 'kubernetes.io/tls')",
             cel::text(SECRET)
         ),
         allowed: format!(
-            "the accounts of poolbudget write the Secret {SECRET} of type kubernetes.io/tls alone"
+            "the accounts of poolbudget write the Secret {SECRET} alone, and make it of type kubernetes.io/tls"
         ),
         found: "'this is another one'".to_owned(),
     };

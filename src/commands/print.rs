@@ -20,7 +20,8 @@ pub(super) struct PoliciesArgs {
     /// Namespace of the operator
     #[arg(long, env = "POD_NAMESPACE", default_value = "poolbudget-system")]
     namespace: String,
-    /// ServiceAccount of the operator: the only one that may open gates
+    /// ServiceAccount of the operator: beside the one of `release`, whose name ends in -release, the only one that may open
+    /// gates
     #[arg(long, default_value = "poolbudget")]
     service_account: String,
     /// What happens to a request when a policy cannot be evaluated

@@ -10,6 +10,7 @@ mod injectors;
 #[path = "../../admission/large.rs"]
 mod large;
 mod tables;
+mod untold;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -15,28 +15,16 @@ use serde_json::{Value, json};
 
 use super::large::in_full;
 use super::{
-    BUDGET, GATE, Refusal, by_policies_and_by_the_webhook, gates, installed, operator, pod_with, refusal,
+    BUDGET, GATE, Refusal, by_policies_and_by_the_webhook, gates, installed, operator, refusal,
     try_deployment, try_pod,
 };
 use crate::support::Cluster;
-use crate::support::install::{RELEASE, SYSTEM};
-use crate::world::until_ready;
 
 by_policies_and_by_the_webhook! {
     a_labelled_pod_is_born_with_its_gate_and_with_env_that_reads_its_grant,
     what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it,
     a_bad_label_or_annotation_is_refused_with_a_sentence_wherever_it_stands,
     a_misspelt_label_is_refused_on_what_no_label_governs_once_and_where_it_is_written,
-    what_cannot_be_looked_at_is_refused_with_a_sentence_and_not_with_the_text_of_a_policy,
-    the_pods_of_the_chart_are_born_where_the_restricted_standard_is_enforced,
-}
-
-/// The namespace of the operator enforces it in every test.
-async fn the_pods_of_the_chart_are_born_where_the_restricted_standard_is_enforced(cluster: &Cluster) {
-    let client = cluster.client().await.unwrap();
-    until_ready(&client, SYSTEM, RELEASE, 2).await;
-    let refused = try_pod(&client, SYSTEM, &pod_with(&json!({}))).await.unwrap_err();
-    assert!(refused.sentence.contains("restricted"), "{}", refused.sentence);
 }
 
 type Annotations = BTreeMap<String, String>;
@@ -240,7 +228,7 @@ fn workload(kind: WorkloadKind, name: &str, metadata: &Value, template: &Value) 
 }
 
 /// A Deployment without replicas; both metadata may be null.
-fn deployment(name: &str, metadata: &Value, template: &Value) -> Value {
+pub(super) fn deployment(name: &str, metadata: &Value, template: &Value) -> Value {
     let mut metadata = if metadata.is_null() { json!({}) } else { metadata.clone() };
     metadata["name"] = json!(name);
     let mut template = if template.is_null() { json!({}) } else { template.clone() };
@@ -440,63 +428,4 @@ async fn a_misspelt_label_is_refused_on_what_no_label_governs_once_and_where_it_
     .await
     .err();
     verdict.expect("a pod", "is asked about by its label alone", &found, &None);
-}
-
-/// What the table cannot say: objects without containers, and what stands on pods alone.
-async fn what_cannot_be_looked_at_is_refused_with_a_sentence_and_not_with_the_text_of_a_policy(
-    cluster: &Cluster,
-) {
-    let client = cluster.client().await.unwrap();
-    let mut verdict = Verdict::default();
-    let named = json!({"poolbudget.dev/container": "app"});
-    let several = json!({"poolbudget.dev/container": "a,b,c,d", "poolbudget.dev/processes": "a=1,b=2"});
-    for annotations in [&json!({}), &named, &several] {
-        for spec in
-            [json!({}), json!({"containers": null}), json!({"containers": [], "initContainers": null})]
-        {
-            let case = format!("{annotations} {spec}");
-            let keys = json!({"labels": {BUDGET: "main"}, "annotations": annotations});
-            let mut pod = json!({"metadata": keys, "spec": spec});
-            pod["metadata"]["name"] = json!("tried");
-            let found = ask(&client, "/api/v1/namespaces/default/pods", &pod).await;
-            verdict.expect(&case, &format!("of a pod: {found:?}"), &of_the_api_server(&found), &true);
-            let mut object = deployment("tried", &Value::Null, &keys);
-            object["spec"]["template"]["spec"] = spec.clone();
-            let found = ask(&client, "/apis/apps/v1/namespaces/default/deployments", &object).await;
-            verdict.expect(&case, &format!("of a workload: {found:?}"), &of_the_api_server(&found), &true);
-        }
-    }
-    let long = json!({"kubectl.kubernetes.io/default-container": "a".repeat(250_000)});
-    let found = try_pod(&client, "default", &pod_with(&long)).await.unwrap_err();
-    let told = "; kubectl.kubernetes.io/default-container has 250000";
-    assert!(found.sentence.ends_with(told), "{}", found.sentence);
-    let env = json!([{"name": "DB_POOL_SIZE", "value": "5"}]);
-    let deep = json!({
-        "metadata": {"name": "tried", "labels": {BUDGET: "main"}},
-        "spec": {"containers": [{"name": "a".repeat(500_000), "image": "i", "env": env}]},
-    });
-    let found = ask(&client, "/api/v1/namespaces/default/pods", &deep).await.map_err(|mut refusal| {
-        refusal.sentence.truncate(300);
-        refusal
-    });
-    verdict.expect("a name of half a mebibyte", &format!("{found:?}"), &of_the_api_server(&found), &true);
-}
-
-/// Whether it is refused as invalid, by nobody's policy.
-fn of_the_api_server(found: &Result<(), Refusal>) -> bool {
-    let words = ["denied", "expression", "evaluat", "admission"];
-    let by_policy = |refusal: &Refusal| words.iter().any(|word| refusal.sentence.contains(word));
-    matches!(found, Err(refusal) if refusal.code == 422 && !by_policy(refusal))
-}
-
-/// A dry run of an object as it is: the client's own types leave out what is null.
-async fn ask(client: &Client, path: &str, object: &Value) -> Result<(), Refusal> {
-    let mut object = object.clone();
-    let (version, kind) = if path.ends_with("/pods") { ("v1", "Pod") } else { ("apps/v1", "Deployment") };
-    object["apiVersion"] = json!(version);
-    object["kind"] = json!(kind);
-    let request =
-        http::Request::post(format!("{path}?dryRun=All")).header("content-type", "application/json");
-    let request = request.body(object.to_string().into_bytes()).unwrap();
-    client.request_text(request).await.map(|_| ()).map_err(refusal)
 }

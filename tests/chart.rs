@@ -17,6 +17,9 @@ mod render;
 #[path = "support/tools.rs"]
 mod tools;
 #[cfg(test)]
+#[path = "chart/used.rs"]
+mod used;
+#[cfg(test)]
 #[path = "chart/values.rs"]
 mod values;
 #[cfg(test)]

@@ -42,15 +42,19 @@ pub(super) async fn all(client: &Client, gateway: &KubeGateway, deadline: Instan
 }
 
 async fn restore(gateway: &KubeGateway, namespace: &str, workload: &WorkloadKey) -> anyhow::Result<()> {
-    let Some(object) = gateway.workload(namespace, workload).await? else { return Ok(()) };
-    let Some(write) = rewrite::restore(&object) else { return Ok(()) };
-    match gateway.write_workload(namespace, workload, &write).await {
+    match step(gateway, namespace, workload).await {
         Ok(()) | Err(GatewayError::Outdated { .. }) => Ok(()),
         Err(error @ GatewayError::Forbidden { .. }) => Err(error).context(
             "what mode Rollout wrote into templates cannot be put back: set rolloutMode.enabled=true and try again",
         ),
         Err(error) => Err(error.into()),
     }
+}
+
+async fn step(gateway: &KubeGateway, namespace: &str, workload: &WorkloadKey) -> Result<(), GatewayError> {
+    let Some(object) = gateway.workload(namespace, workload).await? else { return Ok(()) };
+    let Some(write) = rewrite::restore(&object) else { return Ok(()) };
+    gateway.write_workload(namespace, workload, &write).await
 }
 
 /// All workloads that bear the annotation.

@@ -18,13 +18,14 @@ fn the_operator_may_do_this_and_nothing_else() {
         {
             "apiGroups": ["apps"],
             "resources": ["deployments", "replicasets", "statefulsets", "daemonsets"],
-            "verbs": ["get", "list", "watch"],
+            "verbs": ["list", "watch"],
         },
+        {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["get"]},
         {"apiGroups": ["apps"], "resources": ["replicasets/scale"], "verbs": ["patch"]},
-        {"apiGroups": ["batch"], "resources": ["jobs", "cronjobs"], "verbs": ["get", "list", "watch"]},
-        {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "list", "watch"]},
-        {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["get", "list", "watch"]},
-        {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["batch"], "resources": ["jobs", "cronjobs"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["list", "watch"]},
         {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
     ]);
     assert_eq!(rendered.named("ClusterRole", "poolbudget")["rules"], cluster);
@@ -72,7 +73,7 @@ fn the_release_job_may_do_this_and_nothing_else() {
         {
             "apiGroups": ["apps"],
             "resources": ["deployments", "statefulsets", "daemonsets"],
-            "verbs": ["get", "list"],
+            "verbs": ["list"],
         },
     ]);
     assert_eq!(rendered.named("ClusterRole", "poolbudget-release")["rules"], cluster);
@@ -147,7 +148,7 @@ fn workloads_may_be_written_only_where_mode_rollout_is_switched_on() {
         let mut with = rules(&["rolloutMode.enabled=true"]);
         with.retain(|rule| !without.contains(rule));
         let apps = json!({
-            "apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["patch"],
+            "apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["get", "patch"],
         });
         assert_eq!(with, [apps], "{role}");
     }

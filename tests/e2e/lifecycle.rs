@@ -37,6 +37,8 @@ fn previous_chart(shop: &Installed) -> PathBuf {
 
 /// What the kubelet would do with the pod of the release hook: run it, and report how it ended.
 pub async fn run_release_hook(shop: &Installed) {
+    // Replicas that still run after the uninstall have lost every right.
+    shop.cluster.expects_forbidden();
     let jobs: Api<Job> = Api::namespaced(shop.client.clone(), SYSTEM);
     let job = eventually(SETTLES, "the release hook is there", async || {
         jobs.get("poolbudget-release").await.map_err(|error| error.to_string())

@@ -54,6 +54,8 @@ mod resource;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
+mod rights;
+#[cfg(test)]
 mod stand_in;
 #[cfg(test)]
 mod switching;

@@ -8,7 +8,7 @@ use crate::lifecycle::run_release_hook;
 use crate::main_job::governed;
 use crate::support::eventually;
 use crate::support::install::{RELEASE, SYSTEM, chart};
-use crate::support::objects::{Workload, budget, deployment, nano_session};
+use crate::support::objects::{Workload, budget, daemon_set, deployment, nano_session, stateful_set};
 
 /// More than the pods of a test can ever hold.
 const NO_LIMIT: u64 = 1_000_000;
@@ -43,7 +43,8 @@ async fn switch_on(shop: &Installed, values: &[&str]) {
 }
 
 async fn workload(shop: &Installed, name: &str) -> Value {
-    let text = shop.kubectl(&["get", "deployment", name, "-o", "json", "--show-managed-fields"]).await;
+    let place = if name.contains('/') { name.to_owned() } else { format!("deployment/{name}") };
+    let text = shop.kubectl(&["get", &place, "-o", "json", "--show-managed-fields"]).await;
     serde_json::from_str(&text).unwrap()
 }
 
@@ -102,6 +103,7 @@ async fn the_mode_changes_with_pods_waiting_running_and_rolling() {
     assert!(shop.recorder.totals(SHOP, "main").granted <= 4);
 
     // Templates are written when the operator may.
+    shop.cluster.expects_forbidden();
     set(&shop, "Rollout").await;
     let why = shop.awaits("Blocked", "True", "Forbidden").await;
     assert!(why.contains("rolloutMode.enabled"), "{why}");
@@ -192,10 +194,25 @@ async fn an_uninstall_puts_templates_back_though_the_leader_still_runs() {
     set(&shop, "Rollout").await;
     awaits_env(&shop, "api", &literals("2", "2")).await;
     shop.complete("api", 2).await;
+    let others = [stateful_set(SHOP, "line").replicas(1), daemon_set(SHOP, "agent")];
+    for other in others {
+        let other = other.env("DB_POOL_SIZE", "5").env("DB_MAX_OVERFLOW", "10");
+        shop.apply(&other.label("poolbudget.dev/budget", "main").to_string()).await;
+    }
+    let others = ["statefulset/line", "daemonset/agent"];
+    for other in others {
+        eventually(SETTLES, &format!("{other} is written"), async || {
+            let workload = workload(&shop, other).await;
+            if *env(&workload) == literals("5", "10") { Err(env(&workload).to_string()) } else { Ok(()) }
+        })
+        .await;
+    }
     let uninstall = shop.cluster.helm(&["uninstall", RELEASE, "-n", SYSTEM, "--timeout", "3m"]);
     let (uninstalled, ()) = tokio::join!(uninstall, run_release_hook(&shop));
     uninstalled.unwrap();
-    awaits_env(&shop, "api", &literals("5", "10")).await;
-    is_clean(&shop, "api").await;
+    for name in ["api", "statefulset/line", "daemonset/agent"] {
+        awaits_env(&shop, name, &literals("5", "10")).await;
+        is_clean(&shop, name).await;
+    }
     shop.complete("api", 2).await;
 }

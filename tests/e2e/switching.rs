@@ -91,6 +91,8 @@ async fn policies_and_the_webhook_take_each_others_place_and_no_pod_is_born_with
     shop.apply(&governed("api", 4).drains_in_ms(1500).to_string()).await;
     shop.apply(&governed("web", 2).rolling(1, 0).to_string()).await;
     shop.settles(&[("api", 4), ("web", 2)]).await;
+    // A replica that served the webhook loses the right to its Secret before it ends.
+    shop.cluster.expects_forbidden();
     let place = shop.cluster.webhook_place();
     let to_webhook = ["--set", "admission.mode=webhook", "--set", &place];
     let turns: [(&str, &[&str], &str); 2] = [

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +66,8 @@ pub struct Cluster {
     kubeconfigs: Kubeconfigs,
     pki: Pki,
     folder: Folder,
+    /// Whether the operator may be refused something.
+    pub(super) withheld: AtomicBool,
 }
 
 impl Cluster {
@@ -126,11 +129,14 @@ impl Cluster {
             kubeconfigs,
             pki,
             folder,
+            withheld: AtomicBool::new(false),
         })
     }
 
     /// Ends every program and removes the folder, for a cluster that nobody drops.
     pub(super) fn end(&self) {
+        // Nobody is left whom it could fail.
+        let _ = self.collect_rights();
         for component in self.components() {
             // One that has ended by itself is as good as killed.
             let _ = component.kill();
@@ -185,6 +191,8 @@ impl Cluster {
 
     /// Starts the killed API server again, on the same port, and waits until it is ready.
     pub async fn start_apiserver(&self) -> Result<()> {
+        // It answers before it knows all roles.
+        self.expects_forbidden();
         self.apiserver.start()?;
         self.until("the API server is ready again", || self.apiserver_is_ready()).await?;
         self.wake_kubelets()
@@ -197,6 +205,7 @@ impl Cluster {
 
     /// Starts the killed etcd again, with the same data, and waits until the API server is ready.
     pub async fn start_etcd(&self) -> Result<()> {
+        self.expects_forbidden();
         self.etcd.start()?;
         self.until("the API server is ready again", || self.apiserver_is_ready()).await?;
         self.wake_kubelets()

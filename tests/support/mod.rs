@@ -48,6 +48,7 @@ pub mod ports;
 pub mod process;
 pub mod recorder;
 pub mod relay;
+pub mod rights;
 pub mod shared;
 pub mod store;
 pub mod tools;

@@ -105,7 +105,7 @@ pub enum OnPods {
 
 /// Every label and annotation above, and what admission makes of it on a pod. A new one belongs here too; the guard is made of
 /// it.
-pub const ON_PODS: [(&str, OnPods); 19] = [
+pub const ON_PODS: [(&str, OnPods); 20] = [
     (BUDGET, OnPods::Whose),
     (WORKLOAD, OnPods::Whose),
     (PROCESSES, OnPods::Birth),
@@ -115,6 +115,7 @@ pub const ON_PODS: [(&str, OnPods); 19] = [
     (POOL_SIZE_ENV, OnPods::Birth),
     (MAX_OVERFLOW_ENV, OnPods::Birth),
     (SIZE, OnPods::Birth),
+    (EXTRA, OnPods::Birth),
     (POOL_TIMEOUT, OnPods::Birth),
     (POOL_RECYCLE, OnPods::Birth),
     (POOL_PRE_PING, OnPods::Birth),
@@ -159,6 +160,9 @@ pub const MAX_ENV_ADDED: usize = 100;
 
 /// The most characters of what an annotation states about an app.
 pub const MAX_STATED: usize = 512;
+
+/// The most characters of the value of a label.
+pub const MAX_LABEL: usize = 63;
 
 /// The most seconds that an annotation may state.
 pub const MAX_SECONDS: u32 = 86_400;

@@ -423,7 +423,8 @@ fn revision(meta: &ObjectMeta) -> Option<String> {
 
 /// By what pods that nobody made are taken together; all others of a budget are one group.
 fn group(meta: &ObjectMeta) -> String {
-    let value = |key: &str| meta.labels.as_ref()?.get(key).filter(|value| !value.is_empty());
+    let is_name = |value: &&String| !value.is_empty() && value.len() <= names::MAX_LABEL;
+    let value = |key: &str| meta.labels.as_ref()?.get(key).filter(is_name);
     let named = names::GROUP_LABELS.into_iter().find_map(value);
     named.map_or("pods", String::as_str).to_owned()
 }

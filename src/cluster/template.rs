@@ -640,7 +640,7 @@ mod tests {
                 let facts = AppFacts::read(&None, &notes, &[], containers);
                 assert!(facts.instances.is_err() || list.starts_with(','));
                 assert!(facts.own.get() >= 15);
-                assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+                assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
             }
         }
     }

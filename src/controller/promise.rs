@@ -3,7 +3,7 @@
 //! In: the status as it is held, the one to be written, and what was decided. Out: the sentence for what is wrong. Every
 //! build that checks its debug assertions holds each write against this; what ships does not, and writes the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::view::{BATCH, IN_FLIGHT, View};
 use crate::api::{DbConnectionBudgetStatus, GrantInFlight, Mode};
@@ -32,9 +32,11 @@ fn recorded(new: &DbConnectionBudgetStatus, fresh: &[GrantInFlight]) -> Option<S
     if fresh.len() > BATCH || new.grants.len() > IN_FLIGHT {
         return Some(format!("{} grants of {} in flight", fresh.len(), new.grants.len()));
     }
-    let mut seen = HashSet::new();
-    if let Some(twice) = new.grants.iter().find(|grant| !seen.insert(&grant.uid)) {
-        return Some(format!("two grants in flight for pod {}", twice.uid));
+    // Of what others wrote into the status there may be two.
+    let mut entries: HashMap<&str, usize> = HashMap::new();
+    new.grants.iter().for_each(|grant| *entries.entry(grant.uid.as_str()).or_default() += 1);
+    if let Some(twice) = fresh.iter().find(|grant| entries.get(grant.uid.as_str()) != Some(&1)) {
+        return Some(format!("not one grant in flight for pod {}", twice.uid));
     }
     let lost = fresh.iter().find(|grant| !new.grants.contains(grant));
     lost.map(|grant| format!("the grant of pod {} is not recorded", grant.uid))

@@ -14,7 +14,8 @@ use crate::budget::rollout::Strategy;
 /// The group that the pods of a Job are of.
 pub(super) fn key(template: &TemplateView) -> Option<WorkloadKey> {
     let name = template.metadata.labels.as_ref()?.get(names::WORKLOAD)?;
-    (!name.is_empty()).then(|| WorkloadKey::new(WorkloadKind::Job, name))
+    // What is longer is no value of a label, and would stand in every status.
+    (!name.is_empty() && name.len() <= names::MAX_LABEL).then(|| WorkloadKey::new(WorkloadKind::Job, name))
 }
 
 impl WorkloadRecord {

@@ -23,6 +23,8 @@ struct Stack {
     /// The variables of its size and of its overflow, where it has one, each with what it is when unset and when 0.
     size: (&'static str, u64, u64),
     overflow: Option<(&'static str, u64, u64)>,
+    /// What a number below 0 opens.
+    negative: u64,
     /// Pools of each engine.
     pools: u64,
 }
@@ -32,6 +34,7 @@ fn stack(profile: &str) -> Option<Stack> {
     let sqlalchemy = |size, overflow, pools| Stack {
         size: (size, 5, UNLIMITED),
         overflow: Some((overflow, 10, 0)),
+        negative: UNLIMITED,
         pools,
     };
     match profile {
@@ -44,9 +47,13 @@ fn stack(profile: &str) -> Option<Stack> {
         "MLflow" => Some(Stack {
             size: ("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", 5, 5),
             overflow: Some(("MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW", 10, 10)),
+            negative: UNLIMITED,
             pools: 1,
         }),
-        "n8n" => Some(Stack { size: ("DB_POSTGRESDB_POOL_SIZE", 2, 10), overflow: None, pools: 1 }),
+        // A pool that is said to have fewer than none is full before it opens anything, and the app does not start.
+        "n8n" => {
+            Some(Stack { size: ("DB_POSTGRESDB_POOL_SIZE", 2, 10), overflow: None, negative: 0, pools: 1 })
+        }
         _ => None,
     }
 }
@@ -241,7 +248,8 @@ fn one_pool(pod: &Value, container: &Value, stack: &Stack) -> u64 {
         Reads::Default => default,
         Reads::Number(0) => zero,
         Reads::Number(number) if number > 0 => u64::try_from(number).unwrap_or(UNLIMITED),
-        Reads::Number(_) | Reads::Anything => UNLIMITED,
+        Reads::Number(_) => stack.negative,
+        Reads::Anything => UNLIMITED,
     };
     let (size, default, zero) = stack.size;
     let size = opens(own_name(pod, stack, "pool-size-env", size), default, zero);

@@ -1,5 +1,6 @@
 //! An uninstall while pods wait: nobody that runs is ended for those that come.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -33,6 +34,14 @@ async fn with_waiting_pods(version: Version) -> Installed {
     shop.scale("web", 8).await;
     shop.awaits("Feasible", "False", "DoesNotFit").await;
     shop.awaits("Settled", "False", "Infeasible").await;
+    // Those that hold more than their share go one by one until then.
+    let last = RefCell::new(BTreeSet::new());
+    eventually(SETTLES, "nobody is ended any more", async || {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let now = running(&shop).await;
+        if now == last.replace(now.clone()) { Ok(()) } else { Err(format!("{now:?}")) }
+    })
+    .await;
     shop
 }
 

@@ -12,7 +12,6 @@ use super::cel;
 use super::guard::gated;
 use super::policy::{Action, Named, Policy, Reason, Requests, Rule, Scope};
 use crate::api::names::{self, OnPods};
-use crate::webhook::keep::SECRET;
 
 /// The name of the policy on pods and of its binding.
 pub const PODS_NAME: &str = "confine-pods.poolbudget.dev";
@@ -293,10 +292,11 @@ fn secrets(accounts: &[String]) -> Policy {
         holds: format!(
             "object.metadata.?name.orValue('') == {}\n\
              \x20 && (request.operation == 'UPDATE' || object.?type.orValue('') == 'kubernetes.io/tls')",
-            cel::text(SECRET)
+            cel::text(names::WEBHOOK_SECRET)
         ),
         allowed: format!(
-            "the accounts of poolbudget write the Secret {SECRET} alone, and make it of type kubernetes.io/tls"
+            "the accounts of poolbudget write the Secret {} alone, and make it of type kubernetes.io/tls",
+            names::WEBHOOK_SECRET
         ),
         found: "'this is another one'".to_owned(),
     };

@@ -139,6 +139,9 @@ pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 /// The annotation of Kubernetes on what a kubelet mirrors of a pod that it runs from a file.
 pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 
+/// The Secret of the webhook's certificate.
+pub const WEBHOOK_SECRET: &str = "poolbudget-webhook";
+
 /// The profile of a template that names none.
 pub const DEFAULT_PROFILE: &str = "SQLAlchemy";
 

@@ -24,9 +24,10 @@ use serde_json::{Value, json};
 use super::certificate::{CannotMake, Held, Lives, renewed};
 use super::shown::Shown;
 use crate::admission::webhook::configuration::NAME;
+use crate::api::names;
 
 /// The name of the Secret.
-pub const SECRET: &str = "poolbudget-webhook";
+pub const SECRET: &str = names::WEBHOOK_SECRET;
 
 /// How often the dates are looked at, and how soon what failed is tried again.
 const LOOK: Duration = Duration::from_secs(30);

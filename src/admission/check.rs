@@ -11,7 +11,7 @@ use super::cel;
 use super::gate;
 use super::policy::{Action, Named, Policy, Reason, Rule, Scope};
 use super::workload;
-use crate::api::names;
+use crate::api::{keys, names};
 use crate::profile::rules::{self, Rule as Stated};
 
 /// The name of the policy on workloads and of its binding.
@@ -103,7 +103,8 @@ fn something_to_judge(template: &str, unknown: &str, most_env: usize) -> Named {
 }
 
 fn in_bounds(template: &str, most_env: usize) -> String {
-    cel::in_bounds(&format!("{template}.spec"), &cel::annotations(&format!("{template}.metadata")), most_env)
+    let annotations = cel::annotations(&format!("{template}.?metadata"));
+    cel::in_bounds(&format!("{template}.spec"), &annotations, most_env)
 }
 
 /// What a kubelet mirrors runs whether it may be mirrored or not, so it had better be seen, and counted. Anybody can write
@@ -123,22 +124,33 @@ fn judged_parts_change() -> String {
     let key = cel::text(names::BUDGET);
     let [now, before] = ["object", "oldObject"].map(workload::template);
     let differ = |part: &dyn Fn(&str) -> String| format!("{} != {}", part(&now), part(&before));
-    // What is too much to look at is not compared either. A workload that takes the template of another object has none that
-    // could be looked at.
-    let [few_now, few_before] = [&now, &before].map(|template| in_bounds(template, cel::TEMPLATE));
+    // A workload that takes the template of another object has none that could be looked at.
+    // What is too much to look at is not compared either: then only whether it was so before counts.
+    let [few, were_few] = [&now, &before].map(|template| in_bounds(template, cel::TEMPLATE));
     format!(
-        "oldObject == null\n|| {}.exists(k, !(k in {}))\n\
+        "oldObject == null\n|| {}\n\
          || {now}.?spec.hasValue() != {before}.?spec.hasValue()\n\
-         || ({now}.?spec.hasValue() && (!({few_now} && {few_before}) ? {now} != {before}\n\
-         : {}\n|| {}.exists(k, {})\n|| {}\n|| {}\n|| {}))",
-        unknown("object"),
-        unknown("oldObject"),
+         || ({now}.?spec.hasValue() && (!({few} && {were_few}) ? {few} != {were_few} : (\n\
+         {}\n|| {}.exists(k, {})\n|| {}\n|| {}\n|| {})))",
+        unknown_are_new(),
         differ(&|template| format!("{template}.?metadata.?labels[?{key}]")),
         cel::list(&[&names::APP_ANNOTATIONS[..], &[names::DEFAULT_CONTAINER]].concat()),
         differ(&|template| format!("{template}.?metadata.?annotations[?k]")),
         differ(&|template| cel::containers_and_env(&format!("{template}.spec"))),
         differ(&|template| cel::init_containers_and_env(&format!("{template}.spec"))),
         differ(&|template| cel::node(template)),
+    )
+}
+
+/// Whether there are keys that nobody knows and that were not there before. The lists are in a list of their own, so that each
+/// is made once.
+fn unknown_are_new() -> String {
+    format!(
+        "[[{}, {}]].exists(u, u[0].size() > {most} || u[1].size() > {most} ? u[0].size() > u[1].size()\n\
+         \x20 : u[0].exists(k, !(k in u[1])))",
+        unknown("object"),
+        unknown("oldObject"),
+        most = keys::MOST,
     )
 }
 

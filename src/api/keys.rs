@@ -27,6 +27,9 @@ pub const WRITTEN: [&str; 6] = [
     names::ORIGINAL_ENV,
 ];
 
+/// The most keys that nobody knows that are compared with those of before.
+pub const MOST: usize = 100;
+
 /// The most characters of a key that are looked at to find out which one was meant.
 const LOOKED_AT: usize = 64;
 

@@ -10,12 +10,12 @@ use crate::api::{keys, names};
 /// A rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
+    /// Keys of ours are those that there are.
+    Known,
     /// No more containers and env entries than can be looked at.
     Many,
     /// No more text than can be looked at.
     Long,
-    /// Keys of ours are those that there are.
-    Known,
     /// The label is the name of a budget.
     Budget,
     /// The pod can be held back from its node.
@@ -59,9 +59,9 @@ pub enum Rule {
 impl Rule {
     /// All rules, in the order in which they are told: the first that is broken.
     pub const ALL: [Self; 28] = [
+        Self::Known,
         Self::Many,
         Self::Long,
-        Self::Known,
         Self::Budget,
         Self::NoNode,
         Self::Processes,
@@ -104,6 +104,17 @@ impl Rule {
     pub fn allowed(self) -> String {
         let (size_env, overflow_env) = (names::POOL_SIZE_ENV, names::MAX_OVERFLOW_ENV);
         match self {
+            Self::Known => {
+                let names = |keys: &[&'static str]| -> Vec<&str> {
+                    keys.iter().map(|key| key.strip_prefix(keys::PREFIX).unwrap_or(key)).collect()
+                };
+                format!(
+                    "labels that begin with {} must be {}, and such annotations one of {}",
+                    keys::PREFIX,
+                    names(&keys::LABELS).join(" or "),
+                    names(&names::APP_ANNOTATIONS).join(", ")
+                )
+            }
             Self::Many => format!(
                 "a pod of a budget must have at most {} containers, init containers included, with at most {} env \
                  entries together",
@@ -116,17 +127,6 @@ impl Rule {
                 names::DEFAULT_CONTAINER,
                 names::MAX_STATED
             ),
-            Self::Known => {
-                let names = |keys: &[&'static str]| -> Vec<&str> {
-                    keys.iter().map(|key| key.strip_prefix(keys::PREFIX).unwrap_or(key)).collect()
-                };
-                format!(
-                    "labels that begin with {} must be {}, and such annotations one of {}",
-                    keys::PREFIX,
-                    names(&keys::LABELS).join(" or "),
-                    names(&names::APP_ANNOTATIONS).join(", ")
-                )
-            }
             Self::Budget => format!(
                 "{} must be the name of a DbConnectionBudget: lower-case letters, digits, '-' and '.', with a letter \
                  or digit at both ends",
@@ -225,6 +225,10 @@ impl Rule {
         let (size_env, overflow_env) =
             (stated.says(names::POOL_SIZE_ENV), stated.says(names::MAX_OVERFLOW_ENV));
         match self {
+            Self::Known => stated.unknown.iter().min().map(|key| {
+                let meant = keys::meant(key).map(|meant| format!(": did you mean {meant}?"));
+                format!("there is '{key}'{}", meant.unwrap_or_default())
+            }),
             Self::Many => {
                 let (containers, env) = (stated.regular.len() + stated.init.len(), stated.sets.len());
                 let added = if stated.is_pod { names::MAX_ENV_ADDED } else { 0 };
@@ -240,10 +244,6 @@ impl Rule {
                 let told: Vec<String> = long.map(|(key, size)| format!("{key} has {size}")).collect();
                 (!told.is_empty()).then(|| told.join(", "))
             }
-            Self::Known => stated.unknown.iter().min().map(|key| {
-                let meant = keys::meant(key).map(|meant| format!(": did you mean {meant}?"));
-                format!("there is '{key}'{}", meant.unwrap_or_default())
-            }),
             Self::Budget => (!is_object_name(stated.budget)).then(|| format!("it says '{}'", stated.budget)),
             Self::NoNode => (!stated.node.is_empty()).then(|| format!("it says '{}'", stated.node)),
             Self::Processes => (!are_processes(stated)).then(|| says(names::PROCESSES)),

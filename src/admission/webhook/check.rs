@@ -7,15 +7,16 @@ use serde_json::Value;
 use super::super::policy::Reason;
 use super::object::{self, Texts};
 use super::review::Refusal;
-use crate::api::keys::Map;
+use crate::api::keys::{self, Map};
 use crate::api::names;
 use crate::profile::rules::Rule;
 use crate::profile::stated::Stated;
 
 /// Why a pod is refused.
 pub(super) fn pod(pod: &Value) -> Option<Refusal> {
-    let unknown = || object::unknown(pod.get("metadata"));
-    object::governed(pod.get("metadata")).then(|| judge(pod, unknown(), true)).flatten()
+    object::governed(pod.get("metadata"))
+        .then(|| judge(pod, object::unknown(pod.get("metadata")), true))
+        .flatten()
 }
 
 /// Why a workload is refused whose template stands at `path`. One that was bad before keeps its scale-downs, its finalizers and its image updates.
@@ -25,6 +26,10 @@ pub(super) fn workload(path: &str, workload: &Value, old: Option<&Value>) -> Opt
     let unknown = unknown(path, workload);
     let is_new = |old: &Value| {
         let before = self::unknown(path, old);
+        // What is too much to look at is only counted.
+        if unknown.len().max(before.len()) > keys::MOST {
+            return unknown.len() > before.len();
+        }
         unknown.iter().any(|key| !before.contains(key))
     };
     if !(governed || is_meant_to_be(path, workload))

@@ -319,6 +319,32 @@ fn a_key_that_nobody_knows_is_refused_on_a_workload_wherever_it_stands_and_once(
 }
 
 #[test]
+fn what_was_too_much_to_look_at_before_may_change_and_not_grow() {
+    let labels = json!({names::BUDGET: "main"});
+    let env: Vec<Value> = (0..1200).map(|n| json!({"name": format!("A{n}")})).collect();
+    let keys: serde_json::Map<String, Value> =
+        (0..3000).map(|n| (format!("poolbudget.dev/unknown-{n}"), json!("x"))).collect();
+    let workload = |env: &[Value], notes: &serde_json::Map<String, Value>, image: &str| {
+        let containers = json!([{"name": "app", "image": image, "env": env}]);
+        let template = json!({"metadata": {"labels": labels}, "spec": {"containers": containers}});
+        json!({"metadata": {"annotations": notes}, "spec": {"template": template}})
+    };
+    let none = serde_json::Map::new();
+    let mut more = keys.clone();
+    more.insert("poolbudget.dev/one-more".to_owned(), json!("x"));
+    for (what, now, before, refused) in [
+        ("an image", workload(&env, &none, "b"), workload(&env, &none, "a"), false),
+        ("too many env entries", workload(&env, &none, "a"), workload(&[], &none, "a"), true),
+        ("few enough env entries", workload(&[], &none, "a"), workload(&env, &none, "a"), false),
+        ("an image beside keys", workload(&[], &keys, "b"), workload(&[], &keys, "a"), false),
+        ("one more key", workload(&[], &more, "a"), workload(&[], &keys, "a"), true),
+    ] {
+        let found = validate(&request("apps/v1/deployments", &now, Some(&before)));
+        assert_eq!(found != Outcome::Pass, refused, "{what}");
+    }
+}
+
+#[test]
 fn a_pool_in_another_container_than_kubectl_takes_is_refused() {
     let pod = |container: &str| {
         let env = json!([{"name": "DB_POOL_SIZE", "value": "5"}]);

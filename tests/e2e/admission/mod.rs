@@ -84,6 +84,7 @@ async fn until_checked(client: &Client) {
 async fn install(cluster: &Cluster) {
     cluster.create_namespace(BEFORE).await.unwrap();
     cluster.apply(&bad_from_before().to_string()).await.unwrap();
+    untold::make_large_from_before(&cluster.client().await.unwrap()).await;
     cluster.install_chart(&chart()).await.unwrap();
     let client = cluster.client().await.unwrap();
     eventually(SOON, "the gate is in force", async || {

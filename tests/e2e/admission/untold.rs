@@ -1,10 +1,12 @@
 //! What the tables cannot say: objects without containers, names without an end, and the operator's own pods.
 
-use kube::Client;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::tables::{Verdict, deployment};
-use super::{BUDGET, Refusal, by_policies_and_by_the_webhook, pod_with, refusal, try_pod};
+use super::{BEFORE, BUDGET, Refusal, by_policies_and_by_the_webhook, installed, pod_with, refusal, try_pod};
 use crate::support::Cluster;
 use crate::support::install::{RELEASE, SYSTEM};
 use crate::world::until_ready;
@@ -59,6 +61,53 @@ async fn what_cannot_be_looked_at_is_refused_with_a_sentence_and_not_with_the_te
         refusal
     });
     verdict.expect("a name of half a mebibyte", &format!("{found:?}"), &of_the_api_server(&found), &true);
+}
+
+/// What is too much to look at, from before the policies: many env entries, and many keys that nobody knows.
+pub(super) async fn make_large_from_before(client: &Client) {
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), BEFORE);
+    let governed = json!({"labels": {BUDGET: "main"}});
+    let env: Vec<Value> = (0..1200).map(|n| json!({"name": format!("A{n}"), "value": "b"})).collect();
+    let mut crowded = deployment("crowded", &governed, &governed);
+    crowded["spec"]["template"]["spec"]["containers"][0]["env"] = json!(env);
+    let mut noted = deployment("noted", &governed, &governed);
+    let keys = (0..3000).map(|n| (format!("poolbudget.dev/unknown-{n}"), json!("x")));
+    noted["metadata"]["annotations"] = keys.collect::<serde_json::Map<_, _>>().into();
+    for object in [crowded, noted] {
+        deployments.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_too_much_to_look_at_before_may_change_and_not_grow() {
+    let cluster = installed().await;
+    let deployments: Api<Deployment> = Api::namespaced(cluster.client().await.unwrap(), BEFORE);
+    let dry_run = PatchParams { dry_run: true, ..PatchParams::default() };
+    let container = |change: Value| json!({"spec": {"template": {"spec": {"containers": [change]}}}});
+    let image = container(json!({"name": "app", "image": "shop/app:2"}));
+    let one_more = json!({"metadata": {"annotations": {"poolbudget.dev/one-more": "x"}}});
+    let mut verdict = Verdict::default();
+    for (what, name, change, refused) in [
+        ("replicas", "crowded", json!({"spec": {"replicas": 3}}), None),
+        ("an image", "crowded", image.clone(), None),
+        (
+            "an annotation of another",
+            "crowded",
+            json!({"metadata": {"annotations": {"example.com/x": "y"}}}),
+            None,
+        ),
+        ("replicas", "noted", json!({"spec": {"replicas": 3}}), None),
+        ("an image", "noted", image, None),
+        ("one more key", "noted", one_more, Some("; there is 'poolbudget.dev/one-more'")),
+    ] {
+        let answer = deployments.patch(name, &dry_run, &Patch::Strategic(&change)).await;
+        let found = answer.err().map(refusal);
+        let as_told = match (&found, refused) {
+            (Some(refusal), Some(end)) => refusal.code == 422 && refusal.sentence.ends_with(end),
+            (found, refused) => found.is_none() && refused.is_none(),
+        };
+        verdict.expect(name, &format!("{what}: {found:?}"), &as_told, &true);
+    }
 }
 
 /// Whether it is refused as invalid, by nobody's policy.

@@ -38,7 +38,7 @@ async fn a_budget_deleted_while_pods_wait_strands_them_audibly_until_it_is_back(
     shop.settles(&[("api", 2)]).await;
     shop.scale("api", 20).await;
     shop.awaits("Feasible", "False", "DoesNotFit").await;
-    awaits_event(&shop, "NoSlot", "it waits for one of them to go").await;
+    awaits_event(&shop, "NoSlot", "waiting for one to terminate").await;
     shop.kubectl(&["delete", "dbcb", "main"]).await;
     awaits_event(&shop, "BudgetNotFound", "which does not exist").await;
     shop.scale("api", 4).await;

@@ -45,7 +45,7 @@ async fn a_database_full_of_pods_from_before_the_label(shop: &Installed) {
         "spec": {"template": {"spec": {"containers": [{"name": "app", "image": BAD_IMAGE}]}}},
     });
     shop.kubectl(&["patch", "deployment", "api", "-p", &change.to_string()]).await;
-    shop.awaits("ForeignPods", "True", "Found").await;
+    shop.awaits("ForeignPods", "True", "RunWithoutGrant").await;
 }
 
 /// Its connections count until its kubelet was heard of.

@@ -66,6 +66,14 @@ pub(super) async fn client() -> anyhow::Result<Client> {
     client_of(config)
 }
 
+/// The same for the operator, whose memory is bounded: its lists ask for less where an answer would be too large.
+pub(super) async fn bounded_client() -> anyhow::Result<Client> {
+    let mut config = here().await?;
+    config.default_retry = false;
+    let builder = ClientBuilder::try_from(prepared(config)).context("cannot make a client")?;
+    Ok(builder.with_layer(&BoundedAnswers).build())
+}
+
 async fn here() -> anyhow::Result<Config> {
     let in_a_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     if in_a_pod && std::env::var_os("KUBECONFIG").is_none() {
@@ -77,12 +85,15 @@ async fn here() -> anyhow::Result<Config> {
         .map_err(|error| anyhow!("cannot find a cluster: {error}; set KUBECONFIG, or run in a pod"))
 }
 
-fn client_of(mut config: Config) -> anyhow::Result<Client> {
+fn client_of(config: Config) -> anyhow::Result<Client> {
+    Client::try_from(prepared(config)).context("cannot make a client")
+}
+
+fn prepared(mut config: Config) -> Config {
     // Two TLS providers in one process would make the first use of TLS panic; name the one.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider was installed before");
     }
     config.connect_timeout = Some(Duration::from_secs(5));
-    let builder = ClientBuilder::try_from(config).context("cannot make a client")?;
-    Ok(builder.with_layer(&BoundedAnswers).build())
+    config
 }

@@ -3,36 +3,29 @@
 //! Plain data, by the rules of [`super`].
 
 use super::{
-    Connections, Fails, Fixed, Knob, Knobs, Must, NO_COMPANIONS, NotTried, Overrides, Pool, Profile, Sizing,
-    Switch, Unlimited, Written, floored, go, one_bound, one_knob, options, untried,
+    Connections, Fails, Fixed, Knob, Knobs, Must, NO_COMPANIONS, NotTried, Overrides, PLAIN, Pool, Profile,
+    Sizing, Switch, Unlimited, Written, floored, go, one_bound, one_knob, options, untried,
 };
 
 pub(super) static GO: Profile = Profile {
     name: "Go",
     sizing: one_bound(&[one_knob(go("", Unlimited))], Must),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "1; `engines` is the number of `sql.DB`s",
-    eager: false,
     note: "The app passes the variable to `db.SetMaxOpenConns`.",
     source: "Go, `database/sql`",
     read: "2026-11-21",
+    ..PLAIN
 };
 
 pub(super) static GRAFANA: Profile = Profile {
     name: "Grafana",
     sizing: one_bound(&[one_knob(go("GF_DATABASE_MAX_OPEN_CONN", Unlimited))], Fixed),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
     overrides: options(&["cfg:database.max_open_conn"]),
     processes: "1",
-    eager: false,
     note: "Its own database; what its data sources open is not counted.",
     source: "`database/sql`; the default from copies of `defaults.ini`, not run",
     read: "2026-11-21",
+    ..PLAIN
 };
 
 pub(super) static TEMPORAL: Profile = Profile {
@@ -41,16 +34,12 @@ pub(super) static TEMPORAL: Profile = Profile {
         &[one_knob(go("SQL_MAX_CONNS", Connections(20))), one_knob(go("SQL_VIS_MAX_CONNS", Connections(10)))],
         Fixed,
     ),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
     overrides: Overrides {
         files: &["/etc/temporal/config/config_template.yaml", "/etc/temporal/config/docker.yaml"],
         variables: &["TEMPORAL_SERVER_CONFIG_FILE_PATH"],
         options: &[],
     },
     processes: "1; `engines` is the number of services in the pod (4 in one that runs all)",
-    eager: false,
     note: "Two stores, each with a pool of the granted size; both are counted, also where visibility is elsewhere. The \
            variables are those of the template in the image. A template of your own wins over it, and the official chart \
            always brings one, in which the numbers stand as `maxConns`: use the profile Counted there, with `size` the sum of \
@@ -58,6 +47,7 @@ pub(super) static TEMPORAL: Profile = Profile {
     source: "temporal 6805caea, `config_template_embedded.yaml`, `postgresql/session/session.go`; temporalio/helm-charts e51b734, \
              `server-deployment.yaml` and `server-configmap.yaml`",
     read: "2026-11-27",
+    ..PLAIN
 };
 
 pub(super) static GOTRUE: Profile = Profile {
@@ -69,15 +59,11 @@ pub(super) static GOTRUE: Profile = Profile {
         names: Fixed,
         companions: NO_COMPANIONS,
     }),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "1",
-    eager: false,
     note: "Supabase Auth. A percentage of the server's connections would win over the size, so it is set to 0.",
     source: "supabase/auth bc32168e, `internal/conf/configuration.go`; not run",
     read: "2026-11-21",
+    ..PLAIN
 };
 
 pub(super) static CONCOURSE: Profile = Profile {
@@ -89,17 +75,15 @@ pub(super) static CONCOURSE: Profile = Profile {
         ],
         Fixed,
     ),
-    engines: 1,
-    smallest: 1,
     extra: 21,
     overrides: options(&["api-max-conns", "backend-max-conns"]),
     processes: "1",
-    eager: false,
     note: "The web node. Beside the two pools it holds 6 connections for locks, 5 for garbage collection, 1 for \
            workers, 4 that listen, and 5 of the identity service in it.",
     source: "concourse/concourse 95872ce1, `atc/atccmd/command.go`, `atc/db/lock/lock.go`, `atc/db/open.go`; \
              concourse/dex 1.14.0, `storage/sql/config.go`; not run",
     read: "2026-11-27",
+    ..PLAIN
 };
 
 pub(super) static INNGEST: Profile = Profile {
@@ -118,17 +102,15 @@ pub(super) static INNGEST: Profile = Profile {
         )],
         Fixed,
     ),
-    engines: 1,
     smallest: 2,
-    extra: 0,
     overrides: options(&["postgres-max-open-conns"]),
     processes: "1",
-    eager: false,
     note: "`inngest start` ends at once with fewer than 2, and with more idle than open ones (10 idle when nobody \
            sets it): both are set to the same.",
     source: "inngest/inngest 253303cd, `cmd/start/start.go`, `cmd/internal/config/config.go`, \
              `pkg/db/postgres/migrations.go`; not run",
     read: "2026-11-27",
+    ..PLAIN
 };
 
 pub(super) static MATTERMOST: Profile = Profile {
@@ -144,28 +126,20 @@ pub(super) static MATTERMOST: Profile = Profile {
         })],
         Fixed,
     ),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "1; `engines` is 1 and the number of read and search replicas that lead to this database",
-    eager: false,
     note: "Each replica of `SqlSettings` has a pool of the same size; of those that are other servers nothing is \
            counted.",
     source: "mattermost/mattermost 013ae534, `server/channels/store/sqlstore/store.go`, and `SqlSettings` of \
              `server/public/model/config.go`; not run",
     read: "2026-11-27",
+    ..PLAIN
 };
 
 pub(super) static HARBOR: Profile = Profile {
     name: "Harbor",
     sizing: one_bound(&[one_knob(go("POSTGRESQL_MAX_OPEN_CONNS", Unlimited))], Fixed),
-    engines: 1,
-    smallest: 1,
     extra: 1,
-    overrides: Overrides::NONE,
     processes: "1",
-    eager: false,
     note: "Its core. The migration at start has a connection of its own. The job service reads no such variable: it \
            asks core, which tells it the number that core was given, so count it with the profile Counted and give \
            core a fixed size in the budget (least and most the same). For the exporter: Single with \
@@ -173,21 +147,18 @@ pub(super) static HARBOR: Profile = Profile {
     source: "goharbor/harbor c50c7ddd, `src/lib/config/metadata/metadatalist.go`, `src/common/dao/pgsql.go`, \
              `src/core/main.go`, `src/jobservice/job/impl/context.go`, `src/cmd/exporter/main.go`; not run",
     read: "2026-11-27",
+    ..PLAIN
 };
 
 pub(super) static ZITADEL: Profile = Profile {
     name: "Zitadel",
     sizing: one_bound(&[one_knob(untried("ZITADEL_DATABASE_POSTGRES_MAXOPENCONNS", Connections(10)))], Fixed),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "1",
-    eager: false,
     note: "One pool of pgx; the number of idle ones bounds nothing in it. With 0 the bound depends on the CPUs of \
            the node.",
     source: "zitadel/zitadel 00114481, `cmd/defaults.yaml`, 07d4c102, `internal/database/postgres/pg.go`; not run",
     read: "2026-11-27",
+    ..PLAIN
 };
 
 pub(super) static GITEA: Profile = Profile {
@@ -209,18 +180,15 @@ pub(super) static GITEA: Profile = Profile {
         }],
         Fixed,
     ),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
     overrides: Overrides {
         files: &[],
         variables: &["GITEA__database__MAX_OPEN_CONNS__FILE", "GITEA__DATABASE__MAX_OPEN_CONNS__FILE"],
         options: &[],
     },
     processes: "1",
-    eager: false,
     note: "The entrypoint of its image writes the variables into `app.ini` at each start, over what stands there.",
     source: "go-gitea/gitea 01da3d4d, `modules/setting/database.go`, 00c93ca8, `modules/setting/config_env.go`, \
              1372c110, `docker/root/etc/s6/gitea/setup`; not run",
     read: "2026-11-27",
+    ..PLAIN
 };

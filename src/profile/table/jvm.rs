@@ -3,7 +3,7 @@
 //! Plain data, by the rules of [`super`].
 
 use super::{
-    Connections, Fails, Fixed, Knob, Overrides, Pool, Profile, floored, one_bound, one_knob, options, strict,
+    Connections, Fails, Fixed, Knob, PLAIN, Pool, Profile, floored, one_bound, one_knob, options, strict,
     untried,
 };
 
@@ -18,9 +18,7 @@ pub(super) static KEYCLOAK: Profile = Profile {
         }],
         Fixed,
     ),
-    engines: 1,
     smallest: 4,
-    extra: 0,
     overrides: options(&["db-pool-max-size", "kc.db-pool-max-size"]),
     processes: "1",
     eager: true,
@@ -30,6 +28,7 @@ pub(super) static KEYCLOAK: Profile = Profile {
     source: "Red Hat build of Keycloak 22 to 26.4, all configuration; the smallest: keycloak/keycloak, issue 46673 and pull \
              request 46737; not run",
     read: "2026-11-27",
+    ..PLAIN
 };
 
 pub(super) static HIKARI: Profile = Profile {
@@ -51,9 +50,6 @@ pub(super) static HIKARI: Profile = Profile {
         }],
         Fixed,
     ),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
     overrides: options(&["spring.datasource.hikari.maximum-pool-size"]),
     processes: "1; `engines` is the number of data sources of this size",
     eager: true,
@@ -61,6 +57,7 @@ pub(super) static HIKARI: Profile = Profile {
            the size.",
     source: "HikariCP 604d7d58, `HikariConfig.java`; Spring Boot's relaxed binding, read and not run",
     read: "2026-11-21",
+    ..PLAIN
 };
 
 pub(super) static METABASE: Profile = Profile {
@@ -69,15 +66,11 @@ pub(super) static METABASE: Profile = Profile {
         &[one_knob(untried("MB_APPLICATION_DB_MAX_CONNECTION_POOL_SIZE", Connections(15)))],
         Fixed,
     ),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "1",
-    eager: false,
     note: "Its own database; what it opens to the databases that it shows is not counted.",
     source: "reports of users; not run",
     read: "2026-11-21",
+    ..PLAIN
 };
 
 pub(super) static QUARKUS: Profile = Profile {
@@ -89,9 +82,6 @@ pub(super) static QUARKUS: Profile = Profile {
         )],
         Fixed,
     ),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
     overrides: options(&["quarkus.datasource.jdbc.max-size"]),
     processes: "1; `engines` is 1: data sources with a name have variables of their own, for them use Single",
     eager: true,
@@ -100,4 +90,5 @@ pub(super) static QUARKUS: Profile = Profile {
     source: "quarkusio/quarkus 1d7fc55f, `DataSourceJdbcRuntimeConfig.java`; agroal b89d00f, \
              `AgroalConnectionPoolConfigurationSupplier.java`; not run",
     read: "2026-11-27",
+    ..PLAIN
 };

@@ -63,6 +63,21 @@ pub const ALL: &[&Profile] = &[
     &python::NULL_POOL,
 ];
 
+/// What most entries do not say: one pool for each process, that starts at one connection and with nothing beside it.
+const PLAIN: Profile = Profile {
+    name: "",
+    sizing: Sizing::Unbounded,
+    engines: 1,
+    smallest: 1,
+    extra: 0,
+    overrides: Overrides::NONE,
+    processes: "",
+    eager: false,
+    note: "",
+    source: "",
+    read: "",
+};
+
 const NO_COMPANIONS: [Option<&str>; 3] = [None, None, None];
 
 /// A pool with a size and an overflow.
@@ -143,7 +158,7 @@ mod tests {
     #[test]
     fn every_profile_says_where_and_on_which_day_it_was_read() {
         for profile in ALL {
-            assert!(!profile.source.is_empty(), "{}", profile.name);
+            assert!(!profile.name.is_empty() && !profile.source.is_empty(), "{}", profile.name);
             let date: Vec<&str> = profile.read.split('-').collect();
             let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
             let sound =

@@ -3,7 +3,7 @@
 //! Plain data, by the rules of [`super`].
 
 use super::{
-    Connections, Fails, Fixed, Knob, Knobs, May, NO_COMPANIONS, NotTried, Overrides, Profile, Sizing, Switch,
+    Connections, Fails, Fixed, Knob, Knobs, May, NO_COMPANIONS, NotTried, PLAIN, Profile, Sizing, Switch,
     Unlimited, Written, one_knob, queue_pool, two_knobs, untried,
 };
 
@@ -34,15 +34,11 @@ pub static SQLALCHEMY: Profile = Profile {
         names: May,
         companions: [Some("DB_POOL_TIMEOUT"), Some("DB_POOL_RECYCLE"), Some("DB_POOL_PRE_PING")],
     }),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "worker processes: `gunicorn -w`, `uvicorn --workers`; `engines` is 2 for a sync and an async one",
-    eager: false,
     note: "SQLAlchemy reads no variable by itself: the app passes these to `create_engine`.",
     source: "run: SQLAlchemy 1.4.54, 2.0.58 and 2.1.9 on PostgreSQL 15",
     read: "2026-11-21",
+    ..PLAIN
 };
 
 pub(super) static AIRFLOW: Profile = Profile {
@@ -73,16 +69,13 @@ pub(super) static AIRFLOW: Profile = Profile {
         ],
     ),
     engines: 2,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "processes of the pod: API server workers, the scheduler, the tasks of a LocalExecutor",
-    eager: false,
     note: "Each process has a sync and an async engine; both are counted. Airflow 2.3 to 2.11 still read the names of the \
            section `core` where the new ones are not set; a pod without a grant is counted by whichever allows more.",
     source: "apache-airflow-core 3.3.2, `config.yml` and `settings.py`; the older names: `configuration.py` of 2 \
              and of 3",
     read: "2026-11-27",
+    ..PLAIN
 };
 
 pub(super) static DIFY: Profile = Profile {
@@ -108,15 +101,11 @@ pub(super) static DIFY: Profile = Profile {
         )],
         [Some("SQLALCHEMY_POOL_TIMEOUT"), Some("SQLALCHEMY_POOL_RECYCLE"), Some("SQLALCHEMY_POOL_PRE_PING")],
     ),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "`SERVER_WORKER_AMOUNT` of an api pod, `CELERY_WORKER_AMOUNT` of a worker pod (1 and 1)",
-    eager: false,
     note: "What it is told is checked when it starts.",
     source: "langgenius/dify 0064a2d8, `api/configs/middleware/__init__.py`, `api/docker/entrypoint.sh`",
     read: "2026-11-21",
+    ..PLAIN
 };
 
 pub(super) static OPEN_WEBUI: Profile = Profile {
@@ -143,15 +132,12 @@ pub(super) static OPEN_WEBUI: Profile = Profile {
         [Some("DATABASE_POOL_TIMEOUT"), Some("DATABASE_POOL_RECYCLE"), None],
     ),
     engines: 2,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "`UVICORN_WORKERS` (1)",
-    eager: false,
     note: "Each process has a sync and an async engine; both are counted. A size of 0 is its NullPool. With a size and \
            no overflow the overflow is 0; the count says 10 then.",
     source: "open-webui 0.12.4, `env.py` and `internal/db.py`",
     read: "2026-11-21",
+    ..PLAIN
 };
 
 pub(super) static MLFLOW: Profile = Profile {
@@ -180,16 +166,13 @@ pub(super) static MLFLOW: Profile = Profile {
         names: Fixed,
         companions: [None, Some("MLFLOW_SQLALCHEMYSTORE_POOL_RECYCLE"), None],
     }),
-    engines: 1,
     smallest: 2,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "server workers (`mlflow server --workers`, 4 by itself); `engines` is the number of stores in another \
                 database or with a URI of their own",
-    eager: false,
     note: "An overflow of 0 is ignored and becomes 10, so its smallest size is 1 + 1.",
     source: "run: mlflow-skinny 3.17.2 on PostgreSQL 15; `store/db/utils.py`",
     read: "2026-11-21",
+    ..PLAIN
 };
 
 pub(super) static LITELLM: Profile = Profile {
@@ -201,58 +184,42 @@ pub(super) static LITELLM: Profile = Profile {
         names: Fixed,
         companions: NO_COMPANIONS,
     }),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "leave it out: one PgBouncer in the pod serves all `NUM_WORKERS`; `engines` is 2 with \
                 `DATABASE_URL_READ_REPLICA`",
-    eager: false,
     note: "Its own PgBouncer is switched on. Without that it opens 10 for each worker and engine, which no variable \
            bounds, and which counts as unlimited here.",
     source: "litellm 1.109.1, `proxy_cli.py` and `db/pgbouncer.py`",
     read: "2026-11-21",
+    ..PLAIN
 };
 
 pub(super) static SUPERSET: Profile = Profile {
     name: "Superset",
     sizing: Sizing::Counted { default: Some(15) },
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "gunicorn workers and Celery processes",
-    eager: false,
     note: "Its engine options stand in Python alone; databases that it shows are opened without a pool.",
     source: "apache-superset 6.1.0, `config.py`",
     read: "2026-11-21",
+    ..PLAIN
 };
 
 pub(super) static ODOO: Profile = Profile {
     name: "Odoo",
     sizing: Sizing::Counted { default: Some(64) },
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "workers, cron workers and gevent",
-    eager: false,
     note: "`--db_maxconn` or `odoo.conf`; state the same number in `size`.",
     source: "odoo, `odoo/tools/config.py` and `sql_db.py`",
     read: "2026-11-21",
+    ..PLAIN
 };
 
 pub(super) static NULL_POOL: Profile = Profile {
     name: "NullPool",
     sizing: Sizing::Unbounded,
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "",
-    eager: false,
     note: "Each checkout opens a connection of its own, so no size bounds it. Use a QueuePool, or cap the database role \
            with `ALTER ROLE … CONNECTION LIMIT` and leave the label off.",
     source: "run: SQLAlchemy, 30 threads, 30 connections",
     read: "2026-11-21",
+    ..PLAIN
 };

@@ -3,8 +3,8 @@
 //! Plain data, by the rules of [`super`].
 
 use super::{
-    Connections, Fails, Fixed, Knob, May, NotTried, Overrides, Profile, Sizing, Unlimited, floored,
-    one_bound, one_knob,
+    Connections, Fails, Fixed, Knob, May, NotTried, PLAIN, Profile, Sizing, Unlimited, floored, one_bound,
+    one_knob,
 };
 
 pub(super) static RAILS: Profile = Profile {
@@ -20,15 +20,11 @@ pub(super) static RAILS: Profile = Profile {
         })],
         May,
     ),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "`WEB_CONCURRENCY` (Puma workers), Sidekiq processes; `engines` is the number of databases",
-    eager: false,
     note: "The variable of the generated `database.yml` sets Puma's threads as well, so each has its connection.",
     source: "rails 2a2db1e8 (8.1), `hash_config.rb`",
     read: "2026-11-21",
+    ..PLAIN
 };
 
 pub(super) static MASTODON: Profile = Profile {
@@ -47,18 +43,14 @@ pub(super) static MASTODON: Profile = Profile {
         )],
         Fixed,
     ),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "`WEB_CONCURRENCY` of a web pod, 2 where it is not set; 1 of Sidekiq and of streaming",
-    eager: false,
     note: "Web, Sidekiq and streaming are workloads of their own, and each reads the same variable (without it: 10 \
            in streaming, as many as threads elsewhere). Puma's threads are set to the same, so each has its \
            connection; those of Sidekiq are told by `sidekiq -c`: with more than the pool has they wait.",
     source: "mastodon/mastodon 0f2e8476, `config/database.yml`, 04c259a8, `config/puma.rb`, 0eca55c2, \
              `streaming/database.js`; not run",
     read: "2026-11-27",
+    ..PLAIN
 };
 
 pub(super) static CHATWOOT: Profile = Profile {
@@ -77,15 +69,11 @@ pub(super) static CHATWOOT: Profile = Profile {
         )],
         Fixed,
     ),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "1: its Puma runs in one process",
-    eager: false,
     note: "Its web pods; for Sidekiq there is a profile of its own. Threads and connections are set to the same.",
     source: "chatwoot/chatwoot 03f6ca8d, `config/database.yml`, 0122c49f, `config/puma.rb`; not run",
     read: "2026-11-27",
+    ..PLAIN
 };
 
 pub(super) static CHATWOOT_SIDEKIQ: Profile = Profile {
@@ -101,30 +89,22 @@ pub(super) static CHATWOOT_SIDEKIQ: Profile = Profile {
         })],
         Fixed,
     ),
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "Sidekiq processes",
-    eager: false,
     note: "Its worker pods. Threads and connections are set to the same.",
     source: "chatwoot/chatwoot 03f6ca8d, `config/database.yml`, 079666bd, `config/sidekiq.yml`; not run",
     read: "2026-11-27",
+    ..PLAIN
 };
 
 pub(super) static ZAMMAD: Profile = Profile {
     name: "Zammad",
     sizing: Sizing::Counted { default: Some(50) },
-    engines: 1,
-    smallest: 1,
-    extra: 0,
-    overrides: Overrides::NONE,
     processes: "the server (`ZAMMAD_WEB_CONCURRENCY` more of it), or the scheduler and the workers that its \
                 variables ask for, or the websocket server",
-    eager: false,
     note: "The bound is `pool` in the database's URL, which `POSTGRESQL_OPTIONS` ends (`?pool=50`), or in \
            `config/database.yml`; state the same number in `size`.",
     source: "zammad/zammad 42fbb2b8, `config/database/database.yml`; zammad/zammad-documentation 008d631b, \
              `appendix/environment-variables.rst`; not run",
     read: "2026-11-27",
+    ..PLAIN
 };

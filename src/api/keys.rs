@@ -17,16 +17,6 @@ pub enum Map {
 /// Labels that a user may write.
 pub const LABELS: [&str; 2] = [names::BUDGET, names::WORKLOAD];
 
-/// Annotations that stand on workloads and pods beside those of a user: the operator and admission write them.
-pub const WRITTEN: [&str; 6] = [
-    names::POOL_SIZE,
-    names::MAX_OVERFLOW,
-    names::CONNECTIONS,
-    names::TAKEN_OVER_BY,
-    names::REPLACED_ENV,
-    names::ORIGINAL_ENV,
-];
-
 /// The most keys that nobody knows that are compared with those of before.
 pub const MOST: usize = 100;
 
@@ -34,13 +24,11 @@ pub const MOST: usize = 100;
 const LOOKED_AT: usize = 64;
 
 impl Map {
-    /// The keys of the group that stand in such a map.
+    /// The keys of the group that stand in such a map on a workload or a pod.
     #[must_use]
     pub fn known(self) -> Vec<&'static str> {
-        match self {
-            Self::Labels => LABELS.to_vec(),
-            Self::Annotations => [&names::APP_ANNOTATIONS[..], &WRITTEN].concat(),
-        }
+        let all = names::ON_PODS.into_iter().map(|(key, _)| key);
+        all.filter(|key| LABELS.contains(key) == (self == Self::Labels) && *key != names::FORGET).collect()
     }
 
     /// Those of them that a user may write.

@@ -38,7 +38,8 @@ impl ClusterArgs {
         // Whoever waits for an answer has no better idea than to ask again.
         config.default_retry = true;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        Ok(Connection { client: client_of(config)?, namespace })
+        let client = Client::try_from(prepared(config)).context("cannot make a client")?;
+        Ok(Connection { client, namespace })
     }
 
     async fn config(&self) -> anyhow::Result<Config> {
@@ -58,17 +59,10 @@ impl ClusterArgs {
     }
 }
 
-/// A client of the cluster that this process belongs to.
+/// A client of the cluster that this process belongs to. Its answers are bounded, since it shares a memory limit.
 pub(super) async fn client() -> anyhow::Result<Client> {
     let mut config = here().await?;
     // Retrying is left to the callers: they know whether a request still makes sense.
-    config.default_retry = false;
-    client_of(config)
-}
-
-/// The same for the operator, whose memory is bounded: its lists ask for less where an answer would be too large.
-pub(super) async fn bounded_client() -> anyhow::Result<Client> {
-    let mut config = here().await?;
     config.default_retry = false;
     let builder = ClientBuilder::try_from(prepared(config)).context("cannot make a client")?;
     Ok(builder.with_layer(&BoundedAnswers).build())
@@ -83,10 +77,6 @@ async fn here() -> anyhow::Result<Config> {
     Config::from_kubeconfig(&KubeConfigOptions::default())
         .await
         .map_err(|error| anyhow!("cannot find a cluster: {error}; set KUBECONFIG, or run in a pod"))
-}
-
-fn client_of(config: Config) -> anyhow::Result<Client> {
-    Client::try_from(prepared(config)).context("cannot make a client")
 }
 
 fn prepared(mut config: Config) -> Config {

@@ -31,6 +31,7 @@ use crate::budget::split::Split;
 use crate::cluster::pod::{PodRecord, PodView};
 use crate::controller::gateway::{Gateway, GatewayError, KubeGateway, Sizes};
 use crate::controller::lease::{Elector, Leadership};
+use crate::controller::lists::Pages;
 use crate::telemetry::metrics::Metrics;
 
 #[derive(Args, Debug)]
@@ -181,9 +182,11 @@ async fn await_ungated(client: &Client, namespace: &str, deadline: Instant) -> a
 async fn open_gates(client: &Client, gateway: &KubeGateway, deadline: Instant) -> anyhow::Result<()> {
     let api: Api<PodView> = Api::all(client.clone());
     loop {
-        let pods =
-            api.list(&ListParams::default().labels(names::BUDGET)).await.context("cannot list the pods")?;
-        let gated: Vec<PodRecord> = pods.iter().filter_map(PodRecord::read).filter(|pod| pod.gated).collect();
+        let mut gated = Vec::new();
+        let mut pages = Pages::of(ListParams::default().labels(names::BUDGET));
+        while let Some(page) = pages.next(&api).await.context("cannot list the pods")? {
+            gated.extend(page.iter().filter_map(PodRecord::read).filter(|pod| pod.gated));
+        }
         if gated.is_empty() {
             tracing::info!("no pod is gated");
             return Ok(());

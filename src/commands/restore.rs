@@ -15,10 +15,9 @@ use crate::api::names;
 use crate::cluster::rewrite;
 use crate::cluster::workload::WorkloadKey;
 use crate::controller::gateway::{Gateway, GatewayError, KubeGateway, resource};
+use crate::controller::lists::Pages;
 
 const PAUSE: Duration = Duration::from_millis(500);
-/// Objects per page of a list.
-const PAGE: u32 = 500;
 
 /// Puts everything back.
 ///
@@ -61,11 +60,12 @@ async fn step(gateway: &KubeGateway, namespace: &str, workload: &WorkloadKey) ->
 async fn written(client: &Client) -> anyhow::Result<Vec<(String, WorkloadKey)>> {
     let mut found = Vec::new();
     for kind in rewrite::WRITTEN {
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource(kind));
-        let mut page = ListParams::default().limit(PAGE);
+        let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client.clone(), &resource(kind));
+        let mut pages = Pages::of(ListParams::default());
         loop {
-            let list = match api.list_metadata(&page).await {
-                Ok(list) => list,
+            let page = match pages.next(&api).await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
                 // A kind that the cluster does not know, or that this account may not see, was never written.
                 Err(kube::Error::Api(status)) if status.is_not_found() || status.is_forbidden() => break,
                 Err(error) => {
@@ -73,13 +73,9 @@ async fn written(client: &Client) -> anyhow::Result<Vec<(String, WorkloadKey)>> 
                 }
             };
             let bears = |meta: &&PartialObjectMeta<_>| meta.annotations().contains_key(names::ORIGINAL_ENV);
-            found.extend(list.iter().filter(bears).map(|meta| {
+            found.extend(page.iter().filter(bears).map(|meta| {
                 (meta.namespace().unwrap_or_default(), WorkloadKey::new(kind, &meta.name_any()))
             }));
-            match list.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => page.continue_token = Some(token),
-                None => break,
-            }
         }
     }
     Ok(found)

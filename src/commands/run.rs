@@ -12,7 +12,7 @@ use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::client::bounded_client;
+use super::client::client;
 use super::stranger;
 use crate::controller::{self, API_SERVER, Identity};
 use crate::telemetry::http::{self, Readiness};
@@ -73,7 +73,7 @@ fn anonymous() -> String {
 }
 
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let client = bounded_client().await?;
+    let client = client().await?;
     if let Some(why) = stranger::refused(&client).await {
         bail!("{why}");
     }

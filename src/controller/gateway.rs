@@ -10,8 +10,8 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams,
-    Preconditions,
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+    PostParams, Preconditions,
 };
 use kube::core::Status;
 use kube::runtime::events::Event;
@@ -239,21 +239,11 @@ impl KubeGateway {
         mut take: impl FnMut(Guarded<PodView>) + Send,
     ) -> Result<(), GatewayError> {
         let api: Api<Guarded<PodView>> = Api::namespaced(self.client.clone(), namespace);
-        let mut pages = Pages::of(selector);
-        loop {
-            // Whatever fails by its size alone is no failure yet.
-            let page = async {
-                match api.list(&pages.params).await {
-                    Err(error) if pages.shrink(&error) => Ok(None),
-                    answer => answer.map(Some),
-                }
-            };
-            let Some(page) = self.bounded(what.to_owned(), page).await? else { continue };
-            page.items.into_iter().for_each(&mut take);
-            if !pages.advance(page.metadata.continue_) {
-                return Ok(());
-            }
+        let mut pages = Pages::of(ListParams::default().labels(selector));
+        while let Some(page) = self.bounded(what.to_owned(), pages.next(&api)).await? {
+            page.into_iter().for_each(&mut take);
         }
+        Ok(())
     }
 
     async fn bounded<T>(

@@ -6,6 +6,7 @@
 //! Where the API server streams lists, there is one object of each list in memory. Where it does not, there is one page of one
 //! list, and a page that turns out to be too large is asked for again in a smaller one.
 
+use std::fmt::Debug;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,9 +16,10 @@ use futures::future::{BoxFuture, FutureExt};
 use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response};
 use http_body_util::{Either, LengthLimitError, Limited};
-use kube::api::ListParams;
+use kube::api::{Api, ListParams};
 use kube::client::Body;
 use kube::runtime::watcher;
+use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service};
 
@@ -81,30 +83,41 @@ fn smaller(objects: u32, error: &kube::Error) -> Option<u32> {
     PAGES.into_iter().find(|fewer| *fewer < objects)
 }
 
-/// The pages of a list, one after another.
-pub(super) struct Pages {
-    /// What to ask for next.
-    pub(super) params: ListParams,
+/// A list, page by page.
+pub struct Pages {
+    params: ListParams,
+    ended: bool,
 }
 
 impl Pages {
-    /// The first page of the objects that a selector chooses.
-    pub(super) fn of(selector: &str) -> Self {
+    /// Before the first page of what these parameters choose.
+    pub fn of(params: ListParams) -> Self {
         let [first, ..] = PAGES;
-        Self { params: ListParams::default().labels(selector).limit(first) }
+        Self { params: params.limit(first), ended: false }
     }
 
-    /// Goes on to the next page; false after the last one.
-    pub(super) fn advance(&mut self, token: Option<String>) -> bool {
-        self.params.continue_token = token.filter(|token| !token.is_empty());
-        self.params.continue_token.is_some()
-    }
-
-    /// Asks for the same again in a smaller page; false where that would not help.
-    pub(super) fn shrink(&mut self, error: &kube::Error) -> bool {
-        let fewer = smaller(self.params.limit.unwrap_or(u32::MAX), error);
-        self.params.limit = fewer.or(self.params.limit);
-        fewer.is_some()
+    /// The next page; none after the last one. A page that is too large is asked for again in a smaller one.
+    ///
+    /// # Errors
+    /// When the API server refuses, or a single object is larger than any may be.
+    pub async fn next<K>(&mut self, api: &Api<K>) -> Result<Option<Vec<K>>, kube::Error>
+    where
+        K: Clone + DeserializeOwned + Debug,
+    {
+        while !self.ended {
+            match api.list(&self.params).await {
+                Ok(page) => {
+                    self.params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+                    self.ended = self.params.continue_token.is_none();
+                    return Ok(Some(page.items));
+                }
+                Err(error) => match smaller(self.params.limit.unwrap_or(u32::MAX), &error) {
+                    Some(fewer) => self.params.limit = Some(fewer),
+                    None => return Err(error),
+                },
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -10,6 +10,7 @@ use kube::runtime::watcher::Event;
 use kube::{Client, Resource};
 
 use super::follow;
+use super::lists::Pages;
 use super::observe::{Observed, Watched};
 use crate::api::{DbConnectionBudget, names};
 use crate::cluster::autoscaler::AutoscalerView;
@@ -18,9 +19,6 @@ use crate::cluster::pod::PodView;
 use crate::cluster::workload::{
     CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, RolloutView, StatefulSetView,
 };
-
-/// Objects per page.
-const PAGE: u32 = 250;
 
 /// A kind that could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -83,17 +81,13 @@ impl Lister<'_> {
         params: ListParams,
     ) -> Result<(), SnapshotError> {
         let api: Api<Guarded<K>> = Api::namespaced(self.client.clone(), self.namespace);
-        let mut params = params.limit(PAGE);
-        loop {
-            let page = api.list(&params).await.map_err(|source| self.failed::<K>(source))?;
-            for object in page.items {
+        let mut pages = Pages::of(params);
+        while let Some(page) = pages.next(&api).await.map_err(|source| self.failed::<K>(source))? {
+            for object in page {
                 self.observed.take(Event::InitApply(object), 0);
             }
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params = params.continue_token(&token),
-                None => return Ok(()),
-            }
         }
+        Ok(())
     }
 
     fn failed<K: Watched>(&self, source: kube::Error) -> SnapshotError {

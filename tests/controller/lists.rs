@@ -5,6 +5,7 @@ use std::time::Duration;
 use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::gateway::{Gateway, KubeGateway};
 use poolbudget::controller::lease::Leadership;
+use poolbudget::controller::snapshot::snapshot;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 
@@ -91,6 +92,16 @@ async fn a_consistent_read_of_pods_is_bounded_alike() {
     let gateway = KubeGateway::new(client, leads, "poolbudget-0", Metrics::default());
     let pods = gateway.pods(&BudgetKey::new("shop", "main")).await.expect("the pods");
     assert_eq!(pods.len(), 25);
+    assert_eq!([100, 10, 1].map(|page| pages(&wire, "pods", page)), [1, 1, 25]);
+}
+
+/// Commands of people and the job that runs before an uninstall list as the operator does.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_of_a_namespace_is_bounded_alike() {
+    let (wire, client) = Wire::start();
+    put(&wire, "pods", (0..25).map(|n| heavy(&format!("pod-{n}"), 500_000)).collect());
+    let observed = snapshot(&client, "shop").await.expect("a snapshot");
+    assert!((0..25).all(|n| observed.world().pods.find("shop", &format!("pod-{n}")).is_some()));
     assert_eq!([100, 10, 1].map(|page| pages(&wire, "pods", page)), [1, 1, 25]);
 }
 

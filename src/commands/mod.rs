@@ -16,6 +16,7 @@ mod release;
 pub mod render;
 mod restore;
 mod run;
+mod slots;
 mod status;
 mod stranger;
 mod trouble;

@@ -13,6 +13,7 @@ use super::notice;
 use super::reconcile::Leader;
 use super::refused::{self, Purpose};
 use super::view::View;
+use crate::budget::decide::Decision;
 use crate::budget::room::{Candidate, Cause};
 use crate::cluster::pod::PodRecord;
 use crate::cluster::world::BudgetKey;
@@ -45,7 +46,7 @@ pub async fn make_room<G: Gateway>(
         match end(leader, pod, candidate.cause).await {
             Ok(()) => {
                 memory.refused.remove(&Purpose::Room);
-                tell(leader, key, pod, candidate.cause).await;
+                tell(leader, key, pod, why(candidate.cause, &view.decision)).await;
                 leader.refresh_pod(pod).await?;
                 return Ok(true);
             }
@@ -82,7 +83,7 @@ async fn end<G: Gateway>(leader: &Leader<G>, pod: &PodRecord, cause: Cause) -> R
 
 /// Why a pod is ended to make room, as part of a sentence.
 #[must_use]
-pub fn why(cause: Cause) -> &'static str {
+pub fn why(cause: Cause, decision: &Decision) -> &'static str {
     match cause {
         Cause::Stalled => "it waits beyond the replicas of its workload, which cannot shrink while it does",
         Cause::Superseded => {
@@ -90,13 +91,15 @@ pub fn why(cause: Cause) -> &'static str {
         }
         Cause::Leaving => "it is beyond the replicas of its workload, of which another pod needs the room",
         Cause::Escaped => "it holds connections without a grant, and its successor will not",
+        Cause::Oversize if decision.grants.shortfall().is_none() => {
+            "it holds more than its workload's share, and the budget commits more than it may, as after a lower limit"
+        }
         Cause::Oversize => "it holds more than its workload's share, and another pod needs the room",
         Cause::Surplus => "its workload has more pods than the budget can carry",
     }
 }
 
-async fn tell<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, pod: &PodRecord, cause: Cause) {
-    let why = why(cause);
+async fn tell<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, pod: &PodRecord, why: &str) {
     leader.metrics.evicted(key);
     tracing::info!(budget = %key, pod = pod.name, why, "pod ended to make room");
     let note = format!("ended to make room in budget {}: {why}", key.name);

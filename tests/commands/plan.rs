@@ -161,6 +161,12 @@ fn what_wins_over_the_variables_of_a_profile_is_an_error_that_says_what_to_do() 
                /etc/temporal/config/config_template.yaml, which wins over SQL_MAX_CONNS and SQL_VIS_MAX_CONNS; take \
                it out, or state what it allows with the profile Counted and its size";
     assert!(ran.err.contains(why), "{}", ran.err);
+    let injected = poolbudget(&["inject", "-f", "-"], &by_chart);
+    let note = format!(
+        "note: {}",
+        why.replace("default/", "").replace("Deployment temporal", "Deployment/temporal")
+    );
+    assert!(injected.code == 0 && injected.err.contains(&note), "{}", injected.err);
     let counted = by_chart.replace("profile: Temporal", "profile: Counted, poolbudget.dev/size: '30'");
     let ran = plan(&profiled(100, "", &counted), &[]);
     assert_eq!(ran.code, 0, "{}", ran.err);
@@ -205,7 +211,7 @@ fn the_examples_fit_once_the_workload_bears_the_label() {
     let ran = poolbudget(&["plan", "-f", "examples", "--label", "api=main"], "");
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     assert!(
-        ran.out.contains("Deployment/api  2             3  2+2                4     12\n"),
+        ran.out.contains("Deployment/api  2         3 (2 + 1 surge)  2+2                4     12\n"),
         "{}",
         ran.out
     );
@@ -300,7 +306,7 @@ spec: {{scaleTargetRef: {{name: api}}, maxReplicaCount: 6}}
     let ran = plan(&input, &[]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     assert!(
-        ran.out.contains("Deployment/api  1 (max 6)      6  1+1                2     12\n"),
+        ran.out.contains("Deployment/api  1 (max 6)  6      1+1                2     12\n"),
         "{}",
         ran.out
     );
@@ -437,7 +443,7 @@ fn pods_that_nothing_replaces_are_counted_by_their_label() {
     let owned = pod("c", ", ownerReferences: [{kind: ReplicaSet}]");
     let ran = plan(&format!("{BUDGET}{}{}{owned}", pod("a", ""), pod("b", "")), &[]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
-    assert!(ran.out.contains("  2             2  2+4                6     12\n"), "{}", ran.out);
+    assert!(ran.out.contains("  2         2      2+4                6     12\n"), "{}", ran.out);
 }
 
 #[test]

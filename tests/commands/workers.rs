@@ -35,7 +35,7 @@ fn workers_in_the_command_are_counted_and_a_bill_is_for_all_of_them() {
     let ran = plan(&[deployment("api", &container, &json!({}))], &["--limit", "36"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
     assert!(
-        ran.out.contains("Deployment/api  3             4  1+0                9     36\n"),
+        ran.out.contains("Deployment/api  3         4 (3 + 1 surge)  1+0                9     36\n"),
         "{}",
         ran.out
     );

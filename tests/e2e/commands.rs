@@ -198,8 +198,8 @@ async fn nothing_is_there_yet(shop: &Installed) {
 const SETTLED: &str = "\
 main   supabase Nano, session mode: pool size 15 (table of 2026-11-21)   reserved 2   usable 13
 ███████████████████████████░░░░░░░░░░░░░░░░░  8 of 13
-WORKLOAD        REPLICAS  SLOTS  PER PROCESS  PER POD  HOLDS  WAITING
-Deployment/api  2             3  2+2                4      8        -
+WORKLOAD        REPLICAS  SLOTS            PER PROCESS  PER POD  HOLDS  WAITING
+Deployment/api  2         3 (2 + 1 surge)  2+2                4      8        -
 ";
 
 async fn a_settled_budget_is_drawn_and_nothing_more_is_said(shop: &Installed) {

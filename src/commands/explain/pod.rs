@@ -139,7 +139,10 @@ impl Seen<'_> {
                 let held = count(bill.get(), "connection");
                 Standing::new(State::BeingGranted, format!("{held}: the grant is recorded and on its way"))
             }
-            Hold::Granted(bill) => Standing::new(State::Granted, count(bill.get(), "connection")),
+            Hold::Granted(bill) => {
+                let state = if self.view.mode == Mode::Observe { State::Counted } else { State::Granted };
+                Standing::new(state, count(bill.get(), "connection"))
+            }
             Hold::Escaped(own) => {
                 let summary = format!("it runs without a grant and may hold {} connections", amount(own));
                 Standing::new(State::Foreign, summary)
@@ -306,7 +309,9 @@ impl Seen<'_> {
     fn future(&self, told: &mut Explanation) {
         let candidates = &self.view.decision.room.candidates;
         if let Some(place) = candidates.iter().position(|candidate| candidate.pod == self.pod) {
-            let why = candidates.get(place).map_or("", |candidate| evict::why(candidate.cause));
+            let why = candidates
+                .get(place)
+                .map_or("", |candidate| evict::why(candidate.cause, &self.view.decision));
             let turn =
                 if place == 0 { "it is the next".to_owned() } else { format!("{place} others go before it") };
             told.point("next", format!("it is to go to make room, {turn}: {why}"));

@@ -23,7 +23,11 @@ pub(super) fn for_the_refused(sight: &Sight, look: &Look) -> String {
     let also = if draining.is_empty() { String::new() } else { format!("; besides, {draining}") };
     let goes = room.candidates.first().and_then(|candidate| {
         let pod = look.view.scene.pods.get(candidate.pod)?;
-        Some(format!("Pod/{} is to go for it: {}", pod.name, evict::why(candidate.cause)))
+        Some(format!(
+            "Pod/{} is to go for it: {}",
+            pod.name,
+            evict::why(candidate.cause, &look.view.decision)
+        ))
     });
     let next = goes.unwrap_or_else(|| nobody_goes(&look.view, look.budget.spec.eviction));
     format!("{next}{also}")

@@ -22,6 +22,8 @@ pub(super) enum State {
     Granted,
     /// A pod that runs without one.
     Foreign,
+    /// A pod in a mode that gives nobody a size: what it may hold is known, and not bounded.
+    Counted,
     /// A pod that is being deleted and still holds its connections.
     Draining,
     /// A pod that holds nothing any more.
@@ -66,7 +68,7 @@ impl State {
     const fn tone(self) -> Tone {
         match self {
             Self::Granted | Self::Governed => Tone::Good,
-            Self::Waiting | Self::BeingGranted | Self::Draining => Tone::Warn,
+            Self::Waiting | Self::BeingGranted | Self::Counted | Self::Draining => Tone::Warn,
             Self::Foreign => Tone::Bad,
             Self::NotGoverned | Self::Ended => Tone::Dim,
         }
@@ -79,6 +81,7 @@ impl State {
             Self::Waiting => "waits",
             Self::BeingGranted => "granting",
             Self::Granted => "granted",
+            Self::Counted => "counted",
             Self::Foreign => "foreign",
             Self::Draining => "draining",
             Self::Ended => "ended",

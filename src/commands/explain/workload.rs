@@ -6,7 +6,7 @@ use super::pod;
 use super::share;
 use super::sight::{Look, Sight};
 use super::words::{Explanation, PodLine, State, amount, count};
-use crate::api::names;
+use crate::api::{Mode, names};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::ledger::Hold;
 use crate::budget::rollout::Nature;
@@ -64,9 +64,10 @@ fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
         return told(sight, key, State::NotGoverned, summary);
     };
     let summary = format!(
-        "{}, {} with a grant, {} waiting; a pod of it gets {}",
+        "{}, {} {}, {} waiting; a pod of it gets {}",
         count(of.demand.replicas.get(), "replica"),
         standing.granted,
+        if view.mode == Mode::Observe { "counted" } else { "with a grant" },
         standing.waiting,
         share::size(&look.budget, labelled.knobs, &of.demand, share)
     );

@@ -9,6 +9,8 @@ use serde_json::Value;
 use crate::admission::webhook::review::{Change, Outcome, Request, Resource};
 use crate::admission::webhook::{mutate, validate};
 use crate::api::names;
+use crate::cluster::pod::PodView;
+use crate::cluster::template::AppFacts;
 use crate::commands::input::{Loans, Object};
 
 /// What was done with an object.
@@ -68,6 +70,7 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
             names::REPLACED_ENV
         )
     });
+    let overruled = overruled(&pod).map(|why| format!("{}: {why}", object.key()));
     if workload.template.is_empty() {
         changed.value = pod;
     } else {
@@ -81,7 +84,7 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
             object.key()
         )
     });
-    Ok(Injected { governed: true, notes: note.into_iter().chain(lent).collect() })
+    Ok(Injected { governed: true, notes: note.into_iter().chain(overruled).chain(lent).collect() })
 }
 
 /// Why admission would refuse the pods of a template.
@@ -112,6 +115,12 @@ fn creation(pod: &Value) -> Request {
 fn patch(pod: &mut Value, changes: &[Change]) -> anyhow::Result<()> {
     let patch: Patch = serde_json::from_value(serde_json::to_value(changes)?)?;
     Ok(json_patch::patch(pod, &patch)?)
+}
+
+/// What keeps the granted size from the app, in a sentence. Its pods are gated, and wait.
+fn overruled(pod: &Value) -> Option<String> {
+    let PodView { metadata, spec, .. } = serde_json::from_value(pod.clone()).ok()?;
+    AppFacts::read(&metadata.labels, &metadata.annotations, &spec.init_containers, &spec.containers).overruled
 }
 
 fn replaced(pod: &Value) -> Option<&str> {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::outcome::{BudgetOutcome, Outcome, WorkloadOutcome};
 use crate::commands::render::{Align, Bar, Cell, Paint, Table, Tone};
+use crate::commands::slots;
 
 /// What a workload says whose pods show nothing.
 const UNSAID: &str = "unknown: the image's entrypoint decides";
@@ -65,7 +66,7 @@ fn workloads(workloads: &[WorkloadOutcome]) -> Table {
     let mut table = Table::new(&[
         ("WORKLOAD", Align::Left),
         ("REPLICAS", Align::Left),
-        ("SLOTS", Align::Right),
+        ("SLOTS", Align::Left),
         ("PER PROCESS", Align::Left),
         ("PER POD", Align::Right),
         ("HOLDS", Align::Right),
@@ -74,7 +75,7 @@ fn workloads(workloads: &[WorkloadOutcome]) -> Table {
         table.row([
             Cell::from(format!("{}/{}", workload.kind, workload.name)),
             replicas(workload).into(),
-            slots(workload),
+            slots_of(workload),
             per_process(workload).into(),
             workload.per_pod.to_string().into(),
             workload.holds.to_string().into(),
@@ -123,11 +124,12 @@ fn replicas(workload: &WorkloadOutcome) -> String {
     if ceiling > replicas { format!("{replicas} (max {ceiling})") } else { replicas.to_string() }
 }
 
-fn slots(workload: &WorkloadOutcome) -> Cell {
+fn slots_of(workload: &WorkloadOutcome) -> Cell {
     let WorkloadOutcome { slots, slots_needed, .. } = workload;
     if slots < slots_needed {
         Cell::toned(format!("{slots} of {slots_needed}"), Tone::Bad)
     } else {
-        slots.to_string().into()
+        slots::slots(workload.kind, u64::from(*slots), u64::from(workload.ceiling.max(workload.replicas)))
+            .into()
     }
 }

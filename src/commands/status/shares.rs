@@ -4,6 +4,7 @@
 
 use crate::api::{DbConnectionBudgetStatus, Mode, WorkloadStatus};
 use crate::commands::render::{Align, Bar, Cell, Paint, Table, Tone};
+use crate::commands::slots;
 
 /// What is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +53,7 @@ impl Shares<'_> {
         let mut table = Table::new(&[
             ("WORKLOAD", Align::Left),
             ("REPLICAS", Align::Left),
-            ("SLOTS", Align::Right),
+            ("SLOTS", Align::Left),
             ("PER PROCESS", Align::Left),
             ("PER POD", Align::Right),
             ("HOLDS", Align::Right),
@@ -71,6 +72,9 @@ fn row(workload: &WorkloadStatus) -> [Cell; 7] {
     } else {
         workload.replicas.to_string()
     };
+    let whole = |pods: i32| u64::try_from(pods).unwrap_or(0);
+    let most = workload.ceiling.max(workload.replicas);
+    let slots = slots::slots(workload.kind, whole(workload.slots), whole(most));
     let waiting = match workload.waiting {
         0 => "-".into(),
         waiting => Cell::toned(waiting.to_string(), Tone::Warn),
@@ -78,7 +82,7 @@ fn row(workload: &WorkloadStatus) -> [Cell; 7] {
     [
         format!("{}/{}", workload.kind, workload.name).into(),
         replicas.into(),
-        workload.slots.to_string().into(),
+        slots.into(),
         format!("{}+{}", workload.pool_size, workload.max_overflow).into(),
         workload.per_pod.to_string().into(),
         workload.committed.to_string().into(),
@@ -130,8 +134,8 @@ mod tests {
             "main   set in spec.limit   reserved 2   usable 13\n\
              ███████████████████████████░░░░░░░░░░░░░░░░░  8 of 13  1 pod waits\n\
              WORKLOAD        REPLICAS   SLOTS  PER PROCESS  PER POD  HOLDS  WAITING\n\
-             Deployment/api  4              4  1+1                2      6        1\n\
-             Deployment/web  1 (max 2)      2  1+1                2      2        -\n"
+             Deployment/api  4          4      1+1                2      6        1\n\
+             Deployment/web  1 (max 2)  2      1+1                2      2        -\n"
         );
     }
 

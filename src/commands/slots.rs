@@ -1,0 +1,34 @@
+//! How the slots of a workload are written in a table.
+//!
+//! In: its kind, its slots, and the pods that it asks for at the most. Out: `4 (3 + 1 surge)`.
+
+use crate::api::WorkloadKind;
+
+/// What the slots are made of, where a rollout takes more than the replicas.
+pub(super) fn slots(kind: WorkloadKind, slots: u64, pods: u64) -> String {
+    let surges = matches!(kind, WorkloadKind::Deployment | WorkloadKind::Rollout | WorkloadKind::DaemonSet);
+    match slots.checked_sub(pods) {
+        Some(surge) if surge > 0 && pods > 0 && surges => format!("{slots} ({pods} + {surge} surge)"),
+        _ => slots.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn surge_pods_are_told_apart_where_a_rollout_makes_them() {
+        assert_eq!(slots(WorkloadKind::Deployment, 4, 3), "4 (3 + 1 surge)");
+        assert_eq!(slots(WorkloadKind::Rollout, 12, 6), "12 (6 + 6 surge)");
+        // All that it needs, fewer than it needs, and one that waits for its first replica.
+        for (kind, all, pods) in [
+            (WorkloadKind::Deployment, 3, 3),
+            (WorkloadKind::Deployment, 2, 3),
+            (WorkloadKind::Deployment, 1, 0),
+            (WorkloadKind::CronJob, 4, 1),
+        ] {
+            assert_eq!(slots(kind, all, pods), all.to_string());
+        }
+    }
+}

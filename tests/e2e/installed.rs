@@ -148,6 +148,17 @@ impl Installed {
         .await
     }
 
+    /// Waits for an event in the shop that has this reason and says this, among others.
+    pub async fn awaits_event(&self, reason: &str, part: &str) {
+        let format = "jsonpath={range .items[*]}{.involvedObject.kind}/{.involvedObject.name} {.reason}: {.message}{\"\\n\"}{end}";
+        eventually(SETTLES, &format!("an event {reason} with {part:?}"), async || {
+            let all = self.try_kubectl(&["get", "events", "-o", format]).await?;
+            let found = all.lines().any(|line| line.contains(&format!(" {reason}: ")) && line.contains(part));
+            if found { Ok(()) } else { Err(all) }
+        })
+        .await;
+    }
+
     /// Waits until each deployment has all its pods of the newest revision ready and nothing else, and the budget says
     /// that it is settled.
     pub async fn settles(&self, deployments: &[(&str, i32)]) {

@@ -1,30 +1,17 @@
 //! What is refused, what waits and says so, and what then goes on.
 
+use serde_json::Value;
+
 use crate::installed::{Installed, SETTLES, SHOP};
 use crate::main_job::governed;
 use crate::support::eventually;
 use crate::support::objects::{budget, disruption_budget, nano_session};
 
-/// Events about the pods of the shop, as `reason: note`.
-async fn events(shop: &Installed) -> String {
-    let format = "jsonpath={range .items[*]}{.involvedObject.kind}/{.involvedObject.name} {.reason}: {.message}{\"\\n\"}{end}";
-    shop.kubectl(&["get", "events", "-o", format]).await
-}
-
-async fn awaits_event(shop: &Installed, reason: &str, part: &str) {
-    eventually(SETTLES, &format!("an event {reason} with {part:?}"), async || {
-        let all = events(shop).await;
-        let found = all.lines().any(|line| line.contains(&format!(" {reason}: ")) && line.contains(part));
-        if found { Ok(()) } else { Err(all) }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_label_that_names_no_budget_waits_says_so_and_goes_on_when_the_budget_appears() {
     let shop = Installed::start().await;
     shop.apply(&governed("api", 2).to_string()).await;
-    awaits_event(&shop, "BudgetNotFound", "DbConnectionBudget main, which does not exist").await;
+    shop.awaits_event("BudgetNotFound", "DbConnectionBudget main, which does not exist").await;
     assert_eq!(shop.recorder.totals(SHOP, "main").connections, 0);
     shop.nano_budget().await;
     shop.settles(&[("api", 2)]).await;
@@ -38,9 +25,10 @@ async fn a_budget_deleted_while_pods_wait_strands_them_audibly_until_it_is_back(
     shop.settles(&[("api", 2)]).await;
     shop.scale("api", 20).await;
     shop.awaits("Feasible", "False", "DoesNotFit").await;
-    awaits_event(&shop, "NoSlot", "waiting for one to terminate").await;
+    shop.awaits_event("NoSlot", "waiting for one to terminate").await;
     shop.kubectl(&["delete", "dbcb", "main"]).await;
-    awaits_event(&shop, "BudgetNotFound", "which does not exist").await;
+    shop.awaits_event("BudgetNotFound", "which does not exist").await;
+    newest_events_are_sorted_last(&shop).await;
     shop.scale("api", 4).await;
     shop.nano_budget().await;
     shop.settles(&[("api", 4)]).await;
@@ -113,7 +101,7 @@ async fn an_object_that_cannot_be_read_holds_up_nothing_else_and_says_so() {
         &status.to_string(),
     ])
     .await;
-    awaits_event(&shop, "BudgetUnreadable", "status.quarantine[0].until").await;
+    shop.awaits_event("BudgetUnreadable", "status.quarantine[0].until").await;
     shop.scale("api", 4).await;
     shop.settles(&[("api", 4)]).await;
     // In its first list everything is there from the start.
@@ -126,4 +114,19 @@ async fn an_object_that_cannot_be_read_holds_up_nothing_else_and_says_so() {
     shop.kubectl(&["patch", "dbcb", "odd", "--subresource=status", "--type=merge", "-p", mended]).await;
     shop.apply(&governed("web", 1).label("poolbudget.dev/budget", "odd").to_string()).await;
     shop.complete("web", 1).await;
+}
+
+/// As people ask for events: by a field that only core/v1 events have.
+async fn newest_events_are_sorted_last(shop: &Installed) {
+    let listed = shop.kubectl(&["get", "events", "--sort-by=.lastTimestamp", "-o", "json"]).await;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let ours = |event: &&Value| event["source"]["component"] == "poolbudget";
+    let events: Vec<&Value> = listed["items"].as_array().unwrap().iter().filter(ours).collect();
+    for reason in ["NoSlot", "BudgetNotFound"] {
+        assert!(events.iter().any(|event| event["reason"] == reason), "no {reason}: {listed:#}");
+    }
+    for event in &events {
+        assert!(event["firstTimestamp"].is_string() && event["lastTimestamp"].is_string(), "{event:#}");
+    }
+    assert!(events.is_sorted_by_key(|event| event["lastTimestamp"].as_str()), "{listed:#}");
 }

@@ -8,23 +8,24 @@ use poolbudget::controller::report::WORKLOADS;
 use poolbudget::controller::view::IN_FLIGHT;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
+use crate::support::Cluster;
 use crate::support::objects::budget;
 use crate::world::SHARED;
 
-/// Applies the CRD once; each test has a namespace of its own.
-async fn cluster(namespace: &str) -> &'static crate::support::Cluster {
+/// Whoever comes first applies it; two that create it at the same time are one too many.
+static CRD: OnceCell<()> = OnceCell::const_new();
+
+/// The cluster with the CRD; each test has a namespace of its own.
+async fn cluster(namespace: &str) -> &'static Cluster {
     let cluster = SHARED.cluster().await.unwrap();
-    cluster.apply(include_str!("../../crds/dbconnectionbudgets.poolbudget.dev.yaml")).await.unwrap();
-    cluster
-        .kubectl(&[
-            "wait",
-            "--for=condition=Established",
-            "crd/dbconnectionbudgets.poolbudget.dev",
-            "--timeout=60s",
-        ])
-        .await
-        .unwrap();
+    let apply = async || {
+        cluster.apply(include_str!("../../crds/dbconnectionbudgets.poolbudget.dev.yaml")).await.unwrap();
+        let crd = "crd/dbconnectionbudgets.poolbudget.dev";
+        cluster.kubectl(&["wait", "--for=condition=Established", crd, "--timeout=60s"]).await.unwrap();
+    };
+    CRD.get_or_init(apply).await;
     cluster.create_namespace(namespace).await.unwrap();
     cluster
 }

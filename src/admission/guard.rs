@@ -1,8 +1,8 @@
 //! The guard: nobody but the operator opens a gate, writes a grant or moves a pod between budgets, and no pod of a
 //! budget is born without a gate.
 //!
-//! In: the operator's user names. Out: three policies: on new pods, on updates of pods, on bindings. What does
-//! not concern the ledger passes: other labels and annotations, other gates, the kubelet's status.
+//! In: the operator's user names. Out: four policies: on new pods, on updates of pods, on bindings, on the status of
+//! budgets. What does not concern the ledger passes: other labels and annotations, other gates, the kubelet's status.
 //!
 //! Both ways to a pod's metadata besides `pods` itself are covered: `pods/status` writes labels and
 //! annotations, and the annotations and labels of a Binding are copied onto the pod. The subresources
@@ -22,6 +22,9 @@ pub const BIRTHS_NAME: &str = "guard-births.poolbudget.dev";
 
 /// The name of the policy on bindings and of its binding.
 pub const BINDINGS_NAME: &str = "guard-bindings.poolbudget.dev";
+
+/// The name of the policy on the status of budgets and of its binding.
+pub const STATUS_NAME: &str = "guard-status.poolbudget.dev";
 
 /// Whether the policy on pods lets this user open gates, as it is installed.
 #[must_use]
@@ -57,7 +60,6 @@ pub fn births() -> Policy {
 /// The policy on pods. `operators` are the user names that may do everything it refuses.
 #[must_use]
 pub fn pods(operators: &[String]) -> Policy {
-    let operators: Vec<&str> = operators.iter().map(String::as_str).collect();
     Policy {
         name: NAME,
         purpose: "Lets nobody but poolbudget open the gate of a pod, change its grant, or move it to another \
@@ -70,10 +72,7 @@ pub fn pods(operators: &[String]) -> Policy {
         }],
         labelled_only: true,
         scope: Scope::Chosen,
-        conditions: vec![Named::new(
-            "not-the-operator",
-            format!("!(request.userInfo.username in {})", cel::list(&operators)),
-        )],
+        conditions: vec![not_of(operators)],
         variables: vec![
             Named::new("annotations", cel::annotations("object.metadata")),
             Named::new("oldAnnotations", cel::annotations("oldObject.metadata")),
@@ -85,6 +84,44 @@ pub fn pods(operators: &[String]) -> Policy {
             vec![gate_stays_shut(), grant_stays(), budget_stays(), workload_stays(), app_stays()],
         ),
     }
+}
+
+/// The policy on the status of budgets: what was granted and not seen, and what is gone and may still be open. A role for
+/// everything of a namespace includes it.
+#[must_use]
+pub fn statuses(operators: &[String]) -> Policy {
+    Policy {
+        name: STATUS_NAME,
+        purpose: "Lets nobody but poolbudget write the status of a budget, which is part of the sum.",
+        requests: vec![Requests {
+            group: names::GROUP,
+            version: "*",
+            operations: &["UPDATE"],
+            resources: &["dbconnectionbudgets/status"],
+        }],
+        // A budget does not bear the label of its pods.
+        labelled_only: false,
+        scope: Scope::Chosen,
+        conditions: vec![not_of(operators)],
+        variables: vec![],
+        action: Action::Refuse(
+            Reason::Forbidden,
+            vec![Rule {
+                holds: "false".to_owned(),
+                allowed: "the status of a budget is written by poolbudget alone".to_owned(),
+                found: format!(
+                    "'to take a pod that is gone off the sum, name it in the annotation ' + {}",
+                    cel::text(names::FORGET)
+                ),
+            }],
+        ),
+    }
+}
+
+/// Requests of everybody but these users.
+fn not_of(operators: &[String]) -> Named {
+    let operators: Vec<&str> = operators.iter().map(String::as_str).collect();
+    Named::new("not-the-operator", format!("!(request.userInfo.username in {})", cel::list(&operators)))
 }
 
 /// The policy on bindings.

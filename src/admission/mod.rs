@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `gate` | a labelled pod is born gated, with env that reads its grant | MutatingAdmissionPolicy |
 //! | `mirror` | a workload's label and annotations stand in its template too | MutatingAdmissionPolicy |
-//! | `guard` | only the operator opens gates, writes grants, moves pods | ValidatingAdmissionPolicy |
+//! | `guard` | only the operator opens gates, writes grants and the status, moves pods | ValidatingAdmissionPolicy |
 //! | `check` | a bad label or annotation is refused with a sentence | ValidatingAdmissionPolicy |
 //! | `bound` | a gated pod that would not read its grant is refused | ValidatingAdmissionPolicy |
 //! | `confine` | the operator's own accounts do no more than it ever asks for | ValidatingAdmissionPolicy |
@@ -127,13 +127,19 @@ fn replaceable() -> Vec<Policy> {
 /// The policies that stay where the webhook is in use: what they need is as old as scheduling gates. A webhook would
 /// be asked about every scale-up of the cluster to deny one.
 fn staying(settings: &Settings) -> Vec<Policy> {
-    let mut staying =
-        vec![deny::policy(), guard::pods(&settings.operators), guard::bindings(), bound::policy()];
+    let operators = &settings.operators;
+    let mut staying = vec![
+        deny::policy(),
+        guard::pods(operators),
+        guard::bindings(),
+        guard::statuses(operators),
+        bound::policy(),
+    ];
     // With Ignore an unguarded pod is what the user prefers to none.
     if settings.failure_policy == FailurePolicy::Fail {
         staying.push(guard::births());
     }
-    staying.extend(confine::policies(&settings.operators));
+    staying.extend(confine::policies(operators));
     staying
 }
 

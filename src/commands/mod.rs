@@ -90,7 +90,7 @@ enum Command {
         long_about = "Drop what is kept for pods that are gone, because nothing of them runs any more.
 
 Connections of a pod whose end nobody saw count until its node was heard of, and its grace period after. Who knows that
-the node is off, or that the database has closed them, can say so here. It may be undone by nobody: if something still
+the node is off, or that the database has closed them, can say so here. This cannot be undone: if something still
 runs, there can be more connections than the limit.",
         after_help = "Examples:
   poolbudget forget main --pod api-5d9c7b-x2x4x      one pod

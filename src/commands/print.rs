@@ -27,7 +27,7 @@ pub(super) struct PoliciesArgs {
     /// What happens to a request when a policy cannot be evaluated
     #[arg(long, value_enum, default_value_t = Failure::Fail)]
     failure_policy: Failure,
-    /// Print what has API servers ask the webhook, and only those policies that it does not stand in for
+    /// Print the webhook configurations, and only the policies that the webhook does not replace
     #[arg(long)]
     webhook: bool,
     /// Where API servers find the webhook when they cannot reach its Service, such as https://10.0.0.7:9443

@@ -94,7 +94,7 @@ fn what_then(kind: WorkloadKind, may_end: bool, eviction: bool) -> String {
             "eviction is Forbidden: scale the ReplicaSet of those down by one yourself".to_owned()
         }
         WorkloadKind::Deployment if may_end => {
-            format!("one of those is ended every {PATIENCE} seconds until they do")
+            format!("poolbudget ends one of them every {PATIENCE} seconds until the new pods can connect")
         }
         WorkloadKind::Deployment => {
             "none of those is ended, because too few would be Ready without it: scale the \
@@ -129,7 +129,7 @@ mod tests {
         let said = |kind| what_then(kind, false, true);
         assert!(
             what_then(WorkloadKind::Deployment, true, true)
-                .starts_with("one of those is ended every 60 seconds")
+                .starts_with("poolbudget ends one of them every 60 seconds")
         );
         assert!(said(WorkloadKind::Deployment).contains("too few would be Ready"));
         assert!(what_then(WorkloadKind::Deployment, true, false).contains("yourself"));

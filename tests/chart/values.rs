@@ -149,7 +149,7 @@ fn the_failure_policy_and_the_namespaces_reach_every_policy() {
     let rendered = render(&[r#"failurePolicy="Ignore""#, selector]);
     for (policy, binding, count) in [
         ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", 2),
-        ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", 6),
+        ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", 7),
     ] {
         let chosen = |kind| rendered.of_kind(kind).filter(|object| !confines(object));
         assert_eq!(chosen(policy).count(), count);

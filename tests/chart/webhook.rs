@@ -41,6 +41,7 @@ fn the_guard_and_the_denial_stay_policies() {
         "deny.poolbudget.dev",
         "guard.poolbudget.dev",
         "guard-bindings.poolbudget.dev",
+        "guard-status.poolbudget.dev",
         "check-bound.poolbudget.dev",
         "confine-pods.poolbudget.dev",
         "confine-workloads.poolbudget.dev",

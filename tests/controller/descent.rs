@@ -136,7 +136,7 @@ fn a_pod_from_before_the_label_goes_when_a_new_one_finds_nothing_left_to_open() 
     assert_eq!(
         blocked.message,
         "new pods of Deployment/api do not become Ready, and 1 pods from before its label may hold 15 connections, which \
-         may be all that the database has: one of those is ended every 60 seconds until they do"
+         may be all that the database has: poolbudget ends one of them every 60 seconds until the new pods can connect"
     );
     cluster.turns(&mut term, 50);
     assert_eq!(cluster.server().retired.len(), 1, "that one has time to help");

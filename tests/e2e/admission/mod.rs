@@ -86,19 +86,6 @@ async fn install(cluster: &Cluster) {
     cluster.apply(&bad_from_before().to_string()).await.unwrap();
     untold::make_large_from_before(&cluster.client().await.unwrap()).await;
     cluster.install_chart(&chart()).await.unwrap();
-    let client = cluster.client().await.unwrap();
-    eventually(SOON, "the gate is in force", async || {
-        let pod =
-            try_pod(&client, "default", &pod_with(&json!({}))).await.map_err(|refusal| refusal.sentence)?;
-        if gates(&pod).is_empty() { Err("a pod is born without it".to_owned()) } else { Ok(()) }
-    })
-    .await;
-    until_checked(&client).await;
-    eventually(SOON, "the guard of bindings is in force", async || {
-        let refusal = bind(&client, "default", "nobody", json!({"poolbudget.dev/connections": "1"})).await;
-        refusal.err().filter(|refusal| refusal.code == 403).map(|_| ()).ok_or("not yet".to_owned())
-    })
-    .await;
 }
 
 fn bad_from_before() -> Value {

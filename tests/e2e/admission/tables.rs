@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
-use poolbudget::api::WorkloadKind;
+use poolbudget::api::{DbConnectionBudget, DbConnectionBudgetStatus, WorkloadKind};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -294,6 +294,30 @@ async fn nobody_but_the_operator_touches_what_the_ledger_reads() {
         let found = try_patch(&administrator, &case).await.err();
         verdict.expect(&case.name, "by an administrator", &found, &expected);
     }
+}
+
+#[tokio::test]
+async fn nobody_but_the_operator_writes_the_status_of_a_budget() {
+    let cluster = installed().await;
+    cluster.create_namespace("status").await.unwrap();
+    let spec = json!({"limit": {"connections": 10}, "reserved": 0});
+    cluster.apply(&crate::support::objects::budget("status", "main", &spec)).await.unwrap();
+    let quarantine = json!({"status": {"quarantine": []}});
+    let params = PatchParams { dry_run: true, ..PatchParams::default() };
+    let of = |client: Client| Api::<DbConnectionBudget>::namespaced(client, "status");
+    let administrator = of(cluster.client().await.unwrap());
+    let found =
+        administrator.patch_status("main", &params, &Patch::Merge(&quarantine)).await.map_err(refusal);
+    let sentence = "the status of a budget is written by poolbudget alone; to take a pod that is gone off the sum, name it \
+                    in the annotation poolbudget.dev/forget";
+    assert_eq!(found.unwrap_err(), Refusal { code: 403, sentence: sentence.to_owned() });
+    // The spec is its users', and the operator writes what it has to.
+    let annotated = json!({"metadata": {"annotations": {"poolbudget.dev/forget": "api-1"}}});
+    administrator.patch("main", &params, &Patch::Merge(&annotated)).await.unwrap();
+    let mut budget = administrator.get("main").await.unwrap();
+    budget.status = Some(DbConnectionBudgetStatus::default());
+    let params = PostParams { dry_run: true, ..PostParams::default() };
+    of(operator(cluster).await).replace_status("main", &params, &budget).await.unwrap();
 }
 
 /// No scheduler looks after them, so that they stay as they are.

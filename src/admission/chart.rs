@@ -116,12 +116,12 @@ mod tests {
         let text = chart_policies().unwrap();
         assert!(!text.contains(SLOT) && !text.contains(RELEASER), "{text}");
         // One of the policies is there or not for its sake.
-        assert_eq!(text.matches(".Values.failurePolicy").count(), 8 + 1);
-        assert_eq!(text.matches(".Values.namespaceSelector").count(), 9);
-        assert_eq!(text.matches("poolbudget.labels").count(), 18 + 8);
-        // The guard lets them pass, the confinement is about them.
-        assert_eq!(text.matches("poolbudget.operator").count(), 1 + 4);
-        assert_eq!(text.matches("poolbudget.releaser").count(), 1 + 4);
+        assert_eq!(text.matches(".Values.failurePolicy").count(), 9 + 1);
+        assert_eq!(text.matches(".Values.namespaceSelector").count(), 10);
+        assert_eq!(text.matches("poolbudget.labels").count(), 20 + 6);
+        // The two guards let them pass, the confinement is about them.
+        assert_eq!(text.matches("poolbudget.operator").count(), 2 + 3);
+        assert_eq!(text.matches("poolbudget.releaser").count(), 2 + 3);
         let text = chart_webhook().unwrap();
         assert!(!text.contains(SLOT), "{text}");
         assert_eq!(text.matches(".Values.failurePolicy").count(), 4);

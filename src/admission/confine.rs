@@ -16,9 +16,6 @@ use crate::api::names::{self, OnPods};
 /// The name of the policy on pods and of its binding.
 pub const PODS_NAME: &str = "confine-pods.poolbudget.dev";
 
-/// The name of the policy on workloads and of its binding.
-pub const WORKLOADS_NAME: &str = "confine-workloads.poolbudget.dev";
-
 /// The name of the policy on the scale of ReplicaSets and of its binding.
 pub const SCALE_NAME: &str = "confine-scale.poolbudget.dev";
 
@@ -28,13 +25,10 @@ pub const SECRETS_NAME: &str = "confine-secrets.poolbudget.dev";
 /// What the API server itself counts with in the metadata of an object.
 const COUNTED: [&str; 3] = ["managedFields", "resourceVersion", "generation"];
 
-/// The annotation in which `DaemonSets` still count the generations of their template.
-const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
-
 /// All of them.
 #[must_use]
 pub fn policies(accounts: &[String]) -> Vec<Policy> {
-    vec![pods(accounts), workloads(accounts), scale(accounts), secrets(accounts)]
+    vec![pods(accounts), scale(accounts), secrets(accounts)]
 }
 
 /// A pod is granted or taken over, once, while it waits. None is made, and only those of budgets are deleted.
@@ -189,79 +183,6 @@ fn only_waiting_pods_are_taken_over() -> Rule {
         allowed: format!("{} is written on pods that wait alone", names::TAKEN_OVER_BY),
         found: "'this one does not wait'".to_owned(),
     }
-}
-
-/// Mode Rollout writes variables into templates of workloads of budgets, puts back what stood there, and keeps a note of it.
-fn workloads(accounts: &[String]) -> Policy {
-    let requests = Requests {
-        group: "apps",
-        version: "v1",
-        operations: &["UPDATE"],
-        resources: &["deployments", "statefulsets", "daemonsets"],
-    };
-    let rules = vec![
-        Rule {
-            holds: format!(
-                "{} || {} || {} in {}",
-                cel::governed("oldObject.metadata"),
-                cel::governed("oldObject.spec.template.?metadata"),
-                cel::text(names::ORIGINAL_ENV),
-                cel::annotations("oldObject.metadata"),
-            ),
-            allowed: format!(
-                "the accounts of poolbudget write workloads with the label {} or the annotation {} alone",
-                names::BUDGET,
-                names::ORIGINAL_ENV
-            ),
-            found: "'this one bears neither'".to_owned(),
-        },
-        Rule {
-            holds: only_env_and_note(),
-            allowed: format!(
-                "the accounts of poolbudget change nothing in a workload but the env of its containers and {}",
-                names::ORIGINAL_ENV
-            ),
-            found: "'this write does'".to_owned(),
-        },
-    ];
-    confining(
-        WORKLOADS_NAME,
-        "Lets the accounts of poolbudget write nothing into workloads but the env of those of budgets.",
-        requests,
-        accounts,
-        rules,
-    )
-}
-
-fn only_env_and_note() -> String {
-    let mut counted = COUNTED.to_vec();
-    counted.push("annotations");
-    let both = |path: &str, but: &[&str]| same(&format!("object{path}"), &format!("oldObject{path}"), but);
-    [
-        both(".metadata", &counted),
-        same(
-            &cel::annotations("object.metadata"),
-            &cel::annotations("oldObject.metadata"),
-            &[names::ORIGINAL_ENV, TEMPLATE_GENERATION],
-        ),
-        both(".spec", &["template"]),
-        both(".spec.template", &["spec"]),
-        both(".spec.template.spec", &["containers", "initContainers"]),
-        only_env("containers"),
-        only_env("initContainers"),
-    ]
-    .join("\n&& ")
-}
-
-/// Whether the containers of a list are the same but for their env: in the same order, under the same names.
-fn only_env(list: &str) -> String {
-    let of = |object: &str| format!("{object}.spec.template.spec.?{list}.orValue([])");
-    let (new, old) = (of("object"), of("oldObject"));
-    format!(
-        "({new}.map(c, c.name) == {old}.map(c, c.name)\n\
-         \x20 && {new}.all(c, {old}.exists(o, o.name == c.name && {})))",
-        same("c", "o", &["env"])
-    )
 }
 
 /// Adoption of a full database makes one old ReplicaSet smaller by one at a time. A Scale bears no labels.

@@ -14,8 +14,6 @@ pub const BLOCKED: &str = "Blocked";
 pub const FOREIGN_PODS: &str = "ForeignPods";
 /// Whether what the pods may hold fits; only where the mode does not see to it.
 pub const WITHIN_LIMIT: &str = "WithinLimit";
-/// Whether somebody else keeps taking back what mode Rollout writes; only there.
-pub const CONTESTED: &str = "Contested";
 /// Whether the limit was confirmed by the database or its vendor rather than stated.
 pub const LIMIT_CONFIRMED: &str = "LimitConfirmed";
 

@@ -14,8 +14,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub use spec::{
     Basis, Compute, DbConnectionBudget, DbConnectionBudgetSpec, DefaultsSpec, EvictionPolicy,
-    InfeasiblePolicy, LimitSpec, Mode, Plan, PostgresLimit, RolloutSpec, SizeBounds, Sizing,
-    SupabaseConnection, SupabaseLimit, Surge, WorkloadKind, WorkloadSpec,
+    InfeasiblePolicy, LimitSpec, Mode, Plan, PostgresLimit, SizeBounds, Sizing, SupabaseConnection,
+    SupabaseLimit, Surge, WorkloadKind, WorkloadSpec,
 };
 pub use status::{
     DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus, QuarantineCause,

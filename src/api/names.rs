@@ -85,11 +85,6 @@ pub const FORGET_MANAGER: &str = "poolbudget-forget";
 /// Annotation on a pod: the literal values that admission replaced, as JSON.
 pub const REPLACED_ENV: &str = "poolbudget.dev/replaced-env";
 
-/// Annotation on a workload in mode Rollout: what was written into its template and what stood there before, as JSON.
-pub const ORIGINAL_ENV: &str = "poolbudget.dev/original-env";
-/// The field manager of what mode Rollout writes into templates.
-pub const ROLLOUT_MANAGER: &str = "poolbudget-rollout";
-
 /// Who may write a name of ours on a pod once the pod is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnPods {
@@ -105,7 +100,7 @@ pub enum OnPods {
 
 /// Every label and annotation above, and what admission makes of it on a pod. A new one belongs here too; the guard is made of
 /// it.
-pub const ON_PODS: [(&str, OnPods); 20] = [
+pub const ON_PODS: [(&str, OnPods); 19] = [
     (BUDGET, OnPods::Whose),
     (WORKLOAD, OnPods::Whose),
     (PROCESSES, OnPods::Birth),
@@ -125,7 +120,6 @@ pub const ON_PODS: [(&str, OnPods); 20] = [
     (TAKEN_OVER_BY, OnPods::Operator),
     (REPLACED_ENV, OnPods::Birth),
     (FORGET, OnPods::Free("it is read from budgets")),
-    (ORIGINAL_ENV, OnPods::Free("it is read from workloads")),
 ];
 
 /// The names of which that is so.

@@ -67,7 +67,6 @@ pub struct DbConnectionBudgetSpec {
     pub reserved: u32,
 
     /// How pods get their sizes. Gate: a pod is held at a scheduling gate until its size fits (exact).
-    /// Rollout: sizes are written into the workload's template (can exceed the limit for moments).
     /// Observe: everything is computed and reported; no pod is ended or resized. Where admission gates pods, new pods still
     /// pass the gate, with the sizes of their own env: the operator opens it at once, and while it does not run they wait.
     #[serde(default)]
@@ -76,10 +75,6 @@ pub struct DbConnectionBudgetSpec {
     /// How sizes are computed.
     #[serde(default)]
     pub sizing: Sizing,
-
-    /// How templates are written in mode Rollout. The other modes take no notice of it.
-    #[serde(default)]
-    pub rollout: RolloutSpec,
 
     /// What happens to a scale-up that does not fit beside the other workloads as they are, not even at the smallest
     /// sizes. Wait: its pods wait at the gate and say why. Deny: admission refuses it. An autoscaler that is refused
@@ -248,8 +243,6 @@ fn default_superuser_reserved() -> u32 {
 pub enum Mode {
     /// Compute and report; let every pod pass with the sizes of its own env.
     Observe,
-    /// Write sizes into pod templates.
-    Rollout,
     /// Hold each pod until its size fits.
     #[default]
     Gate,
@@ -283,36 +276,6 @@ impl Default for Sizing {
 
 fn default_overflow_ratio() -> u32 {
     2
-}
-
-/// How templates are written in mode Rollout. Each write is a rollout of its workload.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct RolloutSpec {
-    /// Seconds that pass at least between two writes of one workload. 0: none.
-    #[serde(default = "default_min_interval_seconds")]
-    #[schemars(range(min = 0, max = 86_400), extend("format" = "int32"))]
-    pub min_interval_seconds: u32,
-
-    /// A workload whose processes would get fewer more connections than this is left as it is. A workload that has too
-    /// many is always written.
-    #[serde(default = "default_min_change")]
-    #[schemars(range(min = 1, max = 10_000), extend("format" = "int32"))]
-    pub min_change: u32,
-}
-
-impl Default for RolloutSpec {
-    fn default() -> Self {
-        Self { min_interval_seconds: default_min_interval_seconds(), min_change: default_min_change() }
-    }
-}
-
-fn default_min_interval_seconds() -> u32 {
-    300
-}
-
-fn default_min_change() -> u32 {
-    1
 }
 
 /// For how many replicas room is kept.

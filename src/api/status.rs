@@ -70,8 +70,7 @@ pub struct DbConnectionBudgetStatus {
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub quarantine: Vec<Quarantined>,
 
-    /// Accepted, Feasible, Settled, Blocked, ForeignPods, LimitConfirmed; WithinLimit where the mode is not Gate;
-    /// Contested where it is Rollout.
+    /// Accepted, Feasible, Settled, Blocked, ForeignPods, LimitConfirmed; WithinLimit in mode Observe.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

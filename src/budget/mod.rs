@@ -15,7 +15,6 @@ pub mod ledger;
 pub mod limit;
 pub mod plan;
 pub mod queue;
-pub mod rewrite;
 pub mod rollout;
 pub mod room;
 pub mod settle;

@@ -14,7 +14,6 @@ mod overrides;
 pub mod pod;
 mod processes;
 pub mod retire;
-pub mod rewrite;
 pub mod scene;
 pub mod spec;
 pub mod template;

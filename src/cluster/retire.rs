@@ -2,6 +2,7 @@
 //!
 //! In: a ReplicaSet as it is stored, its pods. Out: a selector, a pod, a patch of the set's scale.
 
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use serde_json::{Value, json};
 
 use super::pod::{PodView, controller};
@@ -12,22 +13,20 @@ pub struct Retirement {
     /// The labels of its pods, as a selector.
     pub selector: String,
     name: String,
-    replicas: u64,
+    replicas: i32,
 }
 
 impl Retirement {
     /// Reads the set. None where it wants no pods, or selects them by more than labels: no Deployment makes such a set.
     #[must_use]
-    pub fn of(set: &Value) -> Option<Self> {
-        let expressions = set.pointer("/spec/selector/matchExpressions").and_then(Value::as_array);
-        if expressions.is_some_and(|expressions| !expressions.is_empty()) {
+    pub fn of(set: &ReplicaSet) -> Option<Self> {
+        let spec = &set.spec;
+        if spec.selector.match_expressions.as_ref().is_some_and(|expressions| !expressions.is_empty()) {
             return None;
         }
-        let labels = set.pointer("/spec/selector/matchLabels")?.as_object()?;
-        let part = |(key, value): (&String, &Value)| Some(format!("{key}={}", value.as_str()?));
-        let selector = labels.iter().map(part).collect::<Option<Vec<_>>>()?.join(",");
-        let name = set.pointer("/metadata/name")?.as_str()?.to_owned();
-        let replicas = set.pointer("/spec/replicas")?.as_u64()?;
+        let labels = spec.selector.match_labels.as_ref()?.iter();
+        let selector = labels.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
+        let (name, replicas) = (set.metadata.name.clone()?, spec.replicas?);
         (replicas > 0 && !selector.is_empty()).then_some(Self { selector, name, replicas })
     }
 
@@ -62,11 +61,15 @@ impl Retirement {
 mod tests {
     use super::*;
 
-    fn set(replicas: u64) -> Value {
+    fn set(replicas: i32) -> Value {
         json!({
             "metadata": {"name": "api-1"},
             "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "api", "pod-template-hash": "1"}}},
         })
+    }
+
+    fn of(set: Value) -> Option<Retirement> {
+        Retirement::of(&serde_json::from_value(set).expect("a ReplicaSet"))
     }
 
     fn pod(name: &str, of: &str, born: &str, ready: &str) -> PodView {
@@ -80,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_youngest_ready_pod_of_the_set_goes_and_the_set_gets_smaller_by_one() {
-        let retirement = Retirement::of(&set(3)).expect("a set");
+        let retirement = of(set(3)).expect("a set");
         assert_eq!(retirement.selector, "app=api,pod-template-hash=1");
         let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
         let pods = [
@@ -97,11 +100,11 @@ mod tests {
 
     #[test]
     fn an_empty_set_and_one_that_selects_by_more_than_labels_are_left_alone() {
-        assert_eq!(Retirement::of(&set(0)), None);
+        assert_eq!(of(set(0)), None);
         let mut odd = set(2);
         odd["spec"]["selector"]["matchExpressions"] = json!([{"key": "tier", "operator": "Exists"}]);
-        assert_eq!(Retirement::of(&odd), None);
+        assert_eq!(of(odd.clone()), None);
         odd["spec"]["selector"] = json!({});
-        assert_eq!(Retirement::of(&odd), None);
+        assert_eq!(of(odd), None);
     }
 }

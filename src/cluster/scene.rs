@@ -25,7 +25,7 @@ use crate::budget::decide::{Situation, Workload};
 use crate::budget::descent::Past;
 use crate::budget::ledger::{Hold, Pod, Unadopted};
 use crate::budget::plan::Demand;
-use crate::budget::rollout::{Nature, Surge};
+use crate::budget::rollout::Nature;
 use crate::budget::split::Knobs;
 
 /// What is to be known of an app that no variable governs.
@@ -41,8 +41,6 @@ pub struct Scene {
     pub pods: Vec<Arc<PodRecord>>,
     /// What the core does not need of each workload of the situation.
     pub workloads: Vec<Labelled>,
-    /// Workloads that bear what mode Rollout wrote, and should not any more.
-    pub leftovers: Vec<Arc<WorkloadRecord>>,
 }
 
 /// What the core does not need of a workload.
@@ -149,8 +147,7 @@ pub fn scene(
     let newest = newest_revisions(world, key, &labelled);
     let situation = Situation {
         available,
-        // A rollout that nothing holds back at a gate takes all of its surge.
-        surge: if spec.mode == Mode::Rollout { Surge::Full } else { spec::surge(spec) },
+        surge: spec::surge(spec),
         basis: spec::basis(spec),
         eviction: spec.eviction == EvictionPolicy::Allowed,
         pods: pods
@@ -170,27 +167,7 @@ pub fn scene(
         },
         workloads,
     };
-    let rewritten = |record: &Arc<WorkloadRecord>| {
-        spec.mode == Mode::Rollout
-            && record.rewritten.as_ref().is_some_and(|rewritten| rewritten.note.budget == key.name)
-            && record.template.budget.as_ref() == Some(&key.name)
-    };
-    let mut leftovers = leftovers(world, key);
-    leftovers.retain(|record| !rewritten(record));
-    Scene { situation, pods, workloads: labelled, leftovers }
-}
-
-/// Workloads that bear what mode Rollout wrote for this budget, or that are in it now and bear what another one wrote.
-#[must_use]
-pub fn leftovers(world: &World, key: &BudgetKey) -> Vec<Arc<WorkloadRecord>> {
-    let mut found = world.workloads.of_budget(&key.namespace, &key.name);
-    found.retain(|record| record.rewritten.is_some());
-    let unlabelled = world.workloads.of_budget(&key.namespace, "").into_iter();
-    let by_us = |record: &Arc<WorkloadRecord>| {
-        record.rewritten.as_ref().is_some_and(|rewritten| rewritten.note.budget == key.name)
-    };
-    found.extend(unlabelled.filter(by_us));
-    found
+    Scene { situation, pods, workloads: labelled }
 }
 
 /// What one budget is gathered from.

@@ -320,10 +320,7 @@ impl World {
     #[must_use]
     pub fn budgets_of(&self, namespace: &str, workload: &WorkloadKey) -> BTreeSet<BudgetKey> {
         let own = self.workloads.with_template(namespace, self.workloads.find(namespace, workload));
-        let own = own.iter().flat_map(|record| {
-            let wrote = record.rewritten.as_ref().map(|rewritten| rewritten.note.budget.clone());
-            [record.template.budget.clone(), record.label.clone(), wrote]
-        });
+        let own = own.iter().flat_map(|record| [record.template.budget.clone(), record.label.clone()]);
         let parts = self.workloads.parts(namespace, workload);
         let parts = parts.iter().map(|part| part.template.budget.clone());
         own.chain(parts).flatten().map(|budget| BudgetKey::new(namespace, &budget)).collect()

@@ -14,7 +14,6 @@ mod plan;
 mod print;
 mod release;
 pub mod render;
-mod restore;
 mod run;
 mod slots;
 mod status;

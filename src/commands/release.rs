@@ -2,9 +2,9 @@
 //!
 //! In order: the Lease is taken from the leader and kept, because one that still led would see pods in excess and end
 //! them → what gates pods goes out of force (bindings of policies, or the webhook's configuration) → a dry-run pod shows
-//! when pods are born without a gate → every gate that is left opens at the smallest size, until no pod is gated → what
-//! mode Rollout wrote into templates is put back (`restore`). Nobody is ended, and nobody leads again before the Lease
-//! has expired. Each step can be done twice: whoever failed half-way begins anew.
+//! when pods are born without a gate → every gate that is left opens at the smallest size, until no pod is
+//! gated. Nobody is ended, and nobody leads again before the Lease has expired. Each step can be done twice: whoever failed
+//! half-way begins anew.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -22,7 +22,6 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::client::client;
-use super::restore;
 use crate::admission;
 use crate::admission::webhook::configuration;
 use crate::api::names;
@@ -119,8 +118,7 @@ impl Release {
         put_out_of_force::<MutatingAdmissionPolicyBinding>(client, admission::mirror::NAME).await?;
         put_out_of_force::<MutatingWebhookConfiguration>(client, configuration::NAME).await?;
         await_ungated(client, &self.args.namespace, self.deadline).await?;
-        open_gates(client, gateway, self.deadline).await?;
-        restore::all(client, gateway, self.deadline).await
+        open_gates(client, gateway, self.deadline).await
     }
 }
 

@@ -10,13 +10,13 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
-    PostParams, Preconditions,
+    Api, ApiResource, DeleteParams, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+    Preconditions,
 };
 use kube::core::Status;
 use kube::runtime::events::Event;
 use kube::{Client, ResourceExt};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::events::Publisher;
 use super::lease::Leadership;
@@ -27,7 +27,6 @@ use crate::cluster::guarded::Guarded;
 use crate::cluster::node::{self, NodeSight, NodeView};
 use crate::cluster::pod::{PodRecord, PodView};
 use crate::cluster::retire::Retirement;
-use crate::cluster::rewrite::Write;
 use crate::cluster::workload::WorkloadKey;
 use crate::cluster::world::BudgetKey;
 use crate::telemetry::metrics::Metrics;
@@ -148,19 +147,6 @@ pub trait Gateway: Send + Sync + 'static {
         namespace: &str,
         set: &WorkloadKey,
     ) -> impl Future<Output = Result<Option<String>, GatewayError>> + Send;
-    /// A workload as it is stored, whole; none when it does not exist.
-    fn workload(
-        &self,
-        namespace: &str,
-        workload: &WorkloadKey,
-    ) -> impl Future<Output = Result<Option<Value>, GatewayError>> + Send;
-    /// Writes to a workload, provided that it is at the version that the write was made for.
-    fn write_workload(
-        &self,
-        namespace: &str,
-        workload: &WorkloadKey,
-        write: &Write,
-    ) -> impl Future<Output = Result<(), GatewayError>> + Send;
     /// Publishes an event. A lost event is logged, never an error.
     fn publish(&self, event: Event, about: ObjectReference) -> impl Future<Output = ()> + Send;
 }
@@ -187,10 +173,6 @@ impl KubeGateway {
 
     fn pods_of(&self, namespace: &str) -> Api<PodView> {
         Api::namespaced(self.client.clone(), namespace)
-    }
-
-    fn workloads(&self, namespace: &str, kind: WorkloadKind) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), namespace, &resource(kind))
     }
 
     fn lead(&self, what: &str) -> Result<(), GatewayError> {
@@ -474,8 +456,10 @@ impl Gateway for KubeGateway {
     }
 
     async fn retire(&self, namespace: &str, set: &WorkloadKey) -> Result<Option<String>, GatewayError> {
-        let Some(object) = self.workload(namespace, set).await? else { return Ok(None) };
-        let Some(retirement) = Retirement::of(&object) else { return Ok(None) };
+        let sets: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
+        let what = format!("read {set} of namespace {namespace}");
+        let Some(stored) = self.bounded(what, sets.get_opt(&set.name)).await? else { return Ok(None) };
+        let Some(retirement) = Retirement::of(&stored) else { return Ok(None) };
         let what = format!("list the pods of {set} in namespace {namespace}");
         let mut chosen = None;
         let choose = |pod| {
@@ -490,7 +474,6 @@ impl Gateway for KubeGateway {
         let what = format!("scale {set} of namespace {namespace} down by one");
         self.lead(&what)?;
         let patch = serde_json::from_value(retirement.patch()).map_err(|e| unwritable(what.clone(), e))?;
-        let sets: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
         let (params, patch) = (PatchParams::default(), Patch::<()>::Json(patch));
         self.bounded(what, sets.patch_scale(&set.name, &params, &patch)).await?;
         Ok(Some(name))
@@ -502,35 +485,6 @@ impl Gateway for KubeGateway {
         let params = DeleteParams { preconditions: Some(preconditions(pod)), ..DeleteParams::default() };
         let api = self.pods_of(&pod.namespace);
         self.bounded(what, api.delete(&pod.name, &params)).await.map(|_| ())
-    }
-
-    async fn workload(&self, namespace: &str, workload: &WorkloadKey) -> Result<Option<Value>, GatewayError> {
-        let api = self.workloads(namespace, workload.kind);
-        let what = format!("read {workload} of namespace {namespace}");
-        let object = self.bounded(what.clone(), api.get_opt(&workload.name)).await?;
-        object.map(|object| serde_json::to_value(object).map_err(|error| unwritable(what, error))).transpose()
-    }
-
-    async fn write_workload(
-        &self,
-        namespace: &str,
-        workload: &WorkloadKey,
-        write: &Write,
-    ) -> Result<(), GatewayError> {
-        let what = format!("write the template of {workload} of namespace {namespace}");
-        self.lead(&what)?;
-        let api = self.workloads(namespace, workload.kind);
-        let plain =
-            PatchParams { field_manager: Some(names::ROLLOUT_MANAGER.into()), ..PatchParams::default() };
-        let (params, patch) = match write {
-            Write::Apply(body) => (plain.force(), Patch::Apply(body.clone())),
-            Write::Patch(patch) => {
-                let patch =
-                    serde_json::from_value(patch.clone()).map_err(|error| unwritable(what.clone(), error))?;
-                (plain, Patch::Json(patch))
-            }
-        };
-        self.bounded(what, api.patch(&workload.name, &params, &patch)).await.map(drop)
     }
 
     async fn publish(&self, event: Event, about: ObjectReference) {

@@ -28,7 +28,7 @@ pub fn batch(view: &View, overflow_ratio: u32) -> Vec<GrantInFlight> {
         .iter()
         .filter_map(|grant| match view.mode {
             Mode::Gate => entry(view, grant.pod, grant.size, grant.bill, overflow_ratio),
-            Mode::Observe | Mode::Rollout => {
+            Mode::Observe => {
                 Some(open::entry(view.scene.pods.get(grant.pod)?, workload_of(view, grant.pod)?))
             }
         })

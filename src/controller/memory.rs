@@ -36,8 +36,6 @@ pub struct Memory {
     pub refused: BTreeMap<Purpose, Refused>,
     /// When a pod from before its label was last ended, of each workload that needed it.
     pub retired: HashMap<WorkloadKey, Timestamp>,
-    /// Why a template may not be written.
-    pub forbidden: Option<String>,
 }
 
 /// What stands in the way of what was decided.
@@ -45,8 +43,6 @@ pub struct Memory {
 pub struct Hindrances<'a> {
     /// An eviction was refused.
     pub refused: Option<&'a Refused>,
-    /// A template may not be written: the API server's answer.
-    pub forbidden: Option<&'a str>,
     /// What is gone and still counts.
     pub quarantine: Option<&'a Quarantine>,
 }
@@ -56,7 +52,7 @@ impl Memory {
     #[must_use]
     pub fn hindrances(&self) -> Hindrances<'_> {
         let (refused, quarantine) = (self.refused.values().next(), Some(&self.quarantine));
-        Hindrances { refused, forbidden: self.forbidden.as_deref(), quarantine }
+        Hindrances { refused, quarantine }
     }
 
     /// The status that is in force; none before it was taken over.
@@ -86,7 +82,6 @@ impl Memory {
         self.written = None;
         self.unnamed.clear();
         self.refused.clear();
-        self.forbidden = None;
     }
 }
 

@@ -21,7 +21,6 @@ pub mod reconcile;
 pub mod refused;
 pub mod report;
 pub mod retire;
-pub mod rewrite;
 pub mod snapshot;
 pub mod takeover;
 pub mod verdict;

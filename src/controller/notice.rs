@@ -371,7 +371,7 @@ fn is_news(condition: &Condition, old: &[Condition]) -> bool {
 /// Settled comes and goes with every scale event and is nobody's fault.
 fn is_good(condition: &Condition) -> bool {
     let wanted = match condition.type_.as_str() {
-        conditions::BLOCKED | conditions::FOREIGN_PODS | conditions::CONTESTED => "False",
+        conditions::BLOCKED | conditions::FOREIGN_PODS => "False",
         conditions::SETTLED => return true,
         _ => "True",
     };

@@ -187,8 +187,7 @@ impl<V: WorkloadView> Watched for V {
     }
     fn concerns(world: &World, record: &WorkloadRecord) -> BTreeSet<BudgetKey> {
         let mut keys = world.budgets_of(&record.namespace, record.workload());
-        let wrote = record.rewritten.as_ref().map(|rewritten| &rewritten.note.budget);
-        let named = record.template.budget.iter().chain(&record.label).chain(wrote);
+        let named = record.template.budget.iter().chain(&record.label);
         keys.extend(named.map(|name| BudgetKey::new(&record.namespace, name)));
         keys
     }

@@ -1,4 +1,4 @@
-//! Gates where the mode holds nobody: in Observe and Rollout a pod runs as if poolbudget were not there.
+//! Gates where the mode holds nobody: in Observe a pod runs as if poolbudget were not there.
 //!
 //! In: a scene. Out: grants for all pods that wait, each at the size that its own env states. The gate policies know no
 //! modes, so they gate every labelled pod; what they replaced in it is what it gets back. The grants go the way of all

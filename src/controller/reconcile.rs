@@ -15,15 +15,13 @@ use super::gateway::{Gateway, GatewayError};
 use super::memory::{Memory, Moment};
 use super::observe::Observed;
 use super::view::View;
-use super::{evict, grant, notice, promise, quarantine, report, retire, rewrite, takeover};
+use super::{evict, grant, notice, promise, quarantine, report, retire, takeover};
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined, names};
 use crate::budget::decide::{Decision, Situation, decide};
 use crate::budget::grant::Refusal;
 use crate::budget::ledger::Hold;
-use crate::budget::rewrite::Rewrites;
 use crate::cluster::guarded::Odd;
 use crate::cluster::pod::{PodRecord, PodView};
-use crate::cluster::scene::leftovers;
 use crate::cluster::world::BudgetKey;
 use crate::telemetry::metrics::Metrics;
 
@@ -145,8 +143,7 @@ impl<G: Gateway> Leader<G> {
         let retired = retire::step(self, key, &view, &mut memory, now).await;
         notice::tell_pods(self, &view, &mut memory).await;
         notice::tell_forgotten(self, &held, &mut memory).await;
-        let wrote = rewrite::step(self, &view, &mut memory, now).await;
-        let acted = sent.and(acted)? | retired? | wrote?;
+        let acted = sent.and(acted)? | retired?;
         let next = next_look(&view, wait, !grants.is_empty() || acted);
         Ok(sooner(next, memory.quarantine.next((self.steady)())))
     }
@@ -263,17 +260,6 @@ impl<G: Gateway> Leader<G> {
         self.metrics.forget(key);
         notice::tell_odd_budget(self, key, odd, memory).await;
         let stranded = notice::tell_stranded(self, key, odd, memory).await;
-        // Of a budget that cannot be read it is not known what it wants.
-        let leftovers = if odd.is_none() { leftovers(&self.observed.world(), key) } else { Vec::new() };
-        if !leftovers.is_empty() {
-            return match rewrite::restore(self, key, &leftovers, memory).await {
-                Ok(_) => Next::After(TICK),
-                Err(error) => {
-                    tracing::warn!(budget = %key, %error, "looking again");
-                    Next::Backoff
-                }
-            };
-        }
         if stranded.untold {
             return Next::After(TICK);
         }
@@ -363,9 +349,7 @@ fn next_look(view: &View, wait: Option<Duration>, acted: bool) -> Next {
         || !view.decision.grants.refused.is_empty()
         || !view.scene.situation.quarantine.is_empty()
         || !view.decision.room.candidates.is_empty()
-        || view.decision.room.missing.is_some()
-        || view.rewrites != Rewrites::default()
-        || !view.scene.leftovers.is_empty();
+        || view.decision.room.missing.is_some();
     let patrol = if restless { TICK } else { PATROL };
     let soon = if acted { gather } else { patrol };
     let burst = view.decision.grants.refused.iter().any(|(_, refusal)| *refusal == Refusal::Burst);

@@ -7,9 +7,9 @@ use k8s_openapi::jiff::Timestamp;
 use super::memory::Hindrances;
 use super::notice;
 use super::view::View;
-use super::{quarantine, retire, rewrite};
+use super::{quarantine, retire};
 use crate::api::conditions::{
-    ACCEPTED, BLOCKED, CONTESTED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED, WITHIN_LIMIT,
+    ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED, WITHIN_LIMIT,
 };
 use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
@@ -17,10 +17,8 @@ use crate::budget::decide::Decision;
 use crate::budget::grant::Refusal;
 use crate::budget::ledger::Hold;
 use crate::budget::plan::Feasibility;
-use crate::budget::rewrite::Wait;
 use crate::budget::rollout::Nature;
 use crate::budget::room::DEADLINE;
-use crate::cluster::scene::Labelled;
 use crate::cluster::template::shortened;
 
 /// A pod of the newest revision that is not ready this many seconds after it could start is taken for a bad one.
@@ -43,12 +41,11 @@ pub fn findings(
     let mut findings = vec![
         accepted(view),
         feasible(view),
-        settled(view, now),
+        settled(view),
         blocked(view, budget, hindrances, now),
         foreign_pods(view),
     ];
     findings.extend(within_limit(view));
-    findings.extend(contested(view, now));
     findings.push(Finding {
         kind: LIMIT_CONFIRMED,
         holds: false,
@@ -58,36 +55,11 @@ pub fn findings(
     findings
 }
 
-/// Whether somebody keeps taking back what mode Rollout writes.
-fn contested(view: &View, now: Timestamp) -> Option<Finding> {
-    if view.mode != Mode::Rollout {
-        return None;
-    }
-    let finding = |holds, reason, message| Some(Finding { kind: CONTESTED, holds, reason, message });
-    let parts: Vec<String> = view
-        .scene
-        .workloads
-        .iter()
-        .filter_map(|w| Some((w, rewrite::contested(&w.record, now)?)))
-        .map(|(w, by)| {
-            format!(
-                "{by} keeps taking back what is written into {}: take the variables out of what it applies",
-                w.key
-            )
-        })
-        .collect();
-    if parts.is_empty() {
-        return finding(false, "NotContested", "what is written stays".into());
-    }
-    finding(true, "TakenBack", listed(parts))
-}
-
 /// Whether the sum is under the limit now; said where the mode does not see to it.
 fn within_limit(view: &View) -> Option<Finding> {
     let promise = match view.mode {
         Mode::Gate => return None,
         Mode::Observe => "mode Observe ends no pod and changes no size",
-        Mode::Rollout => "in mode Rollout the sum can be over for moments",
     };
     if view.refusal.is_some() {
         return None;
@@ -112,16 +84,6 @@ fn accepted(view: &View) -> Finding {
         workloads.filter_map(|w| w.fault.as_ref().map(|why| format!("{}: {why}", w.key))).collect();
     let workloads = view.scene.workloads.iter();
     faults.extend(workloads.filter_map(|w| w.passes().map(|why| format!("{} {why}", w.key))));
-    if view.mode == Mode::Rollout {
-        let known = |w: &&Labelled| w.fault.is_none() && !w.unmirrored;
-        faults.extend(
-            view.scene
-                .workloads
-                .iter()
-                .filter(known)
-                .filter_map(|w| rewrite::fault(&view.key, w).map(|why| format!("{}: {why}", w.key))),
-        );
-    }
     faults.extend(unknown_pods(view));
     if faults.is_empty() {
         let notes = view
@@ -175,15 +137,12 @@ fn feasible(view: &View) -> Finding {
     Finding { kind: FEASIBLE, holds, reason, message }
 }
 
-fn settled(view: &View, now: Timestamp) -> Finding {
+fn settled(view: &View) -> Finding {
     let finding = |holds, reason, message| Finding { kind: SETTLED, holds, reason, message };
     let decision = &view.decision;
     let waiting = decision.grants.refused.len().saturating_add(view.later);
     if waiting > 0 {
         return waits(view, waiting);
-    }
-    if let Some(why) = rewriting(view, now) {
-        return finding(false, "Rewriting", why);
     }
     if decision.ledger.escaped > Connections::ZERO {
         let message = "pods run without a grant; see condition ForeignPods".into();
@@ -210,34 +169,6 @@ fn is_moving(view: &View, index: usize) -> Option<bool> {
     let settled = *view.decision.settled.get(index)?;
     let complete = standing.whole && standing.admitted == workload.demand.replicas && workload.observed;
     Some(settled != workload.demand.replicas || workload.unadopted.pods > Pods::ZERO || !complete)
-}
-
-/// The time so many seconds from now, the same however often it is asked for.
-fn later(now: Timestamp, seconds: u64) -> Timestamp {
-    let due = now.as_second().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
-    Timestamp::from_second(due).unwrap_or(now)
-}
-
-/// Which template is written, or has to wait, and why.
-fn rewriting(view: &View, now: Timestamp) -> Option<String> {
-    let name = |index: usize| {
-        view.scene.workloads.get(index).map_or_else(String::new, |workload| workload.key.to_string())
-    };
-    if !view.scene.leftovers.is_empty() {
-        let names: Vec<String> = view.scene.leftovers.iter().map(|record| record.key.to_string()).collect();
-        return Some(format!("what was written into {} is put back", listed(names)));
-    }
-    if let Some(index) = view.rewrites.write {
-        return Some(format!("the template of {} is written", name(index)));
-    }
-    let (index, wait) = view.rewrites.waits.first()?;
-    let why = match *wait {
-        Wait::RollsOut(other) | Wait::Moves(other) => format!("{} rolls out", name(other)),
-        Wait::Interval(seconds) => format!("it was written lately; not before {}", later(now, seconds)),
-        Wait::Turn(other) | Wait::ShrinksFirst(other) => format!("{} comes first", name(other)),
-        Wait::NoRoom(missing) => format!("{missing} connections are missing for it to grow"),
-    };
-    Some(format!("the template of {} has to wait: {why}", name(*index)))
 }
 
 /// Why pods wait, by the first of them that says the most.
@@ -295,12 +226,6 @@ pub fn unwritable(why: &str) -> Finding {
 
 fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>, now: Timestamp) -> Finding {
     let finding = |holds, reason, message| Finding { kind: BLOCKED, holds, reason, message };
-    if let Some(why) = hindrances.forbidden {
-        let message = format!(
-            "a template has to be written, and the operator may not: set rolloutMode.enabled in its chart, or another mode ({why})"
-        );
-        return finding(true, "Forbidden", message);
-    }
     if let Some(refused) = hindrances.refused {
         return finding(true, "PodDisruptionBudget", refused.sentence());
     }

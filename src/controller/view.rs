@@ -7,13 +7,12 @@ use std::ops::Deref;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{open, rewrite};
+use super::open;
 use crate::api::{DbConnectionBudgetSpec, DbConnectionBudgetStatus, Mode};
 use crate::budget::amount::Connections;
 use crate::budget::decide::{Decision, Situation};
 use crate::budget::ledger::Hold;
 use crate::budget::limit::Limit;
-use crate::budget::rewrite::Rewrites;
 use crate::budget::room::Room;
 use crate::cluster::scene::{Scene, Terms, scene};
 use crate::cluster::spec;
@@ -42,8 +41,6 @@ pub struct View {
     pub decision: Decision,
     /// Pods that get a grant too, with one of the next writes.
     pub later: usize,
-    /// Which template is to be written; none in other modes than Rollout.
-    pub rewrites: Rewrites,
     /// max_overflow for each one of pool_size.
     pub overflow_ratio: u32,
 }
@@ -80,13 +77,9 @@ impl View {
             decision.grants = open::all(&scene);
         }
         let later = keep_a_batch(&scene.situation, &mut decision);
-        let rewrites = match mode {
-            Mode::Rollout if refusal.is_none() => rewrite::decide(key, spec, &scene, &decision, now),
-            _ => Rewrites::default(),
-        };
         let overflow_ratio = spec.sizing.overflow_ratio;
         let (key, limit) = (key.clone(), limit.ok());
-        Self { key, mode, limit, refusal, scene, decision, later, rewrites, overflow_ratio }
+        Self { key, mode, limit, refusal, scene, decision, later, overflow_ratio }
     }
 }
 

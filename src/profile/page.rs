@@ -72,7 +72,7 @@ those, rounded up.
 `poolbudget.dev/pool-timeout` (seconds that a checkout waits), `poolbudget.dev/pool-recycle` (seconds after which a
 connection is opened afresh) and `poolbudget.dev/pool-pre-ping` (`true` or `false`) are set where the profile has a
 variable for them and the container does not set it itself. An entry of the container stays; what `envFrom` brings does
-not, for Kubernetes lets entries win over it. In mode Rollout they are not set.
+not, for Kubernetes lets entries win over it.
 
 ## What wins over the variables
 

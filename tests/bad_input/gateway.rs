@@ -8,7 +8,6 @@ use kube::runtime::events::Event;
 use poolbudget::api::DbConnectionBudget;
 use poolbudget::cluster::node::NodeSight;
 use poolbudget::cluster::pod::{PodRecord, PodView};
-use poolbudget::cluster::rewrite::Write;
 use poolbudget::cluster::workload::WorkloadKey;
 use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
@@ -106,14 +105,6 @@ impl Gateway for Paper {
 
     async fn retire(&self, _: &str, _: &WorkloadKey) -> Result<Option<String>, GatewayError> {
         Ok(None)
-    }
-
-    async fn workload(&self, _: &str, _: &WorkloadKey) -> Result<Option<Value>, GatewayError> {
-        Ok(None)
-    }
-
-    async fn write_workload(&self, _: &str, workload: &WorkloadKey, _: &Write) -> Result<(), GatewayError> {
-        unreachable!("{workload} was not read")
     }
 
     async fn publish(&self, event: Event, about: ObjectReference) {

@@ -70,11 +70,6 @@ fn the_release_job_may_do_this_and_nothing_else() {
             "verbs": ["delete"],
         },
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]},
-        {
-            "apiGroups": ["apps"],
-            "resources": ["deployments", "statefulsets", "daemonsets"],
-            "verbs": ["list"],
-        },
     ]);
     assert_eq!(rendered.named("ClusterRole", "poolbudget-release")["rules"], cluster);
     let own_namespace = json!([
@@ -136,21 +131,6 @@ fn who_may_view_or_edit_a_namespace_may_do_so_with_its_budgets_but_not_with_thei
             {"apiGroups": ["poolbudget.dev"], "resources": ["dbconnectionbudgets"], "verbs": verbs},
         ]);
         assert_eq!(object["rules"], rules);
-    }
-}
-
-#[test]
-fn workloads_may_be_written_only_where_mode_rollout_is_switched_on() {
-    for role in ["poolbudget", "poolbudget-release"] {
-        let rules =
-            |sets: &[&str]| render(sets).named("ClusterRole", role)["rules"].as_array().unwrap().clone();
-        let without = rules(&[]);
-        let mut with = rules(&["rolloutMode.enabled=true"]);
-        with.retain(|rule| !without.contains(rule));
-        let apps = json!({
-            "apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["get", "patch"],
-        });
-        assert_eq!(with, [apps], "{role}");
     }
 }
 

@@ -56,7 +56,7 @@ fn every_right_that_the_chart_gives_was_used_on_a_real_control_plane() {
     let ways = [r#"admission.mode="policy""#, r#"admission.mode="webhook""#];
     let granted: BTreeSet<String> = ways
         .into_iter()
-        .map(|way| render(&[way, "rolloutMode.enabled=true"]))
+        .map(|way| render(&[way]))
         .flat_map(|rendered| granted(&rendered, "ClusterRole").into_iter().chain(granted(&rendered, "Role")))
         .collect();
     let unused: Vec<&String> =

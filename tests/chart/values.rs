@@ -172,8 +172,8 @@ fn the_operator_is_confined_wherever_it_is_and_whatever_is_chosen_for_others() {
         let mode = format!(r#"admission.mode="{mode}""#);
         let rendered = render(&[&mode, r#"failurePolicy="Ignore""#, selector]);
         let of = |kind| rendered.of_kind(kind).filter(|object| confines(object));
-        assert_eq!(of("ValidatingAdmissionPolicy").count(), 4, "{mode}");
-        assert_eq!(of("ValidatingAdmissionPolicyBinding").count(), 4, "{mode}");
+        assert_eq!(of("ValidatingAdmissionPolicy").count(), 3, "{mode}");
+        assert_eq!(of("ValidatingAdmissionPolicyBinding").count(), 3, "{mode}");
         for policy in of("ValidatingAdmissionPolicy") {
             assert_eq!(policy["spec"]["failurePolicy"], "Fail", "{policy}");
             let about = policy["spec"]["matchConditions"][0]["expression"].as_str().unwrap();

@@ -44,7 +44,6 @@ fn the_guard_and_the_denial_stay_policies() {
         "guard-status.poolbudget.dev",
         "check-bound.poolbudget.dev",
         "confine-pods.poolbudget.dev",
-        "confine-workloads.poolbudget.dev",
         "confine-scale.poolbudget.dev",
         "confine-secrets.poolbudget.dev",
     ];

@@ -10,11 +10,9 @@ use kube::runtime::events::Event;
 use poolbudget::api::DbConnectionBudget;
 use poolbudget::cluster::node::NodeSight;
 use poolbudget::cluster::pod::{PodRecord, PodView};
-use poolbudget::cluster::rewrite::Write;
 use poolbudget::cluster::workload::WorkloadKey;
 use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
-use serde_json::Value;
 
 use super::server::{Answer, Request, Said, Server, refusal};
 
@@ -250,20 +248,6 @@ impl Gateway for Door {
         self.write("retire", Request::Retire { set: set.name.clone() })
             .await
             .map(|_| Some(format!("{}-old", set.name)))
-    }
-
-    async fn workload(&self, _: &str, workload: &WorkloadKey) -> Result<Option<Value>, GatewayError> {
-        self.read("read workload", |server| server.workload(&workload.name)).await
-    }
-
-    async fn write_workload(
-        &self,
-        _: &str,
-        workload: &WorkloadKey,
-        write: &Write,
-    ) -> Result<(), GatewayError> {
-        let request = Request::Workload { name: workload.name.clone(), write: write.clone() };
-        self.write("write workload", request).await.map(drop)
     }
 
     fn publish(&self, event: Event, about: ObjectReference) -> impl Future<Output = ()> + Send {

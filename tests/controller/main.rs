@@ -44,7 +44,6 @@ mod process;
 #[cfg(test)]
 mod quarantine;
 #[cfg(test)]
-mod rewriting;
 #[cfg(test)]
 mod rivals;
 #[cfg(test)]

@@ -9,7 +9,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::Status;
 use poolbudget::api::{DbConnectionBudget, DbConnectionBudgetSpec, DbConnectionBudgetStatus};
 use poolbudget::cluster::node::NodeSight;
-use poolbudget::cluster::rewrite::Write;
 use serde_json::{Value, json};
 
 use super::term::now;
@@ -27,7 +26,6 @@ pub(crate) enum Request {
     Fence { pod: String, patch: Value },
     Evict { pod: String, uid: String },
     Delete { pod: String, uid: String },
-    Workload { name: String, write: Write },
     Retire { set: String },
 }
 
@@ -84,8 +82,6 @@ pub(crate) struct Server {
     pub(crate) log: Vec<Change>,
     pub(crate) said: Vec<Said>,
     pub(crate) status_writes: usize,
-    /// Writes of a template that changed it.
-    pub(crate) template_writes: usize,
     /// Writes that were sent and have not arrived.
     pub(crate) late: Vec<Request>,
     /// Pods that a PodDisruptionBudget protects, by a prefix of their names, and its name.
@@ -227,7 +223,6 @@ impl Server {
                 self.patch_pod(pod, patch).map(Answer::Pod)
             }
             Request::Evict { pod, uid } => self.evict(pod, uid).map(|()| Answer::Done),
-            Request::Workload { name, write } => self.write_workload(name, write).map(|()| Answer::Done),
             Request::Retire { set } => {
                 self.check_protected(set)?;
                 self.retired.push(set.clone());
@@ -265,38 +260,6 @@ impl Server {
         patch.0.retain(|operation| !tests_absence(operation, &pod));
         json_patch::patch(&mut pod, &patch).map_err(|error| refusal(422, &error.to_string()))?;
         Ok(self.store_pod(pod))
-    }
-
-    /// A Deployment as it is stored.
-    pub(crate) fn workload(&self, name: &str) -> Option<Value> {
-        let mut object = self.deployments.get(name)?.clone();
-        object["apiVersion"] = json!("apps/v1");
-        object["kind"] = json!("Deployment");
-        Some(object)
-    }
-
-    fn write_workload(&mut self, name: &str, write: &Write) -> Result<()> {
-        let Some(mut object) = self.workload(name) else { return Err(refusal(404, "no such Deployment")) };
-        let before = object["spec"]["template"].clone();
-        match write {
-            Write::Patch(patch) => {
-                let patch: json_patch::Patch = serde_json::from_value(patch.clone()).expect("a JSON patch");
-                json_patch::patch(&mut object, &patch).map_err(|error| refusal(422, &error.to_string()))?;
-            }
-            Write::Apply(body) => {
-                if body["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
-                    return Err(refusal(409, "the object has been modified"));
-                }
-                merge(&mut object, body)?;
-            }
-        }
-        if object["spec"]["template"] != before {
-            let generation = object["metadata"]["generation"].as_i64().unwrap_or(0);
-            object["metadata"]["generation"] = json!(generation + 1);
-            self.template_writes += 1;
-        }
-        self.store_deployment(name, object);
-        Ok(())
     }
 
     fn check_uid(&self, name: &str, uid: &str) -> Result<()> {
@@ -353,32 +316,6 @@ impl Server {
     pub(crate) fn acquit(&self) {
         assert!(self.peak <= self.usable, "pods held {} of {} connections", self.peak, self.usable);
     }
-}
-
-/// Server-side apply of annotations and of env entries, each merged by its name.
-fn merge(object: &mut Value, body: &Value) -> Result<()> {
-    for (key, note) in body["metadata"]["annotations"].as_object().expect("annotations") {
-        object["metadata"]["annotations"][key] = note.clone();
-    }
-    for applied in body["spec"]["template"]["spec"]["containers"].as_array().expect("containers") {
-        let containers = object["spec"]["template"]["spec"]["containers"].as_array_mut().expect("containers");
-        let container = containers.iter_mut().find(|container| container["name"] == applied["name"]);
-        let Some(container) = container else { return Err(refusal(422, "image: Required value")) };
-        if container["env"].is_null() {
-            container["env"] = json!([]);
-        }
-        let env = container["env"].as_array_mut().expect("env");
-        for entry in applied["env"].as_array().expect("env") {
-            match env.iter_mut().find(|old| old["name"] == entry["name"]) {
-                Some(old) if !old["valueFrom"].is_null() => {
-                    return Err(refusal(422, "may not be specified when `value` is not empty"));
-                }
-                Some(old) => *old = entry.clone(),
-                None => env.push(entry.clone()),
-            }
-        }
-    }
-    Ok(())
 }
 
 pub(crate) fn gated(pod: &Value) -> bool {

@@ -135,7 +135,7 @@ fn worker_processes_that_are_not_known_or_contradict_the_annotation_are_told() {
     let mut term = Term::begin(&cluster);
     let mut told = |command: &[&str], processes: Option<&str>| {
         let mut server = cluster.server();
-        let mut deployment = server.workload("api").expect("it is there");
+        let mut deployment = server.deployments["api"].clone();
         let template = &mut deployment["spec"]["template"];
         template["spec"]["containers"][0]["command"] = command.into();
         template["metadata"]["annotations"]["poolbudget.dev/processes"] = processes.into();

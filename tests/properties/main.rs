@@ -19,7 +19,6 @@ mod jobs;
 #[cfg(test)]
 mod plan;
 #[cfg(test)]
-mod rewrite;
 #[cfg(test)]
 mod rollout;
 #[cfg(test)]

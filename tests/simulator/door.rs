@@ -13,11 +13,9 @@ use kube::runtime::events::Event;
 use poolbudget::api::DbConnectionBudget;
 use poolbudget::cluster::node::NodeSight;
 use poolbudget::cluster::pod::{PodRecord, PodView};
-use poolbudget::cluster::rewrite::Write;
 use poolbudget::cluster::workload::WorkloadKey;
 use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
-use serde_json::Value;
 
 use super::api::{Answer, Request};
 use super::cluster::BUDGETS;
@@ -195,14 +193,6 @@ impl Gateway for Door {
             Answer::Retired(pod) => Ok(pod),
             _ => unreachable!("it answers with the pod that was ended"),
         }
-    }
-
-    async fn workload(&self, _: &str, workload: &WorkloadKey) -> Result<Option<Value>, GatewayError> {
-        unreachable!("{workload}: no template is written in mode Gate")
-    }
-
-    async fn write_workload(&self, _: &str, workload: &WorkloadKey, _: &Write) -> Result<(), GatewayError> {
-        unreachable!("{workload}: no template is written in mode Gate")
     }
 
     fn publish(&self, event: Event, about: ObjectReference) -> impl Future<Output = ()> + Send {

@@ -33,7 +33,6 @@ pub use stateful_set::StatefulSetView;
 
 use super::env::Container;
 use super::pod::{PodRecord, version};
-use super::rewrite::Rewritten;
 use super::template::AppFacts;
 use crate::api::{WorkloadKind, names};
 use crate::budget::rollout::{IntOrPercent, Strategy};
@@ -164,8 +163,6 @@ pub struct WorkloadRecord {
     pub template: AppFacts,
     /// Whose template it takes, having none of its own.
     pub lender: Option<Box<Lender>>,
-    /// What mode Rollout has written into its template.
-    pub rewritten: Option<Box<Rewritten>>,
 }
 
 impl WorkloadRecord {
@@ -191,7 +188,6 @@ impl WorkloadRecord {
             pods: 0,
             ready: 0,
             lender: None,
-            rewritten: Rewritten::read(meta, &template.spec).map(Box::new),
             template: AppFacts::read(
                 &template.metadata.labels,
                 &template.metadata.annotations,

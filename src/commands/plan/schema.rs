@@ -168,10 +168,7 @@ mod tests {
             ),
             (json!({"limit": {"connections": "15"}}), "spec.limit.connections: \"15\" is no integer"),
             (json!({"limit": {"connections": 1.5}}), "spec.limit.connections: 1.5 is no integer"),
-            (
-                json!({"limit": {}, "mode": "Auto"}),
-                "spec.mode: \"Auto\" must be one of Observe, Rollout, Gate",
-            ),
+            (json!({"limit": {}, "mode": "Auto"}), "spec.mode: \"Auto\" must be one of Observe, Gate"),
             (
                 json!({"limit": {}, "workloads": [{"name": ""}]}),
                 "spec.workloads[0].name: 0 characters are too few or too many",

@@ -5,7 +5,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::leader::Leader;
-use crate::api::conditions::{ACCEPTED, BLOCKED, CONTESTED, FEASIBLE, FOREIGN_PODS, SETTLED, WITHIN_LIMIT};
+use crate::api::conditions::{ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, SETTLED, WITHIN_LIMIT};
 use crate::api::{DbConnectionBudget, QuarantineCause, Quarantined};
 use crate::commands::render::Tone;
 
@@ -80,7 +80,7 @@ fn of_condition(condition: &Condition) -> Option<Note> {
     let holds = condition.status == "True";
     let tone = match condition.type_.as_str() {
         ACCEPTED | FEASIBLE | WITHIN_LIMIT if !holds => Tone::Bad,
-        BLOCKED | CONTESTED | FOREIGN_PODS if holds => Tone::Warn,
+        BLOCKED | FOREIGN_PODS if holds => Tone::Warn,
         SETTLED if !holds => Tone::Warn,
         _ => return None,
     };
@@ -156,7 +156,6 @@ mod tests {
             finding(SETTLED, false, "NoSlot"),
             finding(BLOCKED, true, "AboveLimit"),
             finding(BLOCKED, true, "BadRevision"),
-            finding(CONTESTED, true, "TakenBack"),
         ];
         assert_eq!(
             said(&budget(3, Some(3), &findings), &Leader::Leads),
@@ -165,7 +164,6 @@ mod tests {
                 "Settled: the message of Settled. `poolbudget explain POD` says what one of them waits for",
                 "Blocked: the message of Blocked. Wait, or delete a pod that holds more than its share",
                 "Blocked: the message of Blocked. Mend the image, or `kubectl rollout undo` it",
-                "Contested: the message of Contested",
             ]
         );
     }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::tables::{Verdict, make_guarded_pods, table};
-use super::{BUDGET, Refusal, SOON, account, installed, refusal};
+use super::{Refusal, SOON, account, installed, refusal};
 use crate::support::eventually;
 use crate::support::install::SYSTEM;
 
@@ -64,7 +64,7 @@ async fn the_accounts_of_the_operator_write_what_it_ever_writes_and_nothing_else
     let administrator = cluster.client().await.unwrap();
     let accounts = ["poolbudget", "poolbudget-release"];
     make_guarded_pods(&administrator, &account(cluster, accounts[0]).await, NAMESPACE).await;
-    make_workloads(&administrator).await;
+    make_replica_set(&administrator).await;
     for name in accounts {
         let binding = format!("confined-{name}");
         let who = format!("--serviceaccount={SYSTEM}:{name}");
@@ -89,53 +89,23 @@ async fn the_accounts_of_the_operator_write_what_it_ever_writes_and_nothing_else
     }
 }
 
-/// None of them makes a pod.
-async fn make_workloads(administrator: &Client) {
-    let noted = json!({"poolbudget.dev/original-env": "{}"});
-    for (kind, resource) in
-        [("Deployment", "deployments"), ("StatefulSet", "statefulsets"), ("DaemonSet", "daemonsets")]
-    {
-        for (name, labels, annotations) in [
-            ("governed", json!({BUDGET: "main"}), json!({"example.com/own": "1"})),
-            ("ungoverned", json!({}), json!({})),
-            ("left", json!({}), noted.clone()),
-        ] {
-            let mut object = workload(kind, name, 0);
-            object["metadata"]["labels"] = labels;
-            object["metadata"]["annotations"] = annotations;
-            create(administrator, resource, &object).await;
-        }
-    }
-    let mut set = workload("ReplicaSet", "set", 4);
-    // Nobody schedules them.
-    set["spec"]["template"]["spec"]["schedulerName"] = json!("nobody");
-    create(administrator, "replicasets", &set).await;
-}
-
-async fn create(client: &Client, resource: &str, object: &Value) {
-    let uri = format!("/apis/apps/v1/namespaces/{NAMESPACE}/{resource}");
-    let request = http::Request::post(uri).header("content-type", "application/json");
-    let request = request.body(object.to_string().into_bytes()).unwrap();
-    client.request_text(request).await.unwrap();
-}
-
-fn workload(kind: &str, name: &str, replicas: u32) -> Value {
-    let mut spec = json!({
-        "replicas": replicas,
-        "selector": {"matchLabels": {"app": name}},
-        "template": {
-            "metadata": {"labels": {"app": name}},
-            "spec": {
-                "initContainers": [{"name": "migrate", "image": "shop/app:1"}],
-                "containers": [{"name": "app", "image": "shop/app:1"}],
+/// Nobody schedules its pods.
+async fn make_replica_set(administrator: &Client) {
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "set"},
+        "spec": {
+            "replicas": 4,
+            "selector": {"matchLabels": {"app": "set"}},
+            "template": {
+                "metadata": {"labels": {"app": "set"}},
+                "spec": {"schedulerName": "nobody", "containers": [{"name": "app", "image": "shop/app:1"}]},
             },
         },
     });
-    if kind == "DaemonSet" {
-        spec.as_object_mut().unwrap().remove("replicas");
-        spec["template"]["spec"]["nodeSelector"] = json!({"nobody": "here"});
-    }
-    json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+    let uri = format!("/apis/apps/v1/namespaces/{NAMESPACE}/replicasets");
+    let request = http::Request::post(uri).header("content-type", "application/json");
+    let request = request.body(set.to_string().into_bytes()).unwrap();
+    administrator.request_text(request).await.unwrap();
 }
 
 /// Most of an admission policy is text that nobody compiles before an API server does.

@@ -4,11 +4,11 @@
 //! |---|---|---|
 //! | [`api`] | the `DbConnectionBudget` resource, its rules, the names on pods | nothing |
 //! | [`budget`] | the pure core: limits, sizes, ledger, decisions; plain values in, decisions out | only itself |
-//! | [`profile`] | which variables apps read their pools from, and what they mean to them | `api`, `budget::split` |
+//! | [`profile`] | which variables apps read their pools from, and what they mean to them | `api`, `budget` |
 //! | [`cluster`] | Kubernetes objects to plain values, decisions to patches | `api`, `budget`, `profile` |
 //! | [`admission`] | the policies that give a pod its gate and its late-bound env | `api`, `profile` |
 //! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `telemetry` |
-//! | [`webhook`] | the HTTPS server that asks `admission`, and its certificate | `admission`, `telemetry` |
+//! | [`webhook`] | the HTTPS server that asks `admission`, and its certificate | `api`, `admission`, `telemetry` |
 //! | [`telemetry`] | logs, metrics, health | `api` |
 //! | [`commands`] | the command line | everything |
 //!

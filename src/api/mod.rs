@@ -3,6 +3,7 @@
 //! In: nothing. Out: types, CEL rules, reasons. It decides nothing.
 
 pub mod conditions;
+pub mod key;
 pub mod keys;
 pub mod names;
 pub mod spec;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+pub use key::BudgetKey;
 pub use spec::{
     Basis, Compute, DbConnectionBudget, DbConnectionBudgetSpec, DefaultsSpec, EvictionPolicy,
     InfeasiblePolicy, LimitSpec, Mode, Plan, PostgresLimit, SizeBounds, Sizing, SupabaseConnection,

@@ -32,6 +32,12 @@ impl Connections {
         Self(n)
     }
 
+    /// The number; a pool without a bound has none.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        if self.0 >= u64::from(u32::MAX) { "any number of".to_owned() } else { self.to_string() }
+    }
+
     /// The plain number.
     #[must_use]
     pub const fn get(self) -> u64 {

@@ -13,7 +13,8 @@ use super::pod::PodRecord;
 use super::spec;
 use super::template::AppFacts;
 use super::workload::{WorkloadKey, WorkloadRecord};
-use super::world::{BudgetKey, World};
+use super::world::World;
+use crate::api::BudgetKey;
 use crate::api::{
     DbConnectionBudgetSpec, DbConnectionBudgetStatus, EvictionPolicy, GrantInFlight, Mode, WorkloadKind,
     WorkloadStatus,

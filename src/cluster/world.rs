@@ -12,34 +12,12 @@ use super::autoscaler::AutoscalerRecord;
 use super::guarded::Odd;
 use super::pod::PodRecord;
 use super::workload::{WorkloadKey, WorkloadRecord};
+use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudget, WorkloadKind};
 use crate::cluster::pod::version;
 
 /// How long the name of a deleted object is remembered, in seconds: longer than any list can take.
 const TOMBSTONE_SECONDS: u64 = 300;
-
-/// Names a budget, whether it exists or not.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BudgetKey {
-    /// Namespace.
-    pub namespace: String,
-    /// Name.
-    pub name: String,
-}
-
-impl BudgetKey {
-    /// The key of `name` in `namespace`.
-    #[must_use]
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
-    }
-}
-
-impl std::fmt::Display for BudgetKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
 
 /// A record that an [`Index`] can hold.
 pub trait Record {

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::world::BudgetKey;
+use crate::api::BudgetKey;
 
 /// Delay after a first failure.
 const LEAST_DELAY: Duration = Duration::from_millis(100);

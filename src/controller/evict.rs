@@ -7,16 +7,16 @@ use std::collections::HashSet;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::EventType;
 
+use super::context::Context;
 use super::gateway::{Gateway, GatewayError};
 use super::memory::Memory;
 use super::notice;
-use super::reconcile::Leader;
-use super::refused::{self, Purpose};
+use super::refused::Purpose;
 use super::view::View;
+use crate::api::BudgetKey;
 use crate::budget::decide::Decision;
 use crate::budget::room::{Candidate, Cause};
 use crate::cluster::pod::PodRecord;
-use crate::cluster::world::BudgetKey;
 
 /// Candidates tried per decision.
 const TRIES: usize = 8;
@@ -26,7 +26,7 @@ const TRIES: usize = 8;
 /// # Errors
 /// When the API server does not answer.
 pub async fn make_room<G: Gateway>(
-    leader: &Leader<G>,
+    context: &Context<G>,
     key: &BudgetKey,
     view: &View,
     memory: &mut Memory,
@@ -34,33 +34,33 @@ pub async fn make_room<G: Gateway>(
 ) -> Result<bool, GatewayError> {
     let candidates = &view.decision.room.candidates;
     if candidates.is_empty() {
-        refused::lift(leader, key, memory, Purpose::Room);
+        memory.refused.lift(&context.observed, key, Purpose::Room);
         return Ok(false);
     }
-    if refused::is_paused(leader, key, memory, Purpose::Room, now) {
+    if memory.refused.is_paused(&context.observed, key, Purpose::Room, now) {
         return Ok(false);
     }
     let mut refusal = None;
     for candidate in workloads_first(view).take(TRIES) {
         let Some(pod) = view.scene.pods.get(candidate.pod) else { continue };
-        match end(leader, pod, candidate.cause).await {
+        match end(context, pod, candidate.cause).await {
             Ok(()) => {
-                memory.refused.remove(&Purpose::Room);
-                tell(leader, key, pod, why(candidate.cause, &view.decision)).await;
-                leader.refresh_pod(pod).await?;
+                memory.refused.forget(Purpose::Room);
+                tell(context, key, pod, why(candidate.cause, &view.decision)).await;
+                context.refresh_pod(pod).await?;
                 return Ok(true);
             }
             Err(GatewayError::Disruption { budget, .. }) => refusal = refusal.or(Some(budget)),
             // Gone already, or changed: what that frees is to be seen before another one goes.
             Err(GatewayError::Outdated { .. }) => {
-                leader.refresh_pod(pod).await?;
+                context.refresh_pod(pod).await?;
                 return Ok(true);
             }
             Err(error) => return Err(error),
         }
     }
     let Some(by) = refusal else { return Ok(false) };
-    Ok(refused::note(leader, key, memory, Purpose::Room, by, now))
+    Ok(memory.refused.note(&context.observed, key, Purpose::Room, by, now))
 }
 
 /// The best candidate of each workload, then the others, each in order: what refuses one pod of a workload mostly
@@ -74,10 +74,12 @@ fn workloads_first(view: &View) -> impl Iterator<Item = &Candidate> {
     first.into_iter().chain(others)
 }
 
-async fn end<G: Gateway>(leader: &Leader<G>, pod: &PodRecord, cause: Cause) -> Result<(), GatewayError> {
+async fn end<G: Gateway>(context: &Context<G>, pod: &PodRecord, cause: Cause) -> Result<(), GatewayError> {
     match cause {
-        Cause::Stalled | Cause::Superseded => leader.gateway.delete(pod).await,
-        Cause::Leaving | Cause::Escaped | Cause::Oversize | Cause::Surplus => leader.gateway.evict(pod).await,
+        Cause::Stalled | Cause::Superseded => context.gateway.delete(pod).await,
+        Cause::Leaving | Cause::Escaped | Cause::Oversize | Cause::Surplus => {
+            context.gateway.evict(pod).await
+        }
     }
 }
 
@@ -99,10 +101,10 @@ pub fn why(cause: Cause, decision: &Decision) -> &'static str {
     }
 }
 
-async fn tell<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, pod: &PodRecord, why: &str) {
-    leader.metrics.evicted(key);
+async fn tell<G: Gateway>(context: &Context<G>, key: &BudgetKey, pod: &PodRecord, why: &str) {
+    context.metrics.evicted(key);
     tracing::info!(budget = %key, pod = pod.name, why, "pod ended to make room");
     let note = format!("ended to make room in budget {}: {why}", key.name);
     let event = notice::event(EventType::Normal, "MadeRoom", "Evict", &note);
-    leader.gateway.publish(event, notice::about_pod(pod)).await;
+    context.gateway.publish(event, notice::about_pod(pod)).await;
 }

@@ -22,13 +22,13 @@ use super::events::Publisher;
 use super::lease::Leadership;
 use super::lists::Pages;
 use super::observe::Watched;
+use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudget, WorkloadKind, names};
 use crate::cluster::guarded::Guarded;
 use crate::cluster::node::{self, NodeSight, NodeView};
 use crate::cluster::pod::{PodRecord, PodView};
 use crate::cluster::retire::Retirement;
 use crate::cluster::workload::WorkloadKey;
-use crate::cluster::world::BudgetKey;
 use crate::telemetry::metrics::Metrics;
 
 /// No request of the controller takes longer.

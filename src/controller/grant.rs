@@ -7,15 +7,15 @@ use std::collections::{HashMap, HashSet};
 
 use futures::{StreamExt, stream};
 
+use super::context::Context;
 use super::gateway::{Gateway, GatewayError, Sizes};
 use super::open;
-use super::reconcile::Leader;
 use super::view::View;
+use crate::api::BudgetKey;
 use crate::api::{GrantInFlight, Mode};
 use crate::budget::amount::Connections;
 use crate::budget::split::Split;
 use crate::cluster::pod::PodRecord;
-use crate::cluster::world::BudgetKey;
 
 /// Patches sent at the same time for one budget.
 pub const PARALLEL: usize = 16;
@@ -70,7 +70,7 @@ pub fn unseen(view: &View, grants: &[GrantInFlight]) -> Vec<GrantInFlight> {
 /// # Errors
 /// When the API server did not answer for some; their entries stay and are sent again.
 pub async fn send<G: Gateway>(
-    leader: &Leader<G>,
+    context: &Context<G>,
     key: &BudgetKey,
     view: &View,
     grants: &[GrantInFlight],
@@ -80,7 +80,7 @@ pub async fn send<G: Gateway>(
     let mut calls = Vec::with_capacity(grants.len());
     for grant in grants {
         if let Some(pod) = pods.get(grant.uid.as_str()) {
-            calls.push(send_one(leader, key, pod, grant));
+            calls.push(send_one(context, key, pod, grant));
         }
     }
     let outcomes: Vec<Result<(), GatewayError>> =
@@ -89,7 +89,7 @@ pub async fn send<G: Gateway>(
 }
 
 async fn send_one<G: Gateway>(
-    leader: &Leader<G>,
+    context: &Context<G>,
     key: &BudgetKey,
     pod: &PodRecord,
     grant: &GrantInFlight,
@@ -99,11 +99,11 @@ async fn send_one<G: Gateway>(
         max_overflow: grant.max_overflow,
         connections: grant.connections,
     };
-    match leader.gateway.grant(pod, sizes).await {
+    match context.gateway.grant(pod, sizes).await {
         Ok(granted) => {
-            leader.see_pod(&granted);
-            let latency = leader.arrivals.taken(&pod.uid);
-            leader.metrics.granted(key, latency);
+            context.see_pod(&granted);
+            let latency = context.arrivals.taken(&pod.uid);
+            context.metrics.granted(key, latency);
             tracing::info!(
                 budget = %key, pod = pod.name, workload = grant.workload,
                 pool_size = grant.pool_size, max_overflow = grant.max_overflow, connections = grant.connections,
@@ -113,7 +113,7 @@ async fn send_one<G: Gateway>(
         }
         // The pod is not what it was: granted before, gone, or changed. Look at it. If it is what it was, then the
         // write itself is refused, by an admission policy of the cluster say, and somebody should know.
-        Err(GatewayError::Outdated { what, why }) => match leader.refresh_pod(pod).await? {
+        Err(GatewayError::Outdated { what, why }) => match context.refresh_pod(pod).await? {
             Some(fresh) if fresh.version == pod.version => Err(GatewayError::Refused { what, why }),
             _ => Ok(()),
         },

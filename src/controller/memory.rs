@@ -1,14 +1,13 @@
 //! What the leader remembers of one budget between two looks at it. All of it can be lost: what must outlive the
 //! process is in the status.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
 use super::quarantine::Quarantine;
-use super::refused::{Purpose, Refused};
+use super::refused::{Refusals, Refused};
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined, WorkloadStatus};
 use crate::cluster::workload::WorkloadKey;
 
@@ -33,7 +32,7 @@ pub struct Memory {
     /// Why the status was refused that had to be written last.
     pub unwritable: Option<String>,
     /// The evictions that were refused last: by what, and until when none is tried.
-    pub refused: BTreeMap<Purpose, Refused>,
+    pub refused: Refusals,
     /// When a pod from before its label was last ended, of each workload that needed it.
     pub retired: HashMap<WorkloadKey, Timestamp>,
 }
@@ -51,7 +50,7 @@ impl Memory {
     /// What stands in the way of what was decided.
     #[must_use]
     pub fn hindrances(&self) -> Hindrances<'_> {
-        let (refused, quarantine) = (self.refused.values().next(), Some(&self.quarantine));
+        let (refused, quarantine) = (self.refused.first(), Some(&self.quarantine));
         Hindrances { refused, quarantine }
     }
 
@@ -81,17 +80,8 @@ impl Memory {
         self.held = None;
         self.written = None;
         self.unnamed.clear();
-        self.refused.clear();
+        self.refused = Refusals::default();
     }
-}
-
-/// An instant, by both clocks of this process.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// The date. It may jump, and differ from that of other processes.
-    pub wall: Timestamp,
-    /// The time since some fixed instant of this process. It never jumps.
-    pub steady: Duration,
 }
 
 #[cfg(test)]

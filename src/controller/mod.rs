@@ -3,6 +3,7 @@
 //! In: a client and settings. Out: the protocol of `docs/protocol.md`, carried out. The order of the steps is in
 //! [`reconcile`]; what is decided is decided in `budget`.
 
+pub mod context;
 pub mod dispatch;
 pub mod events;
 pub mod evict;
@@ -38,11 +39,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::http::Readiness;
 use crate::telemetry::metrics::Metrics;
+use context::Context;
 use dispatch::Requests;
 use gateway::KubeGateway;
 use lease::{Elector, Leadership};
 use observe::Observed;
-use reconcile::Leader;
+use reconcile::Reconciler;
 
 /// Budgets that are worked on at the same time.
 const CONCURRENCY: usize = 8;
@@ -133,25 +135,26 @@ async fn lead(
     readiness.set(CACHES, false);
     let mut watches = follow::watch_all(&client, &observed, &requests, metrics);
     let over = CancellationToken::new();
-    let leader = Arc::new(Leader::new(gateway, observed, metrics.clone(), Timestamp::now));
+    let context = Context::new(gateway, observed, metrics.clone(), Timestamp::now);
+    let reconciler = Arc::new(Reconciler::new(context));
     let work = {
-        let (leader, over) = (Arc::clone(&leader), over.clone());
+        let (reconciler, over) = (Arc::clone(&reconciler), over.clone());
         async move {
             tokio::select! {
                 () = over.cancelled() => return,
                 () = watches.synced() => {}
             }
             readiness.set(CACHES, true);
-            let tidying = Arc::clone(&leader);
+            let tidying = Arc::clone(&reconciler);
             let tidy = tokio::spawn(async move {
                 loop {
                     tokio::time::sleep(TIDY).await;
-                    tidying.tidy();
+                    tidying.context.tidy();
                 }
             });
             let look = move |key| {
-                let leader = Arc::clone(&leader);
-                async move { leader.look(key).await }
+                let reconciler = Arc::clone(&reconciler);
+                async move { reconciler.reconcile(key).await }
             };
             dispatch::dispatch(queue, CONCURRENCY, over, look).await;
             tidy.abort();

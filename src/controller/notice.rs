@@ -11,17 +11,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType};
 
+use super::context::Context;
 use super::gateway::{Gateway, resource};
 use super::grant::PARALLEL;
 use super::memory::Memory;
-use super::reconcile::Leader;
 use super::view::View;
+use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudget, conditions, names};
 use crate::budget::grant::Refusal;
 use crate::cluster::guarded::Odd;
 use crate::cluster::pod::PodRecord;
 use crate::cluster::workload::{WorkloadKey, WorkloadRecord};
-use crate::cluster::world::BudgetKey;
 
 /// A pod that is granted sooner than this, in seconds, need not be told why it waits.
 const SOON: u64 = 2;
@@ -150,7 +150,7 @@ fn unknown_owner(view: &View, pod: usize) -> String {
 }
 
 /// Tells each waiting pod why it waits, when that is new.
-pub async fn tell_pods<G: Gateway>(leader: &Leader<G>, view: &View, memory: &mut Memory) {
+pub async fn tell_pods<G: Gateway>(context: &Context<G>, view: &View, memory: &mut Memory) {
     let waiting: HashSet<&str> = view
         .decision
         .grants
@@ -186,7 +186,7 @@ pub async fn tell_pods<G: Gateway>(leader: &Leader<G>, view: &View, memory: &mut
         memory.told.insert(record.uid.clone(), reason);
         news.push((event(EventType::Normal, reason, "Wait", &note), about_pod(record)));
     }
-    publish(leader, news).await;
+    publish(context, news).await;
 }
 
 /// Workloads with pods that wait for longer than a moment, each once, with what its first such pod waits for.
@@ -220,10 +220,10 @@ fn is_hopeless(view: &View, pod: usize) -> bool {
 }
 
 /// Publishes several events side by side.
-async fn publish<G: Gateway>(leader: &Leader<G>, news: Vec<(Event, ObjectReference)>) {
+async fn publish<G: Gateway>(context: &Context<G>, news: Vec<(Event, ObjectReference)>) {
     let mut calls = Vec::with_capacity(news.len());
     for (event, about) in news {
-        calls.push(leader.gateway.publish(event, about));
+        calls.push(context.gateway.publish(event, about));
     }
     stream::iter(calls).buffer_unordered(PARALLEL).collect::<()>().await;
 }
@@ -239,7 +239,7 @@ pub struct Stranded {
 
 /// Tells a budget that cannot be read what is wrong with it, when that is new.
 pub async fn tell_odd_budget<G: Gateway>(
-    leader: &Leader<G>,
+    context: &Context<G>,
     key: &BudgetKey,
     odd: Option<&Odd>,
     memory: &mut Memory,
@@ -259,22 +259,22 @@ pub async fn tell_odd_budget<G: Gateway>(
         ..ObjectReference::default()
     };
     let note = format!("this budget cannot be read and grants nothing until it is mended: {}", odd.why);
-    leader.gateway.publish(event(EventType::Warning, UNREADABLE, "Report", &note), about).await;
+    context.gateway.publish(event(EventType::Warning, UNREADABLE, "Report", &note), about).await;
 }
 
 /// Tells each pod that waits for a budget that does not exist, or cannot be read.
 pub async fn tell_stranded<G: Gateway>(
-    leader: &Leader<G>,
+    context: &Context<G>,
     key: &BudgetKey,
     odd: Option<&Odd>,
     memory: &mut Memory,
 ) -> Stranded {
-    let pods = leader.observed.world().pods.group(&key.namespace, &key.name);
+    let pods = context.observed.world().pods.group(&key.namespace, &key.name);
     let waiting: Vec<_> = pods.iter().filter(|pod| pod.gated && !pod.terminating).collect();
     let uids: HashSet<&str> = waiting.iter().map(|pod| pod.uid.as_str()).collect();
     let (reason, note) = why_it_is_stranded(key, odd);
     let workloads: Vec<Arc<WorkloadRecord>> = {
-        let world = leader.observed.world();
+        let world = context.observed.world();
         let of: BTreeSet<WorkloadKey> = waiting.iter().filter_map(|pod| world.workload_of(pod)).collect();
         of.iter().filter_map(|workload| world.workloads.find(&key.namespace, workload)).collect()
     };
@@ -297,7 +297,7 @@ pub async fn tell_stranded<G: Gateway>(
     for pod in untold.iter().take(AT_ONCE) {
         memory.told.insert(pod.uid.clone(), reason);
     }
-    publish(leader, news).await;
+    publish(context, news).await;
     Stranded { waiting: waiting.len(), untold: untold.len() > AT_ONCE }
 }
 
@@ -325,7 +325,7 @@ pub fn why_it_is_stranded(key: &BudgetKey, odd: Option<&Odd>) -> (&'static str, 
 
 /// Tells a budget what it does not count any more because somebody said so.
 pub async fn tell_forgotten<G: Gateway>(
-    leader: &Leader<G>,
+    context: &Context<G>,
     budget: &DbConnectionBudget,
     memory: &mut Memory,
 ) {
@@ -343,7 +343,7 @@ pub async fn tell_forgotten<G: Gateway>(
             connections = entry.connections,
             "forgotten, because an annotation says so"
         );
-        leader
+        context
             .gateway
             .publish(event(EventType::Warning, "Forgotten", "Forget", &note), budget.object_ref(&()))
             .await;
@@ -351,13 +351,16 @@ pub async fn tell_forgotten<G: Gateway>(
 }
 
 /// Publishes what changed between two sets of conditions.
-pub async fn tell_budget<G: Gateway>(leader: &Leader<G>, budget: &DbConnectionBudget, old: &[Condition]) {
+pub async fn tell_budget<G: Gateway>(context: &Context<G>, budget: &DbConnectionBudget, old: &[Condition]) {
     let new = budget.status.iter().flat_map(|status| &status.conditions);
     for condition in new.filter(|condition| is_news(condition, old)) {
         let good = is_good(condition);
         let kind = if good { EventType::Normal } else { EventType::Warning };
         let note = format!("{}={}: {}", condition.type_, condition.status, condition.message);
-        leader.gateway.publish(event(kind, &condition.reason, "Report", &note), budget.object_ref(&())).await;
+        context
+            .gateway
+            .publish(event(kind, &condition.reason, "Report", &note), budget.object_ref(&()))
+            .await;
     }
 }
 

@@ -10,12 +10,13 @@ use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
+use crate::api::BudgetKey;
 use crate::api::DbConnectionBudget;
 use crate::cluster::autoscaler::{AutoscalerRecord, AutoscalerView};
 use crate::cluster::guarded::{Guarded, Odd};
 use crate::cluster::pod::{PodRecord, PodView, version};
 use crate::cluster::workload::{WorkloadRecord, WorkloadView};
-use crate::cluster::world::{BudgetKey, Index, Record, World};
+use crate::cluster::world::{Index, Record, World};
 
 /// What was observed, shared by the watches and the reconciler.
 #[derive(Clone, Default)]

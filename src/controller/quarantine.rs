@@ -16,14 +16,15 @@ use futures::{StreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::context::Moment;
 use super::gateway::{Gateway, GatewayError};
-use super::memory::Moment;
 use super::view::View;
+use crate::api::BudgetKey;
 use crate::api::{Mode, QuarantineCause, Quarantined};
 use crate::budget::grant::Refusal;
 use crate::cluster::node::NodeSight;
 use crate::cluster::pod::PodRecord;
-use crate::cluster::world::{BudgetKey, Departed, Departure};
+use crate::cluster::world::{Departed, Departure};
 
 /// On top of the time that containers get to end.
 const MARGIN: i64 = 10;

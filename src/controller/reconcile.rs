@@ -4,26 +4,24 @@
 //! The arithmetic is in `budget`, the reading of objects in `cluster`; here is the order of the steps.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex as AsyncMutex;
 
+use super::context::Context;
 use super::dispatch::Next;
 use super::gateway::{Gateway, GatewayError};
-use super::memory::{Memory, Moment};
-use super::observe::Observed;
+use super::memory::Memory;
 use super::view::View;
 use super::{evict, grant, notice, promise, quarantine, report, retire, takeover};
+use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined, names};
-use crate::budget::decide::{Decision, Situation, decide};
 use crate::budget::grant::Refusal;
 use crate::budget::ledger::Hold;
 use crate::cluster::guarded::Odd;
-use crate::cluster::pod::{PodRecord, PodView};
-use crate::cluster::world::BudgetKey;
-use crate::telemetry::metrics::Metrics;
+use crate::cluster::pod::PodRecord;
 
 /// While somebody waits, time alone can change the answer: look again this often.
 const TICK: Duration = Duration::from_secs(5);
@@ -34,65 +32,23 @@ const GATHER: SignedDuration = SignedDuration::from_millis(500);
 /// A look without any cause, against an event that never came.
 const PATROL: Duration = Duration::from_secs(300);
 
-/// The leader's parts.
-pub struct Leader<G> {
-    /// The door to the API server.
-    pub gateway: G,
-    /// What the watches have seen.
-    pub observed: Observed,
-    /// Metrics.
-    pub metrics: Metrics,
-    /// When gated pods were first seen.
-    pub arrivals: Arrivals,
-    /// The clock.
-    pub clock: fn() -> Timestamp,
-    /// The time since some fixed instant, by a clock that never jumps.
-    pub steady: fn() -> Duration,
-    /// What decides: [`decide`], unless a simulation leaves a rule out of it.
-    pub decide: fn(&Situation) -> Decision,
+/// Reconciles one budget after another.
+pub struct Reconciler<G> {
+    /// What its stages work with.
+    pub context: Context<G>,
     memories: Mutex<HashMap<BudgetKey, Arc<AsyncMutex<Memory>>>>,
 }
 
-/// When gated pods were first seen, for the latency of grants.
-#[derive(Debug, Default)]
-pub struct Arrivals(Mutex<HashMap<String, Instant>>);
-
-impl Arrivals {
-    /// A pod arrives when nobody else holds it any more.
-    fn note(&self, pods: &[Arc<PodRecord>]) {
-        let mut arrivals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for pod in pods.iter().filter(|pod| pod.gated && pod.other_gates.is_none()) {
-            arrivals.entry(pod.uid.clone()).or_insert_with(Instant::now);
-        }
-    }
-
-    /// How long ago a pod was first seen; it is forgotten.
-    pub fn taken(&self, uid: &str) -> Option<Duration> {
-        let mut arrivals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        arrivals.remove(uid).map(|arrived| arrived.elapsed())
-    }
-
-    fn keep(&self, alive: impl Fn(&str) -> bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| alive(uid));
-    }
-}
-
-fn steady() -> Duration {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    START.elapsed()
-}
-
-impl<G: Gateway> Leader<G> {
-    /// A leader that has seen nothing yet.
+impl<G: Gateway> Reconciler<G> {
+    /// A reconciler that remembers nothing yet.
     #[must_use]
-    pub fn new(gateway: G, observed: Observed, metrics: Metrics, clock: fn() -> Timestamp) -> Self {
-        let (arrivals, memories) = (Arrivals::default(), Mutex::default());
-        Self { gateway, observed, metrics, arrivals, clock, steady, decide, memories }
+    pub fn new(context: Context<G>) -> Self {
+        Self { context, memories: Mutex::default() }
     }
 
-    /// Looks at a budget, and turns failures into a later look.
-    pub async fn look(&self, key: BudgetKey) -> Next {
-        match self.reconcile(&key).await {
+    /// Reconciles a budget, and turns failures into a later try.
+    pub async fn reconcile(&self, key: BudgetKey) -> Next {
+        match self.step(&key).await {
             Ok(next) => next,
             Err(error @ (GatewayError::Outdated { .. } | GatewayError::NotLeader { .. })) => {
                 tracing::debug!(budget = %key, %error, "looking again");
@@ -105,25 +61,25 @@ impl<G: Gateway> Leader<G> {
         }
     }
 
-    async fn reconcile(&self, key: &BudgetKey) -> Result<Next, GatewayError> {
+    async fn step(&self, key: &BudgetKey) -> Result<Next, GatewayError> {
         let memory = self.memory(key);
         let mut memory = memory.lock().await;
         let (seen, odd) = {
-            let world = self.observed.world();
+            let world = self.context.observed.world();
             let (namespace, name) = (&key.namespace, &key.name);
             (world.budgets.find(namespace, name), world.budgets.odd(namespace, name).cloned())
         };
         let Some(seen) = seen.filter(|_| odd.is_none()) else {
             return Ok(self.absent(key, odd.as_ref(), &mut memory).await);
         };
-        if !takeover::take_over(self, key, &seen, &mut memory).await? {
+        if !takeover::take_over(&self.context, key, &seen, &mut memory).await? {
             return Ok(self.absent(key, None, &mut memory).await);
         }
-        let now = (self.clock)();
+        let now = (self.context.clock)();
         let Some(held) = memory.held.clone() else { return Ok(Next::Backoff) };
-        quarantine::ask(&self.gateway, &mut memory.quarantine, self.moment()).await;
+        quarantine::ask(&self.context.gateway, &mut memory.quarantine, self.context.moment()).await;
         let (view, status) = self.view(key, &held, &mut memory, now);
-        self.arrivals.note(&view.scene.pods);
+        self.context.arrivals.note(&view.scene.pods);
 
         let mut grants = grant::unseen(&view, &status.grants);
         let fresh = grant::batch(&view, held.spec.sizing.overflow_ratio);
@@ -135,17 +91,17 @@ impl<G: Gateway> Leader<G> {
         let numbers = report::numbers(&new);
         let wait = self.write(&mut memory, new, may_wait, now).await?;
         memory.unnamed = unnamed;
-        self.metrics.budget(key, numbers);
-        let sent = grant::send(self, key, &view, &grants).await;
+        self.context.metrics.budget(key, numbers);
+        let sent = grant::send(&self.context, key, &view, &grants).await;
 
         // A pod that cannot be patched keeps neither room nor words from the others.
-        let acted = evict::make_room(self, key, &view, &mut memory, now).await;
-        let retired = retire::step(self, key, &view, &mut memory, now).await;
-        notice::tell_pods(self, &view, &mut memory).await;
-        notice::tell_forgotten(self, &held, &mut memory).await;
+        let acted = evict::make_room(&self.context, key, &view, &mut memory, now).await;
+        let retired = retire::step(&self.context, key, &view, &mut memory, now).await;
+        notice::tell_pods(&self.context, &view, &mut memory).await;
+        notice::tell_forgotten(&self.context, &held, &mut memory).await;
         let acted = sent.and(acted)? | retired?;
         let next = next_look(&view, wait, !grants.is_empty() || acted);
-        Ok(sooner(next, memory.quarantine.next((self.steady)())))
+        Ok(sooner(next, memory.quarantine.next((self.context.steady)())))
     }
 
     /// The budget as it is now: the decision, and the status with what vanished and expired since.
@@ -156,18 +112,21 @@ impl<G: Gateway> Leader<G> {
         memory: &mut Memory,
         now: Timestamp,
     ) -> (View, DbConnectionBudgetStatus) {
-        let mut world = self.observed.world();
+        let mut world = self.context.observed.world();
         let departures = world.take_departures(key);
         let pods = world.pods.group(&key.namespace, &key.name);
         let doubtful =
             pods.iter().map(AsRef::as_ref).filter(|pod| pod.doubtful && pod.hold() != Hold::Waiting);
         let doubtful: Vec<&PodRecord> = doubtful.collect();
-        memory.quarantine.keep(&departures, &doubtful, held.spec.linger_seconds, self.moment());
+        memory.quarantine.keep(&departures, &doubtful, held.spec.linger_seconds, self.context.moment());
         let named = held.metadata.annotations.as_ref().and_then(|notes| notes.get(names::FORGET));
         let forgotten = memory.quarantine.forget(named.map_or("", String::as_str));
         memory.forgotten.extend(forgotten);
         let status = memory.carried();
-        (View::of(world, key, &held.spec, held.metadata.generation, &status, self.decide, now), status)
+        (
+            View::of(world, key, &held.spec, held.metadata.generation, &status, self.context.decide, now),
+            status,
+        )
     }
 
     /// Writes the status when it changed. One that records nothing for a successor may wait, so that several changes make
@@ -192,7 +151,7 @@ impl<G: Gateway> Leader<G> {
             spec: held.spec.clone(),
             status: Some(status),
         };
-        let written = match self.gateway.replace_status(&budget).await {
+        let written = match self.context.gateway.replace_status(&budget).await {
             Ok(written) => written,
             Err(GatewayError::Refused { what, why }) => {
                 self.stand_still(&held, &why, memory, now).await?;
@@ -204,13 +163,13 @@ impl<G: Gateway> Leader<G> {
             }
         };
         memory.unwritable = None;
-        self.metrics.status_written();
-        self.observed.world().budgets.apply(written.clone());
+        self.context.metrics.status_written();
+        self.context.observed.world().budgets.apply(written.clone());
         memory.written = Some(now);
         let written = Arc::new(written);
         memory.held = Some(Arc::clone(&written));
         let old = held.status.as_ref().map_or(&[][..], |status| &status.conditions);
-        notice::tell_budget(self, &written, old).await;
+        notice::tell_budget(&self.context, &written, old).await;
         Ok(None)
     }
 
@@ -228,16 +187,21 @@ impl<G: Gateway> Leader<G> {
         }
         memory.unwritable = Some(why.to_owned());
         let said = report::standing_still(held, why, now);
-        notice::tell_budget(self, &said, held.status.as_ref().map_or(&[], |status| &status.conditions)).await;
+        notice::tell_budget(
+            &self.context,
+            &said,
+            held.status.as_ref().map_or(&[], |status| &status.conditions),
+        )
+        .await;
         tracing::error!(
             budget = held.metadata.name,
             namespace = held.metadata.namespace,
             why,
             "status refused, nothing is granted"
         );
-        match self.gateway.replace_status(&said).await {
+        match self.context.gateway.replace_status(&said).await {
             Ok(written) => {
-                self.observed.world().budgets.apply(written.clone());
+                self.context.observed.world().budgets.apply(written.clone());
                 memory.held = Some(Arc::new(written));
                 Ok(())
             }
@@ -250,16 +214,16 @@ impl<G: Gateway> Leader<G> {
     /// What is to be said of a key without a budget, or with one that cannot be read. What is granted stays as it is.
     async fn absent(&self, key: &BudgetKey, odd: Option<&Odd>, memory: &mut Memory) -> Next {
         let departures = {
-            let mut world = self.observed.world();
+            let mut world = self.context.observed.world();
             world.blocked.remove(key);
             world.take_departures(key)
         };
         // How long connections linger only a budget says; its own word comes with it.
-        memory.quarantine.keep(&departures, &[], 0, self.moment());
+        memory.quarantine.keep(&departures, &[], 0, self.context.moment());
         memory.let_go();
-        self.metrics.forget(key);
-        notice::tell_odd_budget(self, key, odd, memory).await;
-        let stranded = notice::tell_stranded(self, key, odd, memory).await;
+        self.context.metrics.forget(key);
+        notice::tell_odd_budget(&self.context, key, odd, memory).await;
+        let stranded = notice::tell_stranded(&self.context, key, odd, memory).await;
         if stranded.untold {
             return Next::After(TICK);
         }
@@ -269,53 +233,19 @@ impl<G: Gateway> Leader<G> {
         Next::OnRequest
     }
 
-    fn moment(&self) -> Moment {
-        Moment { wall: (self.clock)(), steady: (self.steady)() }
-    }
-
     fn memory(&self, key: &BudgetKey) -> Arc<AsyncMutex<Memory>> {
         let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(memories.entry(key.clone()).or_default())
-    }
-
-    /// Takes the answer of a write into the world, without waiting for the watch.
-    pub fn see_pod(&self, pod: &PodView) {
-        if let Some(record) = PodRecord::read(pod) {
-            self.observed.world().see_pod(record);
-        }
-    }
-
-    /// Reads a pod again that was not as it had been seen. None when it is gone: it counts until the watch has told so,
-    /// because only its last state says whether its containers had ended.
-    ///
-    /// # Errors
-    /// When the API server does not answer.
-    pub async fn refresh_pod(&self, pod: &PodRecord) -> Result<Option<PodRecord>, GatewayError> {
-        let fresh = self.gateway.pod(&pod.namespace, &pod.name).await?;
-        let fresh = fresh.as_ref().and_then(PodRecord::read).filter(|fresh| fresh.uid == pod.uid);
-        if let Some(fresh) = &fresh {
-            self.observed.world().see_pod(fresh.clone());
-        }
-        Ok(fresh)
     }
 
     /// Reads a budget again whose status could not be written.
     async fn refresh_budget(&self, held: &DbConnectionBudget) -> Result<(), GatewayError> {
         let (namespace, name) = (held.metadata.namespace.as_deref(), held.metadata.name.as_deref());
         let key = BudgetKey::new(namespace.unwrap_or_default(), name.unwrap_or_default());
-        if let Some(fresh) = self.gateway.budget(&key).await? {
-            self.observed.world().budgets.apply(fresh);
+        if let Some(fresh) = self.context.gateway.budget(&key).await? {
+            self.context.observed.world().budgets.apply(fresh);
         }
         Ok(())
-    }
-
-    /// Forgets pods that are gone.
-    pub fn tidy(&self) {
-        let world = self.observed.world();
-        let alive: std::collections::HashSet<String> =
-            world.pods.iter().filter(|pod| pod.gated).map(|pod| pod.uid.clone()).collect();
-        drop(world);
-        self.arrivals.keep(|uid| alive.contains(uid));
     }
 }
 

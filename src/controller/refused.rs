@@ -4,12 +4,12 @@
 //! that changes ends the pause. Purposes do not wait for each other: what refuses the pods of one workload may let those of
 //! another one go.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::gateway::Gateway;
-use super::memory::Memory;
-use super::reconcile::Leader;
-use crate::cluster::world::BudgetKey;
+use super::observe::Observed;
+use crate::api::BudgetKey;
 
 /// After a refusal no eviction is tried for so long, unless a PodDisruptionBudget changes.
 const PAUSE: SignedDuration = SignedDuration::from_secs(5);
@@ -52,35 +52,47 @@ impl Refused {
     }
 }
 
-/// Whether a refusal is so fresh that asking again is no use.
-pub fn is_paused<G: Gateway>(
-    leader: &Leader<G>,
-    key: &BudgetKey,
-    memory: &Memory,
-    purpose: Purpose,
-    now: Timestamp,
-) -> bool {
-    let fresh = memory.refused.get(&purpose).is_some_and(|refused| now < refused.until);
-    fresh && leader.observed.world().blocked.contains(key)
-}
+/// The evictions of one budget that were refused last.
+#[derive(Debug, Default)]
+pub struct Refusals(BTreeMap<Purpose, Refused>);
 
-/// Remembers a refusal. True when it is news.
-pub fn note<G: Gateway>(
-    leader: &Leader<G>,
-    key: &BudgetKey,
-    memory: &mut Memory,
-    purpose: Purpose,
-    by: String,
-    now: Timestamp,
-) -> bool {
-    leader.observed.world().blocked.insert(key.clone());
-    memory.refused.insert(purpose, Refused::at(by, purpose, now)).is_none()
-}
+impl Refusals {
+    /// Whether a refusal is so fresh that asking again is no use.
+    #[must_use]
+    pub fn is_paused(&self, observed: &Observed, key: &BudgetKey, purpose: Purpose, now: Timestamp) -> bool {
+        let fresh = self.0.get(&purpose).is_some_and(|refused| now < refused.until);
+        fresh && observed.world().blocked.contains(key)
+    }
 
-/// Nothing is to be evicted for that purpose any more.
-pub fn lift<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, memory: &mut Memory, purpose: Purpose) {
-    memory.refused.remove(&purpose);
-    if memory.refused.is_empty() {
-        leader.observed.world().blocked.remove(key);
+    /// Remembers a refusal. True when it is news.
+    pub fn note(
+        &mut self,
+        observed: &Observed,
+        key: &BudgetKey,
+        purpose: Purpose,
+        by: String,
+        now: Timestamp,
+    ) -> bool {
+        observed.world().blocked.insert(key.clone());
+        self.0.insert(purpose, Refused::at(by, purpose, now)).is_none()
+    }
+
+    /// An eviction for that purpose was not refused.
+    pub fn forget(&mut self, purpose: Purpose) {
+        self.0.remove(&purpose);
+    }
+
+    /// Nothing is to be evicted for that purpose any more.
+    pub fn lift(&mut self, observed: &Observed, key: &BudgetKey, purpose: Purpose) {
+        self.forget(purpose);
+        if self.0.is_empty() {
+            observed.world().blocked.remove(key);
+        }
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn first(&self) -> Option<&Refused> {
+        self.0.values().next()
     }
 }

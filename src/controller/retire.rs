@@ -8,17 +8,16 @@
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::EventType;
 
+use super::context::Context;
 use super::gateway::{Gateway, GatewayError};
 use super::memory::Memory;
 use super::notice;
-use super::reconcile::Leader;
-use super::refused::{self, Purpose};
-use super::verdict::amount;
+use super::refused::Purpose;
 use super::view::View;
+use crate::api::BudgetKey;
 use crate::api::WorkloadKind;
 use crate::budget::adoption::PATIENCE;
 use crate::cluster::workload::WorkloadKey;
-use crate::cluster::world::BudgetKey;
 
 /// Ends a pod from before the label, if one has to go and the last one has had its time to help. True when one was
 /// ended.
@@ -26,7 +25,7 @@ use crate::cluster::world::BudgetKey;
 /// # Errors
 /// When the API server does not answer, or the operator may not.
 pub async fn step<G: Gateway>(
-    leader: &Leader<G>,
+    context: &Context<G>,
     key: &BudgetKey,
     view: &View,
     memory: &mut Memory,
@@ -36,36 +35,36 @@ pub async fn step<G: Gateway>(
     memory.retired.retain(|workload, _| named.contains(&workload));
     let held_up = view.decision.room.foreign.filter(|held_up| held_up.may_end);
     let Some(workload) = held_up.and_then(|held_up| named.get(held_up.workload)) else {
-        refused::lift(leader, key, memory, Purpose::Adoption);
+        memory.refused.lift(&context.observed, key, Purpose::Adoption);
         return Ok(false);
     };
     let since = memory.retired.get(workload).map(|last| now.duration_since(*last).as_secs());
     let helped =
         since.is_none_or(|seconds| !(0..i64::try_from(PATIENCE).unwrap_or(i64::MAX)).contains(&seconds));
-    let paused = refused::is_paused(leader, key, memory, Purpose::Adoption, now);
+    let paused = memory.refused.is_paused(&context.observed, key, Purpose::Adoption, now);
     if !helped || paused || !view.scene.situation.eviction {
         return Ok(false);
     }
-    let Some(set) = oldest_set(leader, key, workload) else { return Ok(false) };
-    match leader.gateway.retire(&key.namespace, &set).await {
+    let Some(set) = oldest_set(context, key, workload) else { return Ok(false) };
+    match context.gateway.retire(&key.namespace, &set).await {
         Ok(Some(pod)) => {
             memory.retired.insert((*workload).clone(), now);
-            memory.refused.remove(&Purpose::Adoption);
-            leader.metrics.evicted(key);
+            memory.refused.forget(Purpose::Adoption);
+            context.metrics.evicted(key);
             tracing::info!(budget = %key, pod, %workload, "pod from before the label ended");
             let note = format!(
                 "{set} was scaled down by one: its pods are from before the label, and new pods do not become Ready \
                  while such pods may hold all connections that there are"
             );
             let event = notice::event(EventType::Normal, "ForeignPodEnded", "Evict", &note);
-            leader.gateway.publish(event, notice::about_workload(&key.namespace, workload)).await;
+            context.gateway.publish(event, notice::about_workload(&key.namespace, workload)).await;
             Ok(true)
         }
         Ok(None) => Ok(false),
         // It changed meanwhile: what that brings is to be seen first.
         Err(GatewayError::Outdated { .. }) => Ok(true),
         Err(GatewayError::Disruption { budget, .. }) => {
-            Ok(refused::note(leader, key, memory, Purpose::Adoption, budget, now))
+            Ok(memory.refused.note(&context.observed, key, Purpose::Adoption, budget, now))
         }
         Err(error) => Err(error),
     }
@@ -83,7 +82,7 @@ pub fn in_the_way(view: &View) -> Option<String> {
         "new pods of {name} do not become Ready, and {} pods from before its label may hold {} connections, which may be \
          all that the database has: {then}",
         before.pods,
-        amount(before.connections)
+        before.connections.in_words()
     ))
 }
 
@@ -110,11 +109,11 @@ fn what_then(kind: WorkloadKind, may_end: bool, eviction: bool) -> String {
 
 /// The oldest ReplicaSet of a workload whose pods bear no label and are Ready.
 fn oldest_set<G: Gateway>(
-    leader: &Leader<G>,
+    context: &Context<G>,
     key: &BudgetKey,
     workload: &WorkloadKey,
 ) -> Option<WorkloadKey> {
-    let parts = leader.observed.world().workloads.parts(&key.namespace, workload);
+    let parts = context.observed.world().workloads.parts(&key.namespace, workload);
     let before =
         parts.iter().filter(|part| part.template.budget.is_none() && part.replicas > 0 && part.ready > 0);
     before.min_by_key(|part| part.revision).map(|part| part.key.clone())

@@ -11,15 +11,15 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 
+use super::context::Context;
 use super::gateway::{Gateway, GatewayError};
 use super::grant::PARALLEL;
 use super::memory::Memory;
 use super::quarantine;
-use super::reconcile::Leader;
+use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Mode, QuarantineCause, Quarantined};
 use crate::budget::ledger::Hold;
 use crate::cluster::pod::{DEFAULT_GRACE, PodRecord, version};
-use crate::cluster::world::BudgetKey;
 
 /// Makes sure that this process holds the newest version of the budget under its own epoch. False when the budget does
 /// not exist any more.
@@ -27,34 +27,34 @@ use crate::cluster::world::BudgetKey;
 /// # Errors
 /// When the API server does not answer, or somebody else wrote meanwhile; to be tried again.
 pub async fn take_over<G: Gateway>(
-    leader: &Leader<G>,
+    context: &Context<G>,
     key: &BudgetKey,
     seen: &Arc<DbConnectionBudget>,
     memory: &mut Memory,
 ) -> Result<bool, GatewayError> {
     if memory.holds(seen) {
-        return follow(leader, key, seen, memory).await;
+        return follow(context, key, seen, memory).await;
     }
     memory.let_go();
-    let Some(mut budget) = leader.gateway.budget(key).await? else { return Ok(false) };
+    let Some(mut budget) = context.gateway.budget(key).await? else { return Ok(false) };
     let uid = budget.metadata.uid.clone().unwrap_or_default();
     let status = budget.status.get_or_insert_default();
     if status.epoch == 0 {
-        fence(leader, key, &uid).await?;
+        fence(context, key, &uid).await?;
     }
     // Another one in any case, also after the largest, which somebody may have written.
     status.epoch = status.epoch.wrapping_add(1);
     let epoch = status.epoch;
-    let written = leader.gateway.replace_status(&budget).await?;
-    let pods = leader.gateway.pods(key).await?;
+    let written = context.gateway.replace_status(&budget).await?;
+    let pods = context.gateway.pods(key).await?;
     let status = written.status.clone().unwrap_or_default();
-    let steady = (leader.steady)();
+    let steady = (context.steady)();
     memory.quarantine.seed(&status.quarantine, steady);
-    if let Some(entry) = unaccounted(&status, &pods, written.spec.linger_seconds, (leader.clock)()) {
+    if let Some(entry) = unaccounted(&status, &pods, written.spec.linger_seconds, (context.clock)()) {
         tracing::warn!(budget = %key, connections = entry.connections, "gone while nobody led; it still counts");
         memory.quarantine.count(entry, steady);
     }
-    let mut world = leader.observed.world();
+    let mut world = context.observed.world();
     for record in pods {
         world.see_pod(record);
     }
@@ -97,11 +97,11 @@ fn unaccounted(
 }
 
 /// Marks all pods that wait. The marks stay: a take-over that fails half-way goes on where it was.
-async fn fence<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, uid: &str) -> Result<(), GatewayError> {
-    let pods = leader.gateway.pods(key).await?;
+async fn fence<G: Gateway>(context: &Context<G>, key: &BudgetKey, uid: &str) -> Result<(), GatewayError> {
+    let pods = context.gateway.pods(key).await?;
     let mut calls = Vec::new();
     for pod in pods.iter().filter(|pod| pod.gated && pod.taken_over_by.as_deref() != Some(uid)) {
-        calls.push(leader.gateway.fence(pod, uid));
+        calls.push(context.gateway.fence(pod, uid));
     }
     stream::iter(calls).buffer_unordered(PARALLEL).map_ok(drop).try_collect().await
 }
@@ -109,7 +109,7 @@ async fn fence<G: Gateway>(leader: &Leader<G>, key: &BudgetKey, uid: &str) -> Re
 /// A newer version of a held budget: a user's edit, or a write of ours whose answer was lost. Another epoch in it means
 /// that another process took over meanwhile; while this one has the Lease it takes over again.
 async fn follow<G: Gateway>(
-    leader: &Leader<G>,
+    context: &Context<G>,
     key: &BudgetKey,
     seen: &Arc<DbConnectionBudget>,
     memory: &mut Memory,
@@ -126,5 +126,5 @@ async fn follow<G: Gateway>(
     tracing::warn!(budget = %key, "another process wrote this budget; taking it over again");
     memory.let_go();
     Err(GatewayError::Outdated { what: format!("hold budget {key}"), why: "its epoch is another's".into() })
-        .inspect_err(|_: &GatewayError| leader.metrics.api_error("outdated"))
+        .inspect_err(|_: &GatewayError| context.metrics.api_error("outdated"))
 }

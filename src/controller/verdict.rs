@@ -70,7 +70,8 @@ fn within_limit(view: &View) -> Option<Finding> {
     let held = view.decision.ledger.committed.plus(fresh).plus(before_label);
     let usable = view.decision.usable;
     let (holds, reason) = if held <= usable { (true, "WithinLimit") } else { (false, "OverLimit") };
-    let message = format!("the pods may hold {} connections, {usable} are usable; {promise}", amount(held));
+    let message =
+        format!("the pods may hold {} connections, {usable} are usable; {promise}", held.in_words());
     Some(Finding { kind: WITHIN_LIMIT, holds, reason, message })
 }
 
@@ -290,11 +291,12 @@ fn escaped_in_the_way(view: &View) -> Option<String> {
     let pods = view.scene.situation.pods.iter();
     let mut escaped: Vec<_> = pods.filter(|pod| matches!(pod.hold, Hold::Escaped(_))).collect();
     escaped.sort_unstable_by(|a, b| b.hold.bill().cmp(&a.hold.bill()).then_with(|| a.name.cmp(&b.name)));
-    let names = escaped.iter().map(|pod| format!("Pod/{} ({})", pod.name, amount(pod.hold.bill()))).collect();
+    let names =
+        escaped.iter().map(|pod| format!("Pod/{} ({})", pod.name, pod.hold.bill().in_words())).collect();
     Some(format!(
         "pods wait because others run without a grant and may hold {} connections: {}. Delete them; new ones are \
          created with the gate",
-        amount(ledger.escaped),
+        ledger.escaped.in_words(),
         listed(names)
     ))
 }
@@ -338,7 +340,7 @@ fn foreign_pods(view: &View) -> Finding {
                 "{} pods of {} from before its label may hold {} connections on top of the budget, until its rollout has replaced them",
                 w.unadopted.pods,
                 w.demand.name,
-                amount(w.unadopted.connections)
+                w.unadopted.connections.in_words()
             ));
         }
         if standing.escaped > Pods::ZERO {
@@ -346,7 +348,7 @@ fn foreign_pods(view: &View) -> Finding {
                 "{} pods of {} run without a grant and may hold {} connections, which are taken off what is usable",
                 standing.escaped,
                 w.demand.name,
-                amount(standing.escaped_bills)
+                standing.escaped_bills.in_words()
             ));
         }
     }
@@ -362,7 +364,7 @@ fn foreign_pods(view: &View) -> Finding {
         parts.push(format!(
             "{} other labelled pods run without a grant and may hold {} connections, which are taken off what is usable",
             others.len(),
-            amount(bills)
+            bills.in_words()
         ));
     }
     if parts.is_empty() {
@@ -370,13 +372,4 @@ fn foreign_pods(view: &View) -> Finding {
         return Finding { kind: FOREIGN_PODS, holds: false, reason: "NoForeignPods", message };
     }
     Finding { kind: FOREIGN_PODS, holds: true, reason: "RunWithoutGrant", message: listed(parts) }
-}
-
-/// Unlimited pools are written as a word.
-pub(super) fn amount(connections: Connections) -> String {
-    if connections >= Connections::new(u64::from(u32::MAX)) {
-        "any number of".into()
-    } else {
-        connections.to_string()
-    }
 }

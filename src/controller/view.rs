@@ -8,6 +8,7 @@ use std::ops::Deref;
 use k8s_openapi::jiff::Timestamp;
 
 use super::open;
+use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudgetSpec, DbConnectionBudgetStatus, Mode};
 use crate::budget::amount::Connections;
 use crate::budget::decide::{Decision, Situation};
@@ -16,7 +17,7 @@ use crate::budget::limit::Limit;
 use crate::budget::room::Room;
 use crate::cluster::scene::{Scene, Terms, scene};
 use crate::cluster::spec;
-use crate::cluster::world::{BudgetKey, World};
+use crate::cluster::world::World;
 
 /// Grants that one write of the status records.
 pub const BATCH: usize = 200;

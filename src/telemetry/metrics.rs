@@ -14,7 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::cluster::world::BudgetKey;
+use crate::api::BudgetKey;
 
 /// Which budget a series is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

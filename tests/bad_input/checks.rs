@@ -8,15 +8,16 @@ use std::task::{Context, Poll, Waker};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
+use poolbudget::api::BudgetKey;
 use poolbudget::api::{DbConnectionBudget, DbConnectionBudgetStatus};
 use poolbudget::budget::ledger::Hold;
 use poolbudget::cluster::autoscaler::AutoscalerView;
 use poolbudget::cluster::guarded::Guarded;
 use poolbudget::cluster::pod::PodView;
 use poolbudget::cluster::workload::{DeploymentView, JobView, ReplicaSetView};
-use poolbudget::cluster::world::BudgetKey;
+use poolbudget::controller::context;
 use poolbudget::controller::observe::{Observed, Watched};
-use poolbudget::controller::reconcile::Leader;
+use poolbudget::controller::reconcile::Reconciler;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::Value;
 
@@ -115,12 +116,13 @@ pub(crate) fn a_look_is_sound(given: &Given) {
     list::<ReplicaSetView>(&observed, &given.sets);
     list::<AutoscalerView>(&observed, &given.scalers);
     list::<JobView>(&observed, &given.jobs);
-    let leader = Leader::new(paper.clone(), observed, Metrics::default(), now);
+    let parts = context::Context::new(paper.clone(), observed, Metrics::default(), now);
+    let reconciler = Reconciler::new(parts);
     for _ in 0..2 {
-        finished(leader.look(BudgetKey::new(NAMESPACE, BUDGET)));
+        finished(reconciler.reconcile(BudgetKey::new(NAMESPACE, BUDGET)));
         judge(given, &paper);
     }
-    assert!(!leader.metrics.render().is_empty());
+    assert!(!reconciler.context.metrics.render().is_empty());
 }
 
 /// Nothing is waited for on paper.

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::Event;
+use poolbudget::api::BudgetKey;
 use poolbudget::api::DbConnectionBudget;
 use poolbudget::cluster::node::NodeSight;
 use poolbudget::cluster::pod::{PodRecord, PodView};
 use poolbudget::cluster::workload::WorkloadKey;
-use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
 use serde_json::{Value, json};
 

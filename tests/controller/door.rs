@@ -7,11 +7,11 @@ use std::task::{Poll, Waker};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::core::Status;
 use kube::runtime::events::Event;
+use poolbudget::api::BudgetKey;
 use poolbudget::api::DbConnectionBudget;
 use poolbudget::cluster::node::NodeSight;
 use poolbudget::cluster::pod::{PodRecord, PodView};
 use poolbudget::cluster::workload::WorkloadKey;
-use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
 
 use super::server::{Answer, Request, Said, Server, refusal};

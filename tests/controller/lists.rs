@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poolbudget::cluster::world::BudgetKey;
+use poolbudget::api::BudgetKey;
 use poolbudget::controller::gateway::{Gateway, KubeGateway};
 use poolbudget::controller::lease::Leadership;
 use poolbudget::controller::snapshot::snapshot;

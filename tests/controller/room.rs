@@ -82,7 +82,7 @@ fn a_disruption_budget_that_changes_lifts_the_pause() {
     cluster.turns(&mut term, 2);
     cluster.server().protected.clear();
     assert_eq!(writes(&mut term), 0);
-    let concerned = term.leader.observed.world().unblock("shop");
+    let concerned = term.reconciler.context.observed.world().unblock("shop");
     assert_eq!(concerned.len(), 1);
     assert_eq!(writes(&mut term), 1);
     assert_eq!(evicted(&cluster).len(), 1);
@@ -139,7 +139,7 @@ fn a_candidate_that_is_not_as_it_was_seen_is_looked_at_before_another_one_goes()
     let next = term.look();
     let asked: Vec<String> = candidate.try_iter().collect();
     let [pod] = &asked[..] else { panic!("{asked:?}") };
-    let seen = term.leader.observed.world().pods.find("shop", pod).expect("a record");
+    let seen = term.reconciler.context.observed.world().pods.find("shop", pod).expect("a record");
     assert!(seen.terminating, "without the watch");
     assert_eq!(next, Some(Next::After(std::time::Duration::from_millis(500))));
 }

@@ -8,13 +8,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use poolbudget::api::BudgetKey;
 use poolbudget::cluster::guarded::Odd;
 use poolbudget::cluster::pod::{PodRecord, version};
 use poolbudget::cluster::workload::{DeploymentView, ReplicaSetView, WorkloadView};
-use poolbudget::cluster::world::{BudgetKey, World};
+use poolbudget::cluster::world::World;
+use poolbudget::controller::context;
 use poolbudget::controller::dispatch::Next;
 use poolbudget::controller::observe::Observed;
-use poolbudget::controller::reconcile::Leader;
+use poolbudget::controller::reconcile::Reconciler;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::Value;
 
@@ -46,7 +48,7 @@ pub(crate) fn jump(seconds: i64) {
 /// One leader's term.
 pub(crate) struct Term {
     pub(crate) door: Door,
-    pub(crate) leader: Arc<Leader<Door>>,
+    pub(crate) reconciler: Arc<Reconciler<Door>>,
     seen: usize,
     look: Option<Pin<Box<dyn Future<Output = Next>>>>,
 }
@@ -55,10 +57,10 @@ impl Term {
     /// A term that begins with a list of everything as it is now.
     pub(crate) fn begin(cluster: &Cluster) -> Self {
         let door = Door::new(Arc::clone(&cluster.server));
-        let mut leader = Leader::new(door.clone(), Observed::default(), Metrics::default(), now);
-        leader.steady = || Duration::from_secs(STEADY.get());
+        let mut parts = context::Context::new(door.clone(), Observed::default(), Metrics::default(), now);
+        parts.steady = || Duration::from_secs(STEADY.get());
         let server = cluster.server();
-        let mut world = leader.observed.world();
+        let mut world = parts.observed.world();
         let listed = [
             server.budget.clone().map(|budget| Change::Budget(Box::new(budget))).into_iter().collect(),
             server.pods.values().cloned().map(Change::Pod).collect(),
@@ -69,13 +71,13 @@ impl Term {
         drop(world);
         let seen = server.log.len();
         drop(server);
-        Self { door, leader: Arc::new(leader), seen, look: None }
+        Self { door, reconciler: Arc::new(Reconciler::new(parts)), seen, look: None }
     }
 
     /// The watch brings at most `count` changes.
     pub(crate) fn watch(&mut self, count: usize) {
         let server = self.door.server();
-        let mut world = self.leader.observed.world();
+        let mut world = self.reconciler.context.observed.world();
         let news: Vec<_> = server.log.iter().skip(self.seen).take(count).collect();
         news.iter().for_each(|change| see(&mut world, change));
         self.seen += news.len();
@@ -89,7 +91,7 @@ impl Term {
     /// The watch catches up, but brings nothing of pods whose name begins with `prefix`.
     pub(crate) fn catch_up_but(&mut self, prefix: &str) {
         let server = self.door.server();
-        let mut world = self.leader.observed.world();
+        let mut world = self.reconciler.context.observed.world();
         for change in server.log.iter().skip(self.seen) {
             if !matches!(change, Change::Pod(pod) if record(pod).name.starts_with(prefix)) {
                 see(&mut world, change);
@@ -100,9 +102,9 @@ impl Term {
 
     /// Goes on with the look that runs, or begins one. None while a request waits for its fate.
     pub(crate) fn look(&mut self) -> Option<Next> {
-        let leader = Arc::clone(&self.leader);
+        let reconciler = Arc::clone(&self.reconciler);
         let key = BudgetKey::new(NAMESPACE, BUDGET);
-        let look = self.look.get_or_insert_with(|| Box::pin(async move { leader.look(key).await }));
+        let look = self.look.get_or_insert_with(|| Box::pin(async move { reconciler.reconcile(key).await }));
         match look.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(next) => {
                 self.look = None;
@@ -125,11 +127,16 @@ impl Term {
         match why {
             Some(why) => {
                 let odd = Odd { metadata: budget.metadata, why: why.into() };
-                self.leader.observed.world().budgets.mark_odd(&BudgetKey::new(NAMESPACE, BUDGET), &odd);
+                self.reconciler
+                    .context
+                    .observed
+                    .world()
+                    .budgets
+                    .mark_odd(&BudgetKey::new(NAMESPACE, BUDGET), &odd);
             }
             None => {
                 self.door.server().stamp_budget(&mut budget);
-                drop(self.leader.observed.world().budgets.apply(budget));
+                drop(self.reconciler.context.observed.world().budgets.apply(budget));
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use poolbudget::api::BudgetKey;
 use poolbudget::api::WorkloadKind;
 use poolbudget::cluster::workload::WorkloadKey;
-use poolbudget::cluster::world::BudgetKey;
 use poolbudget::controller::dispatch::Requests;
 use poolbudget::controller::follow::{Watches, watch_all};
 use poolbudget::controller::observe::Observed;

@@ -1,6 +1,6 @@
 //! The resource as the real API server takes it: accepted and refused manifests, defaults, explanations.
 
-use poolbudget::cluster::world::BudgetKey;
+use poolbudget::api::BudgetKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, KubeGateway};
 use poolbudget::controller::lease::Leadership;
 use poolbudget::controller::quarantine::MOST;

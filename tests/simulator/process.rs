@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use kube::runtime::watcher::Event;
+use poolbudget::api::BudgetKey;
 use poolbudget::api::WorkloadKind;
-use poolbudget::cluster::world::BudgetKey;
+use poolbudget::controller::context;
 use poolbudget::controller::dispatch::Next;
 use poolbudget::controller::observe::{Observed, Watched};
-use poolbudget::controller::reconcile::Leader;
+use poolbudget::controller::reconcile::Reconciler;
 use poolbudget::telemetry::metrics::Metrics;
 
 use super::clock;
@@ -69,7 +70,7 @@ pub(crate) struct Term {
     /// Which term of its process.
     pub(crate) number: u32,
     pub(crate) door: Door,
-    leader: Arc<Leader<Door>>,
+    reconciler: Arc<Reconciler<Door>>,
     /// How far each watch has read; none before its first list, and while it is cut.
     pub(crate) read: [Option<usize>; Kind::ALL.len()],
     /// Whether everything was listed once.
@@ -85,13 +86,14 @@ pub(crate) struct Term {
 impl Term {
     pub(crate) fn begin(number: u32, mutation: Mutation) -> Self {
         let door = Door::new(mutation);
-        let mut leader = Leader::new(door.clone(), Observed::default(), Metrics::default(), clock::operator);
-        leader.steady = clock::steady;
-        leader.decide = mutation.decision();
+        let mut parts =
+            context::Context::new(door.clone(), Observed::default(), Metrics::default(), clock::operator);
+        parts.steady = clock::steady;
+        parts.decide = mutation.decision();
         Self {
             number,
             door,
-            leader: Arc::new(leader),
+            reconciler: Arc::new(Reconciler::new(parts)),
             read: [None; Kind::ALL.len()],
             synced: false,
             since: i64::MAX,
@@ -103,7 +105,7 @@ impl Term {
 
     /// A watch lists everything as it is now, and follows from here.
     pub(crate) fn list(&mut self, kind: Kind, cluster: &Cluster) {
-        let observed = self.leader.observed.clone();
+        let observed = self.reconciler.context.observed.clone();
         let keys = match kind {
             Kind::Budgets => relist(&observed, cluster.budgets.iter().flatten().cloned()),
             Kind::Pods => {
@@ -157,7 +159,7 @@ impl Term {
     /// A watch brings what has happened up to `end`.
     pub(crate) fn follow(&mut self, kind: Kind, cluster: &Cluster, end: usize) {
         let Some(from) = self.read[kind as usize].filter(|from| *from < end) else { return };
-        let observed = self.leader.observed.clone();
+        let observed = self.reconciler.context.observed.clone();
         let log = &cluster.log;
         let keys = match kind {
             Kind::Budgets => bring(&observed, &log.budgets[from..end]),
@@ -229,8 +231,8 @@ impl Term {
         let place = &mut self.places[budget];
         let look = place.look.get_or_insert_with(|| {
             place.due = None;
-            let leader = Arc::clone(&self.leader);
-            Box::pin(async move { leader.look(BudgetKey::new(NAMESPACE, BUDGETS[budget])).await })
+            let reconciler = Arc::clone(&self.reconciler);
+            Box::pin(async move { reconciler.reconcile(BudgetKey::new(NAMESPACE, BUDGETS[budget])).await })
         });
         let Poll::Ready(next) = look.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { return };
         place.look = None;

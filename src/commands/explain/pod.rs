@@ -6,7 +6,7 @@
 use super::room;
 use super::share;
 use super::sight::{Look, Sight};
-use super::words::{Explanation, State, amount, count, product};
+use super::words::{Explanation, State, count, product};
 use crate::api::conditions::BLOCKED;
 use crate::api::{EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
@@ -45,7 +45,7 @@ fn without_budget(record: &PodRecord, why: &str) -> Explanation {
             let held = count(bill.get(), "connection");
             told(record, State::Granted, format!("{held}, for life; but {why}"))
         }
-        Hold::Escaped(own) => told(record, State::Foreign, format!("it may hold {}; {why}", amount(own))),
+        Hold::Escaped(own) => told(record, State::Foreign, format!("it may hold {}; {why}", own.in_words())),
     }
 }
 
@@ -130,7 +130,7 @@ impl Seen<'_> {
             }
             Hold::Waiting => self.waiting(),
             hold if terminating => {
-                let held = amount(hold.bill());
+                let held = hold.bill().in_words();
                 let when = room::due(self.record.due, self.sight.now);
                 let summary = format!("it is being deleted, and counts with {held} until it is gone,{when}");
                 Standing { note: when.trim_start().to_owned(), ..Standing::new(State::Draining, summary) }
@@ -144,7 +144,7 @@ impl Seen<'_> {
                 Standing::new(state, count(bill.get(), "connection"))
             }
             Hold::Escaped(own) => {
-                let summary = format!("it runs without a grant and may hold {} connections", amount(own));
+                let summary = format!("it runs without a grant and may hold {} connections", own.in_words());
                 Standing::new(State::Foreign, summary)
             }
         }
@@ -346,7 +346,7 @@ fn size(record: &PodRecord, note: &GrantNote, bill: Connections) -> String {
     if record.bill_of(note.pool_size.into(), note.max_overflow.into()) == bill {
         return text;
     }
-    format!("{text}; it counts with {}, which its own env or an annotation allows", amount(bill))
+    format!("{text}; it counts with {}, which its own env or an annotation allows", bill.in_words())
 }
 
 /// How a pod comes to run without a grant.

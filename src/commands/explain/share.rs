@@ -25,7 +25,7 @@ pub(super) fn budget(look: &Look) -> String {
     let Some(limit) = &view.limit else { return format!("{name}, which gives no sizes") };
     let escaped = match view.decision.ledger.escaped {
         Connections::ZERO => String::new(),
-        escaped => format!(", {} taken off for pods without a grant", super::words::amount(escaped)),
+        escaped => format!(", {} taken off for pods without a grant", escaped.in_words()),
     };
     format!(
         "{name}: {} ({}), {} reserved{escaped}, {} usable, {} committed",

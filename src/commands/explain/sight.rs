@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 
+use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudget, WorkloadKind};
 use crate::budget::decide::decide;
 use crate::cluster::pod::PodRecord;
 use crate::cluster::workload::{WorkloadKey, WorkloadRecord};
-use crate::cluster::world::BudgetKey;
 use crate::controller::notice;
 use crate::controller::observe::Observed;
 use crate::controller::view::View;

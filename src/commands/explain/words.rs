@@ -144,15 +144,6 @@ impl Explanation {
     }
 }
 
-/// A number of connections; a pool without a bound has no number.
-pub(super) fn amount(connections: Connections) -> String {
-    if connections >= Connections::new(u64::from(u32::MAX)) {
-        "any number of".to_owned()
-    } else {
-        connections.to_string()
-    }
-}
-
 /// A number with its noun in the right form.
 pub(super) fn count(n: impl Into<u64>, noun: &str) -> String {
     match n.into() {

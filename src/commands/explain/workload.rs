@@ -5,7 +5,7 @@
 use super::pod;
 use super::share;
 use super::sight::{Look, Sight};
-use super::words::{Explanation, PodLine, State, amount, count};
+use super::words::{Explanation, PodLine, State, count};
 use crate::api::{Mode, names};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::ledger::Hold;
@@ -111,7 +111,7 @@ fn before_the_label(pods: Pods, connections: Connections) -> String {
     format!(
         "{} from before the label may hold {} connections on top of the budget, until its rollout has replaced them",
         count(pods.get(), "pod"),
-        amount(connections)
+        connections.in_words()
     )
 }
 
@@ -122,7 +122,7 @@ fn pods(sight: &Sight, look: &Look, workload: usize) -> Vec<PodLine> {
         let standing = pod::standing(sight, look, index)?;
         let holds = match core.hold {
             Hold::Waiting => "-".to_owned(),
-            hold => amount(hold.bill()),
+            hold => hold.bill().in_words(),
         };
         Some(PodLine { name: core.name.clone(), state: standing.state, holds, note: standing.note })
     });

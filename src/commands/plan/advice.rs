@@ -5,6 +5,7 @@
 
 use super::judge::view;
 use super::outcome::{Action, Advice};
+use crate::api::BudgetKey;
 use crate::api::{Compute, DbConnectionBudgetSpec, SupabaseConnection};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::decide::{Decision, Situation, decide};
@@ -13,7 +14,7 @@ use crate::budget::rollout::{IntOrPercent, Strategy};
 use crate::budget::shortfall::{Shortfall, WayOut};
 use crate::cluster::spec;
 use crate::cluster::workload::WorkloadKey;
-use crate::cluster::world::{BudgetKey, World};
+use crate::cluster::world::World;
 use crate::controller::view::View;
 
 /// All ways out; none when it fits.

@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::advice;
 use super::outcome::{BudgetOutcome, Outcome, WorkloadOutcome};
 use super::stage::Stage;
+use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudget, DbConnectionBudgetSpec, DbConnectionBudgetStatus, WorkloadKind, names};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::decide::decide;
@@ -16,7 +17,7 @@ use crate::budget::limit::Limit;
 use crate::budget::plan::{Feasibility, Share};
 use crate::budget::split::Split;
 use crate::cluster::scene::Labelled;
-use crate::cluster::world::{BudgetKey, World};
+use crate::cluster::world::World;
 use crate::commands::input::Object;
 use crate::controller::view::View;
 

@@ -1,0 +1,4 @@
+//! The house: what its documents say of the code is so.
+
+#[cfg(test)]
+mod layers;

@@ -4,9 +4,9 @@
 use divan::{Bencher, black_box};
 use poolbudget::budget::amount::{Connections, Instances, Pods};
 use poolbudget::budget::basis::Basis;
-use poolbudget::budget::decide::{Situation, Workload, decide};
+use poolbudget::budget::decide::{Enforcement, Situation, Workload, decide};
 use poolbudget::budget::descent::Past;
-use poolbudget::budget::ledger::{Hold, Pod, Unadopted};
+use poolbudget::budget::ledger::{Hold, Own, Pod, Unadopted};
 use poolbudget::budget::plan::{Demand, Plan, Terms};
 use poolbudget::budget::rollout::{Strategy, Surge};
 
@@ -87,9 +87,11 @@ fn situation(pods: u32, waiting: u32, available: u64) -> Situation {
             current: i.is_multiple_of(3),
             instances: Instances::of(1 + (i % 1_000) % 4, 1 + (i % 1_000) % 2),
             least: Connections::ONE,
+            own: Own::default(),
         }
     };
     Situation {
+        enforcement: Enforcement::default(),
         available: Connections::new(available),
         surge: Surge::Minimal,
         basis: Basis::Current,

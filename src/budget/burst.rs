@@ -110,6 +110,7 @@ mod tests {
 
     fn situation(usable: u64, workloads: Vec<Workload>, pods: Vec<Pod>) -> Situation {
         Situation {
+            enforcement: crate::budget::decide::Enforcement::default(),
             available: Connections::new(usable),
             surge: Surge::Minimal,
             basis: Basis::Ceiling,

@@ -7,7 +7,7 @@ use super::amount::{Connections, Pods};
 use super::basis::Basis;
 use super::burst;
 use super::descent::{Past, high_water};
-use super::grant::{Allotment, Bounds, Grants, grants};
+use super::grant::{Allotment, Bounds, Grants, at_their_own_sizes, grants};
 use super::ledger::{Ledger, Pod, Unadopted};
 use super::plan::{Demand, Plan, Share, Terms};
 use super::rollout::{Nature, Surge};
@@ -16,9 +16,23 @@ use super::settle::settled;
 use super::shortfall::largest_replicas;
 use super::sound;
 
+/// What comes of a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Enforcement {
+    /// No pod is granted what does not fit, and pods go to make room.
+    #[default]
+    Enforced,
+    /// Every pod that waits is let through as it is, and none goes.
+    Observed,
+    /// The limit is not known: no pod is granted anything, and none goes for that.
+    Suspended,
+}
+
 /// One instant of one budget.
 #[derive(Clone, Debug)]
 pub struct Situation {
+    /// What comes of the plan.
+    pub enforcement: Enforcement,
     /// limit − reserved.
     pub available: Connections,
     /// For which surge pods slots are kept.
@@ -112,8 +126,13 @@ pub fn decide(situation: &Situation) -> Decision {
     };
     let high_water = high_water(situation.past, situation.available, &ledger, &situation.pods);
     let allotted = allotments(&plan.shares, &settled);
-    let mut grants = grants(bounds(usable, high_water, &ledger), &ledger, &allotted, &situation.pods);
-    burst::hold_back(&mut grants, usable, &ledger, &allotted, &situation.pods);
+    let grants = if situation.enforcement == Enforcement::Observed {
+        at_their_own_sizes(&situation.pods)
+    } else {
+        let mut grants = grants(bounds(usable, high_water, &ledger), &ledger, &allotted, &situation.pods);
+        burst::hold_back(&mut grants, usable, &ledger, &allotted, &situation.pods);
+        grants
+    };
     let scene = Scene {
         available: situation.available,
         ledger: &ledger,
@@ -124,7 +143,8 @@ pub fn decide(situation: &Situation) -> Decision {
         eviction: situation.eviction,
         unadopted: &unadopted,
     };
-    let room = room(&scene, &grants);
+    let enforced = situation.enforcement == Enforcement::Enforced;
+    let room = if enforced { room(&scene, &grants) } else { Room::default() };
     let decision = Decision { usable, ledger, plan, rightful, settled, high_water, grants, room };
     debug_assert_eq!(sound::fault(situation, &decision), None, "{situation:?}");
     decision
@@ -232,6 +252,7 @@ mod tests {
         }
         let api = demand("Deployment/api", 4, Strategy::default());
         decide(&Situation {
+            enforcement: Enforcement::default(),
             available: Connections::new(available),
             surge: Surge::Minimal,
             basis: Basis::Ceiling,

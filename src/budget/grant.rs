@@ -102,6 +102,14 @@ impl Grants {
     }
 }
 
+/// Every pod that waits gets what it would have by itself, whatever that comes to.
+#[must_use]
+pub fn at_their_own_sizes(pods: &[Pod]) -> Grants {
+    let waiting = pods.iter().enumerate().filter(|(_, pod)| pod.waits());
+    let granted = waiting.map(|(index, pod)| Grant { pod: index, size: pod.own.size, bill: pod.own.bill });
+    Grants { granted: granted.collect(), ..Grants::default() }
+}
+
 /// What may be committed in all, escaped pods taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {

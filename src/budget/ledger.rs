@@ -68,6 +68,17 @@ pub struct Pod {
     pub instances: Instances,
     /// The smallest size that one of them obeys.
     pub least: Connections,
+    /// What it would hold without a budget.
+    pub own: Own,
+}
+
+/// What a pod would hold by its own env.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Of one pool.
+    pub size: Connections,
+    /// Of all its pools.
+    pub bill: Connections,
 }
 
 impl Pod {
@@ -260,6 +271,7 @@ impl Pod {
             current: true,
             instances: Instances::ONE,
             least: Connections::ONE,
+            own: Own::default(),
         }
     }
 }

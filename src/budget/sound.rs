@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::amount::Connections;
-use super::decide::{Decision, Situation, bounds};
+use super::decide::{Decision, Enforcement, Situation, bounds};
 use super::ledger::Hold;
 
 /// What is wrong with a decision; nothing ever should be.
@@ -40,6 +40,10 @@ fn sums(situation: &Situation, decision: &Decision) -> Option<String> {
 /// No grant, and not all of them together, goes beyond what may be committed; each is one that its pod can have.
 fn grants(situation: &Situation, decision: &Decision) -> Option<String> {
     let granted = &decision.grants.granted;
+    if situation.enforcement == Enforcement::Observed {
+        let stray = granted.iter().find(|grant| situation.pods.get(grant.pod).is_none_or(|pod| !pod.waits()));
+        return stray.map(|grant| format!("a pod that does not wait is let through: {grant:?}"));
+    }
     let bounds = bounds(decision.usable, decision.high_water, &decision.ledger);
     let most = u128::from(bounds.usable.max(bounds.lost).get());
     let after = u128::from(decision.ledger.committed.get()) + sum(granted.iter().map(|grant| grant.bill));

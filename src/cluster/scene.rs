@@ -22,9 +22,9 @@ use crate::api::{
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::basis::Rung;
 use crate::budget::burst;
-use crate::budget::decide::{Situation, Workload};
+use crate::budget::decide::{Enforcement, Situation, Workload};
 use crate::budget::descent::Past;
-use crate::budget::ledger::{Hold, Pod, Unadopted};
+use crate::budget::ledger::{Hold, Own, Pod, Unadopted};
 use crate::budget::plan::Demand;
 use crate::budget::rollout::Nature;
 use crate::budget::split::Knobs;
@@ -112,6 +112,8 @@ impl Labelled {
 pub struct Terms {
     /// limit − reserved.
     pub available: Connections,
+    /// What comes of the plan.
+    pub enforcement: Enforcement,
     /// Whether the spec is another one than the status answers.
     pub edited: bool,
 }
@@ -126,7 +128,7 @@ pub fn scene(
     terms: Terms,
     now: Timestamp,
 ) -> Scene {
-    let Terms { available, edited } = terms;
+    let Terms { available, edited, .. } = terms;
     // What is only said to be over does not stand any more, and is in quarantine.
     let stands = |pod: &Arc<PodRecord>| !pod.ended && !pod.doubtful;
     let pods: Vec<Arc<PodRecord>> =
@@ -147,6 +149,7 @@ pub fn scene(
         .collect();
     let newest = newest_revisions(world, key, &labelled);
     let situation = Situation {
+        enforcement: terms.enforcement,
         available,
         surge: spec::surge(spec),
         basis: spec::basis(spec),
@@ -536,7 +539,15 @@ fn core_pod(
         }),
         instances: pod.instances(),
         least: pod.app.least(),
+        own: own(pod),
     }
+}
+
+/// What it would hold without a budget.
+fn own(pod: &PodRecord) -> Own {
+    let own = pod.own_grant();
+    let size = u64::from(own.pool_size).saturating_add(u64::from(own.max_overflow));
+    Own { size: Connections::new(size), bill: Connections::new(own.connections) }
 }
 
 #[cfg(test)]

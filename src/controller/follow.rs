@@ -20,21 +20,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::dispatch::{self, Requests};
+use super::kinds::{self, PerKind, Served};
 use super::lists::{self, Turns, Way};
 use super::observe::{Observed, Watched, key_of};
-use crate::api::{DbConnectionBudget, names};
-use crate::cluster::autoscaler::AutoscalerView;
 use crate::cluster::guarded::Guarded;
-use crate::cluster::pod::PodView;
-use crate::cluster::workload::{
-    CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, RolloutView, StatefulSetView,
-};
 use crate::telemetry::metrics::Metrics;
 
 /// After so long without an error the next one is taken for a first one.
 const CALM: Duration = Duration::from_secs(60);
-/// The watches that must have listed once before anything is decided.
-const KINDS: usize = 10;
 /// How often it is looked whether a kind is served that need not be installed.
 const DISCOVERY: Duration = Duration::from_secs(30);
 
@@ -42,6 +35,8 @@ const DISCOVERY: Duration = Duration::from_secs(30);
 pub struct Watches {
     /// The running watches.
     pub tasks: JoinSet<()>,
+    /// The kinds that must have been listed once before anything is decided.
+    kinds: usize,
     synced: watch::Receiver<usize>,
 }
 
@@ -49,7 +44,7 @@ impl Watches {
     /// Waits until everything was listed once.
     pub async fn synced(&mut self) {
         // The sender lives as long as the tasks.
-        let _ = self.synced.wait_for(|count| *count >= KINDS).await;
+        let _ = self.synced.wait_for(|count| *count >= self.kinds).await;
     }
 }
 
@@ -61,6 +56,25 @@ struct Feed {
     metrics: Metrics,
     synced: watch::Sender<usize>,
     turns: Turns,
+}
+
+/// Starts the watch of each kind.
+struct Start<'a> {
+    feed: &'a Feed,
+    tasks: &'a mut JoinSet<()>,
+    kinds: usize,
+}
+
+impl PerKind for Start<'_> {
+    fn visit<K: Watched>(&mut self, served: Served) {
+        let feed = self.feed.clone();
+        match served {
+            Served::Always => self.tasks.spawn(feed.follow_served::<K>(None)),
+            Served::Labelled(label) => self.tasks.spawn(feed.follow_served::<K>(Some(label))),
+            Served::Installed => self.tasks.spawn(feed.follow_installed::<K>()),
+        };
+        self.kinds += 1;
+    }
 }
 
 /// Starts all watches.
@@ -76,18 +90,11 @@ pub fn watch_all(client: &Client, observed: &Observed, requests: &Requests, metr
         turns: Turns::new(),
     };
     let mut tasks = JoinSet::new();
-    tasks.spawn(feed.clone().follow_served::<DbConnectionBudget>(None));
-    tasks.spawn(feed.clone().follow_served::<PodView>(Some(names::BUDGET)));
-    tasks.spawn(feed.clone().follow_served::<DeploymentView>(None));
-    tasks.spawn(feed.clone().follow_served::<ReplicaSetView>(None));
-    tasks.spawn(feed.clone().follow_served::<StatefulSetView>(None));
-    tasks.spawn(feed.clone().follow_served::<DaemonSetView>(None));
-    tasks.spawn(feed.clone().follow_served::<JobView>(None));
-    tasks.spawn(feed.clone().follow_served::<CronJobView>(None));
-    tasks.spawn(feed.clone().follow_served::<AutoscalerView>(None));
-    tasks.spawn(feed.clone().follow_installed::<RolloutView>());
+    let mut start = Start { feed: &feed, tasks: &mut tasks, kinds: 0 };
+    kinds::every(&mut start);
+    let kinds = start.kinds;
     tasks.spawn(feed.follow_disruption());
-    Watches { tasks, synced: receiver }
+    Watches { tasks, kinds, synced: receiver }
 }
 
 /// Whether the API server serves a kind.

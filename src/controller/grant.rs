@@ -9,7 +9,6 @@ use futures::{StreamExt, stream};
 
 use super::context::Context;
 use super::gateway::{Gateway, GatewayError, Sizes};
-use super::open;
 use super::view::View;
 use crate::api::BudgetKey;
 use crate::api::{GrantInFlight, Mode};
@@ -28,9 +27,7 @@ pub fn batch(view: &View, overflow_ratio: u32) -> Vec<GrantInFlight> {
         .iter()
         .filter_map(|grant| match view.mode {
             Mode::Gate => entry(view, grant.pod, grant.size, grant.bill, overflow_ratio),
-            Mode::Observe => {
-                Some(open::entry(view.scene.pods.get(grant.pod)?, workload_of(view, grant.pod)?))
-            }
+            Mode::Observe => own_entry(view.scene.pods.get(grant.pod)?, workload_of(view, grant.pod)?),
         })
         .collect()
 }
@@ -54,6 +51,21 @@ fn entry(view: &View, pod: usize, size: Connections, bill: Connections, ratio: u
         pool_size: i32::try_from(split.pool_size.get()).ok()?,
         max_overflow: i32::try_from(split.max_overflow.get()).ok()?,
         connections: i64::try_from(bill.get()).ok()?,
+    })
+}
+
+/// The entry of a pod that is let through as it is. The gate policies know no modes, so they gate every labelled pod; what
+/// they replaced in it is what it gets back. It goes the way of all grants: a patch that is still on its way when the mode
+/// becomes Gate is on the bill.
+fn own_entry(record: &PodRecord, workload: String) -> Option<GrantInFlight> {
+    let own = record.own_grant();
+    Some(GrantInFlight {
+        uid: record.uid.clone(),
+        pod: record.name.clone(),
+        workload,
+        pool_size: i32::try_from(own.pool_size).unwrap_or(i32::MAX),
+        max_overflow: i32::try_from(own.max_overflow).unwrap_or(i32::MAX),
+        connections: i64::try_from(own.connections).unwrap_or(i64::MAX),
     })
 }
 

@@ -1,24 +1,19 @@
 //! One namespace as it is now, for those who look and do not lead.
 //!
 //! In: a client, a namespace. Out: the world that the watches would have built of it. Every kind that is watched is
-//! listed here too, by the same readers. Forbidden here: waiting for news, deciding anything.
+//! listed here too, from one table (`kinds`). Forbidden here: waiting for news, deciding anything.
 
-use futures::try_join;
+use futures::future::{BoxFuture, FutureExt, try_join_all};
 use kube::api::{Api, ListParams};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::watcher::Event;
 use kube::{Client, Resource};
 
 use super::follow;
+use super::kinds::{self, PerKind, Served};
 use super::lists::Pages;
 use super::observe::{Observed, Watched};
-use crate::api::{DbConnectionBudget, names};
-use crate::cluster::autoscaler::AutoscalerView;
 use crate::cluster::guarded::Guarded;
-use crate::cluster::pod::PodView;
-use crate::cluster::workload::{
-    CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, RolloutView, StatefulSetView,
-};
 
 /// A kind that could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -39,27 +34,34 @@ pub struct SnapshotError {
 /// When one of the kinds cannot be listed.
 pub async fn snapshot(client: &Client, namespace: &str) -> Result<Observed, SnapshotError> {
     let observed = Observed::default();
-    let lister = Lister { client, namespace, observed: &observed };
-    let all = ListParams::default;
-    try_join!(
-        lister.list::<DbConnectionBudget>(all()),
-        lister.list::<PodView>(all().labels(names::BUDGET)),
-        lister.list::<DeploymentView>(all()),
-        lister.list::<ReplicaSetView>(all()),
-        lister.list::<StatefulSetView>(all()),
-        lister.list::<DaemonSetView>(all()),
-        lister.list::<JobView>(all()),
-        lister.list::<CronJobView>(all()),
-        lister.list::<AutoscalerView>(all()),
-        lister.list_installed::<RolloutView>(all()),
-    )?;
+    let lister = Lister { client, namespace, observed: observed.clone() };
+    let mut lists = Lists { lister: &lister, all: Vec::new() };
+    kinds::every(&mut lists);
+    try_join_all(lists.all).await?;
     Ok(observed)
+}
+
+/// The list of each kind.
+struct Lists<'a> {
+    lister: &'a Lister<'a>,
+    all: Vec<BoxFuture<'a, Result<(), SnapshotError>>>,
+}
+
+impl PerKind for Lists<'_> {
+    fn visit<K: Watched + Resource<Scope = NamespaceResourceScope>>(&mut self, served: Served) {
+        let all = ListParams::default();
+        self.all.push(match served {
+            Served::Always => self.lister.list::<K>(all).boxed(),
+            Served::Labelled(label) => self.lister.list::<K>(all.labels(label)).boxed(),
+            Served::Installed => self.lister.list_installed::<K>(all).boxed(),
+        });
+    }
 }
 
 struct Lister<'a> {
     client: &'a Client,
     namespace: &'a str,
-    observed: &'a Observed,
+    observed: Observed,
 }
 
 impl Lister<'_> {

@@ -7,14 +7,12 @@ use std::ops::Deref;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::open;
 use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudgetSpec, DbConnectionBudgetStatus, Mode};
 use crate::budget::amount::Connections;
-use crate::budget::decide::{Decision, Situation};
+use crate::budget::decide::{Decision, Enforcement, Situation};
 use crate::budget::ledger::Hold;
 use crate::budget::limit::Limit;
-use crate::budget::room::Room;
 use crate::cluster::scene::{Scene, Terms, scene};
 use crate::cluster::spec;
 use crate::cluster::world::World;
@@ -65,18 +63,15 @@ impl View {
         });
         let available = if refusal.is_some() { Connections::ZERO } else { available };
         let edited = generation.is_some() && status.observed_generation != generation;
-        let scene = scene(&world, key, spec, status, Terms { available, edited }, now);
+        let mode = spec.mode;
+        let enforcement = match mode {
+            Mode::Observe => Enforcement::Observed,
+            Mode::Gate if refusal.is_some() => Enforcement::Suspended,
+            Mode::Gate => Enforcement::Enforced,
+        };
+        let scene = scene(&world, key, spec, status, Terms { available, enforcement, edited }, now);
         drop(world);
         let mut decision = decide(&scene.situation);
-        if refusal.is_some() {
-            // Nothing is known to be too much: nobody is sent away either.
-            decision.room = Room::default();
-        }
-        let mode = spec.mode;
-        if mode != Mode::Gate {
-            decision.room = Room::default();
-            decision.grants = open::all(&scene);
-        }
         let later = keep_a_batch(&scene.situation, &mut decision);
         let overflow_ratio = spec.sizing.overflow_ratio;
         let (key, limit) = (key.clone(), limit.ok());

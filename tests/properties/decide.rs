@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use poolbudget::budget::amount::{Connections, Pods};
-use poolbudget::budget::decide::{Decision, Situation, decide};
+use poolbudget::budget::decide::{Decision, Enforcement, Situation, decide};
 use poolbudget::budget::grant::Refusal;
 use poolbudget::budget::ledger::{Hold, Ledger, Pod, Unadopted};
 use poolbudget::budget::plan::Feasibility;
 use poolbudget::budget::queue::{Class, class};
-use poolbudget::budget::room::{Candidate, Cause, DEADLINE, PATIENCE};
+use poolbudget::budget::room::{Candidate, Cause, DEADLINE, PATIENCE, Room};
 use proptest::prelude::*;
 
 use crate::situations::{EXTREME, USUAL, situation};
@@ -185,6 +185,23 @@ proptest! {
         let decision = decide(&situation);
         let unwanted = |c: &Candidate| matches!(c.cause, Cause::Superseded | Cause::Stalled);
         prop_assert!(decision.room.candidates.iter().all(unwanted));
+    }
+
+    /// What is only observed is told as it would be, held back is nobody, and nobody goes; where the limit is not known,
+    /// nobody goes either.
+    #[test]
+    fn nobody_goes_where_nothing_is_enforced(situation in situation(EXTREME, 4)) {
+        let enforced = decide(&situation);
+        let of = |enforcement| decide(&Situation { enforcement, ..situation.clone() });
+        let observed = of(Enforcement::Observed);
+        let waiting = situation.pods.iter().filter(|pod| pod.waits()).count();
+        prop_assert_eq!(observed.grants.granted.len(), waiting);
+        prop_assert!(observed.grants.refused.is_empty());
+        for decision in [&observed, &of(Enforcement::Suspended)] {
+            prop_assert_eq!(&decision.room, &Room::default());
+            prop_assert_eq!(&decision.plan, &enforced.plan);
+            prop_assert_eq!(&decision.ledger, &enforced.ledger);
+        }
     }
 
     /// Whoever keeps within what he would have if nothing had escaped is not sent away.

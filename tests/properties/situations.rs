@@ -5,9 +5,9 @@
 
 use poolbudget::budget::amount::{Connections, Instances, Pods};
 use poolbudget::budget::basis::Basis;
-use poolbudget::budget::decide::{Situation, Workload};
+use poolbudget::budget::decide::{Enforcement, Situation, Workload};
 use poolbudget::budget::descent::Past;
-use poolbudget::budget::ledger::{Hold, Pod, Unadopted};
+use poolbudget::budget::ledger::{Hold, Own, Pod, Unadopted};
 use poolbudget::budget::plan::Demand;
 use proptest::prelude::*;
 
@@ -99,6 +99,7 @@ fn pod(numbers: Numbers, workloads: usize) -> impl Strategy<Value = Pod> {
                 current,
                 instances: Instances::of(processes, engines),
                 least: Connections::ONE,
+                own: Own::default(),
             }
         },
     )
@@ -117,6 +118,7 @@ pub(crate) fn situation(numbers: Numbers, most: usize) -> impl Strategy<Value = 
         let pods = prop::collection::vec(pod(numbers, workloads.len()), 0..16);
         (Just(workloads), pods, terms.clone(), quarantine.clone(), past.clone()).prop_map(
             |(workloads, pods, (available, surge, basis, eviction), quarantine, past)| Situation {
+                enforcement: Enforcement::default(),
                 available: Connections::new(available),
                 surge,
                 basis,

@@ -17,9 +17,18 @@ pub enum SpecError {
     /// The stated limit is none.
     #[error(transparent)]
     Limit(#[from] LimitError),
-    /// Not exactly one form is stated; the API server refuses this unless its rules were switched off.
-    #[error("set exactly one of limit.supabase (with plan or compute), limit.connections, limit.postgres")]
+    /// Not exactly one form is stated; the API server refuses this unless its rules were switched off, and so it does the
+    /// next two, in the same words.
+    #[error("set exactly one of limit.supabase, limit.connections, limit.postgres")]
     Form,
+    /// A project states not exactly one size.
+    #[error("set exactly one of limit.supabase.plan, limit.supabase.compute")]
+    Tier,
+    /// A plan fixes no number.
+    #[error(
+        "the Enterprise plan fixes no number: set limit.supabase.compute, or poolSize in session mode, or limit.connections"
+    )]
+    Enterprise,
     /// The reserve leaves nothing.
     #[error(
         "reserved is {reserved} of {limit} connections: nothing is left for the workloads; lower spec.reserved"
@@ -65,10 +74,10 @@ fn supabase_limit(stated: &SupabaseLimit) -> Result<LimitSpec, SpecError> {
         (Some(api::Plan::Team), None) => Tier::Plan(Plan::Team),
         // Enterprise includes no size; the pool size alone fixes the number.
         (Some(api::Plan::Enterprise), None) => {
-            return stated.pool_size.map(|n| LimitSpec::Connections(of(n))).ok_or(SpecError::Form);
+            return stated.pool_size.map(|n| LimitSpec::Connections(of(n))).ok_or(SpecError::Enterprise);
         }
         (None, Some(size)) => Tier::Compute(compute(size)),
-        _ => return Err(SpecError::Form),
+        _ => return Err(SpecError::Tier),
     };
     Ok(LimitSpec::Supabase {
         tier,

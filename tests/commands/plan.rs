@@ -24,6 +24,7 @@ metadata:
   annotations: {{{more}}}
 spec:
   replicas: {replicas}
+  selector: {{matchLabels: {{app: api}}}}
   template: {{spec: {{containers: [{{name: app, image: app}}]}}}}
 "
     )
@@ -293,6 +294,7 @@ apiVersion: apps/v1
 kind: Deployment
 metadata: {{name: api}}
 spec:
+  selector: {{matchLabels: {{app: api}}}}
   template:
     metadata: {{labels: {{poolbudget.dev/budget: main}}}}
     spec: {{containers: [{{name: app}}]}}
@@ -349,10 +351,10 @@ fn what_cannot_be_read_is_named_by_place_and_field_and_the_rest_is_planned() {
     let ran = plan(&format!("{BUDGET}{}{broken}---\na: [\n", deployment("api", 2, "")), &[]);
     assert_eq!(ran.code, 2);
     let lines: Vec<&str> = ran.err.lines().collect();
-    assert!(lines[1].starts_with("error: stdin, document 4 (line 28): "), "{lines:?}");
+    assert!(lines[1].starts_with("error: stdin, document 4 (line 30): "), "{lines:?}");
     assert_eq!(
         lines[0],
-        "error: stdin, document 3 (line 18): Deployment/web: spec.replicas must be a whole number; it is the text \"two\""
+        "error: stdin, document 3 (line 19): Deployment/web: spec.replicas must be a whole number; it is the text \"two\""
     );
     assert!(ran.out.contains("Deployment/api"), "{}", ran.out);
 }
@@ -363,8 +365,8 @@ fn a_budget_that_the_cluster_would_refuse_is_wrong_input() {
         |limit: &str| problems(&BUDGET.replace("{supabase: {plan: Free, connection: Session}}", limit));
     assert_eq!(
         refused("{connections: 5, postgres: {maxConnections: 5}}"),
-        "error: DbConnectionBudget default/main: set exactly one of limit.supabase (with plan or compute), \
-         limit.connections, limit.postgres\n"
+        "error: DbConnectionBudget default/main: set exactly one of limit.supabase, limit.connections, \
+         limit.postgres\n"
     );
     assert_eq!(
         refused("{connections: 2}"),
@@ -397,7 +399,7 @@ fn workload(version: &str, kind: &str, spec: &str) -> String {
 apiVersion: {version}
 kind: {kind}
 metadata: {{name: it, labels: {{poolbudget.dev/budget: main}}}}
-spec: {{{spec} template: {{spec: {{containers: [{{name: app}}]}}}}}}
+spec: {{{spec} selector: {{matchLabels: {{app: api}}}}, template: {{spec: {{containers: [{{name: app}}]}}}}}}
 "
     )
 }
@@ -477,7 +479,7 @@ fn of_an_object_that_is_there_twice_the_last_one_counts_and_that_is_told() {
     assert_eq!(
         ran.err,
         "warning: Deployment default/api is there more than once, and the last one counts: stdin, document 2 (line 8); \
-         stdin, document 3 (line 18)\n"
+         stdin, document 3 (line 19)\n"
     );
 }
 
@@ -543,7 +545,7 @@ fn what_admission_refuses_is_refused_offline_in_the_same_words() {
         let nearest = case.nearest.map(|key| format!(": did you mean {key}?")).unwrap_or_default();
         let deployment = serde_json::json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api"},
-            "spec": {"replicas": 1, "template": template}});
+            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "api"}}, "template": template}});
         let named = BUDGET.replace("name: main", &format!("name: {budget:?}"));
         let input = format!("{named}---\n{deployment}\n");
         for command in ["plan", "inject"] {

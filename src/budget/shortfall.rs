@@ -205,7 +205,9 @@ impl fmt::Display for Shortfall {
                 return write!(f, "The other workloads need at least {} of them and fit", self.needed);
             }
         }
-        let lines: Vec<&Line> = self.lines.iter().filter(|line| !line.hopeless).collect();
+        // What is scaled to zero needs nothing, and no number of it says anything.
+        let counted = |line: &&Line| !line.hopeless && line.connections > Connections::ZERO;
+        let lines: Vec<&Line> = self.lines.iter().filter(counted).collect();
         if let [only] = lines.as_slice() {
             let Line { name, safe_replicas, .. } = only;
             write!(f, "{name}: {only}, {} usable; largest safe replicas: {safe_replicas}", self.usable)?;
@@ -395,6 +397,15 @@ mod tests {
             "Deployment/api: 4 pods × 4 processes × 1 = 16 connections; largest safe replicas: 1. \
              Deployment/web: (2 pods + 1 surge) × 1 = 3 connections; largest safe replicas: 0. \
              Together 19 connections, 13 usable"
+        );
+    }
+
+    #[test]
+    fn what_is_scaled_to_zero_is_not_named() {
+        let demands = [demand("Deployment/web", 0, 0), demand("Deployment/api", 20, 20)];
+        assert_eq!(
+            message(Basis::Current, Surge::Minimal, &demands),
+            "Deployment/api: 20 pods × 1 = 20 connections, 13 usable; largest safe replicas: 13"
         );
     }
 

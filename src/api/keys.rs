@@ -62,8 +62,19 @@ pub fn meant(key: &str) -> Option<String> {
 /// The nearest of several names to one that is not among them; none where nothing is near.
 #[must_use]
 pub fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    within(name, 1 + name.chars().take(LOOKED_AT).count() / 3, known)
+}
+
+/// The one of several names of which one that is not among them is a slip of the pen: two characters at the most, one in a
+/// short name.
+#[must_use]
+pub fn misspelt<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    within(name, if name.chars().take(LOOKED_AT).count() < 5 { 1 } else { 2 }, known)
+}
+
+/// The nearest name that is not more than so many steps away.
+fn within<'a>(name: &str, far: usize, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name: String = name.chars().take(LOOKED_AT).collect();
-    let far = 1 + name.chars().count() / 3;
     let steps = known.map(|known| (distance(&name, known), known)).filter(|(steps, _)| *steps <= far);
     steps.min_by_key(|(steps, _)| *steps).map(|(_, known)| known)
 }

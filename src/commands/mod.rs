@@ -88,9 +88,9 @@ enum Command {
     #[command(
         long_about = "Drop what is kept for pods that are gone, because nothing of them runs any more.
 
-Connections of a pod whose end nobody saw count until its node was heard of, and its grace period after. Who knows that
-the node is off, or that the database has closed them, can say so here. This cannot be undone: if something still
-runs, there can be more connections than the limit.",
+Connections of a pod whose end nobody saw count until its node was heard of, and its grace period after. If you \
+know that the node is off, or that the database has closed them, say so here. This cannot be undone: if something \
+still runs, there can be more connections than the limit.",
         after_help = "Examples:
   poolbudget forget main --pod api-5d9c7b-x2x4x      one pod
   poolbudget forget main -n shop --node worker-3     all pods of a node that is off
@@ -100,7 +100,7 @@ runs, there can be more connections than the limit.",
     /// Open every gate, so that poolbudget can be uninstalled
     #[command(long_about = "Open every gate, so that poolbudget can be uninstalled.
 
-Takes the policies that gate pods out of force, waits until pods are born without a gate, and then gives every
+Takes the policies that gate pods out of force, waits until pods are born without a gate, and then gives every \
 waiting pod the smallest size. The chart runs it before an uninstall.")]
     Release(release::ReleaseArgs),
     /// Say from manifests whether the connections of a budget suffice

@@ -23,6 +23,7 @@ kind: Deployment
 metadata: {{name: server, labels: {{poolbudget.dev/budget: main}}}}
 spec:
   {replicas}
+  selector: {{matchLabels: {{app: api}}}}
   template:
     metadata: {{annotations: {{poolbudget.dev/processes: '4'}}}}
     spec: {{containers: [{{name: app}}]}}

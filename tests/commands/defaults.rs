@@ -16,7 +16,7 @@ fn input(settings: &str, names: &[&str]) -> String {
 apiVersion: apps/v1
 kind: Deployment
 metadata: {{name: {name}, labels: {{poolbudget.dev/budget: main}}}}
-spec: {{strategy: {{type: Recreate}}, template: {{spec: {{containers: [{{name: app}}]}}}}}}
+spec: {{strategy: {{type: Recreate}}, selector: {{matchLabels: {{app: api}}}}, template: {{spec: {{containers: [{{name: app}}]}}}}}}
 "
             )
         })

@@ -16,6 +16,7 @@ metadata:
     poolbudget.dev/budget: main   # what shares the database
 spec:
   replicas: 2
+  selector: {matchLabels: {app: api}}
   template:
     metadata:
       labels:
@@ -66,7 +67,9 @@ fn what_gives_way_is_told() {
     assert_eq!(
         inject(BLOCK, &[]).err,
         "note: Deployment/api: the values {\"DB_POOL_SIZE\":\"5\"} give way to the granted ones; the annotation \
-         poolbudget.dev/replaced-env keeps them\n"
+         poolbudget.dev/replaced-env keeps them\n\
+         note: Deployment/api: spec.template.spec.containers[0].x-unknown: there is no such field: kubectl apply refuses \
+         what its API server does not know\n"
     );
 }
 

@@ -17,9 +17,13 @@ mod large;
 #[cfg(test)]
 mod line;
 #[cfg(test)]
+mod nested;
+#[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod ran;
+#[cfg(test)]
+mod refused;
 #[cfg(test)]
 mod strict;
 #[cfg(test)]

@@ -20,7 +20,7 @@ fn deployment(name: &str, container: &Value, annotations: &Value) -> Value {
     container["name"] = "app".into();
     json!({"apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": name, "labels": {"poolbudget.dev/budget": "main"}, "annotations": annotations},
-        "spec": {"replicas": 3, "template": {"spec": {"containers": [container]}}}})
+        "spec": {"replicas": 3, "selector": {"matchLabels": {"app": name}}, "template": {"spec": {"containers": [container]}}}})
 }
 
 /// The lines that say how many processes there are.

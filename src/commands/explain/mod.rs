@@ -29,6 +29,7 @@ use crate::cluster::workload::WorkloadKey;
 use crate::controller::snapshot::snapshot;
 use sight::Sight;
 use target::Target;
+pub(super) use target::workload as kind_named;
 use words::{Explanation, State};
 
 #[derive(Args, Debug)]

@@ -42,7 +42,7 @@ impl FromStr for Target {
 }
 
 /// The kinds by the names that kubectl knows them by.
-fn workload(kind: &str) -> Option<WorkloadKind> {
+pub(in crate::commands) fn workload(kind: &str) -> Option<WorkloadKind> {
     // deployments.apps is what `kubectl get -o name` prints
     let kind = kind.split('.').next().unwrap_or_default();
     Some(match kind {

@@ -18,9 +18,9 @@ use super::yaml;
 
 pub(super) const ABOUT: &str = "Write gate, env and label into the pod templates of manifests
 
-For clusters in which no admission policy and no webhook of poolbudget may run. Each workload that bears the label
-poolbudget.dev/budget gets in its pod template what admission would give its pods. The manifests are written to standard
-output; comments, order and whatever poolbudget does not know stay as they are. Doing it twice changes nothing.
+For clusters in which no admission policy and no webhook of poolbudget may run. Each workload with the label \
+poolbudget.dev/budget gets in its pod template what admission would give its pods. The manifests are written to \
+standard output; comments, order and whatever poolbudget does not know stay as they are. Doing it twice changes nothing.
 
 Exit codes: 0 written, 2 the input is wrong, and then nothing is written.";
 
@@ -118,7 +118,7 @@ impl Report {
         };
         self.notes.extend(document.repeated());
         let mut new = old.clone();
-        for item in input::items_mut(&mut new) {
+        let told = input::each_item(&mut new, &mut |item| {
             let mut object = Object { place: document.place.clone(), value: item.take() };
             let injected = template::inject(&mut object, budget, &self.loans);
             *item = object.value;
@@ -129,7 +129,8 @@ impl Report {
                 }
                 Err(problem) => self.problems.push(format!("{}: {problem}", document.place)),
             }
-        }
+        });
+        self.problems.extend(told.err().map(|why| format!("{}: {why}", document.place)));
         let parse = |text: &str| Document { text, ..document.clone() }.value().ok();
         let text = yaml::rewrite(document.text, &old, &new, parse).unwrap_or_else(|_| {
             self.notes.push(format!(

@@ -53,6 +53,8 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
     loans.fill(&mut changed, workload);
     if let Some(budget) = budget.filter(|_| changed.budget(workload).is_none()) {
         changed.set_in_template(workload, &["metadata", "labels", names::BUDGET], budget.into());
+        // Now that it is labelled, what stands on it counts.
+        changed.mirror(workload);
     }
     if let Some(why) = changed.refusal(workload) {
         return Err(format!("{}: {why}", object.key()));
@@ -71,6 +73,9 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
         )
     });
     let overruled = overruled(&pod).map(|why| format!("{}: {why}", object.key()));
+    let remarks = object.remarks();
+    let (key, remarks) = (object.key(), remarks.into_iter());
+    let remarks = remarks.map(move |what| format!("{key}: {what}"));
     if workload.template.is_empty() {
         changed.value = pod;
     } else {
@@ -84,7 +89,10 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
             object.key()
         )
     });
-    Ok(Injected { governed: true, notes: note.into_iter().chain(overruled).chain(lent).collect() })
+    Ok(Injected {
+        governed: true,
+        notes: note.into_iter().chain(overruled).chain(lent).chain(remarks).collect(),
+    })
 }
 
 /// Why admission would refuse the pods of a template.
@@ -94,8 +102,12 @@ pub fn refusal(template: &Value) -> Option<String> {
 
 /// The pod that a template describes, as admission would let it be born.
 fn gated(mut pod: Value) -> Result<Value, String> {
+    if !pod.get("spec").is_some_and(Value::is_object) {
+        return Err("there is no spec in its pod template".to_owned());
+    }
     if let Outcome::Patch(changes) = mutate(&creation(&pod)) {
-        patch(&mut pod, &changes).map_err(|error| format!("its template cannot be changed: {error}"))?;
+        patch(&mut pod, &changes)
+            .map_err(|_| "its pod template is not one that the API server would take".to_owned())?;
     }
     match validate(&creation(&pod)) {
         Outcome::Refuse(refusal) => Err(refusal.sentence),

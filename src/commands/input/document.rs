@@ -6,10 +6,14 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
-use serde_yaml::DuplicateKeyPolicy;
+use serde_yaml::budget::BudgetBreach;
+use serde_yaml::{DuplicateKeyPolicy, Error};
 
 use super::Source;
+use super::strict::QUOTED;
+use crate::cluster::template::shortened;
 
 /// Where something stands, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +46,32 @@ pub struct Document<'a> {
 #[must_use]
 pub fn documents(source: &Source) -> Vec<Document<'_>> {
     let mut found: Vec<Document<'_>> = Vec::new();
-    for (range, line) in chunks(&source.text) {
-        let text = source.text.get(range).unwrap_or_default();
-        let place = Place { origin: source.origin.clone(), number: found.len() + 1, line };
-        found.push(Document { place, text });
+    for (range, mut line) in chunks(&source.text) {
+        for text in values(source.text.get(range).unwrap_or_default()) {
+            let place = Place { origin: source.origin.clone(), number: found.len() + 1, line };
+            found.push(Document { place, text });
+            line += text.matches('\n').count();
+        }
     }
     found
+}
+
+/// The values of a chunk, each with the white space after it: more than one where JSON follows JSON, as kubectl takes it.
+fn values(chunk: &str) -> Vec<&str> {
+    let mut stream = serde_json::Deserializer::from_str(chunk).into_iter::<IgnoredAny>();
+    let (mut found, mut start) = (Vec::new(), 0);
+    while is_json(chunk) {
+        match stream.next() {
+            None => return found,
+            Some(Err(_)) => break,
+            Some(Ok(_)) => {}
+        }
+        let rest = chunk.get(stream.byte_offset()..).unwrap_or_default();
+        let end = chunk.len() - rest.trim_start().len();
+        found.extend(chunk.get(start..end));
+        start = end;
+    }
+    vec![chunk]
 }
 
 /// The ranges of the documents, each with the number of its first line.
@@ -97,10 +121,17 @@ impl Document<'_> {
     pub fn repeated(&self) -> Option<String> {
         let options = serde_yaml::options! { duplicate_keys: DuplicateKeyPolicy::Error, with_snippet: false };
         let padded = "\n".repeat(self.place.line - 1) + self.text;
-        let error = serde_yaml::from_str_with_options::<Option<Value>>(&padded, options).err()?.to_string();
-        error
-            .contains("duplicate mapping key")
-            .then(|| format!("{}: a key stands twice, and the last one counts: {error}", self.place))
+        match serde_yaml::from_str_with_options::<Option<Value>>(&padded, options).err()? {
+            Error::DuplicateMappingKey { key, location } => {
+                let key = key.map_or_else(|| "a key".to_owned(), |key| shortened(&key, QUOTED));
+                let (line, column) = (location.line(), location.column());
+                Some(format!(
+                    "{}: {key} stands twice, and the last one counts: the second one is at line {line}, column {column}",
+                    self.place
+                ))
+            }
+            _ => None,
+        }
     }
 
     /// Parses it once more, as if it stood where it does, so that the message has the lines of the file.
@@ -125,8 +156,42 @@ fn parse(text: &str) -> Result<Value, String> {
     let options = serde_yaml::options! { duplicate_keys: DuplicateKeyPolicy::LastWins, legacy_octal_numbers: true,
     with_snippet: false };
     let value: Option<Value> =
-        serde_yaml::from_str_with_options(text, options).map_err(|error| error.to_string())?;
+        serde_yaml::from_str_with_options(text, options).map_err(|error| in_words(&error))?;
     Ok(value.unwrap_or_default())
+}
+
+/// An error of the parser; where it is one of its bounds, in words of ours.
+fn in_words(error: &Error) -> String {
+    let mut cause = error;
+    while let Error::AliasError { error, .. } | Error::WithSnippet { error, .. } = cause {
+        cause = error;
+    }
+    let what = match cause {
+        Error::Budget { breach, .. } => bound(breach),
+        Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => MANY_ALIASES,
+        _ => return error.to_string(),
+    };
+    let line = error.location().map_or_else(String::new, |location| format!(" (line {})", location.line()));
+    format!("{what}{line}: leave the document out, or split it")
+}
+
+const MANY_ALIASES: &str = "it has more anchors, aliases or merges than are read of one document";
+
+/// What there is more of than is read of one document.
+fn bound(breach: &BudgetBreach) -> &'static str {
+    match breach {
+        BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => {
+            "it has more than the 250,000 values that are read of one document; what an alias stands for counts each time"
+        }
+        BudgetBreach::Depth { .. } => {
+            "its maps and lists lie deeper in each other than the 64 levels that are read"
+        }
+        BudgetBreach::ScalarBytes { .. } => "it has more text than is read of one document",
+        _ => MANY_ALIASES,
+    }
 }
 
 #[cfg(test)]
@@ -182,6 +247,32 @@ mod tests {
     #[test]
     fn json_is_read_with_tabs_and_all() {
         assert_eq!(values("{\n\t\"a\":\t[1, true]\n}\n"), [json!({"a": [1, true]})]);
+    }
+
+    #[test]
+    fn json_may_follow_json() {
+        let text = "{\"a\": 1}{\"b\": [2]}\n\n {\"c\": 3}\n";
+        assert_eq!(values(text), [json!({"a": 1}), json!({"b": [2]}), json!({"c": 3})]);
+        assert_eq!(texts(text).concat(), text);
+        let source = source(text);
+        let lines: Vec<usize> = documents(&source).iter().map(|document| document.place.line).collect();
+        assert_eq!(lines, [1, 1, 3]);
+        for text in ["{a: 1}", "{\"a\": 1} # one", "[1]\n", "{\"a\": 1}{"] {
+            assert_eq!(texts(text), [text]);
+        }
+    }
+
+    #[test]
+    fn a_bound_of_the_parser_is_told_in_words() {
+        let deep = format!("a: {}{}", "[".repeat(70), "]".repeat(70));
+        let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
+                    d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n";
+        for (text, what) in [(deep.as_str(), "64 levels"), (bomb, "250,000 values")] {
+            let source = source(text);
+            let error = documents(&source)[0].value().expect_err("too much");
+            assert!(error.contains(what) && error.ends_with("or split it"), "{error}");
+            assert!(!error.contains("budget") && !error.contains('{'), "{error}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{Document, Place};
+use super::{Document, Place, list};
 use crate::admission::webhook;
 use crate::api::{WorkloadKind, names};
 
@@ -30,6 +30,8 @@ pub struct Workload {
 
 const TEMPLATE: &[&str] = &["spec", "template"];
 const REPLICAS: &[&str] = &["spec", "replicas"];
+/// Where a CronJob keeps what its Jobs are made from.
+const JOB: &str = "/spec/jobTemplate";
 
 impl Workload {
     const fn new(kind: WorkloadKind, replicas: &'static [&'static str]) -> Self {
@@ -64,45 +66,20 @@ impl Workload {
 /// # Errors
 /// When the document cannot be parsed, or has the metadata of an object and does not say of what kind.
 pub fn objects(document: &Document<'_>) -> Result<Vec<Object>, String> {
-    let value = document.value()?;
-    let object = Object { place: document.place.clone(), value };
-    if object.value.get("metadata").is_some_and(Value::is_object) {
-        match (object.api_version(), object.kind()) {
-            ("", "") => {}
-            ("", kind) => return Err(format!("{}: apiVersion is missing in this {kind}", object.place)),
-            (version, "") => {
-                return Err(format!("{}: kind is missing in this object of {version}", object.place));
-            }
-            _ => {}
+    let mut value = document.value()?;
+    let is_list = text(&value, &["kind"]).ends_with("List");
+    let (mut found, mut untyped) = (Vec::new(), None);
+    list::each_item(&mut value, &mut |item| {
+        let object = Object { place: document.place.clone(), value: item.clone() };
+        if object.value.get("metadata").is_some_and(Value::is_object) {
+            untyped = untyped.take().or_else(|| object.untyped(is_list));
         }
-    }
-    if object.kind().is_empty() || object.api_version().is_empty() {
-        return Ok(Vec::new());
-    }
-    let Some(kind) = object.kind().strip_suffix("List").map(ToOwned::to_owned) else {
-        return Ok(vec![object]);
-    };
-    let Some(items) = object.value.get("items").and_then(Value::as_array) else { return Ok(vec![object]) };
-    let item = |value: &Value| {
-        let mut value = value.clone();
-        if let (Some(fields), false) = (value.as_object_mut(), kind.is_empty()) {
-            // The items of a typed list need not repeat its type.
-            fields.entry("kind").or_insert_with(|| kind.clone().into());
-            fields.entry("apiVersion").or_insert_with(|| object.api_version().into());
+        if !object.kind().is_empty() && !object.api_version().is_empty() {
+            found.push(object);
         }
-        Object { place: object.place.clone(), value }
-    };
-    Ok(items.iter().map(item).collect())
-}
-
-/// The objects of a document where they stand: the items of a list, or the one that it is.
-pub fn items_mut(document: &mut Value) -> Vec<&mut Value> {
-    let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default();
-    if kind.ends_with("List") && document.get("items").is_some_and(Value::is_array) {
-        let items = document.get_mut("items").and_then(Value::as_array_mut);
-        return items.into_iter().flatten().collect();
-    }
-    vec![document]
+    })
+    .map_err(|why| format!("{}: {why}", document.place))?;
+    untyped.map_or(Ok(found), |why| Err(format!("{}: {why}", document.place)))
 }
 
 /// Whether pods for which `rule` holds are described somewhere in a value: an object with a spec with containers.
@@ -123,9 +100,26 @@ fn describes_pods(value: &Value, rule: &impl Fn(&Value) -> bool) -> bool {
     false
 }
 
+fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
+    dig(value, path).and_then(Value::as_str).unwrap_or_default()
+}
+
 impl Object {
     fn text(&self, path: &[&str]) -> &str {
-        dig(&self.value, path).and_then(Value::as_str).unwrap_or_default()
+        text(&self.value, path)
+    }
+
+    /// What it leaves out of what it is. Beside lists there is much that has metadata and is no object.
+    fn untyped(&self, is_in_list: bool) -> Option<String> {
+        match (self.api_version(), self.kind()) {
+            ("", "") if is_in_list => {
+                Some("apiVersion and kind are missing in an item of this list".to_owned())
+            }
+            ("", "") => None,
+            ("", kind) => Some(format!("apiVersion is missing in this {kind}")),
+            (version, "") => Some(format!("kind is missing in this object of {version}")),
+            _ => None,
+        }
     }
 
     /// Its kind; empty when it states none.
@@ -180,11 +174,53 @@ impl Object {
         dig(&self.value, &["metadata", "ownerReferences"]).and_then(|owners| owners.get(0)).is_some()
     }
 
+    /// The object that made it, as `KIND/NAME`.
+    #[must_use]
+    pub fn owner(&self) -> Option<String> {
+        let owner = dig(&self.value, &["metadata", "ownerReferences"])?.get(0)?;
+        Some(format!("{}/{}", text(owner, &["kind"]), text(owner, &["name"])))
+    }
+
     /// Why admission would refuse it by what it says of its pods; what stands on it has been copied into its template.
     #[must_use]
     pub fn refusal(&self, workload: Workload) -> Option<String> {
-        let path: String = workload.template.iter().flat_map(|part| ["/", part]).collect();
-        webhook::refusal(&path, &self.value)
+        let path = |template: &[&str]| template.iter().flat_map(|part| ["/", part]).collect::<String>();
+        let own = webhook::refusal(&path(workload.template), &self.value);
+        // What is made from a CronJob is a Job, and that is admitted too.
+        own.or_else(|| webhook::refusal(&path(TEMPLATE), self.job()?))
+    }
+
+    /// The Job that a CronJob makes.
+    fn job(&self) -> Option<&Value> {
+        self.value.pointer(JOB).filter(|_| self.workload().is_some_and(|w| w.kind == WorkloadKind::CronJob))
+    }
+
+    /// What admission copies into its template, in the order in which it does: what stands on it, and what its CronJob
+    /// writes on each Job.
+    fn mirrored(&self) -> impl Iterator<Item = &Value> {
+        [Some(&self.value), self.job()].into_iter().flatten().filter_map(|maker| maker.get("metadata"))
+    }
+
+    /// Whether a label that says of which budget its pods are stands on it, whatever it is worth.
+    #[must_use]
+    pub fn is_labelled(&self) -> bool {
+        let labelled = |meta: &Value| dig(meta, &["labels", names::BUDGET]).is_some();
+        let template = self.workload().and_then(|workload| self.template(workload)?.get("metadata"));
+        self.mirrored().chain(template).any(labelled)
+    }
+
+    /// A label of ours that counts on pods alone, and stands where nobody copies it from.
+    pub(super) fn idle_label(&self) -> Option<String> {
+        let workload = self.workload().filter(|workload| !workload.template.is_empty())?;
+        let has = |meta: &Value| dig(meta, &["labels", names::WORKLOAD]).is_some();
+        let counts = self.template(workload).and_then(|template| template.get("metadata")).is_some_and(has);
+        (!counts && self.mirrored().any(has)).then(|| {
+            format!(
+                "the label {} has an effect in the pod template alone, at {}.metadata.labels: write it there",
+                names::WORKLOAD,
+                workload.template.join(".")
+            )
+        })
     }
 
     /// What a workload's pods are made from.
@@ -227,13 +263,31 @@ impl Object {
         self.set(&[workload.template, path].concat(), value);
     }
 
-    /// What stands on a workload counts as if it stood in its pod template: admission copies it there.
+    /// What stands on a workload counts as if it stood in its pod template: admission copies it there. The Jobs of a
+    /// CronJob are admitted too, with what `jobTemplate.metadata` gives them, so that counts before what the CronJob says.
     pub fn mirror(&mut self, workload: Workload) {
-        let annotations = names::APP_ANNOTATIONS.map(|key| ("annotations", key));
-        for (map, key) in [("labels", names::BUDGET)].into_iter().chain(annotations) {
-            if let Some(value) = dig(&self.value, &["metadata", map, key]).cloned() {
-                self.set_in_template(workload, &["metadata", map, key], value);
+        let makers: Vec<Value> = self.mirrored().cloned().collect();
+        for metadata in makers {
+            let copy = |map, key| Some((map, key, dig(&metadata, &[map, key])?.clone()));
+            if let Some((map, key, label)) = copy("labels", names::BUDGET) {
+                self.set_in_template(workload, &["metadata", map, key], label);
             }
+            let governed = self.template(workload).map(|template| template.pointer("/metadata/labels"));
+            if governed.flatten().and_then(|labels| labels.get(names::BUDGET)).is_none() {
+                continue;
+            }
+            for (map, key, note) in
+                names::APP_ANNOTATIONS.into_iter().filter_map(|key| copy("annotations", key))
+            {
+                self.set_in_template(workload, &["metadata", map, key], note);
+            }
+        }
+    }
+
+    /// Writes a value into the Job that a CronJob makes; what is no CronJob stays as it is.
+    pub fn set_in_job(&mut self, path: &[&str], value: &str) {
+        if self.job().is_some() {
+            self.set(&[&["spec", "jobTemplate"], path].concat(), value.into());
         }
     }
 

@@ -1,80 +1,67 @@
-//! What the API server would refuse in a manifest because it cannot be decoded, or because a field that decides over numbers
-//! of pods says nothing that there is.
+//! What an API server, or `kubectl apply` before it, would refuse in a manifest.
 //!
 //! In: an object that concerns a budget. Out: the first field that is wrong, what it must be and what it is. Objects are
-//! decoded by the types of the Kubernetes API, as a whole, so that no field is read by rules of its own. Forbidden here: to
-//! refuse what the API server takes. Fields that nobody knows pass, as they do there; so does null wherever something may
-//! be left out, and a number without a fraction that is written with one.
+//! decoded by the types of the Kubernetes API, as a whole, so that no field is read by rules of its own; null passes
+//! wherever something may be left out, and so does a number without a fraction that is written with one. A field that
+//! nobody knows is wrong where it is a slip of the pen; other ones are remarked on, as a newer Kubernetes may know them.
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::autoscaling::{v1, v2};
-use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Pod, PodTemplate, PodTemplateSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource as _;
-use serde::Deserialize;
+use std::fmt::Write;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use super::Object;
-use crate::api::DbConnectionBudget;
-use crate::cluster::autoscaler::TargetView;
+use super::fields::{Fields, Unknown};
+use super::{NAMED, Object, kinds, sense};
 use crate::cluster::template::shortened;
-use crate::cluster::workload::rollout::RolloutStrategyView;
 
 /// The most characters of a value that a message quotes.
-const QUOTED: usize = 80;
+pub(super) const QUOTED: usize = 80;
 
-/// An Argo Rollout, whose types the Kubernetes API does not have.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it is only decoded")]
-struct Rollout {
-    metadata: Option<ObjectMeta>,
-    spec: Option<RolloutSpec>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it is only decoded")]
-struct RolloutSpec {
-    replicas: Option<i32>,
-    template: Option<PodTemplateSpec>,
-    workload_ref: Option<TargetView>,
-    strategy: Option<RolloutStrategyView>,
-}
-
-/// An autoscaler of KEDA.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it is only decoded")]
-struct ScaledObject {
-    metadata: Option<ObjectMeta>,
-    spec: Option<ScaledObjectSpec>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it is only decoded")]
-struct ScaledObjectSpec {
-    scale_target_ref: Option<TargetView>,
-    min_replica_count: Option<i32>,
-    max_replica_count: Option<i32>,
-}
-
-/// A budget, but for its spec, which is held against the schema of the resource.
-#[derive(Deserialize)]
-#[expect(dead_code, reason = "it is only decoded")]
-struct Budget {
-    metadata: Option<ObjectMeta>,
-}
+/// Decodes a loosened value; what is wrong with it is shown as it is in the original.
+pub(super) type Decode = fn(value: &Value, original: &Value) -> Option<String>;
 
 impl Object {
     /// Why the API server would refuse it; none where it takes it, and of kinds that concern no budget.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        fault(self)
+        let Some(kind) = kinds::kind(self) else { return kinds::unserved(self) };
+        let mut value = self.value.clone();
+        loosen(&mut value);
+        if let Some(why) = (kind.decode)(&value, &self.value) {
+            return Some(why);
+        }
+        let fields = self.fields(&value);
+        let misspelt = fields.unknown.iter().filter(|field| field.meant.is_some());
+        told(misspelt).or(fields.missing).or_else(|| sense::senseless(self, &value))
+    }
+
+    /// What the API server may take and what is probably not meant.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let mut value = self.value.clone();
+        loosen(&mut value);
+        let fields = self.fields(&value);
+        let strange = told(fields.unknown.iter().filter(|field| field.meant.is_none()));
+        let strange =
+            strange.map(|what| format!("{what}: kubectl apply refuses what its API server does not know"));
+        let label = self.idle_label();
+        strange.into_iter().chain(sense::unread(self)).chain(label).collect()
+    }
+
+    fn fields(&self, value: &Value) -> Fields {
+        let mut fields = Fields::default();
+        let Some(kind) = kinds::kind(self) else { return fields };
+        if let Some(schema) = &kind.whole {
+            fields.look(value, schema, "");
+        }
+        for (way, schema) in kind.parts {
+            let part = way.iter().try_fold(value, |value, key| value.get(key));
+            if let Some(part) = part {
+                fields.look(part, schema, &way.join("."));
+            }
+        }
+        fields
     }
 
     /// Writes it as the API server reads it: what is null is left out, as charts and the API server's own YAML have it, and
@@ -84,43 +71,23 @@ impl Object {
     }
 }
 
-fn fault(object: &Object) -> Option<String> {
-    let decode = match (object.group(), object.kind()) {
-        ("apps", "Deployment") => decode_as::<Deployment>,
-        ("apps", "StatefulSet") => decode_as::<StatefulSet>,
-        ("apps", "DaemonSet") => decode_as::<DaemonSet>,
-        ("apps", "ReplicaSet") => decode_as::<ReplicaSet>,
-        ("batch", "Job") => decode_as::<Job>,
-        ("batch", "CronJob") => decode_as::<CronJob>,
-        ("", "Pod") => decode_as::<Pod>,
-        ("", "PodTemplate") => decode_as::<PodTemplate>,
-        ("autoscaling", "HorizontalPodAutoscaler") if object.api_version() == "autoscaling/v1" => {
-            decode_as::<v1::HorizontalPodAutoscaler>
-        }
-        ("autoscaling", "HorizontalPodAutoscaler") => decode_as::<v2::HorizontalPodAutoscaler>,
-        ("argoproj.io", "Rollout") => decode::<Rollout>,
-        ("keda.sh", "ScaledObject") => decode::<ScaledObject>,
-        (group, "DbConnectionBudget") if group == DbConnectionBudget::group(&()) => decode::<Budget>,
-        _ => return None,
+/// Fields that nobody knows, the first few by name; none where there are none.
+fn told<'a>(fields: impl Iterator<Item = &'a Unknown> + Clone) -> Option<String> {
+    let one = |field: &Unknown| {
+        let meant = field.meant.as_ref().map_or_else(String::new, |meant| format!(", did you mean {meant}?"));
+        format!("{}: there is no such field{meant}", shortened(&field.way, 2 * QUOTED))
     };
-    let mut value = object.value.clone();
-    loosen(&mut value);
-    decode(&mut value, &object.value).or_else(|| senseless(object, &value))
-}
-
-/// Decodes a kind of the Kubernetes API by its type, of whatever version it is.
-fn decode_as<K>(value: &mut Value, original: &Value) -> Option<String>
-where
-    K: k8s_openapi::Resource + DeserializeOwned,
-{
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("apiVersion".to_owned(), K::API_VERSION.into());
+    let mut text = fields.clone().take(NAMED).map(one).collect::<Vec<_>>().join("; ");
+    let more = fields.count().saturating_sub(NAMED);
+    if more > 0 {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "; and {more} more");
     }
-    decode::<K>(value, original)
+    (!text.is_empty()).then_some(text)
 }
 
-fn decode<K: DeserializeOwned>(value: &mut Value, original: &Value) -> Option<String> {
-    let error = serde_path_to_error::deserialize::<_, K>(&*value).err()?;
+pub(super) fn decode<K: DeserializeOwned>(value: &Value, original: &Value) -> Option<String> {
+    let error = serde_path_to_error::deserialize::<_, K>(value).err()?;
     let expected = error.inner().to_string();
     let expected = expected.rsplit_once("expected ").map_or("something else", |(_, what)| what);
     let found = at(original, error.path());
@@ -155,7 +122,7 @@ fn right(expected: &str, found: Option<&Value>) -> String {
 }
 
 /// What is there, and how it is written so that it is right, where a pair of quotes does it.
-fn shown(found: Option<&Value>, expected: &str) -> String {
+pub(super) fn shown(found: Option<&Value>, expected: &str) -> String {
     let quotes = |text: String| {
         if expected == "a string" { format!("{text}; write it in quotes") } else { text }
     };
@@ -197,106 +164,6 @@ fn whole(number: f64) -> Option<i64> {
     format!("{number:.0}").parse().ok().filter(|_| number.fract() == 0.0)
 }
 
-/// Fields with few words, where the pods of a kind are counted by which one it is.
-const WORDS: [(&str, &str, &[&str]); 8] = [
-    ("Deployment", "/spec/strategy/type", &["RollingUpdate", "Recreate"]),
-    ("StatefulSet", "/spec/updateStrategy/type", &["RollingUpdate", "OnDelete"]),
-    ("StatefulSet", "/spec/podManagementPolicy", &["OrderedReady", "Parallel"]),
-    ("DaemonSet", "/spec/updateStrategy/type", &["RollingUpdate", "OnDelete"]),
-    ("CronJob", "/spec/concurrencyPolicy", &["Allow", "Forbid", "Replace"]),
-    ("Job", "/spec/completionMode", &["NonIndexed", "Indexed"]),
-    ("Job", "/spec/podReplacementPolicy", &["TerminatingOrFailed", "Failed"]),
-    ("CronJob", "/spec/jobTemplate/spec/completionMode", &["NonIndexed", "Indexed"]),
-];
-
-/// Numbers of pods, which are none or more.
-const COUNTS: [&str; 7] = [
-    "/spec/replicas",
-    "/spec/parallelism",
-    "/spec/completions",
-    "/spec/minReplicas",
-    "/spec/maxReplicas",
-    "/spec/jobTemplate/spec/parallelism",
-    "/spec/jobTemplate/spec/completions",
-];
-
-/// Shares of a rollout: a number of pods, or a percentage.
-const SHARES: [(&str, &str); 5] = [
-    ("Deployment", "/spec/strategy/rollingUpdate/maxSurge"),
-    ("Deployment", "/spec/strategy/rollingUpdate/maxUnavailable"),
-    ("StatefulSet", "/spec/updateStrategy/rollingUpdate/maxUnavailable"),
-    ("DaemonSet", "/spec/updateStrategy/rollingUpdate/maxSurge"),
-    ("DaemonSet", "/spec/updateStrategy/rollingUpdate/maxUnavailable"),
-];
-
-/// A field that can be decoded and that the API server would refuse all the same.
-fn senseless(object: &Object, value: &Value) -> Option<String> {
-    let field = |pointer: &str| pointer.trim_start_matches('/').replace('/', ".");
-    let words = WORDS.iter().filter(|(kind, ..)| *kind == object.kind()).find_map(|(_, pointer, words)| {
-        let text = value.pointer(pointer)?.as_str()?;
-        // What is empty gets its default.
-        let unknown = !text.is_empty() && !words.contains(&text);
-        let (field, found) = (field(pointer), shortened(text, QUOTED));
-        unknown.then(|| format!("{field} must be one of {}; it is the text {found:?}", words.join(", ")))
-    });
-    let counts = || {
-        COUNTS.iter().find_map(|pointer| {
-            let number = value.pointer(pointer)?.as_i64().filter(|number| *number < 0)?;
-            Some(format!("{} must not be below 0; it is the number {number}", field(pointer)))
-        })
-    };
-    let shares = || {
-        SHARES.iter().filter(|(kind, _)| *kind == object.kind()).find_map(|(_, pointer)| {
-            let share = value.pointer(pointer)?;
-            let wrong = !is_share(share);
-            wrong.then(|| {
-                let found = shown(Some(share), "");
-                format!(
-                    "{} must be a whole number or a percentage such as 25%; it is {found}",
-                    field(pointer)
-                )
-            })
-        })
-    };
-    words.or_else(counts).or_else(shares).or_else(|| entry_without_name(object))
-}
-
-fn is_share(share: &Value) -> bool {
-    match share {
-        Value::Number(number) => number.as_i64().is_none_or(|number| number >= 0),
-        Value::String(text) => text
-            .strip_suffix('%')
-            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())),
-        _ => true,
-    }
-}
-
-/// Lists of a pod whose entries go by their names.
-const NAMED: [&str; 3] = ["schedulingGates", "containers", "initContainers"];
-
-/// An entry of a pod template that has no name, which nobody could tell from another one.
-fn entry_without_name(object: &Object) -> Option<String> {
-    let workload = object.workload().or_else(|| object.lends())?;
-    let spec = object.template(workload)?.get("spec")?;
-    let way = [workload.template, &["spec"]].concat().join(".");
-    let nameless = |list: Option<&Value>, way: &str| {
-        let entries = list.and_then(Value::as_array)?.iter();
-        let named =
-            |entry: &Value| entry.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
-        let place = entries.clone().position(|entry| !named(entry))?;
-        Some(format!("{way}[{place}].name is missing"))
-    };
-    let env = |list: &str| {
-        let containers = spec.get(list).and_then(Value::as_array)?;
-        let of = |(place, container): (usize, &Value)| {
-            nameless(container.get("env"), &format!("{way}.{list}[{place}].env"))
-        };
-        containers.iter().enumerate().find_map(of)
-    };
-    let lists = NAMED.iter().find_map(|list| nameless(spec.get(list), &format!("{way}.{list}")));
-    lists.or_else(|| env("containers")).or_else(|| env("initContainers"))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -305,12 +172,14 @@ mod tests {
     use crate::commands::input::Place;
 
     fn found(value: Value) -> Option<String> {
-        fault(&Object { place: Place { origin: String::new(), number: 1, line: 1 }, value })
+        Object { place: Place { origin: String::new(), number: 1, line: 1 }, value }.fault()
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "values are written where they are used")]
-    fn deployment(spec: Value, pod: Value) -> Value {
-        let mut spec = spec;
+    fn deployment(mut spec: Value, mut pod: Value) -> Value {
+        spec["selector"] = json!({"matchLabels": {"app": "a"}});
+        if pod.get("containers").is_none() {
+            pod["containers"] = json!([{"name": "app"}]);
+        }
         spec["template"] = json!({"spec": pod});
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": spec})
     }
@@ -332,7 +201,7 @@ mod tests {
     #[test]
     fn what_the_api_server_takes_is_taken() {
         let whole = json!({"replicas": 3.0, "strategy": {"type": "", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
-            "x-unknown": [1, {"a": null}], "selector": null});
+            "x-unknown": [1, {"a": null}], "paused": null});
         let pod = json!({"containers": [{
             "name": "app", "image": null, "args": ["a", null], "x-unknown": 5,
             "resources": {"limits": {"cpu": 1, "memory": 0.5}, "requests": {"cpu": "100m"}},
@@ -344,9 +213,9 @@ mod tests {
             json!({"name": "a", "creationTimestamp": null, "labels": {"a": null, "b": "c"}, "x": {}});
         object["status"] = json!({});
         assert_eq!(found(object), None);
-        for version in ["autoscaling/v1", "autoscaling/v2", "autoscaling/v2beta2"] {
+        for version in ["autoscaling/v1", "autoscaling/v2"] {
             let spec = json!({"maxReplicas": 5, "scaleTargetRef": {"kind": "Deployment", "name": "a"},
-                "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 5}}}]});
+                "minReplicas": 5});
             assert_eq!(
                 found(json!({"apiVersion": version, "kind": "HorizontalPodAutoscaler", "spec": spec})),
                 None,
@@ -411,7 +280,11 @@ mod tests {
                 "metadata.labels.poolbudget.dev/budget must be a text; it is the number 1; write it in quotes"
             );
             assert!(of("annotations", json!(true)).is_some(), "{kind}");
-            assert_eq!(of("labels", json!("main")), None, "{kind}");
+            assert!(
+                of("labels", json!("main"))
+                    .is_none_or(|told| told.ends_with("is missing") || told.contains("is missing,")),
+                "{kind}"
+            );
         }
     }
 }

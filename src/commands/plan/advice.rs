@@ -42,7 +42,11 @@ fn caps(view: &View, shortfall: &Shortfall) -> impl Iterator<Item = Advice> {
         action: Action::CapReplicas,
         workload: Some(line.name.clone()),
         to: Some(line.safe_replicas.get().into()),
-        message: format!("cap {} at {} replicas", line.name, line.safe_replicas),
+        message: format!(
+            "cap {} at {}",
+            line.name,
+            count(line.safe_replicas.get().into(), "replica", "replicas")
+        ),
     })
 }
 

@@ -19,6 +19,7 @@ impl Stage {
         let unserved =
             unused.iter().filter_map(|object| Some(format!("{}: {}", object.place, object.unserved()?)));
         self.problems.extend(unserved);
+        self.passed_over = self.passed_over.saturating_sub(lent.len());
         let mut lenders = lent;
         for object in &mut self.objects {
             let is_lent = !loans.of_lender(&object.as_lender()).is_empty();

@@ -24,8 +24,7 @@ use crate::controller::view::View;
 /// Judges all budgets.
 pub fn judge(mut stage: Stage) -> Outcome {
     let observed = stage.observe();
-    let refused = std::mem::take(&mut stage.refused);
-    let is_refused = |fault: &String| refused.iter().any(|(who, _)| fault.starts_with(&format!("{who}: ")));
+    let there: Vec<&Object> = stage.objects.iter().chain(&stage.faulty).collect();
     let world = observed.world();
     let mut outcome = Outcome { passed_over: stage.passed_over, ..Outcome::default() };
     let mut budgets: Vec<_> = world.budgets.iter().collect();
@@ -34,37 +33,55 @@ pub fn judge(mut stage: Stage) -> Outcome {
         let key = key_of(budget);
         match view(&world, &key, &budget.spec) {
             Ok((limit, view)) => {
-                outcome.problems.extend(faults(&view).into_iter().filter(|fault| !is_refused(fault)));
+                outcome.problems.extend(faults(&view));
                 outcome.problems.extend(unknown_numbers(&view));
                 outcome.warnings.extend(notes(&view));
-                outcome.warnings.extend(without_workload(budget, &view, &stage.objects));
+                outcome.warnings.extend(without_workload(budget, &view, &there));
                 outcome.budgets.push(of_budget(&world, budget, limit, &view));
             }
             Err(why) => outcome.problems.push(format!("DbConnectionBudget {key}: {why}")),
         }
     }
-    outcome.warnings.extend(std::mem::take(&mut stage.warnings));
-    outcome.problems.splice(0..0, std::mem::take(&mut stage.problems));
-    outcome.problems.extend(refused.iter().map(|(who, why)| format!("{who}: {why}")));
-    outcome.problems.extend(homeless(&stage.objects));
+    outcome.problems.extend(homeless(&there));
+    outcome.warnings.extend(stage.warnings);
     outcome.warnings.extend(unlabelled(&world, &stage.objects));
-    outcome.warnings.extend(without_target(&stage.objects));
+    outcome.warnings.extend(without_target(&stage.objects, &there));
+    outcome.problems.splice(0..0, stage.problems);
     outcome.warnings.extend(repeated(&stage.objects));
     if world.budgets.is_empty() && outcome.problems.is_empty() {
         outcome
             .problems
             .push("there is no DbConnectionBudget in the input: pass its file too, with another -f".into());
     }
-    outcome.problems.extend(nobody_labelled(&outcome));
+    if !outcome.problems.is_empty() {
+        outcome.budgets.iter_mut().for_each(unjudged);
+    }
+    outcome.problems.extend(nobody_labelled(&outcome, stage.made.as_ref()));
     outcome.fits = outcome.problems.is_empty() && outcome.budgets.iter().all(|budget| budget.fits);
     outcome
 }
 
+/// What is wrong might be what does not fit, so nothing is said to fit; what does not fit without it does not fit with it.
+fn unjudged(budget: &mut BudgetOutcome) {
+    if budget.fits {
+        (budget.judged, budget.fits, budget.fits_now) = (false, false, false);
+        budget.verdict = "the input has errors, so nobody knows whether it fits".to_owned();
+    }
+}
+
 /// That there is nothing to plan, which must not look like a yes.
-fn nobody_labelled(outcome: &Outcome) -> Option<String> {
+fn nobody_labelled(outcome: &Outcome, made: Option<&(String, String)>) -> Option<String> {
     let budget = outcome.budgets.first().filter(|_| outcome.problems.is_empty())?;
     let nobody = outcome.budgets.iter().all(|budget| budget.workloads.is_empty());
+    let told = |(object, owner): &(String, String)| {
+        format!(
+            "{object} has the label of a budget and was made by {owner}, which decides: pass the manifest of that one"
+        )
+    };
     nobody.then(|| {
+        if let Some(made) = made {
+            return told(made);
+        }
         format!(
             "no workload in the input has the label of a budget, so there is nothing to plan: write {}: {name} on one, or try it \
              with --label NAME={name}",
@@ -136,6 +153,7 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
         reserved: u64::from(budget.spec.reserved),
         usable: view.decision.usable.get(),
         needed: needed.get(),
+        judged: true,
         fits,
         fits_now,
         verdict: plan.feasibility.to_string(),
@@ -192,14 +210,15 @@ fn unknown_numbers(view: &View) -> Vec<String> {
 }
 
 /// Workloads whose budget is not in the input: nothing can be said of them, and that must not look like a yes.
-fn homeless(objects: &[Object]) -> Vec<String> {
+fn homeless(objects: &[&Object]) -> Vec<String> {
     let budgets: BTreeSet<BudgetKey> = objects
         .iter()
         .filter(|object| object.kind() == "DbConnectionBudget")
         .map(|budget| BudgetKey::new(budget.namespace(), budget.name()))
         .collect();
-    let told = |object: &Object| {
-        let label = label(object)?;
+    let told = |object: &&Object| {
+        // That it is empty is told already.
+        let label = label(object).filter(|label| !label.is_empty())?;
         let key = BudgetKey::new(object.namespace(), label);
         if budgets.contains(&key) {
             return None;
@@ -245,12 +264,12 @@ fn unlabelled(world: &World, objects: &[Object]) -> Vec<String> {
     objects.iter().filter_map(told).collect()
 }
 
-fn is_there(objects: &[Object], namespace: &str, kind: &str, name: &str) -> bool {
+fn is_there(objects: &[&Object], namespace: &str, kind: &str, name: &str) -> bool {
     objects.iter().any(|object| (object.namespace(), object.kind(), object.name()) == (namespace, kind, name))
 }
 
 /// Entries of a budget for workloads that are not in the input, nor the group of any pods in it.
-fn without_workload(budget: &DbConnectionBudget, view: &View, objects: &[Object]) -> Vec<String> {
+fn without_workload(budget: &DbConnectionBudget, view: &View, objects: &[&Object]) -> Vec<String> {
     let key = key_of(budget);
     let lost = budget.spec.workloads.iter().filter(|entry| {
         let governed = |w: &Labelled| w.key.kind == entry.kind && w.key.name == entry.name;
@@ -267,11 +286,11 @@ fn without_workload(budget: &DbConnectionBudget, view: &View, objects: &[Object]
 }
 
 /// Autoscalers of workloads that are not in the input.
-fn without_target(objects: &[Object]) -> Vec<String> {
+fn without_target(objects: &[Object], there: &[&Object]) -> Vec<String> {
     let told = |scaler: &Object| {
         let text = |path: &str| scaler.value.pointer(path).and_then(serde_json::Value::as_str);
         let (kind, name) = (text("/spec/scaleTargetRef/kind")?, text("/spec/scaleTargetRef/name")?);
-        let lost = !is_there(objects, scaler.namespace(), kind, name);
+        let lost = !is_there(there, scaler.namespace(), kind, name);
         lost.then(|| {
             format!(
                 "{} scales {kind}/{name}, which is not in the input: it is no ceiling of anything here",

@@ -26,8 +26,8 @@ use what_if::WhatIf;
 
 pub(super) const ABOUT: &str = "Say from manifests whether the connections of a budget suffice
 
-Reads budgets, workloads and autoscalers, and shows the sizes that the operator would give, without a cluster. Objects
-of other kinds are passed over.
+Reads budgets, workloads and autoscalers, and shows the sizes that the operator would give, without a cluster. \
+Objects of other kinds are passed over.
 
 Exit codes: 0 everything fits, 1 something does not fit, 2 the input is wrong.";
 

@@ -40,7 +40,9 @@ pub struct BudgetOutcome {
     pub usable: u64,
     /// What all slots hold: at the planned sizes, or at the smallest when that does not fit.
     pub needed: u64,
-    /// Whether needed is within usable.
+    /// Whether what is said of it holds whatever the errors in the input hide.
+    pub judged: bool,
+    /// Whether needed is within usable; false where it is not judged.
     pub fits: bool,
     /// Whether the current replicas would, where what room is kept for is more.
     pub fits_now: bool,

@@ -8,6 +8,8 @@ use crate::commands::slots;
 
 /// What a workload says whose pods show nothing.
 const UNSAID: &str = "unknown: the image's entrypoint decides";
+/// The most workloads that one line names.
+const NAMED: usize = 10;
 
 /// The whole answer, as text.
 pub fn table(outcome: &Outcome, paint: Paint) -> String {
@@ -33,17 +35,18 @@ fn budget(budget: &BudgetOutcome, paint: Paint) -> String {
     text.push_str(&Bar { taken: budget.needed, whole: budget.usable }.render(paint));
     text.push('\n');
     if budget.workloads.is_empty() {
-        let _ = writeln!(
-            text,
-            "no workload in the input has its label; to try one: --label NAME={}",
-            budget.name
-        );
+        let _ = if budget.judged {
+            writeln!(text, "no workload in the input has its label; to try one: --label NAME={}", budget.name)
+        } else {
+            writeln!(text, "not judged: {}", budget.verdict)
+        };
         return text;
     }
     text.push_str(&workloads(&budget.workloads).render(paint));
     text.push_str(&processes(&budget.workloads));
     text.push_str(&least(&budget.workloads));
     let (tone, word) = match (budget.fits, budget.fits_now) {
+        _ if !budget.judged => (Tone::Bad, "not judged"),
         (true, _) => (Tone::Good, "fits"),
         (false, true) => (Tone::Bad, "fits now, does not fit at the ceiling"),
         (false, false) => (Tone::Bad, "does not fit"),
@@ -97,8 +100,10 @@ fn processes(workloads: &[WorkloadOutcome]) -> String {
         let _ = writeln!(text, "{}: {processes} {noun} in each pod, {processes_from}", name(workload));
     }
     if !unsaid.is_empty() {
-        let names: Vec<String> = unsaid.into_iter().map(name).collect();
-        let _ = writeln!(text, "{}: 1 process in each pod, {UNSAID}", names.join(", "));
+        let names: Vec<String> = unsaid.iter().take(NAMED).map(|workload| name(workload)).collect();
+        let more = unsaid.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let _ = writeln!(text, "{}{more}: 1 process in each pod, {UNSAID}", names.join(", "));
     }
     text
 }

@@ -31,16 +31,15 @@ pub struct Stage {
     pub problems: Vec<String>,
     /// What was read and would have no effect in a cluster.
     pub warnings: Vec<String>,
-    /// Workloads that admission would refuse, by the words that name them, and why.
-    pub refused: Vec<(String, String)>,
-    /// Objects of other kinds.
+    /// Objects that the API server would refuse: they are there, and nothing is planned for them.
+    pub faulty: Vec<Object>,
+    /// The first object with the label of a budget that is not counted because another one made it, and who.
+    pub made: Option<(String, String)>,
+    /// Objects of other kinds, as far as nobody takes their template.
     pub passed_over: usize,
     /// How many objects of a namespace and a kind have a prefix for a name.
     generated: HashMap<(String, String, String), u32>,
 }
-
-/// KEDA's ceiling where a ScaledObject states none.
-const KEDA_MOST: u32 = 100;
 
 /// Finds the objects that concern a budget. Those that state no namespace stand in `namespace`.
 pub fn gather(sources: &[Source], namespace: &str) -> Stage {
@@ -59,7 +58,17 @@ impl Stage {
     fn take(&mut self, object: Object, namespace: &str) {
         if let Some(why) = object.fault().filter(|_| !object.is_owned()) {
             self.problems.push(format!("{}: {}: {why}", object.place, object.key()));
+            let mut object = object;
+            complete(&mut object, namespace);
+            self.faulty.push(object);
             return;
+        }
+        if !object.is_owned() {
+            let told = object
+                .remarks()
+                .into_iter()
+                .map(|what| format!("{}: {}: {what}", object.place, object.key()));
+            self.warnings.extend(told);
         }
         if object.kind() == "PodTemplate" && object.group().is_empty() {
             self.passed_over += 1;
@@ -72,7 +81,9 @@ impl Stage {
             self.problems.push(format!("{}: {why}", object.place));
             return;
         }
+        let made = object.owner().filter(|_| object.is_labelled()).map(|owner| (object.key(), owner));
         let Some(mut object) = concerning(object) else {
+            self.made = self.made.take().or(made);
             self.passed_over += 1;
             return;
         };
@@ -111,7 +122,9 @@ impl Stage {
         for object in &mut self.objects {
             admit(object);
             if let Some(why) = refusal(object) {
-                self.refused.push((object.full_name(), why));
+                // What it says of itself counts for nothing, so it has no place in the table.
+                self.problems.push(format!("{}: {why}", object.full_name()));
+                continue;
             }
             let at = format!("{}: {}", object.place, object.key());
             let is_budget = object.kind() == "DbConnectionBudget";
@@ -147,7 +160,7 @@ fn concerning(mut object: Object) -> Option<Object> {
             object.set(&["spec", "scaleTargetRef", "kind"], kind);
             // What lies between none and one is KEDA's own affair.
             object.set(&["spec", "minReplicas"], least.max(1).into());
-            object.set(&["spec", "maxReplicas"], most.unwrap_or_else(|| KEDA_MOST.into()));
+            object.set(&["spec", "maxReplicas"], most.unwrap_or_else(|| input::KEDA_MOST.into()));
         }
         _ => return None,
     }
@@ -233,7 +246,13 @@ mod tests {
     fn every_governed_kind_is_read() {
         for kind in WorkloadKind::ALL.into_iter().filter(|kind| *kind != WorkloadKind::Pod) {
             let place = Place { origin: String::new(), number: 1, line: 1 };
-            let value = json!({"apiVersion": format!("{}/v1", kind.group()), "kind": kind, "metadata": {"name": "a"}});
+            let version = if kind == WorkloadKind::Rollout { "v1alpha1" } else { "v1" };
+            let mut spec = json!({"selector": {"matchLabels": {"app": "a"}}, "template": {"spec": {"containers": [{"name": "a"}]}}});
+            if kind == WorkloadKind::CronJob {
+                spec = json!({"jobTemplate": {"spec": spec}});
+            }
+            let value = json!({"apiVersion": format!("{}/{version}", kind.group()), "kind": kind, "metadata": {"name": "a"},
+                "spec": spec});
             let mut stage = Stage::default();
             stage.take(Object { place, value }, "shop");
             let observed = stage.observe();
@@ -245,15 +264,16 @@ mod tests {
 
     #[test]
     fn what_a_cluster_has_written_is_left_out_of_account() {
+        let spec = json!({"selector": {"matchLabels": {"app": "a"}}, "template": {"spec": {"containers": [{"name": "a"}]}}});
         let place = Place { origin: String::new(), number: 1, line: 1 };
         let value = json!({"apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"generateName": "a-", "resourceVersion": "7", "uid": "u", "generation": 3},
-            "status": {"replicas": 9}});
+            "spec": spec, "status": {"replicas": 9}});
         let mut stage = Stage::default();
         stage.take(Object { place, value }, "shop");
         let values: Vec<&Value> = stage.objects.iter().map(|object| &object.value).collect();
         let expected = json!({"apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"generateName": "a-", "name": "a-", "namespace": "shop"}});
+            "metadata": {"generateName": "a-", "name": "a-", "namespace": "shop"}, "spec": spec});
         assert_eq!(values, [&expected]);
     }
 }

@@ -3,6 +3,7 @@
 //! In: flags. Out: the same objects as if they had been written so. A name that is not there is an error that lists
 //! those that are.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use anyhow::{Context, bail};
@@ -10,24 +11,29 @@ use clap::Args;
 use serde_json::json;
 
 use crate::api::names;
+use crate::commands::explain;
 use crate::commands::input::{Object, Workload};
 
 /// Changes to try.
 #[derive(Args, Clone, Debug, Default)]
 pub struct WhatIf {
     /// What if a workload had so many replicas; may be repeated
-    #[arg(long, value_name = "[KIND/]NAME=N", help_heading = "What if")]
+    #[arg(long, value_name = "[KIND/]NAME=N", help_heading = "What if", value_parser = replicas)]
     replicas: Vec<Change<u32>>,
     /// What if each pod of a workload ran so many processes; may be repeated
-    #[arg(long, value_name = "[KIND/]NAME=N", help_heading = "What if")]
+    #[arg(long, value_name = "[KIND/]NAME=N", help_heading = "What if", value_parser = processes)]
     processes: Vec<Change<u32>>,
     /// What if a workload bore the label of a budget; may be repeated
-    #[arg(long, value_name = "[KIND/]NAME=BUDGET", help_heading = "What if")]
+    #[arg(long, value_name = "[KIND/]NAME=BUDGET", help_heading = "What if", value_parser = label)]
     label: Vec<Change<String>>,
     /// What if the limit were another one; with several budgets, of which one
     #[arg(long, value_name = "[BUDGET=]N", help_heading = "What if")]
     limit: Vec<Limit>,
 }
+
+/// What admission lets the annotation say, and the schema of the resource `spec.limit.connections`.
+const MOST_PROCESSES: u32 = 1000;
+const MOST_CONNECTIONS: u32 = 1_000_000;
 
 /// A value for what bears a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,14 +42,31 @@ struct Change<T> {
     value: T,
 }
 
-impl<T: FromStr<Err: std::fmt::Display>> FromStr for Change<T> {
-    type Err = String;
+/// A change, whose value is read by `read`.
+fn change<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Change<T>, String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, such as api=8")?;
+    Ok(Change { name: name.into(), value: read(value)? })
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, such as api=8")?;
-        let value = value.parse().map_err(|error: T::Err| error.to_string())?;
-        Ok(Self { name: name.into(), value })
-    }
+/// A whole number within the bounds that the API has for it.
+fn number(text: &str, bounds: RangeInclusive<u32>) -> Result<u32, String> {
+    let wrong = || format!("write a whole number from {} to {}", bounds.start(), bounds.end());
+    text.parse().ok().filter(|number| bounds.contains(number)).ok_or_else(wrong)
+}
+
+fn replicas(text: &str) -> Result<Change<u32>, String> {
+    change(text, |value| number(value, 0..=i32::MAX.unsigned_abs()))
+}
+
+fn processes(text: &str) -> Result<Change<u32>, String> {
+    change(text, |value| number(value, 1..=MOST_PROCESSES))
+}
+
+fn label(text: &str) -> Result<Change<String>, String> {
+    change(text, |value| {
+        let wrong = || "write the name of a budget".to_owned();
+        Some(value.to_owned()).filter(|value| !value.is_empty()).ok_or_else(wrong)
+    })
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +83,7 @@ impl FromStr for Limit {
             Some((budget, number)) => (Some(budget.to_owned()), number),
             None => (None, text),
         };
-        let connections = number.parse().map_err(|error: std::num::ParseIntError| error.to_string())?;
+        let connections = self::number(number, 1..=MOST_CONNECTIONS)?;
         Ok(Self { budget, connections })
     }
 }
@@ -97,10 +120,12 @@ impl WhatIf {
     }
 }
 
-/// Writes a label or annotation where it counts: the workload's own would be copied over the template's.
+/// Writes a label or annotation where it counts: the workload's own would be copied over the template's, and that of a Job
+/// over both.
 fn note(object: &mut Object, workload: Workload, map: &str, key: &str, value: &str) {
     object.set_in_template(workload, &["metadata", map, key], value.into());
     object.set(&["metadata", map, key], value.into());
+    object.set_in_job(&["metadata", map, key], value);
 }
 
 fn each_workload(
@@ -128,7 +153,12 @@ fn each_workload(
 /// Whether the user means this object by `[KIND/]NAME`.
 fn is_called(object: &Object, name: &str) -> bool {
     match name.split_once('/') {
-        Some((kind, name)) => object.name() == name && object.kind().eq_ignore_ascii_case(kind),
+        Some((kind, name)) => {
+            let kind = kind.to_lowercase();
+            let meant = explain::kind_named(&kind).map(|meant| meant.to_string());
+            object.name() == name
+                && (meant.as_deref() == Some(object.kind()) || object.kind().to_lowercase() == kind)
+        }
         None => object.name() == name,
     }
 }

@@ -73,6 +73,78 @@ fn what_gives_way_is_told() {
     );
 }
 
+/// The notes on a Deployment with these annotations, a pod template with this metadata, and this env.
+fn notes(own: &str, template: &str, env: &str) -> Vec<String> {
+    let manifest = format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: x, labels: {{poolbudget.dev/budget: main}}, annotations: {{{own}}}}}\n\
+         spec:\n  selector: {{matchLabels: {{app: x}}}}\n  template:\n    metadata: {{{template}}}\n    \
+         spec: {{containers: [{{name: x, image: x, env: [{env}]}}]}}\n"
+    );
+    let ran = inject(&manifest, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    ran.err.lines().filter_map(|line| Some(line.strip_prefix("note: Deployment/x: ")?.to_owned())).collect()
+}
+
+#[test]
+fn nothing_goes_or_becomes_another_one_without_a_word() {
+    let from =
+        |name: &str, source: &str| notes("", "", &format!("{{name: {name}, valueFrom: {{{source}}}}}"));
+    let read = "reads the granted size now; it was";
+    assert_eq!(
+        from("DB_POOL_SIZE", "configMapKeyRef: {name: c, key: k}"),
+        [format!(
+            "DB_POOL_SIZE of the container x {read} read by configMapKeyRef (c, k), which nothing keeps"
+        )]
+    );
+    assert_eq!(
+        from("DB_MAX_OVERFLOW", "secretKeyRef: {name: s, key: k}"),
+        [format!(
+            "DB_MAX_OVERFLOW of the container x {read} read by secretKeyRef (s, k), which nothing keeps"
+        )]
+    );
+    let lines = notes("", "", "{name: DB_POOL_SIZE, value: '4'}, {name: DB_MAX_OVERFLOW, value: \"1\\n2\"}");
+    assert!(lines[0].contains("{\"DB_POOL_SIZE\":\"4\"} give way"), "{lines:?}");
+    assert_eq!(
+        lines[1..],
+        [format!("DB_MAX_OVERFLOW of the container x {read} \"1\u{fffd}2\", which nothing keeps")]
+    );
+    let twice = notes("", "", "{name: DB_POOL_SIZE, value: '4'}, {name: DB_POOL_SIZE, value: '5'}");
+    assert_eq!((twice.len(), twice[0].contains("{\"DB_POOL_SIZE\":\"5\"}")), (1, true), "{twice:?}");
+    assert_eq!(
+        notes("", "annotations: {poolbudget.dev/pool-size: '9', poolbudget.dev/connections: '1', a: b}", ""),
+        [
+            "the annotation poolbudget.dev/connections goes from its pod template: nobody but the operator writes it; it was \"1\"",
+            "the annotation poolbudget.dev/pool-size goes from its pod template: nobody but the operator writes it; it was \"9\"",
+        ]
+    );
+    assert_eq!(
+        notes("", "labels: {poolbudget.dev/budget: other, a: b}", ""),
+        [
+            "the label poolbudget.dev/budget of its pod template becomes \"main\", as above it; it was \"other\""
+        ]
+    );
+    assert_eq!(
+        notes("poolbudget.dev/processes: '3'", "annotations: {poolbudget.dev/processes: '5'}", ""),
+        [
+            "the annotation poolbudget.dev/processes of its pod template becomes \"3\", as above it; it was \"5\""
+        ]
+    );
+    assert_eq!(notes("poolbudget.dev/processes: '3'", "", "{name: A, value: b}"), Vec::<String>::new());
+}
+
+#[test]
+fn a_workload_that_has_the_label_and_is_left_alone_is_told_and_no_label_is_missed() {
+    let owned = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {poolbudget.dev/budget: main}, ownerReferences: [{kind: ReplicaSet, name: d}]}\n\
+                 spec: {containers: [{name: a}]}\n";
+    assert_eq!(
+        inject(owned, &[]).err,
+        "note: Pod/p was made by ReplicaSet/d: it is left alone, inject that one's manifest\n"
+    );
+    let rollout = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: r, labels: {poolbudget.dev/budget: main}}\n\
+                   spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: d}}\n";
+    assert!(!inject(rollout, &[]).err.contains("no workload has the label"));
+}
+
 /// One Deployment in all manners.
 fn manners() -> Vec<(&'static str, String)> {
     let spaced =

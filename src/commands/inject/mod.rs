@@ -4,6 +4,7 @@
 //! gate and the env that reads the grant. Everything else comes through as it was, byte for byte. Twice gives the same
 //! as once.
 
+mod notes;
 pub(super) mod template;
 
 use std::path::PathBuf;
@@ -50,8 +51,8 @@ struct Report {
     /// Who takes the pod template of another object.
     loans: Loans,
     text: String,
-    /// Workloads that were found to be governed.
-    governed: usize,
+    /// Whether anything has a label of a budget.
+    labelled: bool,
     /// What the user should know.
     notes: Vec<String>,
     /// Why nothing is written.
@@ -84,7 +85,7 @@ fn answer(args: &InjectArgs) -> anyhow::Result<ExitCode> {
             report.add(&document, args.budget.as_deref());
         }
     }
-    if report.governed == 0 && report.problems.is_empty() {
+    if !report.labelled && report.problems.is_empty() {
         report
             .notes
             .push("no workload has the label poolbudget.dev/budget; --budget NAME labels them".into());
@@ -124,7 +125,7 @@ impl Report {
             *item = object.value;
             match injected {
                 Ok(injected) => {
-                    self.governed += usize::from(injected.governed);
+                    self.labelled |= injected.labelled;
                     self.notes.extend(injected.notes);
                 }
                 Err(problem) => self.problems.push(format!("{}: {problem}", document.place)),

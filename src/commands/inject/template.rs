@@ -6,6 +6,7 @@
 use json_patch::Patch;
 use serde_json::Value;
 
+use super::notes;
 use crate::admission::webhook::review::{Change, Outcome, Request, Resource};
 use crate::admission::webhook::{mutate, validate};
 use crate::api::names;
@@ -16,8 +17,8 @@ use crate::commands::input::{Loans, Object};
 /// What was done with an object.
 #[derive(Debug, Default)]
 pub struct Injected {
-    /// Whether its pods are in a budget.
-    pub governed: bool,
+    /// Whether it has a label of a budget, though its pods may be described elsewhere.
+    pub labelled: bool,
     /// What the user should know.
     pub notes: Vec<String>,
 }
@@ -28,8 +29,8 @@ pub struct Injected {
 /// # Errors
 /// When admission would refuse its pods, or could not gate them.
 pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Result<Injected, String> {
-    if object.is_owned() {
-        return Ok(Injected::default());
+    if let Some(owner) = object.owner() {
+        return Ok(left_alone(object, &owner));
     }
     if let Some(why) = object.fault() {
         return Err(format!("{}: {why}", object.key()));
@@ -38,14 +39,16 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
         // Its template is written where it stands.
         let missing = lender.missing("inject its file too");
         let notes = (!loans.has(&lender)).then(|| format!("{} {missing}", object.key()));
-        return Ok(Injected { governed: false, notes: notes.into_iter().collect() });
+        return Ok(Injected { labelled: object.is_labelled(), notes: notes.into_iter().collect() });
     }
     let borrowers = loans.of_lender(&object.as_lender());
     let lent = object.lends().filter(|_| !borrowers.is_empty());
     if let Some(why) = object.unserved().filter(|_| lent.is_none()) {
         return Err(why);
     }
-    let Some(workload) = object.workload().or(lent) else { return Ok(Injected::default()) };
+    let Some(workload) = object.workload().or(lent) else {
+        return Ok(Injected::default());
+    };
     let mut changed = object.clone();
     if object.workload().is_some() {
         changed.mirror(workload);
@@ -64,18 +67,9 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
     }
     let template = changed.template(workload).cloned().unwrap_or_default();
     let pod = gated(template).map_err(|why| format!("{}: {why}", object.key()))?;
-    let note = replaced(&pod).filter(|_| replaced(&pod) != changed.template(workload).and_then(replaced));
-    let note = note.map(|values| {
-        format!(
-            "{}: the values {values} give way to the granted ones; the annotation {} keeps them",
-            object.key(),
-            names::REPLACED_ENV
-        )
-    });
-    let overruled = overruled(&pod).map(|why| format!("{}: {why}", object.key()));
-    let remarks = object.remarks();
-    let (key, remarks) = (object.key(), remarks.into_iter());
-    let remarks = remarks.map(move |what| format!("{key}: {what}"));
+    let told = notes::told(object.template(workload), &pod).into_iter().chain(overruled(&pod));
+    let mut notes: Vec<String> = told.map(|what| format!("{}: {what}", object.key())).collect();
+    notes.extend(object.remarks().iter().map(|what| format!("{}: {what}", object.key())));
     if workload.template.is_empty() {
         changed.value = pod;
     } else {
@@ -89,10 +83,15 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
             object.key()
         )
     });
-    Ok(Injected {
-        governed: true,
-        notes: note.into_iter().chain(overruled).chain(lent).chain(remarks).collect(),
-    })
+    notes.extend(lent);
+    Ok(Injected { labelled: true, notes })
+}
+
+/// What another object made, and makes anew from its own template.
+fn left_alone(object: &Object, owner: &str) -> Injected {
+    let labelled = object.is_labelled();
+    let note = format!("{} was made by {owner}: it is left alone, inject that one's manifest", object.key());
+    Injected { labelled, notes: Some(note).filter(|_| labelled).into_iter().collect() }
 }
 
 /// Why admission would refuse the pods of a template.
@@ -133,8 +132,4 @@ fn patch(pod: &mut Value, changes: &[Change]) -> anyhow::Result<()> {
 fn overruled(pod: &Value) -> Option<String> {
     let PodView { metadata, spec, .. } = serde_json::from_value(pod.clone()).ok()?;
     AppFacts::read(&metadata.labels, &metadata.annotations, &spec.init_containers, &spec.containers).overruled
-}
-
-fn replaced(pod: &Value) -> Option<&str> {
-    pod.get("metadata")?.get("annotations")?.get(names::REPLACED_ENV)?.as_str()
 }

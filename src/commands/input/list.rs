@@ -1,7 +1,8 @@
 //! Lists: documents that hold several objects.
 //!
-//! In: the value of a document. Out: its objects where they stand, as kubectl takes lists apart: those of a list within a list
-//! too, each item of a typed list (`DeploymentList`) that does not say what it is with the type of its list.
+//! In: the value of a document. Out: its objects where they stand. As kubectl does, an item of a typed list (`DeploymentList`)
+//! that does not say what it is gets the type of its list. A list within a list is taken apart too: some kubectl do that and
+//! some refuse it, and none passes it over.
 
 use serde_json::Value;
 

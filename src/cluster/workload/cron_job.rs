@@ -2,13 +2,15 @@
 //!
 //! In: objects of batch/v1. Out: the record of a workload: it wants what its runs want, and room for the next one.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
 
 use super::job::JobSpecView;
-use super::{WorkloadRecord, WorkloadView, group};
-use crate::api::WorkloadKind;
+use super::{TemplateMetaView, TemplateView, WorkloadRecord, WorkloadView, group};
+use crate::api::{WorkloadKind, names};
 use crate::budget::rollout::Strategy;
 use crate::cluster::meta;
 
@@ -46,9 +48,32 @@ pub struct CronJobSpecView {
 /// The Job of each run.
 #[derive(Deserialize, Clone, Debug, Default)]
 pub struct JobTemplateView {
+    /// What its controller copies onto each Job.
+    #[serde(default)]
+    pub metadata: TemplateMetaView,
     /// Its spec.
     #[serde(default)]
     pub spec: JobSpecView,
+}
+
+impl JobTemplateView {
+    /// The pod template of a Job, once admission has mirrored into it what stands on the Job.
+    fn template(&self) -> TemplateView {
+        let mut template = self.spec.template.clone();
+        let of_job = |map: &Option<BTreeMap<String, String>>, key: &str| map.as_ref()?.get(key).cloned();
+        let labels = template.metadata.labels.get_or_insert_default();
+        if let Some(budget) = of_job(&self.metadata.labels, names::BUDGET) {
+            labels.insert(names::BUDGET.to_owned(), budget);
+        }
+        if labels.contains_key(names::BUDGET) {
+            let notes = template.metadata.annotations.get_or_insert_default();
+            let own = names::APP_ANNOTATIONS.into_iter();
+            notes.extend(
+                own.filter_map(|key| Some((key.to_owned(), of_job(&self.metadata.annotations, key)?))),
+            );
+        }
+        template
+    }
 }
 
 impl WorkloadView for CronJobView {
@@ -56,7 +81,7 @@ impl WorkloadView for CronJobView {
 
     fn record(&self) -> Option<WorkloadRecord> {
         let job = &self.spec.job_template.spec;
-        let base = WorkloadRecord::of(Self::KIND, &self.metadata, &job.template)?;
+        let base = WorkloadRecord::of(Self::KIND, &self.metadata, &self.spec.job_template.template())?;
         let begins = self.spec.suspend != Some(true);
         let bounded = matches!(self.spec.concurrency_policy.as_deref(), Some("Forbid" | "Replace"));
         Some(WorkloadRecord {

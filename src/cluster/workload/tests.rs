@@ -136,6 +136,26 @@ fn a_job_of_a_cron_job_is_one_of_its_runs_and_any_other_is_a_workload() {
 }
 
 #[test]
+fn what_stands_on_the_jobs_of_a_cron_job_counts_as_it_will_for_their_pods() {
+    let of = |job: Value, template: Value| {
+        let spec =
+            json!({"spec": {"jobTemplate": {"metadata": job, "spec": {"template": {"metadata": template}}}}});
+        let record = record::<CronJobView>(spec);
+        (record.template.budget.clone(), record.template.processes)
+    };
+    let label = json!({"poolbudget.dev/budget": "main"});
+    let four = json!({"poolbudget.dev/processes": "4"});
+    let main = Some("main".to_owned());
+    assert_eq!(of(json!({"labels": label}), json!({})), (main.clone(), 1));
+    assert_eq!(of(json!({"labels": label, "annotations": four}), json!({})), (main.clone(), 4));
+    assert_eq!(of(json!({"annotations": four}), json!({"labels": label})), (main.clone(), 4));
+    // The Job's word is the newer one.
+    let one = json!({"poolbudget.dev/processes": "1"});
+    assert_eq!(of(json!({"annotations": four}), json!({"labels": label, "annotations": one})), (main, 4));
+    assert_eq!(of(json!({"annotations": four}), json!({})), (None, 1));
+}
+
+#[test]
 fn jobs_and_cron_jobs_whose_pods_bear_the_label_of_a_group_are_parts_of_it() {
     let owner = |label: &str, owners: Value| {
         let template = json!({"metadata": {"labels": {"poolbudget.dev/workload": label}}});

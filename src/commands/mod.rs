@@ -19,7 +19,6 @@ mod slots;
 mod status;
 mod stranger;
 mod trouble;
-mod yaml;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

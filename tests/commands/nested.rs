@@ -41,7 +41,7 @@ fn lists_within_lists_are_taken_apart_by_both() {
     assert_eq!((inject.code, inject.err.as_str()), (0, ""));
     assert_eq!(inject.out.matches("poolbudget.dev/connections").count(), 3, "{}", inject.out);
     // An item says no more of what it is than it did.
-    assert_eq!(inject.out.matches("kind: Deployment,").count(), 2, "{}", inject.out);
+    assert_eq!(inject.out.matches("kind: Deployment\n").count(), 2, "{}", inject.out);
 }
 
 #[test]

@@ -73,10 +73,28 @@ async fn templates_that_were_injected_need_no_admission() {
     shop.apply(&budget(SHOP, "main", &nano_session(2))).await;
     let injected = offline(&shop, &governed("api", 2).to_string(), &["inject"]).await;
     shop.apply(&injected).await;
-    shop.settles(&[("api", 2)]).await;
-    assert_eq!(shop.recorder.totals(SHOP, "main").granted, 2);
+    by_kustomize(&shop, "web", 1).await;
+    shop.settles(&[("api", 2), ("web", 1)]).await;
+    assert_eq!(shop.recorder.totals(SHOP, "main").granted, 3);
     shop.scale("api", 6).await;
-    shop.settles(&[("api", 6)]).await;
-    assert_eq!(shop.recorder.totals(SHOP, "main").granted, 6);
+    shop.settles(&[("api", 6), ("web", 1)]).await;
+    assert_eq!(shop.recorder.totals(SHOP, "main").granted, 7);
     assert_eq!(shop.recorder.faults(), Vec::<String>::new());
+}
+
+/// Applies a Deployment as it is, with what it needs as a component beside it.
+async fn by_kustomize(shop: &Installed, name: &str, replicas: u32) {
+    let manifest = governed(name, replicas).to_string();
+    let component = offline(shop, &manifest, &["inject", "--patch"]).await;
+    let root = shop.cluster.folder().file("kustomize");
+    std::fs::create_dir_all(root.join("poolbudget")).unwrap();
+    let files = [
+        ("deployment.yaml", manifest.as_str()),
+        ("poolbudget/kustomization.yaml", component.as_str()),
+        ("kustomization.yaml", "resources: [deployment.yaml]\ncomponents: [poolbudget]\n"),
+    ];
+    for (file, text) in files {
+        std::fs::write(root.join(file), text).unwrap();
+    }
+    shop.kubectl(&["apply", "-k", &root.display().to_string()]).await;
 }

@@ -1,34 +1,37 @@
 //! `poolbudget inject`: writes into pod templates what admission would give their pods.
 //!
 //! In: manifests. Out: the same manifests, in which the template of each labelled workload has the label, the scheduling
-//! gate and the env that reads the grant. Everything else comes through as it was, byte for byte. Twice gives the same
-//! as once.
+//! gate and the env that reads the grant. A document in which nothing changes comes through byte for byte; another one is
+//! written anew, without its comments. Or only what changes, as a patch. Twice gives the same as once.
 
 mod notes;
+mod patch;
 pub(super) mod template;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::input::{self, Document, Loans, Object};
 use super::render::{self, ColorArgs, Tone};
-use super::yaml;
 
 pub(super) const ABOUT: &str = "Write gate, env and label into the pod templates of manifests
 
 For clusters in which no admission policy and no webhook of poolbudget may run. Each workload with the label \
 poolbudget.dev/budget gets in its pod template what admission would give its pods. The manifests are written to \
-standard output; comments, order and whatever poolbudget does not know stay as they are. Doing it twice changes nothing.
+standard output. A document in which something changes is written anew: its values stay, its comments and the order of its \
+fields go. With --patch the manifests stay as they are, and kustomize makes the changes. Doing it twice changes nothing.
 
 Exit codes: 0 written, 2 the input is wrong, and then nothing is written.";
 
 pub(super) const EXAMPLES: &str = "Examples:
   poolbudget inject -f deployment.yaml | kubectl apply -f -
   poolbudget inject -f deployment.yaml --budget main > governed.yaml   label what has no label
-  helm template charts/shop | poolbudget inject -f - | kubectl apply -f -";
+  helm template charts/shop | poolbudget inject -f - | kubectl apply -f -
+  poolbudget inject -f base/ --patch > poolbudget/kustomization.yaml   a component for kustomize";
 
 #[derive(Args, Debug)]
 pub(super) struct InjectArgs {
@@ -38,6 +41,9 @@ pub(super) struct InjectArgs {
     /// The budget for workloads that bear no label; without it they are left alone
     #[arg(long, value_name = "NAME")]
     budget: Option<String>,
+    /// Print a Component of kustomize with a JSON patch for each workload, instead of the manifests
+    #[arg(long)]
+    patch: bool,
     #[command(flatten)]
     color: ColorArgs,
 }
@@ -51,6 +57,8 @@ struct Report {
     /// Who takes the pod template of another object.
     loans: Loans,
     text: String,
+    /// What changes, object by object.
+    patches: Vec<Value>,
     /// Whether anything has a label of a budget.
     labelled: bool,
     /// What the user should know.
@@ -82,7 +90,7 @@ fn answer(args: &InjectArgs) -> anyhow::Result<ExitCode> {
     for source in &sources {
         report.separate(&source.text);
         for document in input::documents(source) {
-            report.add(&document, args.budget.as_deref());
+            report.add(&document, args);
         }
     }
     if !report.labelled && report.problems.is_empty() {
@@ -92,7 +100,8 @@ fn answer(args: &InjectArgs) -> anyhow::Result<ExitCode> {
     }
     report.complain(args.color);
     if report.problems.is_empty() {
-        render::put(&report.text)?;
+        let text = if args.patch { patch::component(&report.patches) } else { report.text };
+        render::put(&text)?;
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::from(WRONG_INPUT))
@@ -112,7 +121,7 @@ impl Report {
         }
     }
 
-    fn add(&mut self, document: &Document<'_>, budget: Option<&str>) {
+    fn add(&mut self, document: &Document<'_>, args: &InjectArgs) {
         let old = match input::objects(document).and_then(|_| document.value()) {
             Ok(value) => value,
             Err(problem) => return self.problems.push(problem),
@@ -120,26 +129,25 @@ impl Report {
         self.notes.extend(document.repeated());
         let mut new = old.clone();
         let told = input::each_item(&mut new, &mut |item| {
-            let mut object = Object { place: document.place.clone(), value: item.take() };
-            let injected = template::inject(&mut object, budget, &self.loans);
-            *item = object.value;
-            match injected {
-                Ok(injected) => {
-                    self.labelled |= injected.labelled;
-                    self.notes.extend(injected.notes);
+            let old = Object { place: document.place.clone(), value: item.take() };
+            let mut object = old.clone();
+            let injected = template::inject(&mut object, args.budget.as_deref(), &self.loans);
+            let patched = injected.and_then(|injected| {
+                self.labelled |= injected.labelled;
+                self.notes.extend(injected.notes);
+                match injected.template.filter(|_| args.patch && old.value != object.value) {
+                    Some(template) => patch::of(&old, &object, template).map(Some),
+                    None => Ok(None),
                 }
+            });
+            *item = object.value;
+            match patched {
+                Ok(patch) => self.patches.extend(patch),
                 Err(problem) => self.problems.push(format!("{}: {problem}", document.place)),
             }
         });
         self.problems.extend(told.err().map(|why| format!("{}: {why}", document.place)));
-        let parse = |text: &str| Document { text, ..document.clone() }.value().ok();
-        let text = yaml::rewrite(document.text, &old, &new, parse).unwrap_or_else(|_| {
-            self.notes.push(format!(
-                "{}: its comments are lost: it is written in a way (anchors, merge keys) in which it cannot be changed in place",
-                document.place
-            ));
-            written_anew(document.text, &new)
-        });
+        let text = if new == old { document.text.to_owned() } else { written_anew(document.text, &new) };
         self.text.push_str(&text);
     }
 
@@ -157,8 +165,11 @@ impl Report {
     }
 }
 
-/// The document without anything that is not in its value.
+/// The document without anything that is not in its value: as JSON, if it was.
 fn written_anew(text: &str, value: &Value) -> String {
+    if serde_json::from_str::<IgnoredAny>(text).is_ok() {
+        return serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string()) + "\n";
+    }
     let marker = if text.trim_start().starts_with("---") { "---\n" } else { "" };
     let written = serde_yaml::to_string(value).unwrap_or_else(|_| value.to_string());
     format!("{marker}{}\n", written.trim_end())

@@ -21,6 +21,8 @@ pub struct Injected {
     pub labelled: bool,
     /// What the user should know.
     pub notes: Vec<String>,
+    /// Where its pod template is, if that was written.
+    pub template: Option<&'static [&'static str]>,
 }
 
 /// Changes the template of a workload that bears a budget's label, or that `budget` labels: also of an object whose
@@ -39,7 +41,8 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
         // Its template is written where it stands.
         let missing = lender.missing("inject its file too");
         let notes = (!loans.has(&lender)).then(|| format!("{} {missing}", object.key()));
-        return Ok(Injected { labelled: object.is_labelled(), notes: notes.into_iter().collect() });
+        let notes = notes.into_iter().collect();
+        return Ok(Injected { labelled: object.is_labelled(), notes, template: None });
     }
     let borrowers = loans.of_lender(&object.as_lender());
     let lent = object.lends().filter(|_| !borrowers.is_empty());
@@ -84,14 +87,15 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
         )
     });
     notes.extend(lent);
-    Ok(Injected { labelled: true, notes })
+    Ok(Injected { labelled: true, notes, template: Some(workload.template) })
 }
 
 /// What another object made, and makes anew from its own template.
 fn left_alone(object: &Object, owner: &str) -> Injected {
     let labelled = object.is_labelled();
     let note = format!("{} was made by {owner}: it is left alone, inject that one's manifest", object.key());
-    Injected { labelled, notes: Some(note).filter(|_| labelled).into_iter().collect() }
+    let notes = Some(note).filter(|_| labelled).into_iter().collect();
+    Injected { labelled, notes, template: None }
 }
 
 /// Why admission would refuse the pods of a template.

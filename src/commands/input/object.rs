@@ -128,7 +128,9 @@ impl Object {
         self.text(&["kind"])
     }
 
-    pub(super) fn api_version(&self) -> &str {
+    /// Its apiVersion; empty when it states none.
+    #[must_use]
+    pub fn api_version(&self) -> &str {
         self.text(&["apiVersion"])
     }
 

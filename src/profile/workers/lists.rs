@@ -14,8 +14,9 @@ const COMPOUNDS: [(&str, &str); 8] = [
     ("until", LOOP),
     ("for", LOOP),
     ("select", LOOP),
-    ("case", "esac"),
+    ("case", CASE),
 ];
+const CASE: &str = "esac";
 const LOOP: &str = "done";
 /// What stands for the end of a list, which has no word.
 const LIST: &str = "";
@@ -41,19 +42,39 @@ pub enum Step {
 #[derive(Default)]
 pub(super) struct Lists {
     pub steps: Vec<Step>,
-    /// What is open: the word that closes it, and the function whose body it is.
-    open: Vec<(&'static str, Option<String>)>,
+    open: Vec<Opened>,
     loops: u32,
     functions: u32,
     /// The function whose body comes next.
     pub defines: Option<String>,
+    /// Whether what comes next runs beside what follows: it stands behind `coproc`.
+    pub coprocess: bool,
+    /// How many of the lists and compounds are of the text around this one, which cannot close them.
+    pub floor: usize,
+}
+
+/// What is open.
+#[derive(Default)]
+struct Opened {
+    /// The word that closes it.
+    closes: &'static str,
+    /// The function whose body it is.
+    defines: Option<String>,
+    /// Whether what follows starts while it runs.
+    beside: bool,
 }
 
 impl Lists {
     pub fn run(&mut self, command: Command) {
         self.begin();
         let looped = self.loops > 0;
-        self.steps.push(Step::Run(Command { looped, ..command }));
+        let beside = command.beside | std::mem::take(&mut self.coprocess);
+        self.steps.push(Step::Run(Command { looped, beside, ..command }));
+    }
+
+    /// Whether a loop or the body of a function is open: what stands there may run later than what follows it.
+    pub fn runs_later(&self) -> bool {
+        self.repeats() > 0
     }
 
     /// Whether the body of a function is open.
@@ -61,15 +82,56 @@ impl Lists {
         self.functions > 0
     }
 
+    /// How many loops and functions are open.
+    pub fn repeats(&self) -> u32 {
+        self.loops + self.functions
+    }
+
+    /// Whether the word opens a compound.
+    pub fn opens(word: &str) -> bool {
+        COMPOUNDS.iter().any(|(opens, _)| *opens == word)
+    }
+
     /// Opens a compound, if the word does so.
     pub fn open(&mut self, word: &str) {
         let Some((_, closes)) = COMPOUNDS.iter().find(|(opens, _)| *opens == word) else { return };
         self.begin();
+        let beside = std::mem::take(&mut self.coprocess);
         let defines = self.defines.take();
         self.functions += u32::from(defines.is_some());
         self.loops += u32::from(*closes == LOOP);
-        self.open.push((closes, defines));
+        self.open.push(Opened { closes, defines, beside });
         self.steps.push(Step::Open);
+    }
+
+    /// Whether the innermost compound is a `case`.
+    pub fn in_case(&self) -> bool {
+        self.open.iter().rev().find(|open| open.closes != LIST).is_some_and(|open| open.closes == CASE)
+    }
+
+    /// Whether a pattern of a `case` may come next.
+    pub fn at_pattern(&self) -> bool {
+        self.open.last().is_some_and(|open| open.closes == CASE)
+    }
+
+    /// What stood here was a pattern of a `case`; its commands follow.
+    pub fn arm(&mut self) {
+        while matches!(self.steps.last(), Some(Step::Run(_))) {
+            self.steps.pop();
+        }
+        self.begin();
+    }
+
+    /// How many lists and compounds are open.
+    pub fn depth(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Closes all that was opened since there were so many.
+    pub fn close_to(&mut self, depth: usize) {
+        while self.open.len() > depth {
+            self.pop(false);
+        }
     }
 
     /// Closes a compound; whether the word is one that does so.
@@ -77,7 +139,7 @@ impl Lists {
         let closes = COMPOUNDS.iter().any(|(_, closes)| *closes == word);
         if closes {
             self.end(false);
-            if self.open.last().is_some_and(|(closes, _)| *closes == word) {
+            if self.open.len() > self.floor && self.open.last().is_some_and(|open| open.closes == word) {
                 self.pop(false);
             }
         }
@@ -86,7 +148,7 @@ impl Lists {
 
     /// The list is over.
     pub fn end(&mut self, beside: bool) {
-        if self.open.last().is_some_and(|(closes, _)| *closes == LIST) {
+        if self.open.len() > self.floor && self.open.last().is_some_and(|open| open.closes == LIST) {
             self.pop(beside);
         }
     }
@@ -100,20 +162,19 @@ impl Lists {
 
     /// All of it.
     pub fn finish(&mut self) {
-        while !self.open.is_empty() {
-            self.pop(false);
-        }
+        self.close_to(0);
     }
 
     fn begin(&mut self) {
-        if self.open.last().is_none_or(|(closes, _)| *closes != LIST) {
-            self.open.push((LIST, None));
+        if self.open.last().is_none_or(|open| open.closes != LIST) {
+            self.open.push(Opened { closes: LIST, ..Opened::default() });
             self.steps.push(Step::Open);
         }
     }
 
     fn pop(&mut self, beside: bool) {
-        let Some((closes, defines)) = self.open.pop() else { return };
+        let Some(Opened { closes, defines, beside: coprocess }) = self.open.pop() else { return };
+        let beside = beside | coprocess;
         self.loops -= u32::from(closes == LOOP);
         self.functions -= u32::from(defines.is_some());
         self.steps.push(Step::Close { beside, looped: self.loops > 0, defines });

@@ -9,7 +9,10 @@
 //! | `word` | words, and variables in them |
 //! | `shell` | the texts after `sh -c` |
 //! | `lists` | which commands of such a text stand together |
+//! | `text` | what runs at one time in such a text, its functions included |
 //! | `reach` | through shells, interpreters and wrappers to the program |
+//! | `runners` | the names of those, and of what opens no connection |
+//! | `repeat` | what starts a command several times |
 //! | `programs` | the table of programs |
 //! | `count` | what a program makes of its arguments and variables |
 //! | `products` | what the images of profiles run by themselves |
@@ -19,7 +22,10 @@ mod lists;
 mod products;
 mod programs;
 mod reach;
+mod repeat;
+mod runners;
 mod shell;
+mod text;
 mod word;
 
 use super::Profile;
@@ -52,6 +58,8 @@ pub struct Found {
     pub unknown: Option<Unknown>,
     /// Whether it, or a part of it, runs on while a shell goes to its next command.
     goes_on: bool,
+    /// Whether no program of it is known.
+    strange: bool,
 }
 
 /// Bytes of names that are told of what runs at one time.
@@ -70,22 +78,41 @@ pub struct Unknown {
 
 impl Found {
     fn stated(processes: u32, by: &str) -> Self {
-        Self { processes, by: by.to_owned(), stated: true, unknown: None, goes_on: false }
+        Self { processes, by: by.to_owned(), stated: true, unknown: None, goes_on: false, strange: false }
     }
 
     fn by_itself(processes: u32, by: &str) -> Self {
-        Self { processes, by: by.to_owned(), stated: false, unknown: None, goes_on: false }
+        Self { processes, by: by.to_owned(), stated: false, unknown: None, goes_on: false, strange: false }
     }
 
     fn unknown(why: String) -> Self {
         let unknown = Unknown { why, told: true, refused: false };
-        Self { processes: 1, by: String::new(), stated: false, unknown: Some(unknown), goes_on: false }
+        Self {
+            processes: 1,
+            by: String::new(),
+            stated: false,
+            unknown: Some(unknown),
+            goes_on: false,
+            strange: false,
+        }
     }
 
     fn too_long() -> Self {
         let why = "its command is too long to be read".to_owned();
         let unknown = Unknown { why, told: true, refused: true };
-        Self { processes: 1, by: String::new(), stated: false, unknown: Some(unknown), goes_on: false }
+        Self {
+            processes: 1,
+            by: String::new(),
+            stated: false,
+            unknown: Some(unknown),
+            goes_on: false,
+            strange: false,
+        }
+    }
+
+    /// A program that is not known: it counts where others run at that time.
+    fn strange(why: String) -> Self {
+        Self { strange: true, ..Self::unknown(why) }
     }
 
     /// The same, told to those alone who ask.
@@ -99,15 +126,14 @@ impl Found {
     /// Both at one time.
     fn and(self, other: Option<Self>) -> Self {
         let Some(other) = other else { return self };
-        let both = [&self, &other].map(|one| one.by.as_str());
-        let by: Vec<&str> = both.into_iter().filter(|by| !by.is_empty()).collect();
-        let by = if self.by.len() > TOLD { format!("{} …", self.by) } else { by.join(" and ") };
+        let by = both(&self.by, &other.by);
         Self {
             processes: self.processes.saturating_add(other.processes),
             by,
             stated: self.stated || other.stated,
             unknown: self.unknown.or(other.unknown),
             goes_on: self.goes_on || other.goes_on,
+            strange: self.strange && other.strange,
         }
     }
 
@@ -121,6 +147,18 @@ impl Found {
             (one, other) => one.or(other),
         };
         Self { unknown, goes_on, ..most }
+    }
+}
+
+/// What is said by two that run at one time.
+fn both(one: &str, other: &str) -> String {
+    const AGAIN: &str = ", several times";
+    let name = |by: &str| by.strip_suffix(AGAIN).unwrap_or(by).to_owned();
+    match (one, other) {
+        ("", by) | (by, "") => by.to_owned(),
+        _ if name(one) == name(other) => name(one) + AGAIN,
+        _ if one.len() > TOLD => format!("{} …", one.trim_end_matches(" …")),
+        _ => format!("{one} and {other}"),
     }
 }
 
@@ -141,6 +179,7 @@ pub fn find(profile: Option<&Profile>, run: &Run<'_, '_>) -> Found {
     match reach(&words, run.variables) {
         Reached::Program(found) => found,
         Reached::TooLong => Found::too_long(),
+        Reached::Several(found) => products::beside(profile, found, run.variables),
         _ if run.command.is_empty() => products::of_image(profile, &words, run.variables),
         reached => products::of_command(profile, &reached, run.variables),
     }

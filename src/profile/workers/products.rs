@@ -67,16 +67,20 @@ pub(super) fn of_image(profile: Option<&Profile>, words: &[Word], variables: &Va
 
 /// What a command runs that is no program of the table.
 pub(super) fn of_command(profile: Option<&Profile>, reached: &Reached, variables: &Variables<'_>) -> Found {
-    let unknown = match reached {
-        Reached::Script(name) => Found::unknown(format!("the script `{name}` decides")),
-        Reached::Other(name) => Found::unknown(format!("what `{name}` starts is not known")).in_quiet(),
-        Reached::Nothing | Reached::Program(_) | Reached::TooLong => {
-            Found::unknown("its command runs no program that is known".to_owned()).in_quiet()
-        }
-    };
+    let unknown = reached
+        .stranger()
+        .unwrap_or_else(|| Found::unknown("its command runs no program that is known".to_owned()).in_quiet());
     match product(profile) {
         Product::Program(_) | Product::Any => any(variables, unknown),
         product => of(product, variables, unknown),
+    }
+}
+
+/// What several of them run at one time.
+pub(super) fn beside(profile: Option<&Profile>, found: Found, variables: &Variables<'_>) -> Found {
+    match product(profile) {
+        Product::Program(_) | Product::Any => any(variables, found.clone()).or(found),
+        product => of(product, variables, found),
     }
 }
 

@@ -7,90 +7,15 @@ use std::collections::BTreeMap;
 
 use super::Found;
 use super::count::{count, shown};
-use super::lists::Step;
 use super::programs;
-use super::shell::{self, Command};
+use super::repeat;
+use super::runners::{DETACHERS, PM2_TELLS, QUIET, WRAPPERS};
+use super::shell;
+use super::text::{Functions, in_text};
 use super::word::{Value, Variables, Word};
 
-/// Programs that run the program in their arguments.
-const WRAPPERS: [&str; 67] = [
-    "exec",
-    "time",
-    "nohup",
-    "command",
-    "builtin",
-    "setsid",
-    "stdbuf",
-    "ionice",
-    "nice",
-    "chrt",
-    "taskset",
-    "timeout",
-    "env",
-    "sudo",
-    "gosu",
-    "su-exec",
-    "setpriv",
-    "setuidgid",
-    "s6-setuidgid",
-    "with-contenv",
-    "chroot",
-    "unshare",
-    "tini",
-    "tini-static",
-    "dumb-init",
-    "catatonit",
-    "docker-init",
-    "launcher",
-    "pipenv",
-    "poetry",
-    "uv",
-    "uvx",
-    "pdm",
-    "rye",
-    "hatch",
-    "conda",
-    "micromamba",
-    "mamba",
-    "pixi",
-    "opentelemetry-instrument",
-    "ddtrace-run",
-    "newrelic-admin",
-    "elasticapm-run",
-    "sentry-run",
-    "bundle",
-    "npx",
-    "bunx",
-    "doppler",
-    "infisical",
-    "dotenv",
-    "chamber",
-    "vault-env",
-    "berglas",
-    "aws-vault",
-    "dockerize",
-    "watchmedo",
-    "watchfiles",
-    "xvfb-run",
-    "catchsegv",
-    "strace",
-    "numactl",
-    "prlimit",
-    "flock",
-    "start-stop-daemon",
-    "daemonize",
-    "daemon",
-    "screen",
-];
-
-/// Wrappers whose program may run on in the background.
-const DETACHERS: [&str; 5] = ["setsid", "start-stop-daemon", "daemonize", "daemon", "screen"];
-
-/// Commands of a shell that run nothing of the app.
-const QUIET: [&str; 20] = [
-    "cd", "echo", "printf", "set", "sleep", "wait", "trap", "test", "[", "[[", ".", "source", "true",
-    "false", "mkdir", "cp", "rm", "ulimit", "umask", "done",
-];
+/// The script of a shell that has none: what is sent to it.
+pub(super) const STDIN: &str = "-";
 
 /// Programs in programs in programs.
 const DEEPEST: u32 = 16;
@@ -106,15 +31,25 @@ const MOST_OPTIONS: usize = 64;
 pub(super) struct Left<'a> {
     depth: u32,
     work: &'a Cell<usize>,
+    /// The functions of the texts around.
+    pub(super) functions: Option<&'a dyn Functions>,
 }
 
-impl Left<'_> {
-    fn deeper(self) -> Self {
+impl<'a> Left<'a> {
+    /// The same within a text that has functions.
+    pub(super) fn among<'b>(self, functions: &'b dyn Functions) -> Left<'b>
+    where
+        'a: 'b,
+    {
+        Left { functions: Some(functions), ..self }
+    }
+
+    pub(super) fn deeper(self) -> Self {
         Self { depth: self.depth + 1, ..self }
     }
 
     /// Takes so much; whether there was so much.
-    fn take(self, work: usize) -> bool {
+    pub(super) fn take(self, work: usize) -> bool {
         let left = self.work.get().checked_sub(work.saturating_add(1));
         self.work.set(left.unwrap_or(0));
         left.is_some() && self.depth <= DEEPEST
@@ -123,7 +58,7 @@ impl Left<'_> {
 
 /// What the words of a container run.
 pub(super) fn run(words: &[Word], variables: &Variables<'_>) -> Reached {
-    reach(words, variables, Left { depth: 0, work: &Cell::new(MOST_WORK) })
+    reach(words, variables, Left { depth: 0, work: &Cell::new(MOST_WORK), functions: None })
 }
 
 /// What a command comes to.
@@ -131,6 +66,8 @@ pub(super) fn run(words: &[Word], variables: &Variables<'_>) -> Reached {
 pub(super) enum Reached {
     /// A program that is known.
     Program(Found),
+    /// Programs of which nothing is known, several at one time.
+    Several(Found),
     /// A script, of which nothing is known.
     Script(String),
     /// A program of which nothing is known.
@@ -141,8 +78,22 @@ pub(super) enum Reached {
     TooLong,
 }
 
+impl Reached {
+    /// Programs of which nothing is known; none where there is no such one.
+    pub(super) fn stranger(&self) -> Option<Found> {
+        match self {
+            Self::Script(name) => Some(Found::strange(format!("the script `{name}` decides"))),
+            Self::Other(name) => {
+                Some(Found::strange(format!("what `{name}` starts is not known")).in_quiet())
+            }
+            Self::Several(found) => Some(found.clone()),
+            Self::Nothing | Self::Program(_) | Self::TooLong => None,
+        }
+    }
+}
+
 /// What the words run.
-fn reach(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Reached {
+pub(super) fn reach(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Reached {
     let Some((first, rest)) = words.split_first() else { return Reached::Nothing };
     let name = first.base();
     if !left.take(words.len()) {
@@ -159,22 +110,36 @@ fn reach(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Reached {
         return Reached::Program(count(program, name, rest, variables));
     }
     match name {
+        "pm2" if PM2_TELLS.iter().any(|verb| has(verb)) => return Reached::Nothing,
         "eval" => {
-            let text: Vec<&str> = rest.iter().map(|word| word.text.as_str()).collect();
-            return in_text(&text.join(" "), &[], variables, left);
-        }
-        "su" | "runuser" => {
-            if let Some(place) = rest.iter().position(|word| word.text == "-c" || word.text == "--command") {
-                let text = rest.get(place + 1).map_or("", |word| word.text.as_str());
-                return in_text(text, &[], variables, left);
+            if rest.iter().any(|word| !word.sure) {
+                return Reached::Script(name.to_owned());
             }
+            let text: Vec<&str> = rest.iter().map(|word| word.text.as_str()).collect();
+            return in_text(&text.join(" "), &[], variables, left.deeper());
         }
+        // It runs when a signal comes, beside what runs then.
+        "trap" => {
+            let text = rest.iter().find(|word| !word.text.starts_with('-'));
+            let found = text.map(|text| in_text(&text.text, &[], variables, left.deeper()));
+            return match found {
+                Some(Reached::Program(found)) => Reached::Program(Found { goes_on: true, ..found }),
+                Some(Reached::TooLong) => Reached::TooLong,
+                _ => Reached::Nothing,
+            };
+        }
+        _ if repeat::repeats(name) => return repeat::reached(name, rest, variables, left),
         _ if QUIET.contains(&name) => return Reached::Nothing,
         _ => {}
     }
     let script = is_script(name);
-    let wraps = script || WRAPPERS.contains(&name) || name == "su" || name == "runuser";
-    match wraps.then(|| wrapped(rest, variables, left)).flatten() {
+    let wraps = script || WRAPPERS.contains(&name);
+    let found = wraps.then(|| {
+        let found = wrapped(rest, variables, left);
+        let text = || if script { None } else { in_a_word(rest, variables, left) };
+        if matches!(found, Some(Reached::Program(_) | Reached::TooLong)) { found } else { text().or(found) }
+    });
+    match found.flatten() {
         Some(Reached::Program(found)) if DETACHERS.contains(&name) => {
             return Reached::Program(Found { goes_on: true, ..found });
         }
@@ -199,8 +164,23 @@ fn is_script(name: &str) -> bool {
     ends.iter().any(|end| name.ends_with(end)) || name.contains("entrypoint") || name.starts_with("wait-for")
 }
 
+/// A wrapper may get its command as one word: `su -c 'gunicorn -w 4'`, `env -S`, `watchfiles`.
+fn in_a_word(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Option<Reached> {
+    let mut words = words.iter().enumerate().take(MOST_OPTIONS);
+    words.find_map(|(place, word)| {
+        let flag = word.text.starts_with('-').then(|| word.text.split_once('=')).flatten();
+        let text = flag.map_or(word.text.as_str(), |(_, text)| text);
+        let commands = place > 0 && flag.is_none();
+        if !commands && !text.contains(char::is_whitespace) {
+            return None;
+        }
+        let found = in_text(text, &[], variables, left.deeper());
+        matches!(found, Reached::Program(_) | Reached::TooLong).then_some(found)
+    })
+}
+
 /// The first word after a wrapper that can be a program: what its own options mean need not be known for that.
-fn wrapped(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Option<Reached> {
+pub(super) fn wrapped(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Option<Reached> {
     let mut sets = BTreeMap::new();
     for (place, word) in words.iter().enumerate().take(MOST_OPTIONS) {
         let name = word.base();
@@ -210,7 +190,7 @@ fn wrapped(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Option<
             || is_python(name)
             || is_script(name)
             || WRAPPERS.contains(&name)
-            || name == "su"
+            || repeat::repeats(name)
             || programs::named(name, has).is_some();
         if can {
             // `start-stop-daemon --exec gunicorn -- -w 4`
@@ -227,7 +207,7 @@ fn wrapped(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Option<
 }
 
 /// The variables with some that are set on the way.
-fn overlaid<'a, 'v: 'a>(
+pub(super) fn overlaid<'a, 'v: 'a>(
     sets: &'a BTreeMap<String, Word>,
     variables: &'a Variables<'v>,
 ) -> impl Fn(&str) -> Value<'a> + 'a {
@@ -295,7 +275,8 @@ fn in_shell(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Reache
         place += if short && word.text.ends_with(['o', 'O']) { 2 } else { 1 };
     }
     let rest = words.get(place..).unwrap_or_default();
-    let Some((first, after)) = rest.split_first() else { return Reached::Nothing };
+    // Without a text or a script it reads what is sent to it.
+    let Some((first, after)) = rest.split_first() else { return Reached::Script(STDIN.to_owned()) };
     if !text {
         return wrapped(after, variables, left).unwrap_or_else(|| Reached::Script(shown(first.base())));
     }
@@ -303,101 +284,4 @@ fn in_shell(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Reache
         return Reached::Script(shown(&first.text));
     }
     in_text(&first.text, after, variables, left)
-}
-
-/// What runs in a list or a compound: what runs at one time adds up, and of what runs in turn the most counts.
-#[derive(Default)]
-struct Together {
-    /// What runs on.
-    beside: Option<Found>,
-    most: Option<Found>,
-}
-
-impl Together {
-    fn add(&mut self, mut found: Found, beside: bool, looped: bool) {
-        let goes_on = beside || found.goes_on;
-        if goes_on && looped {
-            let why = "it is started in a loop, nobody knows how often".to_owned();
-            found = Found { processes: found.processes, ..Found::unknown(why) };
-        }
-        let together = found.and(self.beside.clone());
-        if goes_on {
-            self.beside = Some(together.clone());
-        }
-        self.most = Some(match self.most.take() {
-            Some(most) => most.or(together),
-            None => together,
-        });
-    }
-
-    fn whole(self) -> Option<Found> {
-        let goes_on = self.beside.is_some();
-        self.most.map(|most| Found { goes_on, ..most })
-    }
-}
-
-/// The text of a shell.
-fn in_text(text: &str, positional: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Reached {
-    if !left.take(text.len()) {
-        return Reached::TooLong;
-    }
-    let Some((steps, sets)) = shell::commands(text, variables, positional) else {
-        return Reached::TooLong;
-    };
-    let for_all = overlaid(&sets, variables);
-    let mut functions = BTreeMap::new();
-    let (mut top, mut outer) = (Together::default(), Vec::new());
-    let mut other = Reached::Nothing;
-    for step in &steps {
-        match step {
-            Step::Open => outer.push(std::mem::take(&mut top)),
-            Step::Run(command) => match one(command, &functions, &for_all, left) {
-                Reached::Program(found) => top.add(found, command.beside, command.looped),
-                Reached::TooLong => return Reached::TooLong,
-                // A script may run anything; of programs that nobody knows the last is the app.
-                found => {
-                    if found != Reached::Nothing && !matches!(other, Reached::Script(_)) {
-                        other = found;
-                    }
-                }
-            },
-            Step::Close { beside, looped, defines } => {
-                let inner = std::mem::replace(&mut top, outer.pop().unwrap_or_default()).whole();
-                if let Some(name) = defines {
-                    functions.insert(name.as_str(), inner.clone());
-                }
-                // What calls a function is not always to be seen: its body counts where it stands, too.
-                let runs = defines.is_none();
-                if let Some(found) = inner {
-                    top.add(Found { goes_on: runs && found.goes_on, ..found }, *beside && runs, *looped);
-                }
-            }
-        }
-    }
-    top.whole().map_or(other, Reached::Program)
-}
-
-/// A command, or a function of the text.
-fn one(
-    command: &Command,
-    functions: &BTreeMap<&str, Option<Found>>,
-    variables: &Variables<'_>,
-    left: Left<'_>,
-) -> Reached {
-    let variables = overlaid(&command.sets, variables);
-    let found = reach(&command.words, &variables, left.deeper());
-    let called =
-        command.words.split_first().and_then(|(name, rest)| Some((functions.get(name.text.as_str())?, rest)));
-    let Some((body, rest)) = called.filter(|_| found != Reached::TooLong) else { return found };
-    // Functions mostly end in the words that they are given.
-    let found = match found {
-        Reached::Program(found) => Reached::Program(found),
-        found => wrapped(rest, &variables, left).unwrap_or(found),
-    };
-    match (found, body.clone()) {
-        (Reached::Program(found), Some(body)) => Reached::Program(found.or(body)),
-        (Reached::TooLong, _) => Reached::TooLong,
-        (_, Some(body)) => Reached::Program(body),
-        (found, None) => found,
-    }
 }

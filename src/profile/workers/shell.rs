@@ -4,19 +4,24 @@
 //! reads what start commands are written in: quotes, variables with defaults, lists, pipes, redirections, assignments. What
 //! only running it could tell is a word that is not sure. Forbidden here: any program.
 
+mod nested;
+mod sets;
+mod values;
+
 use std::collections::BTreeMap;
 use std::iter::Peekable;
-use std::ops::Range;
 use std::vec::IntoIter;
 
 use super::lists::{Lists, Step};
-use super::word::{Value, Variables, Word};
+use super::word::{Variables, Word};
+use nested::Document;
+pub use sets::{Sets, When};
 
 /// Words that a command may follow.
 const BEFORE_COMMANDS: [&str; 10] = ["if", "then", "elif", "else", "while", "until", "do", "!", "{", "time"];
 /// Words with which it depends on what runs whether, and how often, a command does.
 const BRANCHES: [&str; 6] = ["if", "while", "until", "for", "case", "select"];
-/// Defaults of variables within defaults of variables.
+/// Defaults of variables within defaults of variables, and texts within texts.
 const DEEPEST: u32 = 4;
 /// Bytes that all words may come to: a text can name a long variable many times.
 const MOST: usize = 256 << 10;
@@ -32,27 +37,50 @@ pub struct Command {
     pub beside: bool,
     /// Whether it stands in a loop, and may run any number of times.
     pub looped: bool,
+    /// What of the variables that its text sets it sees.
+    pub when: When,
+    /// Whether it stands in a text within the text: a substitution, a here-document.
+    pub substituted: bool,
+    /// Whether it is sent a here-document, whose commands stand behind it.
+    pub fed: bool,
 }
 
 /// The commands of a text, and what it sets for all of them; none where its words come to more than anybody writes. The first
 /// of the positional words is the name of the shell.
 #[must_use]
-pub fn commands(
+pub fn commands(text: &str, variables: &Variables<'_>, positional: &[Word]) -> Option<(Vec<Step>, Sets)> {
+    let once = read(text, variables, positional, None)?;
+    let later = |step: &Step| matches!(step, Step::Run(command) if command.when.within.is_some());
+    // What functions and loops see may be set below them.
+    if once.1.is_empty() || !once.0.iter().any(later) {
+        return Some(once);
+    }
+    read(text, variables, positional, Some(&once.1))
+}
+
+fn read(
     text: &str,
     variables: &Variables<'_>,
     positional: &[Word],
-) -> Option<(Vec<Step>, BTreeMap<String, Word>)> {
+    known: Option<&Sets>,
+) -> Option<(Vec<Step>, Sets)> {
     let mut reader = Reader {
         chars: characters(text),
         variables,
         positional: positional.to_vec(),
-        set: BTreeMap::new(),
+        set: Sets::default(),
+        known,
+        began: 0,
         lists: Lists::default(),
         command: Command::default(),
         word: None,
         quoted: false,
         dropping: false,
         branches: false,
+        documents: Vec::new(),
+        sent_on: false,
+        substituted: false,
+        depth: 0,
         left: MOST,
     };
     reader.read();
@@ -69,7 +97,11 @@ struct Reader<'a, 'v> {
     variables: &'a Variables<'v>,
     positional: Vec<Word>,
     /// What the text has set so far.
-    set: BTreeMap<String, Word>,
+    set: Sets,
+    /// What all of the text sets, where it was read before.
+    known: Option<&'a Sets>,
+    /// How much was set when the function or loop began that is open.
+    began: usize,
     lists: Lists,
     command: Command,
     word: Option<Word>,
@@ -78,6 +110,14 @@ struct Reader<'a, 'v> {
     /// Whether the next word is a file, of a redirection.
     dropping: bool,
     branches: bool,
+    /// Here-documents that begin below the line.
+    documents: Vec<Document>,
+    /// Whether something of this line stands before `&` or `|`.
+    sent_on: bool,
+    /// Whether this is a text within the text.
+    substituted: bool,
+    /// Texts around this one.
+    depth: u32,
     /// Bytes that words may still come to.
     left: usize,
 }
@@ -89,8 +129,18 @@ impl Reader<'_, '_> {
         {
             match c {
                 ' ' | '\t' | '\r' => self.end_word(),
-                '\n' | ';' => self.end_list(false),
+                '\n' => {
+                    self.end_list(false);
+                    let beside = std::mem::take(&mut self.sent_on);
+                    self.take_documents(beside);
+                }
+                ';' => self.end_list(false),
                 '(' => self.bracket(),
+                ')' if self.lists.in_case() => {
+                    self.end_word();
+                    self.command = Command::default();
+                    self.lists.arm();
+                }
                 ')' => {
                     self.end_command(false);
                     self.lists.close(")");
@@ -98,7 +148,7 @@ impl Reader<'_, '_> {
                 '&' => self.ampersand(),
                 '|' => self.bar(),
                 '#' if self.word.is_none() => while self.chars.next_if(|c| *c != '\n').is_some() {},
-                '<' | '>' => self.redirect(),
+                c @ ('<' | '>') => self.redirect(c),
                 '\\' => {
                     if let Some(c) = self.chars.next().filter(|c| *c != '\n') {
                         self.push(c);
@@ -119,6 +169,7 @@ impl Reader<'_, '_> {
     }
 
     fn end_list(&mut self, beside: bool) {
+        self.sent_on |= beside;
         self.end_command(beside);
         self.lists.end(beside);
     }
@@ -126,6 +177,9 @@ impl Reader<'_, '_> {
     /// `(`, and `()` after the name of a function.
     fn bracket(&mut self) {
         self.end_word();
+        if self.lists.at_pattern() {
+            return;
+        }
         let name = match self.command.words.as_slice() {
             [name] => Some(&name.text),
             [first, name] if first.text == "function" => Some(&name.text),
@@ -138,12 +192,25 @@ impl Reader<'_, '_> {
             self.command = Command::default();
             return;
         }
+        // `coproc NAME (…)`
+        if self.lists.coprocess {
+            self.command = Command::default();
+        }
         self.end_command(false);
-        self.lists.open("(");
+        self.open("(");
+    }
+
+    fn open(&mut self, word: &str) {
+        let depth = self.lists.repeats();
+        self.lists.open(word);
+        if self.lists.repeats() != depth {
+            self.began = self.set.count();
+        }
     }
 
     fn bar(&mut self) {
         let or = self.chars.next_if_eq(&'|').is_some();
+        self.sent_on |= !or;
         self.branches |= or;
         self.end_word();
         if !or && self.command.words.is_empty() {
@@ -165,14 +232,21 @@ impl Reader<'_, '_> {
     }
 
     /// `>`, `>>`, `2>&1`, `<<<`: the operator, the number before it and the word after it are no words of the command.
-    fn redirect(&mut self) {
+    fn redirect(&mut self, first: char) {
         let number = |word: &Word| word.text.bytes().all(|b| b.is_ascii_digit());
         if !self.quoted && self.word.as_ref().is_some_and(number) {
             self.word = None;
         }
         self.end_word();
-        while self.chars.next_if(|c| matches!(c, '<' | '>' | '&' | '|' | '-')).is_some() {}
-        self.dropping = true;
+        let mut operator = String::from(first);
+        while let Some(c) = self.chars.next_if(|c| matches!(c, '<' | '>' | '&' | '|' | '-')) {
+            operator.push(c);
+        }
+        match operator.as_str() {
+            "<<" | "<<-" => self.announce(operator.ends_with('-')),
+            _ if self.chars.peek() == Some(&'(') => self.process(),
+            _ => self.dropping = true,
+        }
     }
 
     fn single_quoted(&mut self) {
@@ -214,114 +288,9 @@ impl Reader<'_, '_> {
             text.push(c);
         }
         self.chars.next();
+        self.within(text.trim_start_matches('`'), false);
         text.push('`');
         self.add(vec![Word { text, sure: false }], false);
-    }
-
-    /// What stands for a `$` and what follows it.
-    fn dollar(&mut self, depth: u32) -> Vec<Word> {
-        let unsure = |text: String| vec![Word { text, sure: false }];
-        match self.chars.peek().copied() {
-            Some('(') => unsure(format!("$({})", self.balanced('(', ')'))),
-            Some('{') => {
-                let inside = self.balanced('{', '}');
-                self.braced(&inside, depth)
-            }
-            Some(c) if c.is_ascii_alphabetic() || c == '_' => {
-                let mut name = String::new();
-                while let Some(c) = self.chars.next_if(|c| c.is_ascii_alphanumeric() || *c == '_') {
-                    name.push(c);
-                }
-                self.variable(&name).unwrap_or_else(|| unsure(format!("${name}")))
-            }
-            Some(c) if c.is_ascii_digit() || "@*#?$!-".contains(c) => {
-                self.chars.next();
-                self.variable(&c.to_string()).unwrap_or_else(|| unsure(format!("${c}")))
-            }
-            _ => vec![Word::known("$")],
-        }
-    }
-
-    /// What stands between a bracket and its partner.
-    fn balanced(&mut self, open: char, close: char) -> String {
-        let (mut depth, mut text) = (0_u32, String::new());
-        for c in self.chars.by_ref() {
-            if c == close {
-                depth -= 1;
-            }
-            if depth == 0 && c == close {
-                break;
-            }
-            if depth > 0 {
-                text.push(c);
-            }
-            if c == open {
-                depth += 1;
-            }
-        }
-        text
-    }
-
-    /// `${NAME}`, and with a default: `${NAME:-4}`.
-    fn braced(&mut self, inside: &str, depth: u32) -> Vec<Word> {
-        let end = inside.find(|c: char| !(c.is_ascii_alphanumeric() || "_@*".contains(c)));
-        let (name, how) = inside.split_at(end.unwrap_or(inside.len()));
-        let unsure = || vec![Word { text: format!("${{{inside}}}"), sure: false }];
-        let value = self.variable(name);
-        let instead = |prefix: [&str; 2]| prefix.iter().find_map(|prefix| how.strip_prefix(prefix));
-        if how.is_empty() || how.starts_with(":?") || how.starts_with('?') {
-            return value.unwrap_or_else(unsure);
-        }
-        let Some(default) = instead([":-", ":="]).or_else(|| instead(["-", "="])) else { return unsure() };
-        let set =
-            value.filter(|words| how.starts_with(['-', '=']) || words.iter().any(|w| !w.text.is_empty()));
-        if let Some(value) = set {
-            return value;
-        }
-        // What a ConfigMap may bring comes before the default.
-        let sure = !matches!((self.variables)(name), Value::Elsewhere | Value::Perhaps);
-        let mut word = if depth < DEEPEST { self.nested(default, depth) } else { Word::known(default) };
-        word.sure &= sure;
-        vec![word]
-    }
-
-    /// The default of a variable: a word, in which variables may stand.
-    fn nested(&mut self, text: &str, depth: u32) -> Word {
-        let chars = std::mem::replace(&mut self.chars, characters(text));
-        let word = self.word.replace(Word::known(""));
-        while let Some(c) = self.chars.next() {
-            match c {
-                '"' | '\'' => {}
-                '$' => {
-                    let value = self.dollar(depth + 1);
-                    self.add(value, false);
-                }
-                '`' => self.backquoted(),
-                c => self.push(c),
-            }
-        }
-        self.chars = chars;
-        std::mem::replace(&mut self.word, word).unwrap_or_default()
-    }
-
-    /// What a variable says; none where that is not known.
-    fn variable(&self, name: &str) -> Option<Vec<Word>> {
-        let all = name == "@" || name == "*";
-        if all || name.bytes().all(|b| b.is_ascii_digit()) {
-            // A function is given its own.
-            if self.lists.in_function() {
-                return None;
-            }
-            let range = if all { 1..self.positional.len().max(1) } else { place(name)? };
-            return self.positional.get(range).map(<[Word]>::to_vec).or_else(|| all.then(Vec::new));
-        }
-        if let Some(word) = self.set.get(name) {
-            return Some(vec![word.clone()]);
-        }
-        match (self.variables)(name) {
-            Value::Text(text) => Some(vec![Word::known(text)]),
-            Value::Unset | Value::Elsewhere | Value::Perhaps => None,
-        }
     }
 
     fn push(&mut self, c: char) {
@@ -367,7 +336,11 @@ impl Reader<'_, '_> {
                 return;
             }
             if !quoted {
-                self.lists.open(&word.text);
+                self.open(&word.text);
+            }
+            if !quoted && word.text == "coproc" {
+                self.lists.coprocess = true;
+                return;
             }
             if !quoted && BEFORE_COMMANDS.contains(&word.text.as_str()) {
                 return;
@@ -377,11 +350,17 @@ impl Reader<'_, '_> {
                 return;
             }
         }
+        if self.lists.coprocess && !quoted && self.command.words.len() == 1 && Lists::opens(&word.text) {
+            // `coproc NAME { …; }`
+            self.command = Command::default();
+            self.open(&word.text);
+            return;
+        }
         let defines = matches!(self.command.words.as_slice(), [first, _] if first.text == "function");
         if defines && !quoted && word.text == "{" {
             self.lists.defines = self.command.words.pop().map(|name| name.text);
             self.command = Command::default();
-            self.lists.open("{");
+            self.open("{");
             return;
         }
         self.command.words.push(word);
@@ -390,7 +369,7 @@ impl Reader<'_, '_> {
     fn end_command(&mut self, beside: bool) {
         self.end_word();
         self.dropping = false;
-        let mut command = std::mem::take(&mut self.command);
+        let mut command = self.finished();
         let first = command.words.first().map(|word| word.text.as_str());
         let exports = matches!(first, Some("export" | "declare" | "typeset" | "readonly" | "local"));
         if exports {
@@ -403,9 +382,10 @@ impl Reader<'_, '_> {
                 word.sure &= !branches;
                 word
             };
-            self.set.extend(command.sets.into_iter().map(|(name, word)| (name, seen(word))));
+            command.sets.into_iter().for_each(|(name, word)| self.set.add(name, seen(word)));
             return;
         }
+        self.set.aside(&command.sets);
         self.place(&command.words);
         command.beside = beside;
         self.lists.run(command);
@@ -431,12 +411,6 @@ impl Reader<'_, '_> {
             word.sure &= !self.branches;
         }
     }
-}
-
-/// Where the positional word of this number stands.
-fn place(name: &str) -> Option<Range<usize>> {
-    let place: usize = name.parse().ok()?;
-    Some(place..place.checked_add(1)?)
 }
 
 /// `NAME=value`.

@@ -42,7 +42,7 @@ fn holds(cases: &[(&str, Json, &str)]) {
     }
 }
 
-fn holds_in_shell(cases: &[(&str, Json, &str)]) {
+pub(super) fn holds_in_shell(cases: &[(&str, Json, &str)]) {
     for (text, env, expected) in cases {
         let found = of("SQLAlchemy", &json!(["/bin/sh", "-c", text]), &json!([]), env);
         assert_eq!(short(&found), *expected, "{text} {env}: {found:?}");
@@ -422,10 +422,15 @@ fn it_is_said_where_the_number_comes_from() {
         ),
         ("./run.sh", json!({}), "the script `run.sh` decides"),
         ("celery -A a worker -c 4 -B", json!({}), "`celery -c 4` and `celery -B`"),
+        ("parallel -j4 celery -A a worker -c 2", json!({}), "`celery -c 2` up to 4 times by `parallel`"),
+        ("parallel celery -A a worker -c 2", json!({}), "how often `parallel` starts it is not known"),
     ];
     for (line, env, expected) in cases {
         assert_eq!(said(line, env), expected, "{line}");
     }
+    let text = "f(){ g; g; }; g(){ gunicorn -w 2 a & }; f; f; celery -A a worker -c 3";
+    let several = of("SQLAlchemy", &json!(["sh", "-c", text]), &json!([]), &json!({}));
+    assert_eq!(several.by, "`celery -c 3` and `gunicorn -w 2`, several times");
     let long = said(&format!("gunicorn -w {}", "x`".repeat(10_000)), json!({}));
     assert!(long.len() < 200, "{long}");
 }

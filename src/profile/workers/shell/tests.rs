@@ -1,5 +1,6 @@
 //! What stands in the words of shell texts.
 
+use super::super::word::Value;
 use super::*;
 
 fn variables(name: &str) -> Value<'static> {
@@ -13,10 +14,10 @@ fn variables(name: &str) -> Value<'static> {
     }
 }
 
-/// The commands of some steps.
+/// The commands of some steps, without those of texts within the text.
 fn only(steps: Vec<Step>) -> Vec<Command> {
     let command = |step| if let Step::Run(command) = step { Some(command) } else { None };
-    steps.into_iter().filter_map(command).collect()
+    steps.into_iter().filter_map(command).filter(|command| !command.substituted).collect()
 }
 
 /// The words of each command; what is not sure in brackets.

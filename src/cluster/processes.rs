@@ -116,7 +116,7 @@ fn by_found(found: &Found) -> Counted {
     let told = found.unknown.as_ref().filter(|unknown| unknown.told);
     let remark = told.map(|unknown| {
         format!(
-            "how many processes a pod runs is not known, and {} is counted: {}; say it with {}",
+            "how many processes a pod runs is not known, and {} is counted: {}; set {}",
             found.processes,
             unknown.why,
             names::PROCESSES
@@ -124,7 +124,7 @@ fn by_found(found: &Found) -> Counted {
     });
     let refused = found.unknown.as_ref().filter(|unknown| unknown.refused);
     let fault = if let Some(unknown) = refused {
-        Some(format!("{}, so say with {} how many processes it runs", unknown.why, names::PROCESSES))
+        Some(format!("{}; set {}", unknown.why, names::PROCESSES))
     } else {
         (found.processes > names::MAX_PROCESSES)
             .then(|| format!("{} says more than {} processes", found.by, names::MAX_PROCESSES))

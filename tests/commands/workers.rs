@@ -76,7 +76,7 @@ fn what_is_not_known_is_told_where_the_pod_points_to_more_than_one() {
         told(&ran),
         ["Deployment/api: 1 process in each pod, unknown: `celery worker` runs as many as the node has CPUs"]
     );
-    assert!(ran.err.contains("say it with poolbudget.dev/processes"), "{}", ran.err);
+    assert!(ran.err.contains("set poolbudget.dev/processes"), "{}", ran.err);
     let quiet = of(json!({"image": "app", "envFrom": [{"secretRef": {"name": "app"}}]}));
     assert_eq!(
         told(&quiet),

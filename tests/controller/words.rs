@@ -160,7 +160,7 @@ fn worker_processes_that_are_not_known_or_contradict_the_annotation_are_told() {
         told(&["celery", "-A", "a", "worker"], None),
         format!(
             "{plain}; Deployment/api: how many processes a pod runs is not known, and 1 is counted: `celery worker` runs \
-             as many as the node has CPUs; say it with poolbudget.dev/processes"
+             as many as the node has CPUs; set poolbudget.dev/processes"
         )
     );
     assert_eq!(told(&["celery", "-A", "a", "worker"], Some("2")), plain);

@@ -104,7 +104,7 @@ fn a_command_that_is_longer_than_anybody_writes_is_a_fault_unless_an_annotation_
     let long = json!({"args": ["x".repeat(Words::MOST_BYTES), "-w"]});
     for container in [many, long] {
         let why = one(&json!({}), &container).instances.expect_err("a fault");
-        assert!(why.contains("too long to be read, so say with poolbudget.dev/processes"), "{why}");
+        assert!(why.contains("too long to be read; set poolbudget.dev/processes"), "{why}");
         assert!(one(&json!({names::PROCESSES: "4"}), &container).instances.is_ok());
     }
     let most = json!({"command": vec!["x"; Words::MOST]});

@@ -45,18 +45,25 @@ pub(super) fn shown(text: &str) -> String {
     format!("{beginning}{more}")
 }
 
-/// The number that a flag or variable states, or why it is not known.
-fn stated(said: &Said<'_>, zero_is_cpus: bool) -> Found {
+/// The number that a flag or variable states, or why it is not known. Some texts mean the CPUs of the node.
+fn stated(said: &Said<'_>, cpus_are: &[&str]) -> Found {
+    if cpus_are.contains(&said.value) {
+        return cpus(&said.by);
+    }
+    let below = said.value.strip_prefix('-').is_some_and(|rest| number(rest).is_some());
     match number(said.value) {
-        Some(0) if !zero_is_cpus => Found::stated(1, &said.by),
-        Some(n) if n > 0 && said.sure => Found::stated(n, &said.by),
-        Some(n) if n > 0 => Found {
+        Some(0) => Found::stated(1, &said.by),
+        Some(n) if said.sure => Found::stated(n, &said.by),
+        Some(n) => Found {
             processes: n,
             ..Found::unknown(format!("what {} comes to is decided elsewhere", said.by))
         },
-        Some(_) => cpus(&said.by),
-        None if ["max", "auto", "-1"].contains(&said.value) => cpus(&said.by),
-        None => Found::unknown(format!("what {} comes to is not known before it runs", said.by)),
+        None if !said.sure || said.value.contains(['$', '`']) => {
+            Found::unknown(format!("what {} comes to is not known before it runs", said.by))
+        }
+        // Programs do not start with it, or make of it what nobody has tried.
+        None if below => Found::unknown(format!("{} in {} is below 0", shown(said.value), said.by)),
+        None => Found::unknown(format!("{} in {} is not a whole number", shown(said.value), said.by)),
     }
 }
 
@@ -88,9 +95,7 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
     /// What the last of its flags says.
     fn by_flag(&self) -> Option<Found> {
         let said = last_flag(self.program.flags, self.words, self.name)?;
-        // PM2 takes 0 for all CPUs, Celery for what it does by itself; to the others it is no worker beside the one process.
-        let zero = self.program.special == Special::Celery || self.name.starts_with("pm2");
-        Some(stated(&said, zero))
+        Some(stated(&said, self.program.cpus))
     }
 
     /// The same for the arguments that stand in a variable.
@@ -105,7 +110,7 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
         for name in self.program.variables {
             match (self.variables)(name) {
                 Value::Text(text) if !text.trim().is_empty() => {
-                    let found = stated(&variable(name, text), self.program.special == Special::Celery);
+                    let found = stated(&variable(name, text), self.program.cpus);
                     // To gunicorn the variable is a default, and its file comes first.
                     let file = self.file().filter(|_| self.program.arguments.is_some());
                     return match file {
@@ -212,7 +217,7 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
         };
         let nodes = by_number.unwrap_or_else(|| u32::try_from(nodes.len()).unwrap_or(u32::MAX)).max(1);
         let each = last_flag(&["-c", "--concurrency"], words, self.name);
-        let each = each.map_or_else(|| cpus(&self.title()), |said| stated(&said, true));
+        let each = each.map_or_else(|| cpus(&self.title()), |said| stated(&said, &["0"]));
         Found { processes: each.processes.saturating_mul(nodes), ..each }
     }
 
@@ -233,7 +238,7 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
             .or_else(|| self.variable("AIRFLOW__CELERY__WORKER_AUTOSCALE"));
         let most = scale.map(|said| {
             let largest = said.value.split(',').max_by_key(|text| number(text)).unwrap_or_default();
-            stated(&Said { value: largest, ..said }, true)
+            stated(&Said { value: largest, ..said }, self.program.cpus)
         });
         most.unwrap_or_else(|| self.plain()).and(self.beat())
     }
@@ -258,13 +263,15 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
     fn local_executor(&self) -> Found {
         match (self.variables)("AIRFLOW__CORE__EXECUTOR") {
             Value::Text(text) if text.contains("LocalExecutor") => {
-                let tasks = self.variable("AIRFLOW__CORE__PARALLELISM").map(|said| stated(&said, false));
+                let tasks = self.variable("AIRFLOW__CORE__PARALLELISM").map(|said| stated(&said, &[]));
                 let most = || Found::by_itself(AIRFLOW_PARALLELISM, "the tasks of a LocalExecutor");
                 Found::by_itself(1, &self.title()).and(Some(tasks.unwrap_or_else(most)))
             }
             Value::Text(_) => Found::by_itself(1, &self.title()),
-            _ => Found::unknown("with a LocalExecutor its tasks are processes of this pod".to_owned())
-                .in_quiet(),
+            _ => Found::unknown(
+                "the executor is not to be seen here; with LocalExecutor each task is a process".to_owned(),
+            )
+            .in_quiet(),
         }
     }
 
@@ -282,7 +289,9 @@ fn variable<'a>(name: &str, text: &'a str) -> Said<'a> {
 
 /// What a variable states for a program of any name.
 pub(super) fn by_variable(name: &str, text: &str) -> Found {
-    stated(&variable(name, text), false)
+    // Puma takes the first for the CPUs, PM2 the others.
+    let cpus: &[&str] = if name.starts_with("PM2") { &["max", "0", "-1"] } else { &["auto", "max"] };
+    stated(&variable(name, text), cpus)
 }
 
 /// What the arguments in a variable state.
@@ -290,7 +299,7 @@ pub(super) fn arguments(flags: &[&str], name: &str, text: &str) -> Option<Found>
     let words = split(text)?;
     let said = last_flag(flags, &words, name)?;
     let by = said.by.trim_matches('`').replacen(' ', "=", 1);
-    Some(stated(&Said { by, ..said }, false))
+    Some(stated(&Said { by, ..said }, &[]))
 }
 
 /// The words of arguments that stand in a variable.
@@ -302,7 +311,7 @@ fn split(text: &str) -> Option<Vec<Word>> {
 
 /// What a flag states among the words of a program that nobody knows.
 pub(super) fn by_flag(flag: &str, words: &[Word], name: &str) -> Option<Found> {
-    last_flag(&[flag], words, name).map(|said| stated(&said, false))
+    last_flag(&[flag], words, name).map(|said| stated(&said, &[]))
 }
 
 /// The last of these flags with a value behind it or in it: `-w 4`, `-w4`, `--workers 4`, `--workers=4`.

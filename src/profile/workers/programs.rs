@@ -22,6 +22,8 @@ pub struct Program {
     pub single: &'static [&'static str],
     /// Flags and verbs with which it runs on in the background, beside those of all programs.
     pub detaches: &'static [&'static str],
+    /// What stands for the CPUs of the node where a number is expected. 0 is else no worker beside the one process.
+    pub cpus: &'static [&'static str],
     /// How many there are when nothing says it.
     pub otherwise: Otherwise,
     /// What one row does not say.
@@ -65,6 +67,7 @@ const PLAIN: Program = Program {
     files: &[],
     single: &[],
     detaches: &[],
+    cpus: &[],
     otherwise: Otherwise::Number(1),
     special: Special::Nothing,
 };
@@ -105,6 +108,7 @@ pub static ALL: &[Program] = &[
     Program { names: &["granian"], flags: &["--workers"], variables: &["GRANIAN_WORKERS"], ..PLAIN },
     Program {
         names: &["uwsgi", "uwsgi-core", "pyuwsgi"],
+        cpus: &["auto"],
         flags: &["-p", "--processes", "--workers"],
         variables: &["UWSGI_PROCESSES", "UWSGI_WORKERS"],
         detaches: &["-d"],
@@ -125,6 +129,7 @@ pub static ALL: &[Program] = &[
         verbs: &["worker"],
         flags: &["-c", "--concurrency"],
         variables: &["CELERY_WORKER_CONCURRENCY"],
+        cpus: &["0"],
         otherwise: Otherwise::Cpus,
         special: Special::Celery,
         ..PLAIN
@@ -142,6 +147,7 @@ pub static ALL: &[Program] = &[
     Program { names: &["rq"], verbs: &["worker-pool"], flags: &["-n", "--num-workers"], ..PLAIN },
     Program {
         names: &["puma"],
+        cpus: &["auto"],
         flags: &["-w", "--workers"],
         variables: &["WEB_CONCURRENCY"],
         files: &["-C", "--config"],
@@ -151,6 +157,7 @@ pub static ALL: &[Program] = &[
     },
     Program {
         names: &["rails"],
+        cpus: &["auto"],
         verbs: &["server", "s"],
         detaches: &["-d"],
         variables: &["WEB_CONCURRENCY"],
@@ -159,6 +166,7 @@ pub static ALL: &[Program] = &[
     },
     Program {
         names: &["unicorn", "unicorn_rails"],
+        cpus: &["auto"],
         variables: &["WEB_CONCURRENCY"],
         files: &["-c", "--config-file"],
         otherwise: Otherwise::File,
@@ -179,6 +187,7 @@ pub static ALL: &[Program] = &[
         names: &["pm2"],
         verbs: PM2_STARTS,
         flags: &["-i", "--instances"],
+        cpus: &["max", "0", "-1"],
         files: &["--config"],
         detaches: PM2_STARTS,
         ..PLAIN
@@ -186,6 +195,7 @@ pub static ALL: &[Program] = &[
     Program {
         names: &["pm2-runtime", "pm2-docker"],
         flags: &["-i", "--instances"],
+        cpus: &["max", "0", "-1"],
         files: &["--config"],
         ..PLAIN
     },
@@ -230,6 +240,7 @@ pub static ALL: &[Program] = &[
         verbs: &["worker"],
         flags: &["-c", "--concurrency"],
         variables: &["AIRFLOW__CELERY__WORKER_CONCURRENCY"],
+        cpus: &["0"],
         otherwise: Otherwise::Number(16),
         special: Special::Celery,
         ..PLAIN

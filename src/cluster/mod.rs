@@ -17,5 +17,6 @@ pub mod retire;
 pub mod scene;
 pub mod spec;
 pub mod template;
+mod unread;
 pub mod workload;
 pub mod world;

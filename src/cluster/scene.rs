@@ -76,7 +76,8 @@ impl Labelled {
     pub fn notes(&self) -> impl Iterator<Item = &str> {
         let stays = self.fault.is_none() && !self.unmirrored;
         let remark = self.record.template.processes_remark.as_deref().filter(|_| stays);
-        self.note.into_iter().chain(remark).chain(self.missing.as_deref().filter(|_| stays))
+        let unread = self.record.template.unread.as_deref().filter(|_| stays);
+        self.note.into_iter().chain(remark).chain(unread).chain(self.missing.as_deref().filter(|_| stays))
     }
 
     /// Why its pods pass the gate although it has the label; none where they do not.

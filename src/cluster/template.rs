@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::env::{Container, Environment, Setting, number};
 use super::overrides;
 use super::processes::{Counted, counted};
+use super::unread;
 use crate::api::names;
 use crate::budget::amount::{Connections, Instances};
 use crate::budget::split::{Knobs, Split};
@@ -49,6 +50,10 @@ pub struct AppFacts {
     pub taken: Option<String>,
     /// What wins over the variables that would bind it, in a sentence.
     pub overruled: Option<String>,
+    /// What its containers set for another profile, where it names none, in a sentence.
+    pub unread: Option<String>,
+    /// Whether its smallest size is larger because an annotation states connections beside its pools.
+    pub extra_stated: bool,
     /// Connections of one instance, where no variable sets them; those beside the pool included.
     pub fixed: Option<Connections>,
     /// Connections that an instance opens beside its pool: those of a process, shared among its pools. None where that cannot
@@ -117,6 +122,8 @@ impl AppFacts {
             unbound: app.unbound().map(|name| shortened(name, QUOTED)),
             taken: Rule::Taken.sentence(&stated).map(|sentence| shortened(&sentence, LONGEST)),
             overruled: app.overruled(),
+            unread: app.unread(),
+            extra_stated: app.is_extra_stated(),
             fixed: app.fixed(),
             beside: app.beside(),
         }
@@ -140,6 +147,8 @@ impl AppFacts {
             unbound: None,
             taken: None,
             overruled: None,
+            unread: None,
+            extra_stated: false,
             fixed: None,
             beside: None,
         }
@@ -177,11 +186,16 @@ impl AppFacts {
         self.fixed.unwrap_or_else(|| pool.plus(self.knobs().beside()))
     }
 
-    /// Who needs more than one connection for an instance, where that is its profile.
+    /// Who needs more than one connection for an instance: its profile, an annotation.
     #[must_use]
     pub fn needed_by(&self) -> Option<String> {
         let profile = self.profile.filter(|_| self.fixed.is_none() && self.least() > Connections::ONE)?;
-        Some(format!("profile {}", profile.name))
+        let by_itself = profile.least() > Connections::ONE || profile.extra > 0;
+        Some(match (by_itself, self.extra_stated) {
+            (true, true) => format!("profile {} with {}", profile.name, names::EXTRA),
+            (false, true) => names::EXTRA.to_owned(),
+            (_, false) => format!("profile {}", profile.name),
+        })
     }
 }
 
@@ -396,10 +410,22 @@ impl<'a> App<'a> {
             written.pools.iter().map(|pool| self.pool_opens(environment, written, pool)).sum()
         };
         if let Some(container) = container.container {
-            return of(container);
+            return of(container).max(self.opens_unread(container));
         }
         let any = self.init.iter().chain(self.regular).map(of).max();
         any.unwrap_or_else(|| of(&Container::default()))
+    }
+
+    /// What it would open where it is what a variable of another profile says, the most of those profiles.
+    fn opens_unread(&self, container: &Container) -> Connections {
+        let environment = self.environment(container);
+        let profiles =
+            unread::found(self.stated, environment).map_or_else(Vec::new, |unread| unread.profiles);
+        let written = profiles.into_iter().filter_map(Profile::written);
+        let opens = |written: &Written| -> Connections {
+            written.pools.iter().map(|pool| self.pool_opens(environment, written, pool)).sum()
+        };
+        written.map(opens).max().unwrap_or(Connections::ZERO)
     }
 
     fn pool_opens(&self, environment: Environment<'_>, written: &Written, pool: &Pool) -> Connections {
@@ -463,6 +489,21 @@ impl<'a> App<'a> {
             }
         }
         Some(most)
+    }
+
+    /// What one of its containers sets for another profile.
+    fn unread(&self) -> Option<String> {
+        let containers: Vec<_> = self.named().iter().filter_map(|named| named.container).collect();
+        containers.into_iter().find_map(|container| {
+            Some(unread::found(self.stated, self.environment(container))?.sentence(&container.name))
+        })
+    }
+
+    /// Whether an annotation adds connections to those that the profile counts with each pool.
+    fn is_extra_stated(&self) -> bool {
+        let engines = self.engines().unwrap_or(1).max(1);
+        let by_profile = self.stated.profile().map_or(0, |profile| profile.extra.div_ceil(engines));
+        self.beside().is_some_and(|beside| beside > by_profile)
     }
 
     /// What wins over the variables in one of its containers.
@@ -602,6 +643,25 @@ mod tests {
             let facts = AppFacts::read(&None, &map(&[(names::PROCESSES, bad)]), &[], &app(&[]));
             let why = facts.instances.expect_err(bad);
             assert!(why.contains("must be a whole number from 1 to 1000"), "{why}");
+        }
+    }
+
+    #[test]
+    fn who_needs_more_than_one_connection_is_named() {
+        let cases: [(&[(&str, &str)], Option<&str>); 6] = [
+            (&[], None),
+            (&[(names::EXTRA, "1")], Some("poolbudget.dev/extra-connections")),
+            (&[(names::EXTRA, "2"), (names::ENGINES, "3")], Some("poolbudget.dev/extra-connections")),
+            (&[(names::PROFILE, "Keycloak")], Some("profile Keycloak")),
+            (&[(names::PROFILE, "PostgREST")], Some("profile PostgREST")),
+            (
+                &[(names::PROFILE, "PostgREST"), (names::EXTRA, "1")],
+                Some("profile PostgREST with poolbudget.dev/extra-connections"),
+            ),
+        ];
+        for (notes, expected) in cases {
+            let facts = AppFacts::read(&None, &map(notes), &[], &app(&[]));
+            assert_eq!(facts.needed_by().as_deref(), expected, "{notes:?}");
         }
     }
 

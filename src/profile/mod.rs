@@ -237,6 +237,16 @@ impl Profile {
         self.variables().filter(|(env, _)| !pools.iter().any(|pool| pool.floors.contains(env)))
     }
 
+    /// Whether this variable sizes one of its pools.
+    #[must_use]
+    pub fn is_sized_by(&self, variable: &str) -> bool {
+        let sizes = |pool: &Pool| {
+            let knobs = std::iter::once(&pool.size).chain(&pool.overflow).map(|knob| knob.env);
+            knobs.chain(pool.also.iter().copied()).any(|name| name == variable)
+        };
+        !variable.is_empty() && self.pool_kinds().iter().any(sizes)
+    }
+
     fn pool_kinds(&self) -> &'static [Pool] {
         self.written().map_or_else(Default::default, |written| written.pools)
     }

@@ -86,6 +86,28 @@ fn what_is_not_known_is_told_where_the_pod_points_to_more_than_one() {
 }
 
 #[test]
+fn an_app_of_another_profile_that_names_none_is_warned_of_and_counted_as_what_it_sets() {
+    let env = json!([{"name": "SPRING_DATASOURCE_HIKARI_MAXIMUM_POOL_SIZE", "value": "30"}]);
+    let app = json!({"env": env});
+    let ran = plan(&[deployment("api", &app, &json!({}))], &[]);
+    assert_eq!(
+        ran.err,
+        "warning: Deployment default/api: container app sets SPRING_DATASOURCE_HIKARI_MAXIMUM_POOL_SIZE, which the profile \
+         HikariCP reads: set the annotation poolbudget.dev/profile to HikariCP\n"
+    );
+    assert!(ran.out.contains("without poolbudget: up to 120 connections"), "{}", ran.out);
+    let ran = plan(&[deployment("api", &app, &json!({"poolbudget.dev/profile": "HikariCP"}))], &[]);
+    assert_eq!(ran.err, "");
+}
+
+#[test]
+fn the_annotation_that_makes_the_smallest_size_larger_is_named() {
+    let ran = plan(&[deployment("api", &json!({}), &json!({"poolbudget.dev/extra-connections": "1"}))], &[]);
+    let line = "Deployment/api: poolbudget.dev/extra-connections needs at least 2 connections\n";
+    assert!(ran.out.contains(line) && !ran.out.contains("profile SQLAlchemy"), "{}", ran.out);
+}
+
+#[test]
 fn a_number_that_nobody_may_state_is_a_fault() {
     let ran = plan(&[deployment("api", &json!({"args": ["gunicorn", "-w", "5000"]}), &json!({}))], &[]);
     assert_eq!(ran.code, 2);

@@ -42,6 +42,7 @@ pub fn policy() -> Policy {
         action: Action::Refuse(
             Reason::Invalid,
             vec![Rule {
+                found_first: false,
                 holds: "variables.unbound.size() == 0".to_owned(),
                 allowed: format!(
                     "the container that opens connections must read its pool size from the grant, as the gate has it \

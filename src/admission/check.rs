@@ -214,7 +214,12 @@ fn processes() -> String {
 }
 
 fn rules() -> Vec<Rule> {
-    let rule = |rule: Stated| Rule { holds: holds(rule), allowed: rule.allowed(), found: found(rule) };
+    let rule = |rule: Stated| Rule {
+        holds: holds(rule),
+        allowed: rule.allowed(),
+        found: found(rule),
+        found_first: rule.found_first(),
+    };
     Stated::ALL.map(rule).into()
 }
 
@@ -273,7 +278,7 @@ fn found(rule: Stated) -> String {
     let profile = || "'the profile is ' + \"'\" + variables.profile + \"'\"".to_owned();
     let (size, overflow) = (names::POOL_SIZE_ENV, names::MAX_OVERFLOW_ENV);
     match rule {
-        Stated::Known => "'there is ' + \"'\" + variables.unknown.min() + \"'\"".to_owned(),
+        Stated::Known => "'unknown label or annotation ' + variables.unknown.min()".to_owned(),
         Stated::Many => format!(
             "'there are ' + (variables.all.size() > {} ? string(variables.all.size()) + ' containers'\n\
              \x20 : string(variables.env) + ' env entries')",
@@ -294,8 +299,8 @@ fn found(rule: Stated) -> String {
             format!("{} + ', the containers are ' + variables.all.join(', ')", says(names::CONTAINER))
         }
         Stated::Taken => {
-            "variables.named.join('') + ' is taken, and ' + variables.others.join(', ') + ' has '\n\
-                          \x20 + variables.sizes.join(' or ')"
+            "variables.others.join(' and ') + (variables.others.size() > 1 ? ' set ' : ' sets ')\n\
+             \x20 + variables.sizes.join(' or ') + ', but only ' + variables.named.join('') + ' is counted'"
                 .to_owned()
         }
         Stated::Profile | Stated::Bounded => says(names::PROFILE),

@@ -54,12 +54,14 @@ fn pods(accounts: &[String]) -> Policy {
             accounts,
             vec![
                 Rule {
+                    found_first: false,
                     holds: "request.operation != 'CREATE' || (has(request.dryRun) && request.dryRun)"
                         .to_owned(),
                     allowed: "the accounts of poolbudget make no pods, they only try one".to_owned(),
                     found: "'this request is no dry run'".to_owned(),
                 },
                 Rule {
+                    found_first: false,
                     holds: format!(
                         "request.operation == 'CREATE' || {}",
                         cel::governed("oldObject.metadata")
@@ -122,6 +124,7 @@ fn on_update(holds: &str) -> String {
 
 fn spec_stays() -> Rule {
     Rule {
+        found_first: false,
         holds: on_update(&format!(
             "{}\n\
              \x20 && (variables.gates == variables.oldGates\n\
@@ -141,6 +144,7 @@ fn metadata_stays() -> Rule {
     let mut but = COUNTED.to_vec();
     but.push("annotations");
     Rule {
+        found_first: false,
         holds: on_update(&format!(
             "{}\n  && {}",
             same("object.metadata", "oldObject.metadata", &but),
@@ -162,6 +166,7 @@ fn written_on_pods() -> Vec<&'static str> {
 /// A grant that could be written later would let a pod hold more than it is counted with.
 fn grant_opens() -> Rule {
     Rule {
+        found_first: false,
         holds: on_update(&format!(
             "{}.all(k, variables.annotations[?k] == variables.oldAnnotations[?k]) || ({} && !{})",
             cel::list(&names::GRANT_ANNOTATIONS),
@@ -176,6 +181,7 @@ fn grant_opens() -> Rule {
 fn only_waiting_pods_are_taken_over() -> Rule {
     let key = cel::text(names::TAKEN_OVER_BY);
     Rule {
+        found_first: false,
         holds: on_update(&format!(
             "variables.annotations[?{key}] == variables.oldAnnotations[?{key}] || {}",
             gated("object")
@@ -190,6 +196,7 @@ fn scale(accounts: &[String]) -> Policy {
     let requests =
         Requests { group: "apps", version: "v1", operations: &["UPDATE"], resources: &["replicasets/scale"] };
     let rule = Rule {
+        found_first: false,
         holds: "object.spec.?replicas.orValue(0) == oldObject.spec.?replicas.orValue(0) - 1".to_owned(),
         allowed: "the accounts of poolbudget scale ReplicaSets down by one alone".to_owned(),
         found: "'from ' + string(oldObject.spec.?replicas.orValue(0)) + ' this write goes to '\n\
@@ -210,6 +217,7 @@ fn secrets(accounts: &[String]) -> Policy {
     let requests =
         Requests { group: "", version: "v1", operations: &["CREATE", "UPDATE"], resources: &["secrets"] };
     let rule = Rule {
+        found_first: false,
         holds: format!(
             "object.metadata.?name.orValue('') == {}\n\
              \x20 && (request.operation == 'UPDATE' || object.?type.orValue('') == 'kubernetes.io/tls')",

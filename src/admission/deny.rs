@@ -98,6 +98,7 @@ fn limits() -> String {
 
 fn fits() -> Rule {
     Rule {
+        found_first: false,
         holds: "variables.limits.all(n, variables.wanted <= n)".to_owned(),
         allowed: "replicas that can never fit are denied by the budget".to_owned(),
         found: "'beside the other workloads of ' + params.metadata.name + ' at most ' + string(variables.limits[0])\n\

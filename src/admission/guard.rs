@@ -49,6 +49,7 @@ pub fn births() -> Policy {
         action: Action::Refuse(
             Reason::Forbidden,
             vec![Rule {
+                found_first: false,
                 holds: gated("object"),
                 allowed: format!("a pod of a budget is born with the gate {}", names::GATE),
                 found: "'what gives it one is not in force at this moment, try again'".to_owned(),
@@ -107,6 +108,7 @@ pub fn statuses(operators: &[String]) -> Policy {
         action: Action::Refuse(
             Reason::Forbidden,
             vec![Rule {
+                found_first: false,
                 holds: "false".to_owned(),
                 allowed: "the status of a budget is written by poolbudget alone".to_owned(),
                 found: format!(
@@ -149,6 +151,7 @@ pub fn bindings() -> Policy {
         action: Action::Refuse(
             Reason::Forbidden,
             vec![Rule {
+                found_first: false,
                 holds: "false".to_owned(),
                 allowed: format!("a binding must not carry labels or annotations of {}", names::GROUP),
                 found: "'bind the pod without them'".to_owned(),
@@ -174,6 +177,7 @@ pub(super) fn gated(pod: &str) -> String {
 
 fn gate_stays_shut() -> Rule {
     Rule {
+        found_first: false,
         holds: format!("{} || !{}", gated("object"), gated("oldObject")),
         allowed: format!("only poolbudget opens the gate {}", names::GATE),
         found: format!(
@@ -186,6 +190,7 @@ fn gate_stays_shut() -> Rule {
 
 fn grant_stays() -> Rule {
     Rule {
+        found_first: false,
         holds: "variables.grant.size() == 0".to_owned(),
         allowed: "the grant of a pod is written by poolbudget alone".to_owned(),
         found: "'this write changes ' + variables.grant.join(', ')".to_owned(),
@@ -209,6 +214,7 @@ fn workload_stays() -> Rule {
 fn label_stays(label: &str, allowed: &str) -> Rule {
     let key = cel::text(label);
     Rule {
+        found_first: false,
         holds: format!("object.metadata.?labels[?{key}] == oldObject.metadata.?labels[?{key}]"),
         allowed: allowed.to_owned(),
         found: format!("'this write changes the label ' + {key}"),
@@ -217,6 +223,7 @@ fn label_stays(label: &str, allowed: &str) -> Rule {
 
 fn app_stays() -> Rule {
     Rule {
+        found_first: false,
         holds: "variables.app.size() == 0".to_owned(),
         allowed:
             "what poolbudget counts a pod by stays as the pod was created, annotate its workload instead"

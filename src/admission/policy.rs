@@ -92,8 +92,10 @@ pub(super) struct Rule {
     pub(super) holds: String,
     /// What is allowed, in a sentence without a full stop.
     pub(super) allowed: String,
-    /// CEL that gives what was found instead; appended to the sentence.
+    /// CEL that gives what was found instead; the rest of the sentence.
     pub(super) found: String,
+    /// Whether what was found is told first.
+    pub(super) found_first: bool,
 }
 
 /// A Kubernetes object of an installed policy.
@@ -306,9 +308,14 @@ fn json_patch(expression: String) -> Mutation {
 
 /// `message` alone is what the caller reads when `messageExpression` gives a line break or too much text.
 fn validation(reason: Reason, rule: Rule) -> Validation {
+    let sentence = if rule.found_first {
+        format!("{} + \"; {}\"", rule.found, rule.allowed)
+    } else {
+        format!("\"{}; \" + {}", rule.allowed, rule.found)
+    };
     Validation {
         expression: rule.holds,
-        message_expression: Some(format!("\"{}; \" + {}", rule.allowed, rule.found)),
+        message_expression: Some(sentence),
         message: Some(rule.allowed),
         reason: Some(format!("{reason:?}")),
     }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::env::{Container, Environment};
-use super::template::meant;
+use super::template::{meant, shortened};
 use crate::api::names;
 use crate::profile::stated::{Processes, Stated};
 use crate::profile::workers::{Found, Run, find, find_first};
@@ -31,6 +31,9 @@ impl Counted {
         Self { processes: None, from: Cow::Borrowed("unknown"), remark: None, fault: Some(fault) }
     }
 }
+
+/// The most characters of a name that are quoted.
+const QUOTED: usize = 80;
 
 /// What was counted and who says so.
 const BY_ANNOTATION: &str = "from the annotation poolbudget.dev/processes";
@@ -132,6 +135,61 @@ fn by_found(found: &Found) -> Counted {
     // The largest number stands for all that are larger.
     let processes = Some(found.processes).filter(|n| *n < u32::MAX);
     Counted { processes, from: from.into(), remark, fault }
+}
+
+/// One of several containers.
+pub(super) struct Part<'a> {
+    pub(super) name: &'a str,
+    /// Whether it runs before those that follow.
+    pub(super) first: bool,
+    pub(super) counted: &'a Counted,
+}
+
+impl Part<'_> {
+    fn number(&self) -> u64 {
+        self.counted.processes.map_or(u64::MAX, u64::from)
+    }
+
+    fn short(&self) -> String {
+        let number = self.counted.processes.map_or_else(|| "?".to_owned(), |n| n.to_string());
+        format!("{} {number}", shortened(self.name, QUOTED))
+    }
+
+    fn in_full(&self) -> String {
+        format!("{} ({})", self.short(), self.counted.from)
+    }
+}
+
+/// Who says how many processes there are when most run, in a line.
+pub(super) fn told(parts: &[Part<'_>]) -> String {
+    let stay = |parts: &[Part<'_>]| -> u64 {
+        parts.iter().filter(|part| !part.first).map(Part::number).fold(0, u64::saturating_add)
+    };
+    // Those before it run beside it, if they stay.
+    let moment = |(place, part): (usize, &Part<'_>)| {
+        let beside = stay(parts.get(..place).unwrap_or_default());
+        (part.number().saturating_add(beside), place)
+    };
+    let firsts = parts.iter().enumerate().filter(|(_, part)| part.first);
+    let busiest = firsts.map(moment).max_by_key(|(most, place)| (*most, std::cmp::Reverse(*place)));
+    let list = |parts: Vec<String>| parts.join(" + ");
+    let staying = || parts.iter().filter(|part| !part.first);
+    match busiest.filter(|(most, _)| *most > stay(parts)) {
+        Some((_, place)) => {
+            let before = parts.iter().take(place).filter(|part| !part.first);
+            let now = before.chain(parts.get(place)).map(Part::in_full).collect();
+            let told =
+                |(at, part): (usize, &Part<'_>)| if at < place { part.short() } else { part.in_full() };
+            let then = parts.iter().enumerate().filter(|(_, part)| !part.first).map(told).collect();
+            let name = parts.get(place).map_or("", |part| part.name);
+            format!("while {} runs: {}; afterwards {}", shortened(name, QUOTED), list(now), list(then))
+        }
+        None => {
+            let before: Vec<String> = parts.iter().filter(|part| part.first).map(Part::in_full).collect();
+            let then = list(staying().map(Part::in_full).collect());
+            if before.is_empty() { then } else { format!("{then}; before, {}", before.join(", ")) }
+        }
+    }
 }
 
 #[cfg(test)]

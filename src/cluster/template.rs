@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::env::{Container, Environment, Setting, number};
 use super::overrides;
-use super::processes::{Counted, counted};
+use super::processes::{Counted, Part, counted, told};
 use super::unread;
 use crate::api::names;
 use crate::budget::amount::{Connections, Instances};
@@ -312,11 +312,13 @@ impl<'a> App<'a> {
             return only.from.clone();
         }
         let named = self.named();
-        let told = named.iter().zip(self.counted).take(names::MAX_CONTAINERS).map(|(named, counted)| {
-            let number = counted.processes.map_or_else(|| "?".to_owned(), |n| n.to_string());
-            format!("{} {number}, {}", shortened(named.name, QUOTED), counted.from)
-        });
-        Cow::Owned(told.collect::<Vec<_>>().join("; "))
+        let all: Vec<Part<'_>> = named
+            .iter()
+            .zip(self.counted)
+            .take(names::MAX_CONTAINERS)
+            .map(|(named, counted)| Part { name: named.name, first: named.runs == Runs::First, counted })
+            .collect();
+        Cow::Owned(told(&all))
     }
 
     fn processes_remark(&self) -> Option<String> {
@@ -752,7 +754,9 @@ mod tests {
             assert_eq!((facts.own.get(), facts.late_bound, facts.unbound), (33, false, None));
             let why = facts.taken.expect("a sentence");
             assert!(
-                why.ends_with(&format!("app is taken, and {other} has DB_POOL_SIZE or DB_MAX_OVERFLOW")),
+                why.starts_with(&format!(
+                    "{other} sets DB_POOL_SIZE or DB_MAX_OVERFLOW, but only app is counted"
+                )),
                 "{why}"
             );
             let named = [&granted[..], &[(names::CONTAINER, "app")]].concat();

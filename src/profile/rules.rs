@@ -109,9 +109,9 @@ impl Rule {
                     keys.iter().map(|key| key.strip_prefix(keys::PREFIX).unwrap_or(key)).collect()
                 };
                 format!(
-                    "labels that begin with {} must be {}, and such annotations one of {}",
+                    "the labels of {} are {}, its annotations {}",
                     keys::PREFIX,
-                    names(&keys::LABELS).join(" or "),
+                    names(&keys::LABELS).join(" and "),
                     names(&names::APP_ANNOTATIONS).join(", ")
                 )
             }
@@ -156,11 +156,7 @@ impl Rule {
                 names::CONTAINER,
                 names::MAX_CONTAINERS
             ),
-            Self::Taken => format!(
-                "{} must name the containers that open connections where another one than the one that is taken for the \
-                 app has variables of a pool",
-                names::CONTAINER
-            ),
+            Self::Taken => format!("list the containers that connect in {}", names::CONTAINER),
             Self::Profile => format!("{} must be one of {}", names::PROFILE, all_profiles().join(", ")),
             Self::Bounded => format!(
                 "{} must be one whose pool has a bound: with NullPool each checkout is a connection, so use a \
@@ -216,6 +212,12 @@ impl Rule {
         }
     }
 
+    /// Whether what was found is told first, and then what to do.
+    #[must_use]
+    pub const fn found_first(self) -> bool {
+        matches!(self, Self::Known | Self::Taken)
+    }
+
     /// What was found instead; none where the rule is kept.
     #[must_use]
     pub fn broken(self, stated: &Stated<'_>) -> Option<String> {
@@ -227,7 +229,7 @@ impl Rule {
         match self {
             Self::Known => stated.unknown.iter().min().map(|key| {
                 let meant = keys::meant(key).map(|meant| format!(": did you mean {meant}?"));
-                format!("there is '{key}'{}", meant.unwrap_or_default())
+                format!("unknown label or annotation {key}{}", meant.unwrap_or_default())
             }),
             Self::Many => {
                 let (containers, env) = (stated.regular.len() + stated.init.len(), stated.sets.len());
@@ -260,8 +262,9 @@ impl Rule {
             Self::Taken => {
                 let others = stated.others();
                 let (taken, sizes) = (stated.taken().unwrap_or_default(), stated.sizes().join(" or "));
+                let set = if others.len() > 1 { "set" } else { "sets" };
                 (!others.is_empty())
-                    .then(|| format!("{taken} is taken, and {} has {sizes}", others.join(", ")))
+                    .then(|| format!("{} {set} {sizes}, but only {taken} is counted", others.join(" and ")))
             }
             Self::Profile => stated.profile().is_none().then(|| says(names::PROFILE)),
             Self::Bounded => unbounded().contains(&profile_name(stated)).then(|| says(names::PROFILE)),
@@ -310,7 +313,13 @@ impl Rule {
         const LONGEST: usize = 5 << 10;
         let found = self.broken(stated)?;
         let allowed = self.allowed();
-        let whole = format!("{allowed}; {found}");
+        let whole = if self.found_first() {
+            // A question has its mark already.
+            let end = if found.ends_with('?') { "" } else { ";" };
+            format!("{found}{end} {allowed}")
+        } else {
+            format!("{allowed}; {found}")
+        };
         Some(if found.contains('\n') || whole.len() > LONGEST { allowed } else { whole })
     }
 }

@@ -156,7 +156,7 @@ fn a_label_on_the_jobs_wins_and_an_unknown_key_there_is_refused() {
         for command in ["plan", "inject"] {
             let ran = run(command, &manifest);
             assert_eq!(
-                (ran.code, ran.err.contains("must be budget or workload")),
+                (ran.code, ran.err.contains("unknown label or annotation")),
                 (2, true),
                 "{command} {key}: {}",
                 ran.err

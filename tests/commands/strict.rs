@@ -183,27 +183,27 @@ fn a_key_that_stands_twice_is_told_and_the_last_one_counts() {
 
 #[test]
 fn a_key_of_ours_that_nobody_knows_is_refused_with_the_nearest_wherever_it_stands() {
-    let labels = "labels that begin with poolbudget.dev/ must be budget or workload";
+    let labels = "the labels of poolbudget.dev/ are budget and workload";
     for (old, new, told) in [
         (
             "{a: b}",
             "{poolbudget.dev/procesess: \"4\"}",
-            "there is 'poolbudget.dev/procesess': did you mean the annotation poolbudget.dev/processes?",
+            "unknown label or annotation poolbudget.dev/procesess: did you mean the annotation poolbudget.dev/processes?",
         ),
         (
             "{poolbudget.dev/budget: main}",
             "{poolbudget.dev/budgets: main}",
-            "there is 'poolbudget.dev/budgets': did you mean the label poolbudget.dev/budget?",
+            "unknown label or annotation poolbudget.dev/budgets: did you mean the label poolbudget.dev/budget?",
         ),
         (
             "{labels: {app: api}}",
             "{annotations: {poolbudget.dev/process: \"4\"}}",
-            "there is 'poolbudget.dev/process': did you mean the annotation poolbudget.dev/processes?",
+            "unknown label or annotation poolbudget.dev/process: did you mean the annotation poolbudget.dev/processes?",
         ),
         (
             "{app: api}",
             "{poolbudget.dev/proceses: \"4\"}",
-            "there is 'poolbudget.dev/proceses': did you mean the annotation poolbudget.dev/processes?",
+            "unknown label or annotation poolbudget.dev/proceses: did you mean the annotation poolbudget.dev/processes?",
         ),
     ] {
         for ran in both(&DEPLOYMENT.replacen(old, new, 1)) {
@@ -221,5 +221,10 @@ fn a_key_of_ours_that_nobody_knows_is_refused_with_the_nearest_wherever_it_stand
     let [_, inject] = both(&unlabelled);
     assert_eq!(inject.code, 0, "{}", inject.err);
     let ran = poolbudget(&["inject", "-f", "-", "--budget", "main"], &unlabelled);
-    assert_eq!((ran.code, ran.err.contains("there is 'poolbudget.dev/owner'")), (2, true), "{}", ran.err);
+    assert_eq!(
+        (ran.code, ran.err.contains("unknown label or annotation poolbudget.dev/owner")),
+        (2, true),
+        "{}",
+        ran.err
+    );
 }

@@ -83,8 +83,30 @@ fn each_container_that_opens_connections_is_looked_at() {
         "it says nothing of the other"
     );
     let facts = of(&json!({names::CONTAINER: "app,worker"}), &init, &regular);
-    assert_eq!(facts.processes_from, "app 4, from `gunicorn -w 4`; worker 3, from `celery -c 3`");
+    assert_eq!(facts.processes_from, "app 4 (from `gunicorn -w 4`) + worker 3 (from `celery -c 3`)");
     assert_eq!(processes(json!({names::CONTAINER: "web"})), 20, "one that is not there may be any");
+}
+
+#[test]
+fn of_several_containers_it_is_said_which_run_when_most_do() {
+    let init = json!([
+        {"name": "side", "restartPolicy": "Always", "command": ["uvicorn", "a"]},
+        {"name": "migrate", "command": ["celery", "-A", "a", "worker", "-c", "8"]}]);
+    let regular = json!([{"name": "app", "command": ["gunicorn", "-w", "4"]}]);
+    let from = |containers: &str| {
+        let facts = of(&json!({names::CONTAINER: containers}), &init, &regular);
+        (facts.processes, facts.processes_from.into_owned())
+    };
+    let expected = "while migrate runs: side 1 (from `uvicorn` by itself) + migrate 8 (from `celery -c 8`); afterwards side 1 \
+                    + app 4 (from `gunicorn -w 4`)";
+    assert_eq!(from("side,migrate,app"), (9, expected.to_owned()));
+    let expected =
+        "while migrate runs: migrate 8 (from `celery -c 8`); afterwards app 4 (from `gunicorn -w 4`)";
+    assert_eq!(from("migrate,app"), (8, expected.to_owned()));
+    let few = json!([{"name": "migrate", "command": ["alembic", "upgrade", "head"]}]);
+    let facts = of(&json!({names::CONTAINER: "migrate,app"}), &few, &regular);
+    let expected = "app 4 (from `gunicorn -w 4`); before, migrate 1 (from a container that runs first)";
+    assert_eq!(facts.processes_from, expected);
 }
 
 #[test]

@@ -102,9 +102,8 @@ async fn a_proxy_that_nobody_knows_has_the_pod_refused_until_the_app_is_named() 
     for name in ["aa-unknown", "zz-unknown"] {
         inject_container(cluster, name, "sidecar-of-ours").await;
         let refusal = refused(&client, &pod(name, &json!({}))).await;
-        let sentence = "poolbudget.dev/container must name the containers that open connections where another one than \
-                        the one that is taken for the app has variables of a pool; sidecar-of-ours is taken, and app \
-                        has DB_POOL_SIZE or DB_MAX_OVERFLOW";
+        let sentence = "app sets DB_POOL_SIZE or DB_MAX_OVERFLOW, but only sidecar-of-ours is counted; list the \
+                        containers that connect in poolbudget.dev/container";
         assert_eq!(refusal, Refusal { code: 422, sentence: sentence.to_owned() }, "{name}");
         let named = pod(name, &json!({"poolbudget.dev/container": "app"}));
         let env = env_of(&born(&client, &named, "sidecar-of-ours").await);

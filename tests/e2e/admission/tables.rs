@@ -432,7 +432,8 @@ async fn a_misspelt_label_is_refused_on_what_no_label_governs_once_and_where_it_
     {
         let mut object = deployment("misspelt", own, template);
         let found = try_deployment(&client, "default", &object).await.err().map(|refusal| refusal.sentence);
-        let told = found.is_some_and(|sentence| sentence.contains("there is 'poolbudget.dev/budgets'"));
+        let told = found
+            .is_some_and(|sentence| sentence.contains("unknown label or annotation poolbudget.dev/budgets"));
         verdict.expect(place, "is told", &told, &true);
         // A controller's object says what its own maker said.
         object["metadata"]["ownerReferences"] = json!([{"apiVersion": "example.com/v1", "kind": "App", "name": "a",

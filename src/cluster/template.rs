@@ -650,8 +650,8 @@ mod tests {
 
     #[test]
     fn who_needs_more_than_one_connection_is_named() {
-        let cases: [(&[(&str, &str)], Option<&str>); 6] = [
-            (&[], None),
+        let cases = [
+            (&[][..], None),
             (&[(names::EXTRA, "1")], Some("poolbudget.dev/extra-connections")),
             (&[(names::EXTRA, "2"), (names::ENGINES, "3")], Some("poolbudget.dev/extra-connections")),
             (&[(names::PROFILE, "Keycloak")], Some("profile Keycloak")),

@@ -16,6 +16,8 @@ const INTRODUCTION: &str = "\
 
 A profile says which environment variables an app reads its pool from, and what they mean to it. The annotation
 `poolbudget.dev/profile` names it, on the workload or in its pod template; without it the profile is SQLAlchemy.
+Where a container of an app that names none sets a variable of another profile, and none of SQLAlchemy's, `plan`,
+`explain` and the condition `Accepted` name that profile.
 
 ```console
 $ kubectl annotate deployment tracking poolbudget.dev/profile=MLflow poolbudget.dev/processes=4

@@ -110,6 +110,8 @@ pub(super) fn reach(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -
         return Reached::Program(count(program, name, rest, variables));
     }
     match name {
+        // Without a program it only redirects.
+        "exec" if rest.is_empty() => return Reached::Nothing,
         "pm2" if PM2_TELLS.iter().any(|verb| has(verb)) => return Reached::Nothing,
         "eval" => {
             if rest.iter().any(|word| !word.sure) {

@@ -1,10 +1,29 @@
 //! Names of what stands before or beside the program of an app: plain data.
 
 /// Programs that run the program in their arguments.
-pub(super) const WRAPPERS: [&str; 71] = [
+pub(super) const WRAPPERS: [&str; 90] = [
     "su",
     "runuser",
     "nodemon",
+    "watch",
+    "chpst",
+    "busybox",
+    "toybox",
+    "find",
+    "tmux",
+    "systemd-run",
+    "at",
+    "batch",
+    "unbuffer",
+    "softlimit",
+    "envdir",
+    "s6-envdir",
+    "s6-softlimit",
+    "s6-applyuidgid",
+    "ssh-agent",
+    "dbus-run-session",
+    "fakeroot",
+    "entr",
     "script",
     "exec",
     "time",
@@ -76,10 +95,11 @@ pub(super) const WRAPPERS: [&str; 71] = [
 ];
 
 /// Wrappers whose program may run on in the background.
-pub(super) const DETACHERS: [&str; 5] = ["setsid", "start-stop-daemon", "daemonize", "daemon", "screen"];
+pub(super) const DETACHERS: [&str; 9] =
+    ["setsid", "start-stop-daemon", "daemonize", "daemon", "screen", "tmux", "systemd-run", "at", "batch"];
 
 /// Commands that open no connection of the app: those of a shell, of its texts, and what is often put beside an app.
-pub(super) const QUIET: [&str; 97] = [
+pub(super) const QUIET: [&str; 96] = [
     ":",
     "cd",
     "echo",
@@ -111,7 +131,6 @@ pub(super) const QUIET: [&str; 97] = [
     "cut",
     "tr",
     "wc",
-    "find",
     "touch",
     "chmod",
     "chown",

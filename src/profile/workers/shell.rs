@@ -15,6 +15,8 @@ use std::vec::IntoIter;
 use super::lists::{Lists, Step};
 use super::word::{Variables, Word};
 use nested::Document;
+pub(super) use sets::assignment;
+use sets::changed;
 pub use sets::{Sets, When};
 
 /// Words that a command may follow.
@@ -129,6 +131,7 @@ impl Reader<'_, '_> {
         {
             match c {
                 ' ' | '\t' | '\r' => self.end_word(),
+                '\n' if self.names_function() => {}
                 '\n' => {
                     self.end_list(false);
                     let beside = std::mem::take(&mut self.sent_on);
@@ -166,6 +169,17 @@ impl Reader<'_, '_> {
             }
         }
         self.end_list(false);
+    }
+
+    /// Whether `function NAME` stands here, the body of which may begin on the next line.
+    fn names_function(&mut self) -> bool {
+        let is_first =
+            |command: &Command| matches!(command.words.first(), Some(first) if first.text == "function");
+        if !is_first(&self.command) {
+            return false;
+        }
+        self.end_word();
+        self.command.words.len() == 2
     }
 
     fn end_list(&mut self, beside: bool) {
@@ -386,6 +400,9 @@ impl Reader<'_, '_> {
             return;
         }
         self.set.aside(&command.sets);
+        for name in changed(&command.words) {
+            self.set.add(name.clone(), Word { text: format!("${name}"), sure: false });
+        }
         self.place(&command.words);
         command.beside = beside;
         self.lists.run(command);
@@ -411,14 +428,6 @@ impl Reader<'_, '_> {
             word.sure &= !self.branches;
         }
     }
-}
-
-/// `NAME=value`.
-pub(super) fn assignment(word: &Word) -> Option<(String, Word)> {
-    let (name, value) = word.text.split_once('=')?;
-    let starts = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    let is_name = starts && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    is_name.then(|| (name.to_owned(), Word { text: value.to_owned(), sure: word.sure }))
 }
 
 #[cfg(test)]

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 use super::super::word::{Value, Variables, Word, number};
 
+/// Values of one variable that are compared.
+const MOST: usize = 64;
+
 /// All that a text sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sets {
@@ -63,7 +66,7 @@ impl Sets {
     ) -> Option<(&'a str, bool)> {
         let in_order = self.in_order.get(name).into_iter().flatten().map(|(_, word)| word);
         let all = in_order.chain(self.before_commands.get(name).into_iter().flatten());
-        let all: Vec<&Word> = all.collect();
+        let all: Vec<&Word> = all.take(MOST + 1).collect();
         let texts = all.iter().map(|word| word.text.as_str());
         let (pod, known) = match variables(name) {
             Value::Unset => (None, true),
@@ -71,7 +74,10 @@ impl Sets {
             Value::Elsewhere | Value::Perhaps => (None, false),
         };
         let most = texts.clone().chain(pod).max_by_key(|text| number(text))?;
-        let sure = known && all.iter().all(|word| word.sure) && texts.chain(pod).all(|text| text == most);
+        let sure = known
+            && all.len() <= MOST
+            && all.iter().all(|word| word.sure)
+            && texts.chain(pod).all(|text| text == most);
         (!all.is_empty()).then_some((most, sure))
     }
 
@@ -86,4 +92,40 @@ impl Sets {
             None => variables(name),
         }
     }
+}
+
+/// Variables that a command sets to what only running it could tell.
+pub(super) fn changed(words: &[Word]) -> Vec<String> {
+    let Some((first, rest)) = words.split_first() else { return Vec::new() };
+    let of = |words: &[Word]| words.iter().filter_map(|word| name_of(&word.text)).collect();
+    match first.text.as_str() {
+        "for" | "select" => of(rest.get(..1).unwrap_or_default()),
+        "read" | "let" | "mapfile" | "readarray" | "getopts" => of(rest),
+        "printf" if rest.first().is_some_and(|word| word.text == "-v") => {
+            of(rest.get(1..2).unwrap_or_default())
+        }
+        // `NAME+=2`, `((NAME++))`
+        text if text.contains(['+', '-', '*', '/', '%', '<', '>', '|', '^', '&']) => {
+            of(std::slice::from_ref(first))
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The name that a text begins with; none where it is followed by what no assignment has.
+fn name_of(text: &str) -> Option<String> {
+    let text = text.trim_start_matches(['+', '-']);
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let assigns = rest.is_empty() || rest.contains('=') || rest == "++" || rest == "--";
+    (starts && assigns).then(|| name.to_owned())
+}
+
+/// `NAME=value`.
+pub fn assignment(word: &Word) -> Option<(String, Word)> {
+    let (name, value) = word.text.split_once('=')?;
+    let starts = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    let is_name = starts && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    is_name.then(|| (name.to_owned(), Word { text: value.to_owned(), sure: word.sure }))
 }

@@ -29,6 +29,10 @@ fn a_function_runs_where_it_is_called_wherever_it_is_defined() {
         ("run(){ celery -A a worker -c 3 & exec \"$@\"; }; run gunicorn -w 4 a", "8?"),
         ("web(){ gunicorn -w 4 a; }; export -f web; bash -c web & celery -A a worker -c 3", "7"),
         ("web(){ gunicorn -w 4 a; }; trap web USR1; celery -A a worker -c 3", "7"),
+        (
+            "function web\n{\n gunicorn -w 4 a\n}\nfunction worker\n{\n celery -A a worker -c 3\n}\nweb &\nworker",
+            "7",
+        ),
         ("usage(){ echo usage; exit 1; }; log(){ echo $1; }; log x; exec gunicorn -w 4 a", "4"),
         ("gunicorn(){ command gunicorn -w 8 \"$@\"; }; gunicorn a", "8"),
     ]);
@@ -61,6 +65,12 @@ fn many_functions_are_looked_at_once_each() {
         },
     );
     assert!(found.unknown.is_some(), "{found:?}");
+    let sets = format!("f(){{ {} }}; {}", "gunicorn -w $N a; ".repeat(1_500), "N=1; ".repeat(5_000));
+    hold(&[(sets.as_str(), "1??")]);
+    let brackets = format!("{}gunicorn a", "$(x) ".repeat(5_000));
+    hold(&[(brackets.as_str(), "1?")]);
+    let documents = "cat <<A\nx\nA\n".repeat(2_000) + "gunicorn -w 4 a";
+    hold(&[(documents.as_str(), "4")]);
     assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
@@ -81,12 +91,24 @@ fn what_runs_later_sees_what_is_set_later() {
         ("export WEB_CONCURRENCY=4; gunicorn a & export WEB_CONCURRENCY=1; gunicorn b", none(), "5"),
         ("gunicorn a & export WEB_CONCURRENCY=1; gunicorn b", json!({"WEB_CONCURRENCY": "4"}), "5"),
         ("N=1; while true; do gunicorn -w $N a; N=4; done", none(), "4??"),
+        ("N=1; for N in 9; do gunicorn -w $N a; done", none(), "1??"),
+        ("N=1; read -r N < x; gunicorn -w $N a", none(), "1??"),
+        ("N=1; let N=9; gunicorn -w $N a", none(), "1??"),
+        ("N=1; N+=2; gunicorn -w $N a", none(), "1??"),
+        ("N=1; ((N+=2)); gunicorn -w $N a", none(), "1??"),
+        ("N=1; ((++N)); gunicorn -w $N a", none(), "1??"),
+        ("N=1; ((N++)); gunicorn -w $N a", none(), "1??"),
+        ("N=1; printf -v N 9; gunicorn -w $N a", none(), "1??"),
+        ("read WEB_CONCURRENCY < x; gunicorn a", none(), "1??"),
+        ("read -r N < x; gunicorn -w ${N:-2} a", json!({"N": "2"}), "1??"),
     ]);
 }
 
 #[test]
 fn what_stands_within_a_command_runs_too() {
     hold(&[
+        ("exec 3< <(gunicorn -w 4 a); celery -A a worker -c 3", "7"),
+        ("tmux new -d 'gunicorn -w 4 a'; celery -A a worker -c 3", "7"),
         ("coproc gunicorn -w 4 a; celery -A a worker -c 3", "7"),
         ("coproc W { cd x; gunicorn -w 4 a; }; celery -A a worker -c 3", "7"),
         ("coproc W (gunicorn -w 4 a); celery -A a worker -c 3", "7"),
@@ -165,6 +187,10 @@ fn whoever_runs_a_command_runs_it_as_well_in_one_word() {
         "bash -c 'gunicorn -w 4 a'",
         "flock x -c 'gunicorn -w 4 a'",
         "watchfiles 'gunicorn -w 4 a'",
+        "watch -n1 gunicorn -w 4 a",
+        "chpst -u app gunicorn -w 4 a",
+        "busybox sh -c 'gunicorn -w 4 a'",
+        "find . -exec gunicorn -w 4 a +",
         "! gunicorn -w 4 a",
     ] {
         hold(&[(runs, "4"), (&format!("{runs} & celery -A p worker -c 3"), "7")]);

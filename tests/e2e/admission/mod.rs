@@ -108,7 +108,7 @@ fn bad_from_before() -> Value {
 }
 
 /// A request that was refused.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Refusal {
     code: u16,
     /// What the policy says, without what Kubernetes says before it.

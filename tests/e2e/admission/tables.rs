@@ -384,8 +384,8 @@ struct CheckCase {
 
 /// A refusal without what only the webhook can add to it.
 fn without_nearest(refusal: &Refusal, nearest: Option<&String>) -> Refusal {
-    let more = nearest.map(|key| format!(": did you mean {key}?")).unwrap_or_default();
-    let sentence = refusal.sentence.strip_suffix(&more).unwrap_or(&refusal.sentence).to_owned();
+    let Some(key) = nearest else { return refusal.clone() };
+    let sentence = refusal.sentence.replacen(&format!(": did you mean {key}?"), ";", 1);
     Refusal { sentence, code: refusal.code }
 }
 

@@ -6,7 +6,7 @@
 use clap::ValueEnum;
 use poolbudget::budget::amount::{Connections, Pods};
 use poolbudget::budget::basis::Basis;
-use poolbudget::budget::decide::{Decision, Situation, bounds, decide, larger_shares};
+use poolbudget::budget::decide::{Decision, Enforcement, Situation, bounds, decide, larger_shares};
 use poolbudget::budget::descent::Past;
 use poolbudget::budget::grant::{Allotment, Grants, Refusal, grants};
 use poolbudget::budget::ledger::{Hold, Ledger};
@@ -92,6 +92,10 @@ impl Mutation {
 
 /// As the core's `decide`, without one of its rules: what the rule does not concern is taken from there.
 fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
+    // Where nothing is enforced, no rule is at work.
+    if situation.enforcement != Enforcement::Enforced {
+        return decide(situation);
+    }
     let Decision { usable, ledger, plan, rightful, settled, high_water, .. } = decide(situation);
     let plan = if rule == Mutation::WithoutR1 { plan_without_r1(situation, usable, &settled) } else { plan };
     let allot = |w: usize, settled: Pods| Allotment::new(plan.shares[w], settled);

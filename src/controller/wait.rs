@@ -1,0 +1,223 @@
+//! Why a pod waits at its gate: a closed list of reasons with their facts, and one sentence for each.
+//!
+//! In: a view and a refusal of its decision. Out: a [`Wait`]. Events, conditions and `explain` say it in the same words.
+
+use std::fmt;
+
+use super::view::View;
+use crate::api::conditions::WaitReason;
+use crate::api::{BudgetKey, names};
+use crate::budget::amount::{Connections, Pods};
+use crate::budget::grant::Refusal;
+use crate::cluster::gates::OtherGates;
+use crate::cluster::guarded::Odd;
+use crate::cluster::workload::WorkloadKey;
+
+/// What a pod waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Its budget gives no sizes, and why.
+    NotAccepted {
+        /// The budget's name.
+        budget: String,
+        /// Why.
+        why: String,
+    },
+    /// Its budget is not there.
+    NotFound(BudgetKey),
+    /// Its budget cannot be read.
+    Unreadable {
+        /// The budget's name.
+        budget: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nothing could tell it a size, and why.
+    NoSize(String),
+    /// Other scheduling gates hold it.
+    OtherGates(OtherGates),
+    /// What made it is not known yet.
+    UnknownOwner(WorkloadKey),
+    /// Not even one pod of its workload fits.
+    NeverFits {
+        /// The budget's name.
+        budget: String,
+    },
+    /// Its workload has all the pods that it has room for.
+    NoSlot {
+        /// The budget's name.
+        budget: String,
+        /// So many.
+        slots: Pods,
+    },
+    /// What terminating pods give back is enough.
+    Draining {
+        /// Connections that are missing.
+        missing: Connections,
+        /// What still drains.
+        held: StillHeld,
+        /// limit − reserved − what escaped.
+        usable: Connections,
+    },
+    /// Connections are missing.
+    NoRoom {
+        /// So many.
+        missing: Connections,
+        /// What is committed.
+        committed: Connections,
+        /// limit − reserved − what escaped.
+        usable: Connections,
+    },
+    /// Other tasks may be coming.
+    Burst,
+    /// An older pod is served first.
+    Behind {
+        /// The budget's name.
+        budget: String,
+    },
+}
+
+/// What is given back soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StillHeld {
+    /// Terminating pods.
+    pub pods: Pods,
+    /// What they hold.
+    pub connections: Connections,
+}
+
+impl StillHeld {
+    /// By the pods of a budget.
+    #[must_use]
+    pub fn by_pods_of(view: &View) -> Self {
+        let ledger = &view.decision.ledger;
+        Self { pods: ledger.draining_pods, connections: ledger.draining }
+    }
+}
+
+impl fmt::Display for StillHeld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pods.get() {
+            1 => write!(f, "1 terminating pod still holds {}", self.connections),
+            more => write!(f, "{more} terminating pods still hold {}", self.connections),
+        }
+    }
+}
+
+impl Wait {
+    /// What a pod of a view waits for that was refused.
+    #[must_use]
+    pub fn of(view: &View, pod: usize, refusal: Refusal) -> Self {
+        let budget = || view.key.name.clone();
+        if let Some(why) = &view.refusal {
+            return Self::NotAccepted { budget: budget(), why: why.clone() };
+        }
+        let record = view.scene.pods.get(pod);
+        if let Some(why) = record.and_then(|record| record.fault()) {
+            return Self::NoSize(why);
+        }
+        if let Some(others) = record.and_then(|record| record.other_gates.clone()) {
+            return Self::OtherGates(others);
+        }
+        let share = view.workload_of(pod).map(|workload| workload.share);
+        let usable = view.decision.usable;
+        match refusal {
+            Refusal::NoWorkload => {
+                let maker = record.map(|record| record.maker());
+                maker.map_or_else(|| Self::Behind { budget: budget() }, Self::UnknownOwner)
+            }
+            Refusal::NoSlot if share.is_some_and(|share| share.hopeless) => {
+                Self::NeverFits { budget: budget() }
+            }
+            Refusal::NoSlot => {
+                Self::NoSlot { budget: budget(), slots: share.map_or(Pods::ZERO, |share| share.slots) }
+            }
+            Refusal::NoRoom { missing } if view.decision.room.draining => {
+                Self::Draining { missing, held: StillHeld::by_pods_of(view), usable }
+            }
+            Refusal::NoRoom { missing } => {
+                Self::NoRoom { missing, committed: view.decision.ledger.committed, usable }
+            }
+            Refusal::Burst => Self::Burst,
+            Refusal::Behind => Self::Behind { budget: budget() },
+        }
+    }
+
+    /// What a pod waits for whose budget is not there, or cannot be read.
+    #[must_use]
+    pub fn stranded(key: &BudgetKey, odd: Option<&Odd>) -> Self {
+        match odd {
+            Some(odd) => Self::Unreadable { budget: key.name.clone(), why: odd.why.clone() },
+            None => Self::NotFound(key.clone()),
+        }
+    }
+
+    /// The reason, for machines.
+    #[must_use]
+    pub const fn reason(&self) -> WaitReason {
+        match self {
+            Self::NotAccepted { .. } => WaitReason::BudgetNotAccepted,
+            Self::NotFound(_) => WaitReason::BudgetNotFound,
+            Self::Unreadable { .. } => WaitReason::BudgetUnreadable,
+            Self::NoSize(_) => WaitReason::NoSizeCanBeGiven,
+            Self::OtherGates(_) => WaitReason::OtherGate,
+            Self::UnknownOwner(_) => WaitReason::OwnerNotKnown,
+            Self::NeverFits { .. } => WaitReason::NeverFits,
+            Self::NoSlot { .. } => WaitReason::NoSlot,
+            Self::Draining { .. } => WaitReason::Draining,
+            Self::NoRoom { .. } => WaitReason::NoRoom,
+            Self::Burst => WaitReason::Burst,
+            Self::Behind { .. } => WaitReason::Behind,
+        }
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAccepted { budget, why } => write!(f, "budget {budget} gives no sizes: {why}"),
+            Self::NotFound(BudgetKey { namespace, name }) => write!(
+                f,
+                "its label {} names the DbConnectionBudget {name}, which does not exist in namespace {namespace}; it waits until it does",
+                names::BUDGET
+            ),
+            Self::Unreadable { budget, why } => write!(
+                f,
+                "the DbConnectionBudget {budget} cannot be read; the pod waits until it is mended: {why}"
+            ),
+            Self::NoSize(why) => write!(f, "no size can be given: {why}"),
+            Self::OtherGates(others) => {
+                let gone = if others.more == 0 { "that is gone" } else { "they are gone" };
+                write!(f, "{others}; it is granted when {gone} and its connections fit")
+            }
+            Self::UnknownOwner(maker) => {
+                write!(f, "its {maker}, or the workload of it, is not known yet")
+            }
+            Self::NeverFits { budget } => write!(
+                f,
+                "one pod of its workload alone needs more than budget {budget} has; see its condition Feasible"
+            ),
+            Self::NoSlot { budget, slots } => match slots.get() {
+                0 => write!(f, "budget {budget} has no room for a pod of this workload now"),
+                1 => write!(
+                    f,
+                    "budget {budget} has room for 1 pod of this workload, which is taken; waiting for it to terminate"
+                ),
+                more => write!(
+                    f,
+                    "budget {budget} has room for {more} pods of this workload, and all is taken; waiting for one to terminate"
+                ),
+            },
+            Self::Draining { missing, held, usable } => {
+                write!(f, "{missing} connections are missing; {held} of {usable}")
+            }
+            Self::NoRoom { missing, committed, usable } => {
+                write!(f, "{missing} connections are missing: {committed} of {usable} are committed")
+            }
+            Self::Burst => {
+                f.write_str("other tasks may be coming; it is sized together with them in a few seconds")
+            }
+            Self::Behind { budget } => write!(f, "an older pod of budget {budget} is served first"),
+        }
+    }
+}

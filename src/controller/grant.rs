@@ -34,8 +34,8 @@ pub fn batch(view: &View, overflow_ratio: u32) -> Vec<GrantInFlight> {
 
 /// The workload of a pod, as entries in flight name it.
 fn workload_of(view: &View, pod: usize) -> Option<String> {
-    match view.scene.situation.pods.get(pod)?.workload {
-        Some(workload) => Some(view.scene.workloads.get(workload)?.key.to_string()),
+    match view.workload_of(pod) {
+        Some(workload) => Some(workload.facts.key.to_string()),
         None => Some(format!("Pod/{}", view.scene.pods.get(pod)?.name)),
     }
 }

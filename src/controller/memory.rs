@@ -8,6 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::quarantine::Quarantine;
 use super::refused::{Refusals, Refused};
+use crate::api::conditions::WaitReason;
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined, WorkloadStatus};
 use crate::cluster::workload::WorkloadKey;
 
@@ -24,7 +25,7 @@ pub struct Memory {
     /// What was dropped from it at somebody's word, and not told yet.
     pub forgotten: Vec<Quarantined>,
     /// What was said about each waiting pod, by uid.
-    pub told: HashMap<String, &'static str>,
+    pub told: HashMap<String, WaitReason>,
     /// What was said of the budget itself when it could not be read.
     pub complaint: Option<String>,
     /// The workloads that the status has no room for; a successor sees them for the first time.

@@ -26,6 +26,7 @@ pub mod snapshot;
 pub mod takeover;
 pub mod verdict;
 pub mod view;
+pub mod wait;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -16,8 +16,9 @@ use super::gateway::{Gateway, resource};
 use super::grant::PARALLEL;
 use super::memory::Memory;
 use super::view::View;
-use crate::api::BudgetKey;
-use crate::api::{DbConnectionBudget, conditions, names};
+use super::wait::Wait;
+use crate::api::conditions::{ConditionType, Verdict, WaitReason};
+use crate::api::{BudgetKey, DbConnectionBudget, names};
 use crate::budget::grant::Refusal;
 use crate::cluster::guarded::Odd;
 use crate::cluster::pod::PodRecord;
@@ -25,10 +26,6 @@ use crate::cluster::workload::{WorkloadKey, WorkloadRecord};
 
 /// A pod that is granted sooner than this, in seconds, need not be told why it waits.
 const SOON: u64 = 2;
-/// The reason where a budget cannot be read.
-const UNREADABLE: &str = "BudgetUnreadable";
-/// The reason where another scheduling gate holds a pod.
-pub(super) const OTHER_GATE: &str = "OtherGate";
 /// Pods told in one look: words must not keep grants waiting.
 const AT_ONCE: usize = 64;
 
@@ -77,78 +74,6 @@ fn told_as(workload: &WorkloadKey) -> String {
     workload.to_string()
 }
 
-/// Why a pod waits: a reason for machines and a sentence for people.
-#[must_use]
-pub fn why_it_waits(view: &View, pod: usize, refusal: Refusal) -> (&'static str, String) {
-    let key = &view.key;
-    let usable = view.decision.usable;
-    let committed = view.decision.ledger.committed;
-    if let Some(why) = &view.refusal {
-        return ("BudgetNotAccepted", format!("budget {} gives no sizes: {why}", key.name));
-    }
-    if let Some(why) = view.scene.pods.get(pod).and_then(|record| record.fault()) {
-        return ("NoSizeCanBeGiven", format!("no size can be given: {why}"));
-    }
-    if let Some(others) = view.scene.pods.get(pod).and_then(|record| record.other_gates.as_ref()) {
-        let gone = if others.more == 0 { "that is gone" } else { "they are gone" };
-        return (OTHER_GATE, format!("{others}; it is granted when {gone} and its connections fit"));
-    }
-    match refusal {
-        Refusal::NoWorkload => ("OwnerNotKnown", unknown_owner(view, pod)),
-        Refusal::NoSlot if is_hopeless(view, pod) => (
-            "NeverFits",
-            format!(
-                "one pod of its workload alone needs more than budget {} has; see its condition Feasible",
-                key.name
-            ),
-        ),
-        Refusal::NoSlot => ("NoSlot", no_slot(view, pod)),
-        Refusal::NoRoom { missing } if view.decision.room.draining => {
-            ("Draining", format!("{missing} connections are missing; {} of {usable}", still_held(view)))
-        }
-        Refusal::NoRoom { missing } => {
-            ("NoRoom", format!("{missing} connections are missing: {committed} of {usable} are committed"))
-        }
-        Refusal::Burst => {
-            ("Burst", "other tasks may be coming; it is sized together with them in a few seconds".into())
-        }
-        Refusal::Behind => ("Behind", format!("an older pod of budget {} is served first", key.name)),
-    }
-}
-
-fn no_slot(view: &View, pod: usize) -> String {
-    let workload = view.scene.situation.pods.get(pod).and_then(|pod| pod.workload);
-    let slots = workload.and_then(|w| view.decision.plan.shares.get(w)).map_or(0, |share| share.slots.get());
-    let name = &view.key.name;
-    match slots {
-        0 => format!("budget {name} has no room for a pod of this workload now"),
-        1 => format!(
-            "budget {name} has room for 1 pod of this workload, which is taken; waiting for it to terminate"
-        ),
-        more => {
-            format!(
-                "budget {name} has room for {more} pods of this workload, and all is taken; waiting for one to terminate"
-            )
-        }
-    }
-}
-
-/// `2 terminating pods still hold 4`: what is given back soon.
-pub(super) fn still_held(view: &View) -> String {
-    let ledger = &view.decision.ledger;
-    let (pods, verb) = match ledger.draining_pods.get() {
-        1 => ("1 terminating pod".to_owned(), "holds"),
-        more => (format!("{more} terminating pods"), "hold"),
-    };
-    format!("{pods} still {verb} {}", ledger.draining)
-}
-
-fn unknown_owner(view: &View, pod: usize) -> String {
-    view.scene.pods.get(pod).map_or_else(String::new, |record| {
-        format!("its {}, or the workload of it, is not known yet", record.maker())
-    })
-}
-
 /// Tells each waiting pod why it waits, when that is new.
 pub async fn tell_pods<G: Gateway>(context: &Context<G>, view: &View, memory: &mut Memory) {
     let waiting: HashSet<&str> = view
@@ -166,8 +91,8 @@ pub async fn tell_pods<G: Gateway>(context: &Context<G>, view: &View, memory: &m
     for (workload, note) in &workloads {
         let (reason, note) = note;
         let Some(about) = about_object(workload) else { continue };
-        if memory.told.insert(told_as(&workload.key), reason) != Some(*reason) && news.len() < AT_ONCE {
-            news.push((event(EventType::Normal, reason, "Wait", note), about));
+        if memory.told.insert(told_as(&workload.key), *reason) != Some(*reason) && news.len() < AT_ONCE {
+            news.push((event(EventType::Normal, reason.name(), "Wait", note), about));
         }
     }
     for (pod, refusal) in &view.decision.grants.refused {
@@ -175,7 +100,8 @@ pub async fn tell_pods<G: Gateway>(context: &Context<G>, view: &View, memory: &m
         else {
             continue;
         };
-        let (reason, note) = why_it_waits(view, *pod, *refusal);
+        let wait = Wait::of(view, *pod, *refusal);
+        let reason = wait.reason();
         if core.age < SOON || memory.told.get(&record.uid) == Some(&reason) {
             continue;
         }
@@ -184,13 +110,13 @@ pub async fn tell_pods<G: Gateway>(context: &Context<G>, view: &View, memory: &m
             break;
         }
         memory.told.insert(record.uid.clone(), reason);
-        news.push((event(EventType::Normal, reason, "Wait", &note), about_pod(record)));
+        news.push((event(EventType::Normal, reason.name(), "Wait", &wait.to_string()), about_pod(record)));
     }
     publish(context, news).await;
 }
 
 /// Workloads with pods that wait for longer than a moment, each once, with what its first such pod waits for.
-fn workloads_that_wait(view: &View) -> Vec<(Arc<WorkloadRecord>, (&'static str, String))> {
+fn workloads_that_wait(view: &View) -> Vec<(Arc<WorkloadRecord>, (WaitReason, String))> {
     let mut found: BTreeMap<usize, (usize, usize, Refusal)> = BTreeMap::new();
     for (pod, refusal) in &view.decision.grants.refused {
         let Some(core) = view.scene.situation.pods.get(*pod).filter(|core| core.age >= SOON) else {
@@ -202,21 +128,15 @@ fn workloads_that_wait(view: &View) -> Vec<(Arc<WorkloadRecord>, (&'static str, 
     }
     let told = found.into_iter().filter_map(|(workload, (count, pod, refusal))| {
         let record = Arc::clone(&view.scene.workloads.get(workload)?.record);
-        let (name, (reason, why)) = (&view.scene.pods.get(pod)?.name, why_it_waits(view, pod, refusal));
+        let (name, why) = (&view.scene.pods.get(pod)?.name, Wait::of(view, pod, refusal));
         let others = match count - 1 {
             0 => String::new(),
             1 => " (and 1 other)".to_owned(),
             more => format!(" (and {more} others)"),
         };
-        Some((record, (reason, format!("pod {name}{others} waits: {why}"))))
+        Some((record, (why.reason(), format!("pod {name}{others} waits: {why}"))))
     });
     told.collect()
-}
-
-/// Whether not even one pod of its workload would fit.
-fn is_hopeless(view: &View, pod: usize) -> bool {
-    let workload = view.scene.situation.pods.get(pod).and_then(|pod| pod.workload);
-    workload.and_then(|w| view.decision.plan.shares.get(w)).is_some_and(|share| share.hopeless)
 }
 
 /// Publishes several events side by side.
@@ -259,7 +179,10 @@ pub async fn tell_odd_budget<G: Gateway>(
         ..ObjectReference::default()
     };
     let note = format!("this budget cannot be read and grants nothing until it is mended: {}", odd.why);
-    context.gateway.publish(event(EventType::Warning, UNREADABLE, "Report", &note), about).await;
+    context
+        .gateway
+        .publish(event(EventType::Warning, WaitReason::BudgetUnreadable.name(), "Report", &note), about)
+        .await;
 }
 
 /// Tells each pod that waits for a budget that does not exist, or cannot be read.
@@ -272,7 +195,8 @@ pub async fn tell_stranded<G: Gateway>(
     let pods = context.observed.world().pods.group(&key.namespace, &key.name);
     let waiting: Vec<_> = pods.iter().filter(|pod| pod.gated && !pod.terminating).collect();
     let uids: HashSet<&str> = waiting.iter().map(|pod| pod.uid.as_str()).collect();
-    let (reason, note) = why_it_is_stranded(key, odd);
+    let wait = Wait::stranded(key, odd);
+    let (reason, note) = (wait.reason(), wait.to_string());
     let workloads: Vec<Arc<WorkloadRecord>> = {
         let world = context.observed.world();
         let of: BTreeSet<WorkloadKey> = waiting.iter().filter_map(|pod| world.workload_of(pod)).collect();
@@ -287,40 +211,21 @@ pub async fn tell_stranded<G: Gateway>(
     for workload in workloads.iter().take(AT_ONCE) {
         let Some(about) = about_object(workload) else { continue };
         if memory.told.insert(told_as(&workload.key), reason).is_none() {
-            news.push((event(EventType::Warning, reason, "Wait", &format!("its pods wait: {note}")), about));
+            news.push((
+                event(EventType::Warning, reason.name(), "Wait", &format!("its pods wait: {note}")),
+                about,
+            ));
         }
     }
     for pod in untold.iter().take(AT_ONCE) {
-        tracing::info!(budget = %key, pod = pod.name, reason, "pod waits for a budget that is not there");
-        news.push((event(EventType::Warning, reason, "Wait", &note), about_pod(pod)));
+        tracing::info!(budget = %key, pod = pod.name, reason = reason.name(), "pod waits for a budget that is not there");
+        news.push((event(EventType::Warning, reason.name(), "Wait", &note), about_pod(pod)));
     }
     for pod in untold.iter().take(AT_ONCE) {
         memory.told.insert(pod.uid.clone(), reason);
     }
     publish(context, news).await;
     Stranded { waiting: waiting.len(), untold: untold.len() > AT_ONCE }
-}
-
-/// Why a pod waits for a budget that is not there, or cannot be read.
-#[must_use]
-pub fn why_it_is_stranded(key: &BudgetKey, odd: Option<&Odd>) -> (&'static str, String) {
-    let BudgetKey { namespace, name } = key;
-    match odd {
-        Some(odd) => (
-            UNREADABLE,
-            format!(
-                "the DbConnectionBudget {name} cannot be read; the pod waits until it is mended: {}",
-                odd.why
-            ),
-        ),
-        None => (
-            "BudgetNotFound",
-            format!(
-                "its label {} names the DbConnectionBudget {name}, which does not exist in namespace {namespace}; it waits until it does",
-                names::BUDGET,
-            ),
-        ),
-    }
 }
 
 /// Tells a budget what it does not count any more because somebody said so.
@@ -354,8 +259,8 @@ pub async fn tell_forgotten<G: Gateway>(
 pub async fn tell_budget<G: Gateway>(context: &Context<G>, budget: &DbConnectionBudget, old: &[Condition]) {
     let new = budget.status.iter().flat_map(|status| &status.conditions);
     for condition in new.filter(|condition| is_news(condition, old)) {
-        let good = is_good(condition);
-        let kind = if good { EventType::Normal } else { EventType::Warning };
+        let bad = ConditionType::verdict_of(condition) == Verdict::Bad;
+        let kind = if bad { EventType::Warning } else { EventType::Normal };
         let note = format!("{}={}: {}", condition.type_, condition.status, condition.message);
         context
             .gateway
@@ -367,18 +272,8 @@ pub async fn tell_budget<G: Gateway>(context: &Context<G>, budget: &DbConnection
 fn is_news(condition: &Condition, old: &[Condition]) -> bool {
     match old.iter().find(|before| before.type_ == condition.type_) {
         Some(before) => before.status != condition.status,
-        None => !is_good(condition) && condition.type_ != conditions::LIMIT_CONFIRMED,
+        None => ConditionType::verdict_of(condition) == Verdict::Bad,
     }
-}
-
-/// Settled comes and goes with every scale event and is nobody's fault.
-fn is_good(condition: &Condition) -> bool {
-    let wanted = match condition.type_.as_str() {
-        conditions::BLOCKED | conditions::FOREIGN_PODS => "False",
-        conditions::SETTLED => return true,
-        _ => "True",
-    };
-    condition.status == wanted
 }
 
 #[cfg(test)]

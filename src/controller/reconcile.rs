@@ -99,8 +99,11 @@ impl<G: Gateway> Reconciler<G> {
         let retired = retire::step(&self.context, key, &view, &mut memory, now).await;
         notice::tell_pods(&self.context, &view, &mut memory).await;
         notice::tell_forgotten(&self.context, &held, &mut memory).await;
-        let acted = sent.and(acted)? | retired?;
-        let next = next_look(&view, wait, !grants.is_empty() || acted);
+        // A failure of one step kept none of the others from being tried.
+        sent?;
+        let ended = acted?;
+        let retired = retired?;
+        let next = next_look(&view, wait, !grants.is_empty() || ended || retired);
         Ok(sooner(next, memory.quarantine.next((self.context.steady)())))
     }
 

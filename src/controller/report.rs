@@ -2,12 +2,14 @@
 //!
 //! In: a view, the status before. Out: the status to be written. It is written only when it differs.
 
+use std::collections::HashMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::memory::Hindrances;
 use super::verdict;
-use super::view::View;
+use super::view::{Assessed, View};
 use crate::api::{
     DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, InfeasiblePolicy,
     LadderStatus, LimitStatus, Mode, WorkloadStatus,
@@ -49,9 +51,7 @@ pub fn status(
         waiting: narrow(decision.grants.refused.len().saturating_add(view.later)),
         pods: pods(view),
         more_workloads: 0,
-        workloads: (0..view.scene.workloads.len())
-            .filter_map(|w| workload(view, w, ratio, largest.get(w)))
-            .collect(),
+        workloads: workloads(view, ratio, &largest),
         grants,
         quarantine: old.quarantine.clone(),
         conditions: findings
@@ -109,46 +109,52 @@ fn denied_beyond(view: &View, budget: &DbConnectionBudget) -> Vec<Pods> {
     if denies && view.refusal.is_none() { view.scene.situation.largest_replicas() } else { Vec::new() }
 }
 
-fn workload(view: &View, index: usize, ratio: u32, largest: Option<&Pods>) -> Option<WorkloadStatus> {
-    let labelled = view.scene.workloads.get(index)?;
-    let core = view.scene.situation.workloads.get(index)?;
-    let share = view.decision.plan.shares.get(index)?;
-    let standing = view.decision.ledger.workloads.get(index)?;
-    let fresh: Vec<_> = view
-        .decision
-        .grants
-        .granted
-        .iter()
-        .filter(|grant| {
-            view.scene.situation.pods.get(grant.pod).is_some_and(|pod| pod.workload == Some(index))
-        })
-        .collect();
-    let fresh_bills: Connections = fresh.iter().map(|grant| grant.bill).sum();
+/// The grants of this look, by workload.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fresh {
+    pods: usize,
+    connections: Connections,
+}
+
+fn workloads(view: &View, ratio: u32, largest: &[Pods]) -> Vec<WorkloadStatus> {
+    let mut fresh: HashMap<usize, Fresh> = HashMap::new();
+    for grant in &view.decision.grants.granted {
+        let workload = view.scene.situation.pods.get(grant.pod).and_then(|pod| pod.workload);
+        let Some(workload) = workload else { continue };
+        let of = fresh.entry(workload).or_default();
+        *of = Fresh { pods: of.pods + 1, connections: of.connections.plus(grant.bill) };
+    }
+    let of = |index: usize| fresh.get(&index).copied().unwrap_or_default();
+    view.workloads().map(|one| workload(one, of(one.index), ratio, largest.get(one.index))).collect()
+}
+
+fn workload(one: Assessed<'_>, fresh: Fresh, ratio: u32, largest: Option<&Pods>) -> WorkloadStatus {
+    let Assessed { facts: labelled, of: core, share, standing, settled, .. } = one;
     let split = Split::of(share.size, ratio, labelled.knobs);
     let foreign = ForeignStatus {
         pods: count(core.unadopted.pods.plus(standing.escaped)),
         connections: wide(core.unadopted.connections.plus(standing.escaped_bills)),
     };
-    Some(WorkloadStatus {
+    WorkloadStatus {
         kind: labelled.key.kind,
         name: labelled.key.name.clone(),
         replicas: count(core.demand.replicas.plus(labelled.held)),
         ceiling: count(core.demand.peak()),
         largest_replicas: largest.filter(|_| labelled.key.kind.scales()).copied().map(count),
         slots: count(share.slots),
-        settled: count(*view.decision.settled.get(index)?),
+        settled: count(settled),
         pool_size: i32::try_from(split.pool_size.get()).unwrap_or(i32::MAX),
         max_overflow: i32::try_from(split.max_overflow.get()).unwrap_or(i32::MAX),
         per_pod: wide(share.bill),
-        committed: wide(standing.committed.plus(fresh_bills)),
-        granted: count(standing.granted).saturating_add(narrow(fresh.len())),
-        waiting: count(standing.waiting).saturating_sub(narrow(fresh.len())),
+        committed: wide(standing.committed.plus(fresh.connections)),
+        granted: count(standing.granted).saturating_add(narrow(fresh.pods)),
+        waiting: count(standing.waiting).saturating_sub(narrow(fresh.pods)),
         foreign: (foreign.connections > 0).then_some(foreign),
         ladder: labelled.rung.map(|rung| LadderStatus {
             level: count(rung.level),
             low_since: rung.lower_since.and_then(time),
         }),
-    })
+    }
 }
 
 fn time(seconds: u64) -> Option<Time> {

@@ -13,7 +13,7 @@ use super::gateway::{Gateway, GatewayError};
 use super::memory::Memory;
 use super::notice;
 use super::refused::Purpose;
-use super::view::View;
+use super::view::{Assessed, View};
 use crate::api::BudgetKey;
 use crate::api::WorkloadKind;
 use crate::budget::adoption::PATIENCE;
@@ -74,8 +74,8 @@ pub async fn step<G: Gateway>(
 #[must_use]
 pub fn in_the_way(view: &View) -> Option<String> {
     let held_up = view.decision.room.foreign?;
-    let workload = view.scene.situation.workloads.get(held_up.workload)?;
-    let kind = view.scene.workloads.get(held_up.workload)?.key.kind;
+    let Assessed { of: workload, facts, .. } = view.workload(held_up.workload)?;
+    let kind = facts.key.kind;
     let (name, before) = (&workload.demand.name, workload.unadopted);
     let then = what_then(kind, held_up.may_end, view.scene.situation.eviction);
     Some(format!(

@@ -5,12 +5,10 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::memory::Hindrances;
-use super::notice;
-use super::view::View;
+use super::view::{Assessed, View};
+use super::wait::StillHeld;
 use super::{quarantine, retire};
-use crate::api::conditions::{
-    ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, Finding, LIMIT_CONFIRMED, SETTLED, WITHIN_LIMIT,
-};
+use crate::api::conditions::{ConditionReason as Reason, ConditionType, Finding};
 use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::decide::Decision;
@@ -47,9 +45,9 @@ pub fn findings(
     ];
     findings.extend(within_limit(view));
     findings.push(Finding {
-        kind: LIMIT_CONFIRMED,
+        kind: ConditionType::LimitConfirmed,
         holds: false,
-        reason: "NotChecked",
+        reason: Reason::NotChecked,
         message: "the limit is what the spec states; the database was not asked".into(),
     });
     findings
@@ -65,20 +63,20 @@ fn within_limit(view: &View) -> Option<Finding> {
         return None;
     }
     let fresh: Connections = view.decision.grants.granted.iter().map(|grant| grant.bill).sum();
-    let before_label: Connections =
-        view.scene.situation.workloads.iter().map(|w| w.unadopted.connections).sum();
+    let before_label: Connections = view.workloads().map(|one| one.of.unadopted.connections).sum();
     let held = view.decision.ledger.committed.plus(fresh).plus(before_label);
     let usable = view.decision.usable;
-    let (holds, reason) = if held <= usable { (true, "WithinLimit") } else { (false, "OverLimit") };
+    let (holds, reason) =
+        if held <= usable { (true, Reason::WithinLimit) } else { (false, Reason::OverLimit) };
     let message =
         format!("the pods may hold {} connections, {usable} are usable; {promise}", held.in_words());
-    Some(Finding { kind: WITHIN_LIMIT, holds, reason, message })
+    Some(Finding { kind: ConditionType::WithinLimit, holds, reason, message })
 }
 
 fn accepted(view: &View) -> Finding {
-    let finding = |holds, reason, message| Finding { kind: ACCEPTED, holds, reason, message };
+    let finding = |holds, reason, message| Finding { kind: ConditionType::Accepted, holds, reason, message };
     if let Some(why) = &view.refusal {
-        return finding(false, "InvalidLimit", why.clone());
+        return finding(false, Reason::InvalidLimit, why.clone());
     }
     let workloads = view.scene.workloads.iter();
     let mut faults: Vec<String> =
@@ -93,9 +91,13 @@ fn accepted(view: &View) -> Finding {
             .iter()
             .flat_map(|w| w.notes().map(move |note| format!("; {}: {note}", w.key)));
         let message = "spec and workloads accepted".to_owned();
-        return finding(true, "Accepted", notes.take(NAMED).fold(message, |message, note| message + &note));
+        return finding(
+            true,
+            Reason::Accepted,
+            notes.take(NAMED).fold(message, |message, note| message + &note),
+        );
     }
-    finding(false, "Unsupported", listed(faults))
+    finding(false, Reason::Unsupported, listed(faults))
 }
 
 /// Some of them, and how many more there are.
@@ -120,14 +122,14 @@ fn feasible(view: &View) -> Finding {
     // What escaped lowers what is granted now; whether all fits is a question of limit and wishes.
     let plan = &view.decision.rightful;
     let (holds, reason) = match &plan.feasibility {
-        Feasibility::Feasible { .. } => (true, "Fits"),
-        Feasibility::Infeasible(_) if !plan.scarce => (false, "NeverFits"),
-        Feasibility::Infeasible(shortfall) if shortfall.fits_now() => (false, "CeilingDoesNotFit"),
-        Feasibility::Infeasible(_) => (false, "DoesNotFit"),
+        Feasibility::Feasible { .. } => (true, Reason::Fits),
+        Feasibility::Infeasible(_) if !plan.scarce => (false, Reason::NeverFits),
+        Feasibility::Infeasible(shortfall) if shortfall.fits_now() => (false, Reason::CeilingDoesNotFit),
+        Feasibility::Infeasible(_) => (false, Reason::DoesNotFit),
     };
     if view.refusal.is_some() {
         let message = "not known: the budget is not accepted".into();
-        return Finding { kind: FEASIBLE, holds: false, reason: "NotAccepted", message };
+        return Finding { kind: ConditionType::Feasible, holds: false, reason: Reason::NotAccepted, message };
     }
     let message = match &plan.feasibility {
         Feasibility::Infeasible(shortfall) if shortfall.fits_now() => {
@@ -135,11 +137,11 @@ fn feasible(view: &View) -> Finding {
         }
         feasibility => feasibility.to_string(),
     };
-    Finding { kind: FEASIBLE, holds, reason, message }
+    Finding { kind: ConditionType::Feasible, holds, reason, message }
 }
 
 fn settled(view: &View) -> Finding {
-    let finding = |holds, reason, message| Finding { kind: SETTLED, holds, reason, message };
+    let finding = |holds, reason, message| Finding { kind: ConditionType::Settled, holds, reason, message };
     let decision = &view.decision;
     let waiting = decision.grants.refused.len().saturating_add(view.later);
     if waiting > 0 {
@@ -147,29 +149,25 @@ fn settled(view: &View) -> Finding {
     }
     if decision.ledger.escaped > Connections::ZERO {
         let message = "pods run without a grant; see condition ForeignPods".into();
-        return finding(false, "ForeignPods", message);
+        return finding(false, Reason::ForeignPods, message);
     }
-    let moving: Vec<String> = (0..view.scene.workloads.len())
-        .filter(|index| is_moving(view, *index) == Some(true))
-        .filter_map(|index| Some(view.scene.workloads.get(index)?.key.to_string()))
-        .collect();
+    let moving: Vec<String> =
+        view.workloads().filter(is_moving).map(|workload| workload.facts.key.to_string()).collect();
     if !moving.is_empty() {
         let message = format!("waiting for pods of {} to become ready", listed(moving));
-        return finding(false, "Progressing", message);
+        return finding(false, Reason::Progressing, message);
     }
     if decision.ledger.draining > Connections::ZERO {
-        return finding(false, "Draining", format!("{} connections", notice::still_held(view)));
+        return finding(false, Reason::Draining, format!("{} connections", StillHeld::by_pods_of(view)));
     }
-    finding(true, "Settled", "all pods are granted, current and ready; none is pending".into())
+    finding(true, Reason::Settled, "all pods are granted, current and ready; none is pending".into())
 }
 
 /// Whether not everything that a workload wants is granted, current and ready: also between two steps of its rollout.
-fn is_moving(view: &View, index: usize) -> Option<bool> {
-    let workload = view.scene.situation.workloads.get(index)?;
-    let standing = view.decision.ledger.workloads.get(index)?;
-    let settled = *view.decision.settled.get(index)?;
-    let complete = standing.whole && standing.admitted == workload.demand.replicas && workload.observed;
-    Some(settled != workload.demand.replicas || workload.unadopted.pods > Pods::ZERO || !complete)
+fn is_moving(workload: &Assessed<'_>) -> bool {
+    let Assessed { of, standing, settled, .. } = workload;
+    let complete = standing.whole && standing.admitted == of.demand.replicas && of.observed;
+    *settled != of.demand.replicas || of.unadopted.pods > Pods::ZERO || !complete
 }
 
 /// Why pods wait, by the first of them that says the most.
@@ -180,27 +178,27 @@ fn waits(view: &View, waiting: usize) -> Finding {
     let no_slot = has_no_slot(view);
     let infeasible = matches!(decision.plan.feasibility, Feasibility::Infeasible(_));
     let (reason, why) = if view.refusal.is_some() {
-        ("NotAccepted", "the budget is not accepted".to_owned())
+        (Reason::NotAccepted, "the budget is not accepted".to_owned())
     } else if no_room && decision.room.draining {
-        ("Draining", format!("{} connections", notice::still_held(view)))
+        (Reason::Draining, format!("{} connections", StillHeld::by_pods_of(view)))
     } else if no_slot && infeasible {
-        ("Infeasible", "not all of them fit; see condition Feasible".to_owned())
+        (Reason::Infeasible, "not all of them fit; see condition Feasible".to_owned())
     } else if no_room {
         (
-            "MakingRoom",
+            Reason::MakingRoom,
             format!("{} of {} connections are committed", decision.ledger.committed, decision.usable),
         )
     } else if no_slot {
         let whose = if waiting == 1 { "an old pod of its workload" } else { "old pods of their workloads" };
-        ("NoSlot", format!("for {whose} to terminate"))
+        (Reason::NoSlot, format!("for {whose} to terminate"))
     } else if let Some(why) = held_elsewhere(view) {
-        (notice::OTHER_GATE, why)
+        (Reason::OtherGate, why)
     } else {
-        ("Waiting", "see the events of the pods".to_owned())
+        (Reason::Waiting, "see the events of the pods".to_owned())
     };
     let pods = if waiting == 1 { "1 pod waits".to_owned() } else { format!("{waiting} pods wait") };
-    let joint = if reason == "NoSlot" { " " } else { ": " };
-    Finding { kind: SETTLED, holds: false, reason, message: format!("{pods}{joint}{why}") }
+    let joint = if reason == Reason::NoSlot { " " } else { ": " };
+    Finding { kind: ConditionType::Settled, holds: false, reason, message: format!("{pods}{joint}{why}") }
 }
 
 /// Who holds the pods that wait, where every one of them has another scheduling gate.
@@ -222,26 +220,26 @@ pub fn unwritable(why: &str) -> Finding {
         "the API server refuses the status, without which nothing is granted: {}",
         shortened(why, QUOTED)
     );
-    Finding { kind: BLOCKED, holds: true, reason: "StatusRefused", message }
+    Finding { kind: ConditionType::Blocked, holds: true, reason: Reason::StatusRefused, message }
 }
 
 fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>, now: Timestamp) -> Finding {
-    let finding = |holds, reason, message| Finding { kind: BLOCKED, holds, reason, message };
+    let finding = |holds, reason, message| Finding { kind: ConditionType::Blocked, holds, reason, message };
     if let Some(refused) = hindrances.refused {
-        return finding(true, "PodDisruptionBudget", refused.sentence());
+        return finding(true, Reason::PodDisruptionBudget, refused.sentence());
     }
     if let Some(message) = quarantine::in_the_way(view, hindrances.quarantine, now) {
-        return finding(true, "Quarantine", message);
+        return finding(true, Reason::Quarantine, message);
     }
     let room = &view.decision.room;
     let stuck = room.missing.is_some() && !room.draining && room.candidates.is_empty();
     if stuck && budget.spec.eviction == EvictionPolicy::Forbidden {
         let message =
             "pods hold more than their share and eviction is Forbidden: new pods wait until they go".into();
-        return finding(true, "EvictionForbidden", message);
+        return finding(true, Reason::EvictionForbidden, message);
     }
     if let Some(message) = escaped_in_the_way(view) {
-        return finding(true, "Escaped", message);
+        return finding(true, Reason::Escaped, message);
     }
     let kept = never_evicted(view);
     let without_slot = room.candidates.is_empty() && has_no_slot(view);
@@ -250,10 +248,10 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
             "pods of {} hold more than their share, and nobody would do their work again: new pods wait until they end",
             listed(kept)
         );
-        return finding(true, "NotReplaced", message);
+        return finding(true, Reason::NotReplaced, message);
     }
     if let Some(message) = retire::in_the_way(view) {
-        return finding(true, "ForeignPods", message);
+        return finding(true, Reason::ForeignPods, message);
     }
     let bad = bad_revisions(view);
     if !bad.is_empty() && view.decision.ledger.committed > view.scene.situation.available {
@@ -264,16 +262,16 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
             view.decision.ledger.committed,
             view.scene.situation.available,
         );
-        return finding(true, "AboveLimit", message);
+        return finding(true, Reason::AboveLimit, message);
     }
     if !bad.is_empty() {
         let message = format!(
             "the newest pods of {} do not become Ready; their rollout stands still, others are not affected",
             listed(bad)
         );
-        return finding(true, "BadRevision", message);
+        return finding(true, Reason::BadRevision, message);
     }
-    finding(false, "NotBlocked", "nothing outside of the budget keeps pods waiting".into())
+    finding(false, Reason::NotBlocked, "nothing outside of the budget keeps pods waiting".into())
 }
 
 /// Who escaped the gate, when pods wait for it and nobody goes to make room: no granted pod is sent away for it.
@@ -308,16 +306,11 @@ fn has_no_slot(view: &View) -> bool {
 
 /// Workloads whose pods hold more than their share and are not evicted.
 fn never_evicted(view: &View) -> Vec<String> {
-    let Decision { plan, ledger, .. } = &view.decision;
-    let workloads = view.scene.situation.workloads.iter().zip(&plan.shares).zip(&ledger.workloads);
-    workloads
-        .filter(|((_, share), standing)| {
-            let fair = share.bill.times(standing.granted);
-            share.nature != Nature::Service
-                && (standing.escaped > Pods::ZERO || standing.admitted_bills > fair)
-        })
-        .map(|((w, _), _)| w.demand.name.clone())
-        .collect()
+    let kept = view.workloads().filter(|Assessed { share, standing, .. }| {
+        let fair = share.bill.times(standing.granted);
+        share.nature != Nature::Service && (standing.escaped > Pods::ZERO || standing.admitted_bills > fair)
+    });
+    kept.map(|workload| workload.of.demand.name.clone()).collect()
 }
 
 /// Workloads whose newest revision has had a granted pod that is not Ready for long.
@@ -326,15 +319,12 @@ fn bad_revisions(view: &View) -> Vec<String> {
     let mut bad: Vec<usize> = in_vain.filter_map(|pod| pod.workload).collect();
     bad.sort_unstable();
     bad.dedup();
-    bad.into_iter()
-        .filter_map(|w| view.scene.situation.workloads.get(w))
-        .map(|w| w.demand.name.clone())
-        .collect()
+    bad.into_iter().filter_map(|w| Some(view.workload(w)?.of.demand.name.clone())).collect()
 }
 
 fn foreign_pods(view: &View) -> Finding {
     let mut parts = Vec::new();
-    for (w, standing) in view.scene.situation.workloads.iter().zip(&view.decision.ledger.workloads) {
+    for Assessed { of: w, standing, .. } in view.workloads() {
         if w.unadopted.connections > Connections::ZERO {
             parts.push(format!(
                 "{} pods of {} from before its label may hold {} connections on top of the budget, until its rollout has replaced them",
@@ -369,7 +359,17 @@ fn foreign_pods(view: &View) -> Finding {
     }
     if parts.is_empty() {
         let message = "every pod that holds connections has a grant".into();
-        return Finding { kind: FOREIGN_PODS, holds: false, reason: "NoForeignPods", message };
+        return Finding {
+            kind: ConditionType::ForeignPods,
+            holds: false,
+            reason: Reason::NoForeignPods,
+            message,
+        };
     }
-    Finding { kind: FOREIGN_PODS, holds: true, reason: "RunWithoutGrant", message: listed(parts) }
+    Finding {
+        kind: ConditionType::ForeignPods,
+        holds: true,
+        reason: Reason::RunWithoutGrant,
+        message: listed(parts),
+    }
 }

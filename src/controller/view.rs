@@ -9,11 +9,12 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudgetSpec, DbConnectionBudgetStatus, Mode};
-use crate::budget::amount::Connections;
-use crate::budget::decide::{Decision, Enforcement, Situation};
-use crate::budget::ledger::Hold;
+use crate::budget::amount::{Connections, Pods};
+use crate::budget::decide::{Decision, Enforcement, Situation, Workload};
+use crate::budget::ledger::{Hold, Standing};
 use crate::budget::limit::Limit;
-use crate::cluster::scene::{Scene, Terms, scene};
+use crate::budget::plan::Share;
+use crate::cluster::scene::{Labelled, Scene, Terms, scene};
 use crate::cluster::spec;
 use crate::cluster::world::World;
 
@@ -76,6 +77,52 @@ impl View {
         let overflow_ratio = spec.sizing.overflow_ratio;
         let (key, limit) = (key.clone(), limit.ok());
         Self { key, mode, limit, refusal, scene, decision, later, overflow_ratio }
+    }
+}
+
+/// One workload of a view: what it is, what it wants, what it gets and what its pods hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Assessed<'a> {
+    /// Its place among the workloads of the view.
+    pub index: usize,
+    /// What the core does not need of it.
+    pub facts: &'a Labelled,
+    /// What it wants.
+    pub of: &'a Workload,
+    /// What a pod of it gets now.
+    pub share: &'a Share,
+    /// What its pods hold.
+    pub standing: &'a Standing,
+    /// At how many replicas it was last fully rolled out.
+    pub settled: Pods,
+}
+
+impl View {
+    /// All workloads, each from all sides. The scene and the decision have them in the same order.
+    pub fn workloads(&self) -> impl Iterator<Item = Assessed<'_>> {
+        let Decision { plan, ledger, settled, .. } = &self.decision;
+        let sides = self.scene.workloads.iter().zip(&self.scene.situation.workloads);
+        let decided = plan.shares.iter().zip(&ledger.workloads).zip(settled);
+        sides.zip(decided).enumerate().map(|(index, ((facts, of), ((share, standing), settled)))| Assessed {
+            index,
+            facts,
+            of,
+            share,
+            standing,
+            settled: *settled,
+        })
+    }
+
+    /// The workload at a place.
+    #[must_use]
+    pub fn workload(&self, index: usize) -> Option<Assessed<'_>> {
+        self.workloads().nth(index)
+    }
+
+    /// The workload of a pod, if it is known.
+    #[must_use]
+    pub fn workload_of(&self, pod: usize) -> Option<Assessed<'_>> {
+        self.workload(self.scene.situation.pods.get(pod)?.workload?)
     }
 }
 

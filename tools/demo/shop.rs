@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client};
-use poolbudget::api::conditions::{FEASIBLE, SETTLED};
+use poolbudget::api::conditions::ConditionType;
 use poolbudget::api::{DbConnectionBudget, DbConnectionBudgetStatus};
 use tokio::time::Instant;
 
@@ -186,15 +186,15 @@ impl Moment {
 
     /// Whether it is complete, every pod runs with a grant, and the budget says so.
     pub fn settled(&self, replicas: i32) -> Result<(), String> {
-        self.says(SETTLED, "True", "Settled")?;
+        self.says(ConditionType::Settled.name(), "True", "Settled")?;
         self.complete(replicas)?;
         if self.running == replicas { Ok(()) } else { Err(format!("{} pods run with a grant", self.running)) }
     }
 
     /// Whether the budget says that so many replicas do not fit, and as many as do fit run.
     pub fn stands(&self, replicas: i32) -> Result<(), String> {
-        self.says(FEASIBLE, "False", "DoesNotFit")?;
-        self.says(SETTLED, "False", "Infeasible")?;
+        self.says(ConditionType::Feasible.name(), "False", "DoesNotFit")?;
+        self.says(ConditionType::Settled.name(), "False", "Infeasible")?;
         let workloads = self.status.iter().flat_map(|status| &status.workloads);
         let slots: i32 = workloads.map(|workload| workload.slots).sum();
         let there = i32::try_from(self.scene.pods.len()).unwrap_or(i32::MAX);

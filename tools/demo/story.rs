@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use poolbudget::api::conditions::{FEASIBLE, SETTLED};
+use poolbudget::api::conditions::ConditionType;
 use tokio::time::{Instant, sleep};
 
 use super::screen::Tone;
@@ -107,7 +107,10 @@ async fn play(step: &Step, shop: &mut Shop, terminal: &mut Terminal) -> Result<(
     let mut lines = page.draw(&moment.scene);
     lines.push(String::new());
     if let Goal::Standing(_) = step.until {
-        for condition in [FEASIBLE, SETTLED].into_iter().filter_map(|kind| moment.condition(kind)) {
+        for condition in [ConditionType::Feasible.name(), ConditionType::Settled.name()]
+            .into_iter()
+            .filter_map(|kind| moment.condition(kind))
+        {
             let said = format!("{}={}: {}", condition.type_, condition.status, condition.message);
             lines.extend(page.wrap(&said));
         }
@@ -156,7 +159,9 @@ fn show(moment: &Moment, caption: &str, terminal: &mut Terminal) -> Result<()> {
 pub async fn stay(shop: &mut Shop, terminal: &mut Terminal) -> Result<()> {
     loop {
         let moment = shop.look().await?;
-        let said = moment.condition(SETTLED).map_or("", |condition| condition.message.as_str());
+        let said = moment
+            .condition(ConditionType::Settled.name())
+            .map_or("", |condition| condition.message.as_str());
         show(&moment, said, terminal)?;
         sleep(TICK).await;
     }

@@ -7,7 +7,7 @@ use super::room;
 use super::share;
 use super::sight::{Look, Sight};
 use super::words::{Explanation, State, count, product};
-use crate::api::conditions::BLOCKED;
+use crate::api::conditions::ConditionType;
 use crate::api::{EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::burst::{CALM, LONGEST};
@@ -18,8 +18,8 @@ use crate::budget::queue::{self, Class};
 use crate::budget::rollout::Nature;
 use crate::cluster::pod::{GrantNote, PodRecord};
 use crate::controller::evict;
-use crate::controller::notice;
-use crate::controller::view::View;
+use crate::controller::view::{Assessed, View};
+use crate::controller::wait::Wait;
 
 /// Explains a labelled pod.
 pub(super) fn explain(sight: &Sight, record: &PodRecord) -> Explanation {
@@ -152,8 +152,9 @@ impl Seen<'_> {
 
     fn waiting(&self) -> Standing {
         if let Some(refusal) = self.refusal() {
-            let (reason, why) = notice::why_it_waits(self.view, self.pod, refusal);
-            return Standing { note: reason.to_owned(), ..Standing::new(State::Waiting, why) };
+            let wait = Wait::of(self.view, self.pod, refusal);
+            let note = wait.reason().name().to_owned();
+            return Standing { note, ..Standing::new(State::Waiting, wait.to_string()) };
         }
         let granted = self.view.decision.grants.granted.iter().find(|grant| grant.pod == self.pod);
         let bill = granted.map_or(Connections::ZERO, |grant| grant.bill);
@@ -167,7 +168,7 @@ impl Seen<'_> {
 
     fn workload_words(&self) -> Option<String> {
         let core = self.core()?;
-        let name = &self.view.scene.situation.workloads.get(core.workload?)?.demand.name;
+        let name = &self.view.workload(core.workload?)?.of.demand.name;
         let revision = if core.current { "its newest revision" } else { "an older revision" };
         let ready = if core.ready { "ready" } else { "not ready" };
         Some(if core.hold == Hold::Waiting {
@@ -188,8 +189,7 @@ impl Seen<'_> {
             return;
         }
         let Some(workload) = core.workload else { return };
-        let of = self.view.scene.situation.workloads.get(workload);
-        let (Some(of), Some(plan)) = (of, self.view.decision.plan.shares.get(workload)) else { return };
+        let Some(Assessed { of, share: plan, .. }) = self.view.workload(workload) else { return };
         let now = share::size(&self.look.budget, self.record.app.knobs(), &of.demand, plan);
         told.point("share", self.compared(core.hold, plan, &now));
         if let Some(least) = share::least(&of.demand) {
@@ -250,7 +250,7 @@ impl Seen<'_> {
             Refusal::NoWorkload => {}
         }
         let conditions = self.look.budget.status.iter().flat_map(|status| &status.conditions);
-        for blocked in conditions.filter(|c| c.type_ == BLOCKED && c.status == "True") {
+        for blocked in conditions.filter(|c| c.type_ == ConditionType::Blocked.name() && c.status == "True") {
             told.point("blocked", blocked.message.clone());
         }
     }
@@ -276,7 +276,7 @@ impl Seen<'_> {
 
     fn for_a_slot(&self) -> String {
         let workload = self.core().and_then(|core| core.workload);
-        let standing = workload.and_then(|w| self.view.decision.ledger.workloads.get(w));
+        let standing = workload.and_then(|w| Some(self.view.workload(w)?.standing));
         let stand = standing.map_or(Pods::ZERO, |standing| standing.admitted);
         if let Feasibility::Infeasible(_) = self.view.decision.plan.feasibility {
             return format!(
@@ -328,7 +328,7 @@ impl Seen<'_> {
     /// How a pod that passed the gate is got rid of.
     fn successor(&self) -> &'static str {
         let workload = self.core().and_then(|core| core.workload);
-        let share = workload.and_then(|w| self.view.decision.plan.shares.get(w));
+        let share = workload.and_then(|w| Some(self.view.workload(w)?.share));
         match share.map(|share| share.nature) {
             Some(Nature::Service) => {
                 "its successor comes through the gate: `kubectl rollout restart` of its workload replaces it"

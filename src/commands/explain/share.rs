@@ -12,7 +12,7 @@ use crate::budget::rollout::{Strategy, Surge};
 use crate::budget::split::{Knobs, Split};
 use crate::cluster::spec;
 use crate::cluster::workload::WorkloadKey;
-use crate::controller::view::View;
+use crate::controller::view::{Assessed, View};
 use crate::profile::{OwnNames, Profile, SQLALCHEMY, Sizing};
 
 /// Workloads whose part in the sum is named.
@@ -71,8 +71,7 @@ pub(super) fn least(demand: &Demand) -> Option<String> {
 
 /// Why a pod of a workload gets what it gets.
 pub(super) fn why(view: &View, workload: usize) -> String {
-    let demands = &view.scene.situation.workloads;
-    let (Some(of), Some(share)) = (demands.get(workload), view.decision.plan.shares.get(workload)) else {
+    let Some(Assessed { of, share, .. }) = view.workload(workload) else {
         return String::new();
     };
     match &view.decision.plan.feasibility {
@@ -92,9 +91,8 @@ pub(super) fn why(view: &View, workload: usize) -> String {
 
 /// `Deployment/api 6 slots × 2 + Deployment/web 3 slots × 1 = 15`, the largest first.
 fn sum(view: &View) -> String {
-    let workloads = view.scene.situation.workloads.iter().zip(&view.decision.plan.shares);
     let mut parts: Vec<(&str, &Share)> =
-        workloads.map(|(w, share)| (w.demand.name.as_str(), share)).collect();
+        view.workloads().map(|one| (one.of.demand.name.as_str(), one.share)).collect();
     parts.sort_by_key(|(name, share)| (std::cmp::Reverse(share.bill.times(share.slots)), *name));
     let others: Connections = parts.iter().skip(NAMED).map(|(_, share)| share.bill.times(share.slots)).sum();
     let total: Connections = parts.iter().map(|(_, share)| share.bill.times(share.slots)).sum();
@@ -124,9 +122,8 @@ fn limit(demand: &Demand, share: &Share, planned: Connections, usable: Connectio
 /// How many pods of a workload may hold connections at once, and why so many.
 pub(super) fn slots(sight: &Sight, look: &Look, workload: usize) -> Option<String> {
     let view = &look.view;
-    let demand = &view.scene.situation.workloads.get(workload)?.demand;
-    let share = view.decision.plan.shares.get(workload)?;
-    let key = &view.scene.workloads.get(workload)?.key;
+    let Assessed { of, share, facts, .. } = view.workload(workload)?;
+    let (demand, key) = (&of.demand, &facts.key);
     if let Feasibility::Infeasible(shortfall) = &view.decision.plan.feasibility {
         let line = shortfall.lines.iter().find(|line| line.name == demand.name)?;
         let asked = line.pods.plus(line.surge);

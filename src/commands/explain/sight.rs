@@ -12,9 +12,9 @@ use crate::api::{DbConnectionBudget, WorkloadKind};
 use crate::budget::decide::decide;
 use crate::cluster::pod::PodRecord;
 use crate::cluster::workload::{WorkloadKey, WorkloadRecord};
-use crate::controller::notice;
 use crate::controller::observe::Observed;
 use crate::controller::view::View;
+use crate::controller::wait::Wait;
 
 /// A namespace at an instant.
 pub(super) struct Sight {
@@ -36,7 +36,7 @@ impl Sight {
         let world = self.observed.world();
         let odd = world.budgets.odd(&self.namespace, name).cloned();
         let Some(budget) = world.budgets.find(&self.namespace, name).filter(|_| odd.is_none()) else {
-            return Err(notice::why_it_is_stranded(&key, odd.as_ref()).1);
+            return Err(Wait::stranded(&key, odd.as_ref()).to_string());
         };
         let status = budget.status.clone().unwrap_or_default();
         let view = View::of(world, &key, &budget.spec, budget.metadata.generation, &status, decide, self.now);

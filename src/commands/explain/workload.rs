@@ -11,6 +11,7 @@ use crate::budget::amount::{Connections, Pods};
 use crate::budget::ledger::Hold;
 use crate::budget::rollout::Nature;
 use crate::cluster::workload::{WorkloadKey, WorkloadRecord};
+use crate::controller::view::Assessed;
 
 /// Explains a workload, once for each budget that it takes part in: that is more than one while it moves.
 pub(super) fn explain(sight: &Sight, record: &WorkloadRecord) -> Vec<Explanation> {
@@ -48,21 +49,11 @@ fn not_governed(record: &WorkloadRecord) -> Explanation {
 
 fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
     let view = &look.view;
-    let place = view.scene.workloads.iter().position(|labelled| labelled.key == *key);
-    let parts = place.and_then(|w| {
-        Some((
-            w,
-            view.scene.workloads.get(w)?,
-            view.scene.situation.workloads.get(w)?,
-            view.decision.plan.shares.get(w)?,
-            view.decision.ledger.workloads.get(w)?,
-            view.decision.settled.get(w)?,
-        ))
-    });
-    let Some((w, labelled, of, share, standing, settled)) = parts else {
+    let Some(workload) = view.workloads().find(|workload| workload.facts.key == *key) else {
         let summary = format!("no pod of it counts in budget {}", view.key.name);
         return told(sight, key, State::NotGoverned, summary);
     };
+    let Assessed { index: w, facts: labelled, of, share, standing, settled } = workload;
     let summary = format!(
         "{}, {} {}, {} waiting; a pod of it gets {}",
         count(of.demand.replicas.get(), "replica"),

@@ -19,7 +19,7 @@ use crate::budget::split::Split;
 use crate::cluster::scene::Labelled;
 use crate::cluster::world::World;
 use crate::commands::input::Object;
-use crate::controller::view::View;
+use crate::controller::view::{Assessed, View};
 
 /// Judges all budgets.
 pub fn judge(mut stage: Stage) -> Outcome {
@@ -119,9 +119,9 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
         Feasibility::Feasible { planned, .. } => (true, true, *planned),
         Feasibility::Infeasible(shortfall) => (false, shortfall.fits_now(), shortfall.needed),
     };
-    let workloads = view.scene.workloads.iter().zip(&view.scene.situation.workloads).zip(&plan.shares);
-    let workloads: Vec<WorkloadOutcome> = workloads
-        .map(|((labelled, core), share)| {
+    let workloads: Vec<WorkloadOutcome> = view
+        .workloads()
+        .map(|Assessed { facts: labelled, of: core, share, .. }| {
             let surge = core.demand.strategy.slots(core.demand.peak(), view.scene.situation.surge);
             let split = Split::of(share.size, budget.spec.sizing.overflow_ratio, labelled.knobs);
             WorkloadOutcome {
@@ -144,7 +144,7 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
             }
         })
         .collect();
-    let unbound = view.scene.workloads.iter().zip(&plan.shares).map(|(w, share)| unbound(view, w, share));
+    let unbound = view.workloads().map(|one| unbound(view, one.facts, one.share));
     BudgetOutcome {
         namespace: key.namespace.clone(),
         name: key.name.clone(),
@@ -196,10 +196,10 @@ fn notes(view: &View) -> Vec<String> {
 
 /// Workloads of which the manifests do not say how many pods they have.
 fn unknown_numbers(view: &View) -> Vec<String> {
-    let shares = view.scene.workloads.iter().zip(&view.decision.plan.shares);
-    let unknown =
-        shares.filter(|(w, share)| w.key.kind == WorkloadKind::DaemonSet && share.pods == Pods::ZERO);
-    let told = |(w, _): (&Labelled, &Share)| {
+    let unknown = view
+        .workloads()
+        .filter(|one| one.facts.key.kind == WorkloadKind::DaemonSet && one.share.pods == Pods::ZERO);
+    let told = |Assessed { facts: w, .. }: Assessed<'_>| {
         format!(
             "{} {}/{} has a pod on each node, and manifests do not say how many nodes there are: say so with --replicas \
              {}=N, or with maxReplicas in the budget's entry for it",

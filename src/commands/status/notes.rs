@@ -5,7 +5,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::leader::Leader;
-use crate::api::conditions::{ACCEPTED, BLOCKED, FEASIBLE, FOREIGN_PODS, SETTLED, WITHIN_LIMIT};
+use crate::api::conditions::{ConditionReason as Reason, ConditionType, Verdict};
 use crate::api::{DbConnectionBudget, QuarantineCause, Quarantined};
 use crate::commands::render::Tone;
 
@@ -77,14 +77,14 @@ fn outdated(answered: Option<i64>, asked: Option<i64>) -> String {
 }
 
 fn of_condition(condition: &Condition) -> Option<Note> {
-    let holds = condition.status == "True";
-    let tone = match condition.type_.as_str() {
-        ACCEPTED | FEASIBLE | WITHIN_LIMIT if !holds => Tone::Bad,
-        BLOCKED | FOREIGN_PODS if holds => Tone::Warn,
-        SETTLED if !holds => Tone::Warn,
+    let kind = ConditionType::of(&condition.type_)?;
+    let tone = match (kind, kind.verdict(&condition.status)) {
+        (ConditionType::Blocked | ConditionType::ForeignPods, Verdict::Bad) => Tone::Warn,
+        (_, Verdict::Bad) => Tone::Bad,
+        (ConditionType::Settled, _) if condition.status != "True" => Tone::Warn,
         _ => return None,
     };
-    let text = match advice(&condition.type_, &condition.reason) {
+    let text = match Reason::of(&condition.reason).and_then(|reason| advice(kind, reason)) {
         Some(advice) => format!("{}. {advice}", condition.message.trim_end_matches('.')),
         None => condition.message.clone(),
     };
@@ -92,16 +92,18 @@ fn of_condition(condition: &Condition) -> Option<Note> {
 }
 
 /// What can be done about a condition, where its own message does not say it.
-fn advice(kind: &str, reason: &str) -> Option<&'static str> {
+fn advice(kind: ConditionType, reason: Reason) -> Option<&'static str> {
     Some(match (kind, reason) {
-        (FEASIBLE, "DoesNotFit") => "`poolbudget plan` with the manifests tries what would be enough",
-        (BLOCKED, "PodDisruptionBudget") => "It is tried again; `kubectl get pdb` shows what it waits for",
-        (BLOCKED, "EvictionForbidden") => {
+        (ConditionType::Feasible, Reason::DoesNotFit) => {
+            "`poolbudget plan` with the manifests tries what would be enough"
+        }
+        (_, Reason::PodDisruptionBudget) => "It is tried again; `kubectl get pdb` shows what it waits for",
+        (_, Reason::EvictionForbidden) => {
             "Set spec.eviction to Allowed, or delete one of those pods when it suits you"
         }
-        (BLOCKED, "AboveLimit") => "Wait, or delete a pod that holds more than its share",
-        (BLOCKED, "BadRevision") => "Mend the image, or `kubectl rollout undo` it",
-        (SETTLED, "MakingRoom" | "NoSlot" | "Waiting") => {
+        (_, Reason::AboveLimit) => "Wait, or delete a pod that holds more than its share",
+        (_, Reason::BadRevision) => "Fix the image, or `kubectl rollout undo` it",
+        (ConditionType::Settled, Reason::MakingRoom | Reason::NoSlot | Reason::Waiting) => {
             "`poolbudget explain POD` says what one of them waits for"
         }
         _ => return None,
@@ -111,7 +113,7 @@ fn advice(kind: &str, reason: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::conditions::{Finding, LIMIT_CONFIRMED};
+    use crate::api::conditions::Finding;
     use crate::api::{DbConnectionBudgetSpec, DbConnectionBudgetStatus};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use k8s_openapi::jiff::Timestamp;
@@ -128,8 +130,8 @@ mod tests {
         budget
     }
 
-    fn finding(kind: &'static str, holds: bool, reason: &'static str) -> Finding {
-        Finding { kind, holds, reason, message: format!("the message of {kind}") }
+    fn finding(kind: ConditionType, holds: bool, reason: Reason) -> Finding {
+        Finding { kind, holds, reason, message: format!("the message of {}", kind.name()) }
     }
 
     fn said(budget: &DbConnectionBudget, leader: &Leader) -> Vec<String> {
@@ -139,12 +141,12 @@ mod tests {
     #[test]
     fn where_all_is_well_nothing_is_said() {
         let findings = [
-            finding(ACCEPTED, true, "Accepted"),
-            finding(FEASIBLE, true, "Fits"),
-            finding(SETTLED, true, "Settled"),
-            finding(BLOCKED, false, "NotBlocked"),
-            finding(FOREIGN_PODS, false, "NoForeignPods"),
-            finding(LIMIT_CONFIRMED, false, "NotChecked"),
+            finding(ConditionType::Accepted, true, Reason::Accepted),
+            finding(ConditionType::Feasible, true, Reason::Fits),
+            finding(ConditionType::Settled, true, Reason::Settled),
+            finding(ConditionType::Blocked, false, Reason::NotBlocked),
+            finding(ConditionType::ForeignPods, false, Reason::NoForeignPods),
+            finding(ConditionType::LimitConfirmed, false, Reason::NotChecked),
         ];
         assert_eq!(notes(&budget(3, Some(3), &findings), &Leader::Unknown("it may not be read".into())), []);
     }
@@ -152,10 +154,10 @@ mod tests {
     #[test]
     fn what_is_not_well_is_said_with_what_to_do_about_it() {
         let findings = [
-            finding(FEASIBLE, false, "CeilingDoesNotFit"),
-            finding(SETTLED, false, "NoSlot"),
-            finding(BLOCKED, true, "AboveLimit"),
-            finding(BLOCKED, true, "BadRevision"),
+            finding(ConditionType::Feasible, false, Reason::CeilingDoesNotFit),
+            finding(ConditionType::Settled, false, Reason::NoSlot),
+            finding(ConditionType::Blocked, true, Reason::AboveLimit),
+            finding(ConditionType::Blocked, true, Reason::BadRevision),
         ];
         assert_eq!(
             said(&budget(3, Some(3), &findings), &Leader::Leads),
@@ -163,7 +165,7 @@ mod tests {
                 "Feasible: the message of Feasible",
                 "Settled: the message of Settled. `poolbudget explain POD` says what one of them waits for",
                 "Blocked: the message of Blocked. Wait, or delete a pod that holds more than its share",
-                "Blocked: the message of Blocked. Mend the image, or `kubectl rollout undo` it",
+                "Blocked: the message of Blocked. Fix the image, or `kubectl rollout undo` it",
             ]
         );
     }

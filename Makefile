@@ -85,8 +85,16 @@ image: release ## Check that the program can stand alone in an image, and build 
 # Every test target by name, but those that `test` runs in a way of their own; a new one is run without being named here.
 APART := e2e postgres simulation
 TESTS := $(filter-out $(APART),$(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)) $(patsubst tests/%.rs,%,$(wildcard tests/*.rs)))
+# What needs neither a cluster nor a minute of its own: the loop of every day.
+QUICK := $(filter-out controller,$(TESTS))
+.PHONY: quick
+quick: cluster-tools ## Format, clippy, unit tests, properties, commands, chart, documents: 1 minute once it is built
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --quiet -- -D warnings
+	$(CARGO) test --quiet --lib --bins $(QUICK:%=--test %)
+
 .PHONY: test
-test: cluster-tools release ## Run all tests, those on a real control plane included
+test: cluster-tools release ## Run all tests, those on a real control plane included: 35 minutes once the tools are built
 	$(CARGO) test --lib --bins --examples $(TESTS:%=--test %)
 	tests/image/check $(TARGET_DIR)/release/poolbudget
 	$(CARGO) test --profile simulation --test simulation
@@ -96,7 +104,7 @@ test: cluster-tools release ## Run all tests, those on a real control plane incl
 
 # A cluster takes a core and a half while it starts: more tests at once than cores only slow each other.
 .PHONY: e2e
-e2e: cluster-tools cluster-tools-older release ## Run the tests on a real control plane
+e2e: cluster-tools cluster-tools-older release ## Run the tests on a real control plane: 20 minutes
 	$(CARGO) build --quiet --example demo
 	@rm -rf $(TARGET_DIR)/tmp/rights
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-2} $(CARGO) test --test e2e

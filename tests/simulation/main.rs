@@ -9,6 +9,15 @@
 mod simulator;
 
 #[cfg(test)]
+#[path = "../properties/situations.rs"]
+#[allow(dead_code, reason = "the properties use the rest of it")]
+mod situations;
+#[cfg(test)]
+#[path = "../properties/values.rs"]
+#[allow(dead_code, reason = "the properties use the rest of it")]
+mod values;
+
+#[cfg(test)]
 mod counterexamples;
 #[cfg(test)]
 mod kinds;

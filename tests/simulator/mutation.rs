@@ -6,6 +6,7 @@
 use clap::ValueEnum;
 use poolbudget::budget::amount::{Connections, Pods};
 use poolbudget::budget::basis::Basis;
+use poolbudget::budget::burst::hold_back;
 use poolbudget::budget::decide::{Decision, Enforcement, Situation, bounds, decide, larger_shares};
 use poolbudget::budget::descent::Past;
 use poolbudget::budget::grant::{Allotment, Grants, Refusal, grants};
@@ -91,7 +92,7 @@ impl Mutation {
 }
 
 /// As the core's `decide`, without one of its rules: what the rule does not concern is taken from there.
-fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
+pub(crate) fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
     // Where nothing is enforced, no rule is at work.
     if situation.enforcement != Enforcement::Enforced {
         return decide(situation);
@@ -106,6 +107,7 @@ fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
     let for_room: Vec<Allotment> =
         measures.iter().zip(&settled).map(|(share, b)| Allotment::new(*share, *b)).collect();
     let mut grants = grants(bounds(usable, high_water, &ledger), &ledger, &for_grants, &situation.pods);
+    hold_back(&mut grants, usable, &ledger, &for_grants, &situation.pods);
     if rule == Mutation::WithoutR2 {
         grants = within_shares_in_connections(grants, situation, &ledger, &plan);
     }

@@ -4,6 +4,7 @@
 //! types under one name, so CEL is told by `dyn` not to look for fields that only some of them have.
 
 use super::policy::Requests;
+use crate::api::WorkloadKind;
 
 const WRITES: &[&str] = &["CREATE", "UPDATE"];
 
@@ -46,6 +47,29 @@ pub(super) fn is_own_master() -> String {
 }
 
 /// The JSON pointer to the pod template in an object of this resource.
-pub(super) fn pointer(resource: &str) -> &'static str {
-    if resource == "cronjobs" { "/spec/jobTemplate/spec/template" } else { "/spec/template" }
+pub(super) fn pointer(resource: &str) -> String {
+    let kind = WorkloadKind::ALL.into_iter().find(|kind| kind.facts().plural == resource);
+    kind.unwrap_or_default().facts().template.iter().flat_map(|part| ["/", part]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_with_a_template_is_seen_when_it_is_written() {
+        for facts in
+            WorkloadKind::ALL.map(WorkloadKind::facts).iter().filter(|facts| !facts.template.is_empty())
+        {
+            let seen = WORKLOADS.iter().any(|requests| {
+                (requests.group, requests.version) == (facts.group, facts.version)
+                    && requests.resources.contains(&facts.plural)
+            });
+            assert!(seen, "{facts:?}");
+        }
+        assert_eq!(
+            [pointer("cronjobs"), pointer("jobs")],
+            ["/spec/jobTemplate/spec/template", "/spec/template"]
+        );
+    }
 }

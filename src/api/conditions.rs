@@ -32,6 +32,12 @@ macro_rules! named {
 named! {
     /// The types of conditions.
     ConditionType {
+        /// Whether the budget is in force and everything fits: the summary of the others.
+        Ready,
+        /// Whether pods are brought to a spec that was changed; only while that is so.
+        Reconciling,
+        /// Whether something is the matter that only a human ends; only while that is so.
+        Stalled,
         /// Whether the spec and the workloads can be served by this version.
         Accepted,
         /// Whether all that is wanted fits at the smallest sizes.
@@ -52,6 +58,10 @@ named! {
 named! {
     /// The reasons of conditions.
     ConditionReason {
+        /// Ready.
+        Ready,
+        /// Reconciling: pods hold more than the changed spec allows.
+        ComingDown,
         /// Accepted: spec and workloads.
         Accepted,
         /// Not accepted: the spec gives no limit.
@@ -167,8 +177,20 @@ impl ConditionType {
             Self::Blocked | Self::ForeignPods => "False",
             // It comes and goes with every scale event, and is nobody's fault; nobody is asked to confirm a limit.
             Self::Settled | Self::LimitConfirmed => return Verdict::Neutral,
+            // They say again what others say.
+            Self::Ready | Self::Reconciling | Self::Stalled => return Verdict::Neutral,
         };
-        if status == good { Verdict::Good } else { Verdict::Bad }
+        match status {
+            "Unknown" => Verdict::Neutral,
+            status if status == good => Verdict::Good,
+            _ => Verdict::Bad,
+        }
+    }
+
+    /// Whether it only says again what other conditions say.
+    #[must_use]
+    pub const fn is_summary(self) -> bool {
+        matches!(self, Self::Ready | Self::Reconciling | Self::Stalled)
     }
 
     /// The same of a condition; one of a type that is not known says nothing.
@@ -178,13 +200,42 @@ impl ConditionType {
     }
 }
 
+/// The status of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It is so.
+    True,
+    /// It is not so.
+    False,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl From<bool> for Status {
+    fn from(holds: bool) -> Self {
+        if holds { Self::True } else { Self::False }
+    }
+}
+
+impl Status {
+    /// Its name in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
 /// A condition before it has a transition time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Its type.
     pub kind: ConditionType,
-    /// True or False.
-    pub holds: bool,
+    /// Whether it is so.
+    pub status: Status,
     /// Why, for machines.
     pub reason: ConditionReason,
     /// Why, for people.
@@ -195,7 +246,7 @@ impl Finding {
     /// The condition: the transition time of `old` is kept when the answer is the same.
     #[must_use]
     pub fn into_condition(self, old: &[Condition], generation: Option<i64>, now: &Time) -> Condition {
-        let status = if self.holds { "True" } else { "False" };
+        let status = self.status.name();
         let since = old
             .iter()
             .find(|condition| condition.type_ == self.kind.name() && condition.status == status)
@@ -224,6 +275,6 @@ mod tests {
             assert_eq!(ConditionReason::of(reason.name()), Some(*reason));
         }
         assert_eq!(ConditionReason::of("PodDisruptionBudget"), Some(ConditionReason::PodDisruptionBudget));
-        assert_eq!(ConditionType::of("Ready"), None);
+        assert_eq!(ConditionType::of("Unheard"), None);
     }
 }

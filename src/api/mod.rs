@@ -5,7 +5,9 @@
 pub mod conditions;
 pub mod key;
 pub mod keys;
+pub mod kinds;
 pub mod names;
+pub mod patch;
 pub mod spec;
 pub mod status;
 
@@ -14,10 +16,11 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub use key::BudgetKey;
+pub use kinds::WorkloadKind;
 pub use spec::{
     Basis, Compute, DbConnectionBudget, DbConnectionBudgetSpec, DefaultsSpec, EvictionPolicy,
     InfeasiblePolicy, LimitSpec, Mode, Plan, PostgresLimit, SizeBounds, Sizing, SupabaseConnection,
-    SupabaseLimit, Surge, WorkloadKind, WorkloadSpec,
+    SupabaseLimit, Surge, WorkloadSpec,
 };
 pub use status::{
     DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus, QuarantineCause,

@@ -6,6 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::kinds::WorkloadKind;
 use super::status::DbConnectionBudgetStatus;
 
 /// How many connections the database allows, and how they are shared among workloads of this namespace.
@@ -23,13 +24,18 @@ use super::status::DbConnectionBudgetStatus;
     status = "DbConnectionBudgetStatus",
     derive = "PartialEq",
     derive = "Default",
-    doc = "One limit on database connections, shared by the workloads of its namespace that bear the label poolbudget.dev/budget=<name>. Each of their pods gets DB_POOL_SIZE and DB_MAX_OVERFLOW so that the sum over all live pods never exceeds limit - reserved.",
+    doc = "One limit on database connections, shared by the workloads of its namespace with the label poolbudget.dev/budget=<name>. Each of their pods gets DB_POOL_SIZE and DB_MAX_OVERFLOW so that the sum over all pods that still exist never exceeds limit - reserved.",
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
     printcolumn(name = "Limit", type_ = "integer", json_path = ".status.limit.connections"),
     printcolumn(name = "Reserved", type_ = "integer", json_path = ".spec.reserved"),
     printcolumn(name = "Committed", type_ = "integer", json_path = ".status.committed"),
     printcolumn(name = "Pods", type_ = "string", json_path = ".status.pods"),
     printcolumn(name = "Waiting", type_ = "integer", json_path = ".status.waiting"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
     printcolumn(
         name = "Feasible",
         type_ = "string",
@@ -57,18 +63,18 @@ use super::status::DbConnectionBudgetStatus;
         .field_path(".reserved")
 )]
 pub struct DbConnectionBudgetSpec {
-    /// How many connections the plan allows on the path that the workloads use. Set exactly one of
+    /// How many connections the database plan allows, in the way that the workloads connect. Set exactly one of
     /// supabase, connections, postgres.
     pub limit: LimitSpec,
 
-    /// Connections of the limit that are never handed out: kept free for a migration, psql, a dashboard.
+    /// Connections of the limit that no pod gets: keep them free for a migration, psql, a dashboard.
     #[serde(default = "default_reserved")]
     #[schemars(range(min = 0, max = 1_000_000), extend("format" = "int32"))]
     pub reserved: u32,
 
-    /// How pods get their sizes. Gate: a pod is held at a scheduling gate until its size fits (exact).
-    /// Observe: everything is computed and reported; no pod is ended or resized. Where admission gates pods, new pods still
-    /// pass the gate, with the sizes of their own env: the operator opens it at once, and while it does not run they wait.
+    /// What the operator does. Gate: it holds each new pod at a scheduling gate until its connections fit.
+    /// Observe: it only computes and reports. New pods keep the sizes of their own env; the operator opens their gates at once,
+    /// so they wait while it does not run.
     #[serde(default)]
     pub mode: Mode,
 
@@ -76,34 +82,32 @@ pub struct DbConnectionBudgetSpec {
     #[serde(default)]
     pub sizing: Sizing,
 
-    /// What happens to a scale-up that does not fit beside the other workloads as they are, not even at the smallest
-    /// sizes. Wait: its pods wait at the gate and say why. Deny: admission refuses it. An autoscaler that is refused
-    /// leaves its workload as it is, and tries again.
+    /// What happens to a scale-up that does not fit beside the other workloads, even at the smallest sizes. Wait: its pods
+    /// wait at the gate, and events say why. Deny: the API server refuses it; an autoscaler then leaves its workload as it is
+    /// and tries again.
     #[serde(default)]
     pub infeasible: InfeasiblePolicy,
 
-    /// Whether pods that hold more than their share may be evicted, one at a time and through the Eviction
-    /// API, when another pod needs the room.
+    /// Whether the operator may evict pods that hold more than their share, one at a time and through the Eviction API, when
+    /// another pod needs the connections.
     #[serde(default)]
     pub eviction: EvictionPolicy,
 
-    /// For how many seconds the connections of a pod count after its containers were seen to end, and those of a container
-    /// after it was started again. The default rests on this: a server closes an idle connection at once when its client is
-    /// gone. But a query that runs then runs to its end: state the seconds of the longest query in which a pod may be cut
-    /// off. With client_connection_check_interval = 1s (PostgreSQL 14 and newer), by which the server looks for the client
-    /// meanwhile, 2 is enough.
+    /// For how many seconds the connections of a pod still count after its containers have ended, and those of a container
+    /// after it was restarted. 0 is right if pods end without running queries: the server closes an idle connection as soon
+    /// as its client is gone. A running query goes on to its end, so set this to the seconds of the longest query that a pod
+    /// may leave behind. With client_connection_check_interval = 1s (PostgreSQL 14 and newer) 2 is enough.
     #[serde(default)]
     #[schemars(range(min = 0, max = 3600), extend("format" = "int32"))]
     pub linger_seconds: u32,
 
-    /// Settings of workloads that have no entry of their own, such as Jobs whose names are generated. They also stand in
-    /// for what an entry leaves out.
+    /// Settings for workloads without an entry of their own, such as Jobs with generated names, and for what an entry leaves
+    /// out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "not_null::<DefaultsSpec>")]
     pub defaults: Option<DefaultsSpec>,
 
-    /// Settings of single workloads. Optional: a labelled workload needs no entry, and what an entry leaves out is as
-    /// defaults say.
+    /// Settings for single workloads. A labelled workload needs no entry; what an entry leaves out comes from defaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
@@ -148,23 +152,22 @@ pub struct LimitSpec {
         .message("the Enterprise plan fixes no number: set limit.supabase.compute, or poolSize in session mode, or limit.connections")
 )]
 pub struct SupabaseLimit {
-    /// The plan, for the compute size that it includes: Free has Nano, Pro and Team have Micro. Enterprise
-    /// fixes no number and needs poolSize.
+    /// The plan, if the project has the compute size that the plan includes: Nano with Free, Micro with Pro and Team.
+    /// Enterprise includes no fixed size and needs poolSize.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "not_null::<Plan>")]
     pub plan: Option<Plan>,
 
-    /// The compute size, when it is not the one that the plan includes.
+    /// The compute size, if it is not the one that the plan includes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "not_null::<Compute>")]
     pub compute: Option<Compute>,
 
-    /// The path that the workloads use. Session: host *.pooler.supabase.com, port 5432. Transaction: same host,
+    /// How the workloads connect. Session: host *.pooler.supabase.com, port 5432. Transaction: same host,
     /// port 6543. Direct: host db.<ref>.supabase.co, port 5432. Dedicated: the same, port 6543.
     pub connection: SupabaseConnection,
 
-    /// The pool size set in the dashboard, when it is not the default of the compute size. In session mode it is
-    /// the number of clients that may connect.
+    /// The pool size, if you changed it in the dashboard. In session mode it is the number of clients that may connect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "positive_million")]
     pub pool_size: Option<u32>,
@@ -252,17 +255,17 @@ pub enum Mode {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Sizing {
-    /// For how many replicas room is kept. Ceiling: for maxReplicas of the HPA or of this budget (no pod is ever
-    /// replaced because of a scale-up below it). Ladder: for the next power of two. Current: for those of now.
+    /// For how many replicas there is room at the planned sizes. Ceiling: for maxReplicas of the HPA or of this budget, so no
+    /// scale-up below it replaces a pod. Ladder: for the next power of two. Current: for the current replicas.
     #[serde(default)]
     pub basis: Basis,
 
-    /// Room for the extra pods of a rollout. Minimal: one pod, and only where the rollout could not move without.
-    /// Full: all of maxSurge (faster rollouts, smaller pools).
+    /// Room for the extra pods of a rollout. Minimal: for one pod, where a rollout cannot start without it. Full: for all of
+    /// maxSurge, so rollouts are faster and pools smaller.
     #[serde(default)]
     pub surge: Surge,
 
-    /// How many connections of max_overflow go with each one of pool_size. 2: 5 is split into 2+3, 15 into 5+10.
+    /// Connections of max_overflow for each one of pool_size. With 2, a size of 5 is split into 2 + 3, and 15 into 5 + 10.
     #[serde(default = "default_overflow_ratio")]
     #[schemars(range(min = 0, max = 100), extend("format" = "int32"))]
     pub overflow_ratio: u32,
@@ -286,7 +289,7 @@ pub enum Basis {
     Ceiling,
     /// The next power of two.
     Ladder,
-    /// The replicas of now.
+    /// The current replicas.
     Current,
 }
 
@@ -328,7 +331,7 @@ pub struct DefaultsSpec {
     #[serde(default)]
     pub size: SizeBounds,
 
-    /// Share of a workload relative to others; 1 where this is left out.
+    /// Share of a workload relative to others. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "positive_thousand")]
     pub weight: Option<u32>,
@@ -338,7 +341,7 @@ pub struct DefaultsSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadSpec {
-    /// The workload's name; of Jobs and of bare pods that bear the label poolbudget.dev/workload, its value.
+    /// The workload's name. For Jobs and bare pods with the label poolbudget.dev/workload: the value of that label.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 
@@ -346,84 +349,21 @@ pub struct WorkloadSpec {
     #[serde(default)]
     pub kind: WorkloadKind,
 
-    /// Share of this workload relative to others: with 2 its instances get twice as many connections as those of a
-    /// workload with 1. Left out: defaults.weight, else 1.
+    /// Share of this workload relative to others: with 2 each of its processes gets about twice as many connections as those
+    /// of a workload with 1. Default: defaults.weight, else 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "positive_thousand")]
     pub weight: Option<u32>,
 
-    /// Bounds on the connections of one process. Each one that is left out is that of defaults.size; it gives way where
-    /// it would contradict the one that stands here.
+    /// Bounds on the connections of one process. A bound that is left out comes from defaults.size, unless it would
+    /// contradict the other one.
     #[serde(default)]
     pub size: SizeBounds,
 
-    /// The most replicas that this workload will get, where no HorizontalPodAutoscaler says it.
+    /// The most replicas that this workload will get, if no HorizontalPodAutoscaler says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "positive_million")]
     pub max_replicas: Option<u32>,
-}
-
-/// Kinds of workloads.
-#[derive(
-    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord,
-)]
-#[expect(missing_docs, reason = "the variants are the names of the kinds")]
-pub enum WorkloadKind {
-    #[default]
-    Deployment,
-    StatefulSet,
-    DaemonSet,
-    Job,
-    CronJob,
-    Rollout,
-    ReplicaSet,
-    Pod,
-}
-
-impl WorkloadKind {
-    /// All kinds.
-    pub const ALL: [Self; 8] = [
-        Self::Deployment,
-        Self::StatefulSet,
-        Self::DaemonSet,
-        Self::Job,
-        Self::CronJob,
-        Self::Rollout,
-        Self::ReplicaSet,
-        Self::Pod,
-    ];
-
-    /// Whether it has a number of replicas that others set, by its `scale` or an autoscaler.
-    #[must_use]
-    pub const fn scales(self) -> bool {
-        matches!(self, Self::Deployment | Self::StatefulSet | Self::ReplicaSet | Self::Rollout)
-    }
-
-    /// The API group in which the kind is.
-    #[must_use]
-    pub const fn group(self) -> &'static str {
-        match self {
-            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::ReplicaSet => "apps",
-            Self::Job | Self::CronJob => "batch",
-            Self::Rollout => "argoproj.io",
-            Self::Pod => "",
-        }
-    }
-
-    /// The kind that a reference to an object names; none when it is another. References of autoscalers may leave the
-    /// version out.
-    #[must_use]
-    pub fn of(api_version: &str, kind: &str) -> Option<Self> {
-        let group = api_version.split_once('/').map_or("", |(group, _)| group);
-        let named = Self::ALL.into_iter().find(|known| known.to_string() == kind)?;
-        (api_version.is_empty() || named.group() == group).then_some(named)
-    }
-}
-
-impl std::fmt::Display for WorkloadKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Debug::fmt(self, f)
-    }
 }
 
 /// Bounds on the connections (pool_size + max_overflow) of one process.
@@ -431,12 +371,12 @@ impl std::fmt::Display for WorkloadKind {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.min) || !has(self.max) || self.min <= self.max").message("size.min must not be larger than size.max"))]
 pub struct SizeBounds {
-    /// The fewest connections with which one process is of use; 1 where nothing says it. Pods wait rather than get less.
+    /// The fewest connections with which one process works. Default: 1. Pods wait rather than get less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "positive_ten_thousand")]
     pub min: Option<u32>,
 
-    /// The most connections that one process can use. What it leaves goes to others.
+    /// The most connections that one process can use. What it does not use goes to others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "positive_million")]
     pub max: Option<u32>,

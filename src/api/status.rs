@@ -6,7 +6,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::spec::{Mode, WorkloadKind};
+use super::kinds::WorkloadKind;
+use super::spec::Mode;
 
 /// What was computed from the spec and the cluster.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -20,7 +21,8 @@ pub struct DbConnectionBudgetStatus {
     #[serde(default)]
     pub mode: Mode,
 
-    /// Raised by each new leader before its first grant; whoever holds an older one can no longer write.
+    /// The term of the leader: each new leader raises it before its first grant, and writes of older leaders fail from then
+    /// on.
     #[serde(default)]
     pub epoch: i64,
 
@@ -32,13 +34,13 @@ pub struct DbConnectionBudgetStatus {
     #[serde(default)]
     pub usable: i64,
 
-    /// Connections granted to pods that are not gone yet. In mode Gate more than usable only while highWater is there, or
-    /// while a pod escaped the gate. In the other modes: what all its pods may hold, whoever gave them their sizes.
+    /// Connections granted to pods that still exist. In mode Gate this is more than usable only while highWater is set, or
+    /// while a pod has passed the gate without a grant. In mode Observe: what all pods may hold by their own env.
     #[serde(default)]
     pub committed: i64,
 
-    /// What pods held when a new spec, a lower limit or mode Gate, put them above the limit. Until they are under it
-    /// again, pods that replace others may be granted up to this sum, so that no workload is left without ready pods.
+    /// What pods held when a new spec put them above the limit: a lower limit, or mode Gate. Until they are below it again,
+    /// pods that replace others may be granted up to this sum, so that no workload is left without ready pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high_water: Option<i64>,
 
@@ -46,7 +48,7 @@ pub struct DbConnectionBudgetStatus {
     #[serde(default)]
     pub waiting: i32,
 
-    /// Pods with a grant, of all pods.
+    /// Pods with a grant / all pods.
     #[serde(default)]
     pub pods: String,
 
@@ -55,22 +57,23 @@ pub struct DbConnectionBudgetStatus {
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub workloads: Vec<WorkloadStatus>,
 
-    /// How many more workloads share this budget, which the list has no room for. They get their shares all the same.
+    /// How many more workloads share this budget than the list has room for. They get their shares as well.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_workloads: i32,
 
-    /// Grants that are decided and not yet seen on their pods, 500 at the most. They count as committed.
+    /// Grants that are decided and not yet seen on their pods, at most 500. They count as committed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub grants: Vec<GrantInFlight>,
 
-    /// What is gone and still counts as committed: pods whose end nobody saw, and connections that outlive their pod. 256
-    /// entries at the most: the last one stands for all that have no room.
+    /// What is gone and still counts as committed: pods whose end was not observed, and connections that outlive their pod.
+    /// At most 256 entries; the last one counts for all others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub quarantine: Vec<Quarantined>,
 
-    /// Accepted, Feasible, Settled, Blocked, ForeignPods, LimitConfirmed; WithinLimit in mode Observe.
+    /// Ready, Accepted, Feasible, Settled, Blocked, ForeignPods, LimitConfirmed; WithinLimit in mode Observe; Stalled and
+    /// Reconciling while they are True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -106,14 +109,14 @@ pub struct WorkloadStatus {
     /// Replicas for which room is kept.
     #[serde(default)]
     pub ceiling: i32,
-    /// The most replicas that fit beside the other workloads as they are. With infeasible Deny, and only then, it is
-    /// stated, and admission refuses a scale-up beyond it.
+    /// The most replicas that fit beside the other workloads. Set only with infeasible: Deny; the API server refuses a
+    /// scale-up beyond it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub largest_replicas: Option<i32>,
     /// Pods that may hold connections at once: replicas for which room is kept, and surge.
     #[serde(default)]
     pub slots: i32,
-    /// The replica count at which it last was converged.
+    /// The replica count at which it was last fully rolled out. So many pods are replaced first if they are lost.
     #[serde(default)]
     pub settled: i32,
     /// pool_size of one process of a pod that is granted now.
@@ -128,13 +131,13 @@ pub struct WorkloadStatus {
     /// Connections granted to its pods that are not gone yet.
     #[serde(default)]
     pub committed: i64,
-    /// Its pods with a grant that stay.
+    /// Its pods with a grant that are not terminating.
     #[serde(default)]
     pub granted: i32,
     /// Its pods that wait at the gate.
     #[serde(default)]
     pub waiting: i32,
-    /// Its pods without a grant that run: from before the label, or past the gate.
+    /// Its running pods without a grant: from before the label, or past the gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign: Option<ForeignStatus>,
     /// The level of basis Ladder.

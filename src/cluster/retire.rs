@@ -2,10 +2,11 @@
 //!
 //! In: a ReplicaSet as it is stored, its pods. Out: a selector, a pod, a patch of the set's scale.
 
+use json_patch::Patch;
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use serde_json::{Value, json};
 
 use super::pod::{PodView, controller};
+use crate::api::patch;
 
 /// What is to be known of a ReplicaSet to make it smaller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +50,11 @@ impl Retirement {
 
     /// The JSON patch of the set's scale: one replica less, provided that it is what was seen.
     #[must_use]
-    pub fn patch(&self) -> Value {
-        json!([
-            {"op": "test", "path": "/spec/replicas", "value": self.replicas},
-            {"op": "replace", "path": "/spec/replicas", "value": self.replicas.saturating_sub(1)},
+    pub fn patch(&self) -> Patch {
+        let replicas = || patch::place("/spec/replicas");
+        Patch(vec![
+            patch::test(replicas(), self.replicas),
+            patch::replace(replicas(), self.replicas.saturating_sub(1)),
         ])
     }
 }
@@ -60,6 +62,7 @@ impl Retirement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     fn set(replicas: i32) -> Value {
         json!({
@@ -94,8 +97,8 @@ mod tests {
         ];
         let chosen = pods.into_iter().fold(None, |best, pod| retirement.choose(best, pod));
         assert_eq!(chosen.and_then(|pod| pod.metadata.name).as_deref(), Some("b"));
-        assert_eq!(retirement.patch()[0]["value"], 3);
-        assert_eq!(retirement.patch()[1]["value"], 2);
+        let patch = json!(retirement.patch());
+        assert_eq!((&patch[0]["value"], &patch[1]["value"]), (&json!(3), &json!(2)));
     }
 
     #[test]

@@ -28,7 +28,7 @@ use tokio::runtime::Builder;
 
 use crate::telemetry::log;
 
-/// Keeps the database connection pools of Kubernetes pods inside a budget.
+/// Keeps the database connection pools of Kubernetes pods within a budget.
 #[derive(Parser, Debug)]
 #[command(name = "poolbudget", version, about, long_about = None, propagate_version = true)]
 #[command(after_help = "Examples:
@@ -69,40 +69,40 @@ impl LogArgs {
 enum Command {
     /// Run the operator
     Run(run::RunArgs),
-    /// Show how budgets are: limit, shares, what waits, what stands in the way
+    /// Show budgets: limit, shares, what waits, what is in the way
     #[command(after_help = "Examples:
   poolbudget status                      all budgets of the namespace of your context
   poolbudget status main -n shop         one budget
   poolbudget status -A                   those of all namespaces
-  poolbudget status main --watch         as it changes, until Ctrl-C
+  poolbudget status main --watch         watch for changes, until Ctrl-C
   poolbudget status main -o json | jq .status.committed")]
     Status(status::StatusArgs),
-    /// Say why a pod has its size, or why it waits; and what a workload gets
+    /// Explain why a pod has its size, or why it waits, and what a workload gets
     #[command(after_help = "Examples:
   poolbudget explain api-5d9c7b-x2x4x        a pod: its size and why, or what it waits for
   poolbudget explain deploy/api -n shop      a workload: its share, its slots, its pods
   poolbudget explain pod api-5d9c7b-x2x4x -o yaml")]
     Explain(explain::ExplainArgs),
-    /// Drop what is kept for pods that are gone, because nothing of them runs any more
+    /// Release the connections that are still counted for pods that are gone
     #[command(
-        long_about = "Drop what is kept for pods that are gone, because nothing of them runs any more.
+        long_about = "Release the connections that are still counted for pods that are gone.
 
-Connections of a pod whose end nobody saw count until its node was heard of, and its grace period after. If you \
-know that the node is off, or that the database has closed them, say so here. This cannot be undone: if something \
-still runs, there can be more connections than the limit.",
+When a pod vanishes and its end was not observed, its connections count until its node reports again, and for its \
+grace period after that. If you know that the node is off, or that the database has closed the connections, say so \
+here. This cannot be undone: if something still runs, more connections than the limit can be open.",
         after_help = "Examples:
   poolbudget forget main --pod api-5d9c7b-x2x4x      one pod
   poolbudget forget main -n shop --node worker-3     all pods of a node that is off
-  poolbudget forget main --all                       all that is kept now"
+  poolbudget forget main --all                       everything that is still counted"
     )]
     Forget(forget::ForgetArgs),
     /// Open every gate, so that poolbudget can be uninstalled
     #[command(long_about = "Open every gate, so that poolbudget can be uninstalled.
 
-Takes the policies that gate pods out of force, waits until pods are born without a gate, and then gives every \
+Removes the policies that gate pods, waits until new pods are created without a gate, and then gives every \
 waiting pod the smallest size. The chart runs it before an uninstall.")]
     Release(release::ReleaseArgs),
-    /// Say from manifests whether the connections of a budget suffice
+    /// Check without a cluster whether manifests fit into their budgets
     #[command(long_about = plan::ABOUT, after_help = plan::EXAMPLES)]
     Plan(plan::PlanArgs),
     /// Write gate, env and label into the pod templates of manifests

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use json_patch::PatchOperation;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -23,6 +24,7 @@ use super::lease::Leadership;
 use super::lists::Pages;
 use super::observe::Watched;
 use crate::api::BudgetKey;
+use crate::api::patch::{self, member, place};
 use crate::api::{DbConnectionBudget, WorkloadKind, names};
 use crate::cluster::guarded::Guarded;
 use crate::cluster::node::{self, NodeSight, NodeView};
@@ -183,12 +185,12 @@ impl KubeGateway {
         &self,
         what: String,
         pod: &PodRecord,
-        patch: serde_json::Value,
+        patch: Vec<PatchOperation>,
     ) -> Result<PodView, GatewayError> {
         self.lead(&what)?;
         let api = self.pods_of(&pod.namespace);
-        let patch = serde_json::from_value(patch).map_err(|error| unwritable(what.clone(), error))?;
-        self.bounded(what, api.patch(&pod.name, &PatchParams::default(), &Patch::<()>::Json(patch))).await
+        let patch = Patch::<()>::Json(json_patch::Patch(patch));
+        self.bounded(what, api.patch(&pod.name, &PatchParams::default(), &patch)).await
     }
 
     async fn evict_named(
@@ -337,15 +339,11 @@ fn disruption_budget(status: &Status) -> String {
         .map_or_else(|| "a PodDisruptionBudget".to_owned(), |name| format!("PodDisruptionBudget {name}"))
 }
 
-/// Where the objects of a kind are. All kinds are in version v1 of their group, but for one that has no other.
+/// Where the objects of a kind are.
 #[must_use]
 pub fn resource(kind: WorkloadKind) -> ApiResource {
-    let version = if kind == WorkloadKind::Rollout { "v1alpha1" } else { "v1" };
-    ApiResource::from_gvk(&GroupVersionKind::gvk(kind.group(), version, &kind.to_string()))
-}
-
-fn unwritable(what: String, error: serde_json::Error) -> GatewayError {
-    GatewayError::Api { what, source: Box::new(kube::Error::SerdeError(error)) }
+    let facts = kind.facts();
+    ApiResource::from_gvk(&GroupVersionKind::gvk(facts.group, facts.version, &kind.to_string()))
 }
 
 fn preconditions(pod: &PodRecord) -> Preconditions {
@@ -355,50 +353,45 @@ fn preconditions(pod: &PodRecord) -> Preconditions {
 /// The JSON patch of a grant. It fails on any pod that is not the one that was seen, still gated, and not
 /// [fenced](Gateway::fence) since.
 #[must_use]
-pub fn grant_patch(pod: &PodRecord, sizes: Sizes) -> serde_json::Value {
+pub fn grant_patch(pod: &PodRecord, sizes: Sizes) -> Vec<PatchOperation> {
     let gate = format!("/spec/schedulingGates/{}", pod.gate_index);
     let mut patch = as_seen(pod);
-    patch.push(json!({"op": "test", "path": format!("{gate}/name"), "value": names::GATE}));
-    patch.push(json!({"op": "remove", "path": gate}));
+    patch.push(patch::test(place(&format!("{gate}/name")), names::GATE));
+    patch.push(patch::remove(place(&gate)));
     for (name, value) in [
         (names::POOL_SIZE, i64::from(sizes.pool_size)),
         (names::MAX_OVERFLOW, i64::from(sizes.max_overflow)),
         (names::CONNECTIONS, sizes.connections),
     ] {
-        patch.push(json!({"op": "add", "path": annotation(name), "value": value.to_string()}));
+        patch.push(patch::add(member(ANNOTATIONS, name), value.to_string()));
     }
-    serde_json::Value::Array(patch)
+    patch
 }
 
 /// The JSON patch of a fence.
 #[must_use]
-pub fn fence_patch(pod: &PodRecord, budget_uid: &str) -> serde_json::Value {
+pub fn fence_patch(pod: &PodRecord, budget_uid: &str) -> Vec<PatchOperation> {
     let mut patch = as_seen(pod);
-    patch.push(json!({"op": "add", "path": annotation(names::TAKEN_OVER_BY), "value": budget_uid}));
-    serde_json::Value::Array(patch)
+    patch.push(patch::add(member(ANNOTATIONS, names::TAKEN_OVER_BY), budget_uid));
+    patch
 }
+
+const ANNOTATIONS: &str = "/metadata/annotations";
 
 /// The beginning of a patch that is meant for this pod alone, with the fence that was seen on it. The version is not
 /// pinned: the scheduler notes on each new pod that it is gated, and most grants would have to be sent twice.
-fn as_seen(pod: &PodRecord) -> Vec<serde_json::Value> {
-    let uid = json!({"op": "test", "path": "/metadata/uid", "value": pod.uid});
+fn as_seen(pod: &PodRecord) -> Vec<PatchOperation> {
+    let uid = patch::test(place("/metadata/uid"), pod.uid.as_str());
     if pod.annotated {
         // The API server takes null for "is not there".
-        return vec![
-            uid,
-            json!({"op": "test", "path": annotation(names::TAKEN_OVER_BY), "value": pod.taken_over_by}),
-        ];
+        return vec![uid, patch::test(member(ANNOTATIONS, names::TAKEN_OVER_BY), json!(pod.taken_over_by))];
     }
     // An empty map may only be put where none is; where none is, there is no fence either.
     vec![
         uid,
-        json!({"op": "test", "path": "/metadata/annotations", "value": null}),
-        json!({"op": "add", "path": "/metadata/annotations", "value": {}}),
+        patch::test(place(ANNOTATIONS), serde_json::Value::Null),
+        patch::add(place(ANNOTATIONS), json!({})),
     ]
-}
-
-fn annotation(name: &str) -> String {
-    format!("/metadata/annotations/{}", name.replace('/', "~1"))
 }
 
 impl Gateway for KubeGateway {
@@ -473,8 +466,7 @@ impl Gateway for KubeGateway {
         self.evict_named(namespace, &name, &pod.uid().unwrap_or_default(), true).await?;
         let what = format!("scale {set} of namespace {namespace} down by one");
         self.lead(&what)?;
-        let patch = serde_json::from_value(retirement.patch()).map_err(|e| unwritable(what.clone(), e))?;
-        let (params, patch) = (PatchParams::default(), Patch::<()>::Json(patch));
+        let (params, patch) = (PatchParams::default(), Patch::<()>::Json(retirement.patch()));
         self.bounded(what, sets.patch_scale(&set.name, &params, &patch)).await?;
         Ok(Some(name))
     }
@@ -529,9 +521,7 @@ mod tests {
     #[test]
     fn an_empty_annotation_map_is_put_only_where_none_was_seen() {
         let sizes = Sizes { pool_size: 1, max_overflow: 0, connections: 1 };
-        let patch = grant_patch(&pod(false), sizes);
-        let paths: Vec<_> =
-            patch.as_array().expect("ops").iter().map(|op| op["path"].as_str().expect("path")).collect();
-        assert_eq!(paths[1..3], ["/metadata/annotations", "/metadata/annotations"]);
+        let patch = json!(grant_patch(&pod(false), sizes));
+        assert_eq!([&patch[1]["path"], &patch[2]["path"]], ["/metadata/annotations"; 2]);
     }
 }

@@ -23,6 +23,7 @@ pub mod refused;
 pub mod report;
 pub mod retire;
 pub mod snapshot;
+pub mod summary;
 pub mod takeover;
 pub mod verdict;
 pub mod view;

@@ -258,7 +258,10 @@ pub async fn tell_forgotten<G: Gateway>(
 /// Publishes what changed between two sets of conditions.
 pub async fn tell_budget<G: Gateway>(context: &Context<G>, budget: &DbConnectionBudget, old: &[Condition]) {
     let new = budget.status.iter().flat_map(|status| &status.conditions);
-    for condition in new.filter(|condition| is_news(condition, old)) {
+    // What a summary says, another condition says too.
+    let own =
+        |condition: &&Condition| !ConditionType::of(&condition.type_).is_some_and(ConditionType::is_summary);
+    for condition in new.filter(own).filter(|condition| is_news(condition, old)) {
         let bad = ConditionType::verdict_of(condition) == Verdict::Bad;
         let kind = if bad { EventType::Warning } else { EventType::Normal };
         let note = format!("{}={}: {}", condition.type_, condition.status, condition.message);

@@ -73,10 +73,11 @@ pub fn leave_out(status: &mut DbConnectionBudgetStatus) -> Vec<WorkloadStatus> {
 pub fn standing_still(held: &DbConnectionBudget, why: &str, now: Timestamp) -> DbConnectionBudget {
     let mut said = held.clone();
     let mut status = said.status.take().unwrap_or_default();
-    let finding = verdict::unwritable(why);
-    let new = finding.into_condition(&status.conditions, held.metadata.generation, &Time(now));
-    status.conditions.retain(|condition| condition.type_ != new.type_);
-    status.conditions.push(new);
+    for finding in verdict::unwritable(why) {
+        let new = finding.into_condition(&status.conditions, held.metadata.generation, &Time(now));
+        status.conditions.retain(|condition| condition.type_ != new.type_);
+        status.conditions.push(new);
+    }
     said.status = Some(status);
     said
 }

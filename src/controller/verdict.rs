@@ -7,8 +7,8 @@ use k8s_openapi::jiff::Timestamp;
 use super::memory::Hindrances;
 use super::view::{Assessed, View};
 use super::wait::StillHeld;
-use super::{quarantine, retire};
-use crate::api::conditions::{ConditionReason as Reason, ConditionType, Finding};
+use super::{quarantine, retire, summary};
+use crate::api::conditions::{ConditionReason as Reason, ConditionType, Finding, Status};
 use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::decide::Decision;
@@ -46,11 +46,13 @@ pub fn findings(
     findings.extend(within_limit(view));
     findings.push(Finding {
         kind: ConditionType::LimitConfirmed,
-        holds: false,
+        status: Status::Unknown,
         reason: Reason::NotChecked,
         message: "the limit is what the spec states; the database was not asked".into(),
     });
-    findings
+    let mut all = summary::of(&findings, view.decision.high_water.is_some());
+    all.append(&mut findings);
+    all
 }
 
 /// Whether the sum is under the limit now; said where the mode does not see to it.
@@ -70,11 +72,16 @@ fn within_limit(view: &View) -> Option<Finding> {
         if held <= usable { (true, Reason::WithinLimit) } else { (false, Reason::OverLimit) };
     let message =
         format!("the pods may hold {} connections, {usable} are usable; {promise}", held.in_words());
-    Some(Finding { kind: ConditionType::WithinLimit, holds, reason, message })
+    Some(Finding { kind: ConditionType::WithinLimit, status: holds.into(), reason, message })
 }
 
 fn accepted(view: &View) -> Finding {
-    let finding = |holds, reason, message| Finding { kind: ConditionType::Accepted, holds, reason, message };
+    let finding = |holds: bool, reason, message| Finding {
+        kind: ConditionType::Accepted,
+        status: holds.into(),
+        reason,
+        message,
+    };
     if let Some(why) = &view.refusal {
         return finding(false, Reason::InvalidLimit, why.clone());
     }
@@ -129,7 +136,12 @@ fn feasible(view: &View) -> Finding {
     };
     if view.refusal.is_some() {
         let message = "not known: the budget is not accepted".into();
-        return Finding { kind: ConditionType::Feasible, holds: false, reason: Reason::NotAccepted, message };
+        return Finding {
+            kind: ConditionType::Feasible,
+            status: Status::Unknown,
+            reason: Reason::NotAccepted,
+            message,
+        };
     }
     let message = match &plan.feasibility {
         Feasibility::Infeasible(shortfall) if shortfall.fits_now() => {
@@ -137,11 +149,16 @@ fn feasible(view: &View) -> Finding {
         }
         feasibility => feasibility.to_string(),
     };
-    Finding { kind: ConditionType::Feasible, holds, reason, message }
+    Finding { kind: ConditionType::Feasible, status: holds.into(), reason, message }
 }
 
 fn settled(view: &View) -> Finding {
-    let finding = |holds, reason, message| Finding { kind: ConditionType::Settled, holds, reason, message };
+    let finding = |holds: bool, reason, message| Finding {
+        kind: ConditionType::Settled,
+        status: holds.into(),
+        reason,
+        message,
+    };
     let decision = &view.decision;
     let waiting = decision.grants.refused.len().saturating_add(view.later);
     if waiting > 0 {
@@ -198,7 +215,12 @@ fn waits(view: &View, waiting: usize) -> Finding {
     };
     let pods = if waiting == 1 { "1 pod waits".to_owned() } else { format!("{waiting} pods wait") };
     let joint = if reason == Reason::NoSlot { " " } else { ": " };
-    Finding { kind: ConditionType::Settled, holds: false, reason, message: format!("{pods}{joint}{why}") }
+    Finding {
+        kind: ConditionType::Settled,
+        status: Status::False,
+        reason,
+        message: format!("{pods}{joint}{why}"),
+    }
 }
 
 /// Who holds the pods that wait, where every one of them has another scheduling gate.
@@ -213,18 +235,31 @@ fn held_elsewhere(view: &View) -> Option<String> {
     }
 }
 
-/// The API server refuses the status.
+/// The API server refuses the status: what is to be said of that in the one of before.
 #[must_use]
-pub fn unwritable(why: &str) -> Finding {
+pub fn unwritable(why: &str) -> Vec<Finding> {
     let message = format!(
         "the API server refuses the status, without which nothing is granted: {}",
         shortened(why, QUOTED)
     );
-    Finding { kind: ConditionType::Blocked, holds: true, reason: Reason::StatusRefused, message }
+    let refused = Finding {
+        kind: ConditionType::Blocked,
+        status: Status::True,
+        reason: Reason::StatusRefused,
+        message,
+    };
+    let mut all = summary::of(std::slice::from_ref(&refused), false);
+    all.push(refused);
+    all
 }
 
 fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>, now: Timestamp) -> Finding {
-    let finding = |holds, reason, message| Finding { kind: ConditionType::Blocked, holds, reason, message };
+    let finding = |holds: bool, reason, message| Finding {
+        kind: ConditionType::Blocked,
+        status: holds.into(),
+        reason,
+        message,
+    };
     if let Some(refused) = hindrances.refused {
         return finding(true, Reason::PodDisruptionBudget, refused.sentence());
     }
@@ -361,14 +396,14 @@ fn foreign_pods(view: &View) -> Finding {
         let message = "every pod that holds connections has a grant".into();
         return Finding {
             kind: ConditionType::ForeignPods,
-            holds: false,
+            status: Status::False,
             reason: Reason::NoForeignPods,
             message,
         };
     }
     Finding {
         kind: ConditionType::ForeignPods,
-        holds: true,
+        status: Status::True,
         reason: Reason::RunWithoutGrant,
         message: listed(parts),
     }

@@ -86,11 +86,11 @@ impl Gateway for Paper {
     }
 
     async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {
-        self.patch("fence", pod, fence_patch(pod, budget_uid))
+        self.patch("fence", pod, serde_json::json!(fence_patch(pod, budget_uid)))
     }
 
     async fn grant(&self, pod: &PodRecord, sizes: Sizes) -> Result<PodView, GatewayError> {
-        let view = self.patch("grant", pod, grant_patch(pod, sizes))?;
+        let view = self.patch("grant", pod, serde_json::json!(grant_patch(pod, sizes)))?;
         self.store().granted.push((pod.name.clone(), sizes));
         Ok(view)
     }

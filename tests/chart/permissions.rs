@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use poolbudget::api::WorkloadKind;
 use serde_json::{Value, json};
 
 use crate::render::{Rendered, chart, render};
@@ -45,6 +46,21 @@ fn the_operator_may_do_this_and_nothing_else() {
         (&of_nodes["metadata"]["namespace"], &of_nodes["rules"]),
         (&json!("kube-node-lease"), &leases)
     );
+}
+
+#[test]
+fn every_kind_of_workload_may_be_watched() {
+    let rendered = render(&[]);
+    let rules = rendered.named("ClusterRole", "poolbudget")["rules"].as_array().unwrap().clone();
+    for facts in WorkloadKind::ALL.map(WorkloadKind::facts) {
+        let has = |rule: &Value, key: &str, name: &str| rule[key].as_array().unwrap().contains(&json!(name));
+        let watched = rules.iter().any(|rule| {
+            has(rule, "apiGroups", facts.group)
+                && has(rule, "resources", facts.plural)
+                && ["list", "watch"].iter().all(|verb| has(rule, "verbs", verb))
+        });
+        assert!(watched, "{facts:?}");
+    }
 }
 
 #[test]

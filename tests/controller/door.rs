@@ -225,12 +225,14 @@ impl Gateway for Door {
     }
 
     async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {
-        let request = Request::Fence { pod: pod.name.clone(), patch: fence_patch(pod, budget_uid) };
+        let request =
+            Request::Fence { pod: pod.name.clone(), patch: serde_json::json!(fence_patch(pod, budget_uid)) };
         self.write("fence", request).await.map(pod_of)
     }
 
     async fn grant(&self, pod: &PodRecord, sizes: Sizes) -> Result<PodView, GatewayError> {
-        let request = Request::Grant { pod: pod.name.clone(), patch: grant_patch(pod, sizes) };
+        let request =
+            Request::Grant { pod: pod.name.clone(), patch: serde_json::json!(grant_patch(pod, sizes)) };
         self.write("grant", request).await.map(pod_of)
     }
 

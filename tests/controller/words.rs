@@ -109,6 +109,28 @@ fn a_budget_says_each_transition_once() {
 }
 
 #[test]
+fn ready_sums_up_what_the_other_conditions_say() {
+    let mut cluster = settled("Current", &[("api", 2)]);
+    let mut term = Term::begin(&cluster);
+    let mut told = |reserved: u32, replicas: u32| {
+        cluster.server().edit_budget(|spec| spec.reserved = reserved);
+        cluster.scale("api", replicas);
+        cluster.turns(&mut term, 10);
+        let server = cluster.server();
+        let (ready, feasible) = (server.condition("Ready"), server.condition("Feasible"));
+        let stalled = server.status().conditions.iter().any(|condition| condition.type_ == "Stalled");
+        (ready.status, ready.reason, feasible.status, stalled)
+    };
+    let expected = |ready: &str, reason: &str, feasible: &str, stalled| {
+        (ready.to_owned(), reason.to_owned(), feasible.to_owned(), stalled)
+    };
+    assert_eq!(told(1, 2), expected("True", "Ready", "True", false));
+    assert_eq!(told(14, 2), expected("False", "InvalidLimit", "Unknown", true));
+    assert_eq!(told(1, 20), expected("False", "DoesNotFit", "False", true));
+    assert_eq!(told(1, 2), expected("True", "Ready", "True", false));
+}
+
+#[test]
 fn newest_pods_that_do_not_become_ready_are_told_of_after_a_minute() {
     let mut cluster = settled("Current", &[("api", 1)]);
     cluster.sick = true;

@@ -197,16 +197,27 @@ async fn defaults_are_filled_in_and_fields_explain_themselves() {
         found["spec"],
         json!({"limit": {"postgres": {"maxConnections": 100, "superuserReserved": 3}}, "reserved": 1, "mode": "Gate",
             "sizing": {"basis": "Ceiling", "surge": "Minimal", "overflowRatio": 2},
-            "rollout": {"minIntervalSeconds": 300, "minChange": 1}, "infeasible": "Wait", "eviction": "Allowed",
-            "lingerSeconds": 0})
+            "infeasible": "Wait", "eviction": "Allowed", "lingerSeconds": 0})
     );
     let explained = cluster.kubectl(&["explain", "dbcb.spec.reserved"]).await.unwrap();
-    assert!(explained.contains("never handed out"), "{explained}");
+    assert!(explained.contains("keep them free for a migration"), "{explained}");
     let columns = cluster.kubectl(&["get", "dbbudget", "-n", "budgets-defaults"]).await.unwrap();
     let head: Vec<&str> = columns.lines().next().unwrap_or_default().split_whitespace().collect();
     assert_eq!(
         head,
-        ["NAME", "MODE", "LIMIT", "RESERVED", "COMMITTED", "PODS", "WAITING", "FEASIBLE", "SETTLED", "AGE"]
+        [
+            "NAME",
+            "MODE",
+            "LIMIT",
+            "RESERVED",
+            "COMMITTED",
+            "PODS",
+            "WAITING",
+            "READY",
+            "FEASIBLE",
+            "SETTLED",
+            "AGE"
+        ]
     );
 }
 

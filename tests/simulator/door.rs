@@ -171,12 +171,14 @@ impl Gateway for Door {
     }
 
     async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {
-        let request = Request::Fence { pod: pod.name.clone(), patch: fence_patch(pod, budget_uid) };
+        let request =
+            Request::Fence { pod: pod.name.clone(), patch: serde_json::json!(fence_patch(pod, budget_uid)) };
         self.call(request).await.map(|answer| pod_of(answer).expect("a patch answers with the pod"))
     }
 
     async fn grant(&self, pod: &PodRecord, sizes: Sizes) -> Result<PodView, GatewayError> {
-        let request = Request::Grant { pod: pod.name.clone(), patch: grant_patch(pod, sizes) };
+        let request =
+            Request::Grant { pod: pod.name.clone(), patch: serde_json::json!(grant_patch(pod, sizes)) };
         self.call(request).await.map(|answer| pod_of(answer).expect("a patch answers with the pod"))
     }
 

@@ -3,18 +3,19 @@
 //! In: a pod that is to be created. Out: its scheduling gate and the env entries that read its grant, as
 //! changes; none for a pod that has them. What the check is to explain is gated, its env is left alone.
 
+use json_patch::PatchOperation;
 use serde_json::{Value, json};
 
 use super::object::{self, Texts};
-use super::review::Change;
 use crate::api::names;
+use crate::api::patch::{self, member, place};
 use crate::profile::Gets;
 use crate::profile::stated::{Entry, Stated};
 
 const ANNOTATIONS: &str = "/metadata/annotations";
 
 /// The changes that gate a pod; empty when there is nothing left to change.
-pub(super) fn changes(pod: &Value) -> Vec<Change> {
+pub(super) fn changes(pod: &Value) -> Vec<PatchOperation> {
     let metadata = pod.get("metadata");
     if !object::governed(metadata) {
         return Vec::new();
@@ -30,23 +31,23 @@ pub(super) fn changes(pod: &Value) -> Vec<Change> {
     changes
 }
 
-fn gate(pod: &Value) -> Option<Change> {
+fn gate(pod: &Value) -> Option<PatchOperation> {
     let gate = json!({"name": names::GATE});
     match pod.pointer("/spec/schedulingGates").and_then(Value::as_array).map(Vec::as_slice) {
-        None | Some([]) => Some(Change::add("/spec/schedulingGates".to_owned(), json!([gate]))),
+        None | Some([]) => Some(patch::add(place("/spec/schedulingGates"), json!([gate]))),
         Some(gates) if gates.iter().any(|other| other.get("name") == gate.get("name")) => None,
-        Some(_) => Some(Change::add("/spec/schedulingGates/-".to_owned(), gate)),
+        Some(_) => Some(patch::add(place("/spec/schedulingGates/-"), gate)),
     }
 }
 
 /// A template may bring grant annotations along, copied from a running pod; a grant is given, not brought.
-fn dropped_grants(annotations: Texts<'_>) -> Vec<Change> {
+fn dropped_grants(annotations: Texts<'_>) -> Vec<PatchOperation> {
     let brought = names::GRANT_ANNOTATIONS.into_iter().filter(|key| annotations.has(key));
-    brought.map(|key| Change::remove(object::member(ANNOTATIONS, key))).collect()
+    brought.map(|key| patch::remove(member(ANNOTATIONS, key))).collect()
 }
 
 /// Binds the containers that open connections. Nothing is bound where the check has something to refuse.
-fn late_bound(pod: &Value, annotations: Texts<'_>) -> Vec<Change> {
+fn late_bound(pod: &Value, annotations: Texts<'_>) -> Vec<PatchOperation> {
     let notes = object::notes(pod);
     let stated = object::stated(pod, &notes, true);
     if !stated.is_in_bounds() {
@@ -60,7 +61,7 @@ fn late_bound(pod: &Value, annotations: Texts<'_>) -> Vec<Change> {
     let (mut changes, mut replaced) = (Vec::new(), Vec::new());
     for path in [object::CONTAINERS, object::INIT_CONTAINERS] {
         let containers = pod.pointer(path).and_then(Value::as_array);
-        for (place, container) in containers.into_iter().flatten().enumerate() {
+        for (index, container) in containers.into_iter().flatten().enumerate() {
             let Some(name) = container.get("name").and_then(Value::as_str) else { continue };
             // Each name once: the API server takes no pod that has it twice.
             let Some(found) = named.iter().position(|wanted| *wanted == name) else { continue };
@@ -70,7 +71,7 @@ fn late_bound(pod: &Value, annotations: Texts<'_>) -> Vec<Change> {
             replaced.extend(entries.iter().filter_map(|entry| remembered(entry, env, &prefix)));
             let bound = bound_env(&stated, &entries, env);
             if bound != env {
-                changes.push(Change::add(format!("{path}/{place}/env"), Value::Array(bound)));
+                changes.push(patch::add(place(&format!("{path}/{index}/env")), bound));
             }
         }
     }

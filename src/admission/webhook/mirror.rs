@@ -2,14 +2,15 @@
 //!
 //! In: a workload as it is to be and as it is. Out: the changes of its template's metadata.
 
+use json_patch::PatchOperation;
 use serde_json::Value;
 
 use super::object::{self, Texts};
-use super::review::Change;
 use crate::api::names;
+use crate::api::patch::{self, member};
 
 /// The changes that bring the template, which stands at `path`, in step; empty when it is, and where there is none.
-pub(super) fn changes(path: &str, workload: &Value, old: Option<&Value>) -> Vec<Change> {
+pub(super) fn changes(path: &str, workload: &Value, old: Option<&Value>) -> Vec<PatchOperation> {
     let path = &format!("{path}/metadata");
     if is_decided_over(workload) || workload.pointer(path).is_none() {
         return Vec::new();
@@ -51,13 +52,13 @@ fn goes(key: &str, now: Keys<'_>, before: Keys<'_>) -> bool {
     !now.own.has(key) && before.own.has(key) && now.template.of(key) == before.own.of(key)
 }
 
-fn label(path: &str, now: Keys<'_>, before: Keys<'_>) -> Vec<Change> {
+fn label(path: &str, now: Keys<'_>, before: Keys<'_>) -> Vec<PatchOperation> {
     let path = format!("{path}/labels");
     match now.own.of(names::BUDGET) {
         Some(budget) if now.template.of(names::BUDGET) == Some(budget) => vec![],
         Some(budget) => object::set(&path, now.template.exist(), vec![(names::BUDGET, budget)]),
         None if goes(names::BUDGET, now, before) => {
-            vec![Change::remove(object::member(&path, names::BUDGET))]
+            vec![patch::remove(member(&path, names::BUDGET))]
         }
         None => vec![],
     }
@@ -70,7 +71,7 @@ fn annotations(
     before: Keys<'_>,
     governed: bool,
     was_governed: bool,
-) -> Vec<Change> {
+) -> Vec<PatchOperation> {
     let path = format!("{path}/annotations");
     let wanted = |key: &'static str| now.own.of(key).filter(|_| governed).map(|text| (key, text));
     let missing = |&(key, text): &(&str, &str)| now.template.of(key) != Some(text);
@@ -82,6 +83,6 @@ fn annotations(
     };
     let unwanted = names::APP_ANNOTATIONS.into_iter().filter(left);
     let mut changes = object::set(&path, now.template.exist(), members);
-    changes.extend(unwanted.map(|key| Change::remove(object::member(&path, key))));
+    changes.extend(unwanted.map(|key| patch::remove(member(&path, key))));
     changes
 }

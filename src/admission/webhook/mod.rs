@@ -30,7 +30,7 @@ pub fn mutate(request: &Request) -> Outcome {
     let changes = if request.is_for(&super::gate::PODS) {
         gate::changes(object)
     } else if request.is_for_a_workload() {
-        mirror::changes(request.template(), object, request.old_object.as_ref())
+        mirror::changes(&request.template(), object, request.old_object.as_ref())
     } else {
         Vec::new()
     };
@@ -44,7 +44,7 @@ pub fn validate(request: &Request) -> Outcome {
     let refusal = if request.is_for(&super::gate::PODS) {
         check::pod(object)
     } else if request.is_for_a_workload() {
-        check::workload(request.template(), object, request.old_object.as_ref())
+        check::workload(&request.template(), object, request.old_object.as_ref())
     } else {
         None
     };
@@ -64,7 +64,7 @@ impl Request {
     }
 
     /// Where the pod template of the workload stands.
-    fn template(&self) -> &'static str {
+    fn template(&self) -> String {
         workload::pointer(&self.resource.resource)
     }
 

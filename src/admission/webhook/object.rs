@@ -3,11 +3,12 @@
 //! In: JSON as the API server sends it. Out: borrowed text. What is absent, null or of another type is not
 //! there: the API server refuses it in words of its own, before or after us.
 
+use json_patch::PatchOperation;
 use serde_json::Value;
 
-use super::review::Change;
 use crate::api::keys::Map;
 use crate::api::names;
+use crate::api::patch::{self, member, place};
 use crate::profile::stated::{Notes, Stated};
 
 pub(super) const CONTAINERS: &str = "/spec/containers";
@@ -99,16 +100,11 @@ pub(super) fn sets(pod: &Value) -> Vec<(&str, &str)> {
 }
 
 /// Adds members to a map of texts, and the map before them when it is not there.
-pub(super) fn set(map: &str, exists: bool, members: Vec<(&str, &str)>) -> Vec<Change> {
+pub(super) fn set(map: &str, exists: bool, members: Vec<(&str, &str)>) -> Vec<PatchOperation> {
     if members.is_empty() {
         return Vec::new();
     }
-    let map_itself = (!exists).then(|| Change::add(map.to_owned(), Value::Object(serde_json::Map::new())));
-    let members = members.into_iter().map(|(key, text)| Change::add(member(map, key), text.into()));
+    let map_itself = (!exists).then(|| patch::add(place(map), serde_json::Map::new()));
+    let members = members.into_iter().map(|(key, text)| patch::add(member(map, key), text));
     map_itself.into_iter().chain(members).collect()
-}
-
-/// The path of a member of a map.
-pub(super) fn member(map: &str, key: &str) -> String {
-    format!("{map}/{}", key.replace('~', "~0").replace('/', "~1"))
 }

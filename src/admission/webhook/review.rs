@@ -3,8 +3,9 @@
 //! In: the body of a request. Out: a [`Request`], or a sentence that says why it is none; the body of the
 //! answer. What the answer says is not decided here.
 
+use json_patch::PatchOperation;
 use k8s_openapi::ByteString;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub use super::super::policy::Reason;
@@ -57,7 +58,7 @@ pub enum Outcome {
     /// The object may be as it is.
     Pass,
     /// The object may be, with these changes.
-    Patch(Vec<Change>),
+    Patch(Vec<PatchOperation>),
     /// The request is refused.
     Refuse(Refusal),
 }
@@ -69,34 +70,6 @@ pub struct Refusal {
     pub reason: Reason,
     /// What the caller reads.
     pub sentence: String,
-}
-
-/// An operation of a JSON patch.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "op", rename_all = "lowercase")]
-pub enum Change {
-    /// Puts a value where there is none, or in the place of the one that is there.
-    Add {
-        /// A JSON pointer.
-        path: String,
-        /// The value.
-        value: Value,
-    },
-    /// Takes a value away.
-    Remove {
-        /// A JSON pointer.
-        path: String,
-    },
-}
-
-impl Change {
-    pub(super) fn add(path: String, value: Value) -> Self {
-        Self::Add { path, value }
-    }
-
-    pub(super) fn remove(path: String) -> Self {
-        Self::Remove { path }
-    }
 }
 
 /// A body that holds no review that can be answered.

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::review::{self, Change, Outcome, Reason, Refusal, Request, Resource};
+use super::review::{self, Outcome, Reason, Refusal, Request, Resource};
 use super::{mutate, validate, workload};
-use crate::api::{WorkloadKind, names};
+use crate::api::{WorkloadKind, names, patch};
 
 #[path = "../../../tests/admission/large.rs"]
 mod large;
@@ -174,7 +174,7 @@ fn an_object_of_any_shape_is_answered() {
     // The API server refuses a pod without containers, in words of its own, but only later.
     let pod = json!({"metadata": {"labels": {names::BUDGET: "main"}}, "spec": {"containers": null}});
     let gate = json!([{"name": names::GATE}]);
-    let expected = Outcome::Patch(vec![Change::add("/spec/schedulingGates".to_owned(), gate)]);
+    let expected = Outcome::Patch(vec![patch::add(patch::place("/spec/schedulingGates"), gate)]);
     assert_eq!(mutate(&request("/v1/pods", &pod, None)), expected);
     assert_eq!(validate(&request("/v1/pods", &pod, None)), Outcome::Pass);
 }
@@ -218,7 +218,7 @@ fn what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it() {
             let again = mutated(&resource, &after, Some(&before));
             assert_eq!(again, after, "{}: a second pass", case.name);
         }
-        let template = after.pointer(workload::pointer(resource.rsplit('/').next().unwrap())).unwrap();
+        let template = after.pointer(&workload::pointer(resource.rsplit('/').next().unwrap())).unwrap();
         let template = &template["metadata"];
         let found = TemplateKeys {
             labels: texts(template.get("labels")),

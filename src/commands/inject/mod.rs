@@ -20,10 +20,10 @@ use super::render::{self, ColorArgs, Tone};
 
 pub(super) const ABOUT: &str = "Write gate, env and label into the pod templates of manifests
 
-For clusters in which no admission policy and no webhook of poolbudget may run. Each workload with the label \
-poolbudget.dev/budget gets in its pod template what admission would give its pods. The manifests are written to \
-standard output. A document in which something changes is written anew: its values stay, its comments and the order of its \
-fields go. With --patch the manifests stay as they are, and kustomize makes the changes. Doing it twice changes nothing.
+For clusters in which neither the policies nor the webhook of poolbudget may run. Writes into the pod template of each \
+workload with the label poolbudget.dev/budget what admission would give its pods, and prints the manifests. A document \
+that changes is printed anew: its values stay, its comments and the order of its fields go. With --patch the manifests \
+stay as they are, and kustomize makes the changes. Injecting twice changes nothing more.
 
 Exit codes: 0 written, 2 the input is wrong, and then nothing is written.";
 

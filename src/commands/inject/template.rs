@@ -3,11 +3,10 @@
 //! In: an object. Out: the same with another template. What a pod gets is asked of the webhook's own functions, so that
 //! both ways can never differ.
 
-use json_patch::Patch;
 use serde_json::Value;
 
 use super::notes;
-use crate::admission::webhook::review::{Change, Outcome, Request, Resource};
+use crate::admission::webhook::review::{Outcome, Request, Resource};
 use crate::admission::webhook::{mutate, validate};
 use crate::api::names;
 use crate::cluster::pod::PodView;
@@ -109,7 +108,7 @@ fn gated(mut pod: Value) -> Result<Value, String> {
         return Err("there is no spec in its pod template".to_owned());
     }
     if let Outcome::Patch(changes) = mutate(&creation(&pod)) {
-        patch(&mut pod, &changes)
+        json_patch::patch(&mut pod, &changes)
             .map_err(|_| "its pod template is not one that the API server would take".to_owned())?;
     }
     match validate(&creation(&pod)) {
@@ -125,11 +124,6 @@ fn creation(pod: &Value) -> Request {
         object: Some(pod.clone()),
         ..Request::default()
     }
-}
-
-fn patch(pod: &mut Value, changes: &[Change]) -> anyhow::Result<()> {
-    let patch: Patch = serde_json::from_value(serde_json::to_value(changes)?)?;
-    Ok(json_patch::patch(pod, &patch)?)
 }
 
 /// What keeps the granted size from the app, in a sentence. Its pods are gated, and wait.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Document, Place, list};
 use crate::admission::webhook;
+use crate::api::kinds::Facts;
 use crate::api::{WorkloadKind, names};
 
 /// An object.
@@ -28,36 +29,15 @@ pub struct Workload {
     pub replicas: Option<&'static [&'static str]>,
 }
 
-const TEMPLATE: &[&str] = &["spec", "template"];
-const REPLICAS: &[&str] = &["spec", "replicas"];
 /// Where a CronJob keeps what its Jobs are made from.
 const JOB: &str = "/spec/jobTemplate";
 
 impl Workload {
-    const fn new(kind: WorkloadKind, replicas: &'static [&'static str]) -> Self {
-        Self { kind, template: TEMPLATE, replicas: Some(replicas) }
-    }
-
     /// The workload of this group and kind.
     pub(super) fn of(group: &str, kind: &str) -> Option<Self> {
-        Some(match (group, kind) {
-            ("apps", "Deployment") => Self::new(WorkloadKind::Deployment, REPLICAS),
-            ("apps", "StatefulSet") => Self::new(WorkloadKind::StatefulSet, REPLICAS),
-            ("apps", "ReplicaSet") => Self::new(WorkloadKind::ReplicaSet, REPLICAS),
-            ("argoproj.io", "Rollout") => Self::new(WorkloadKind::Rollout, REPLICAS),
-            // One pod for each node that fits, which only the cluster can count.
-            ("apps", "DaemonSet") => {
-                Self::new(WorkloadKind::DaemonSet, &["status", "desiredNumberScheduled"])
-            }
-            ("batch", "Job") => Self::new(WorkloadKind::Job, &["spec", "parallelism"]),
-            ("batch", "CronJob") => Self {
-                kind: WorkloadKind::CronJob,
-                template: &["spec", "jobTemplate", "spec", "template"],
-                replicas: Some(&["spec", "jobTemplate", "spec", "parallelism"]),
-            },
-            ("", "Pod") => Self { kind: WorkloadKind::Pod, template: &[], replicas: None },
-            _ => return None,
-        })
+        let kind = WorkloadKind::in_group(group, kind)?;
+        let Facts { template, replicas, .. } = kind.facts();
+        Some(Self { kind, template, replicas })
     }
 }
 
@@ -189,7 +169,7 @@ impl Object {
         let path = |template: &[&str]| template.iter().flat_map(|part| ["/", part]).collect::<String>();
         let own = webhook::refusal(&path(workload.template), &self.value);
         // What is made from a CronJob is a Job, and that is admitted too.
-        own.or_else(|| webhook::refusal(&path(TEMPLATE), self.job()?))
+        own.or_else(|| webhook::refusal(&path(WorkloadKind::Job.facts().template), self.job()?))
     }
 
     /// The Job that a CronJob makes.

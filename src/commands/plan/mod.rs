@@ -24,10 +24,10 @@ use super::render::{self, ColorArgs, Tone};
 use outcome::Outcome;
 use what_if::WhatIf;
 
-pub(super) const ABOUT: &str = "Say from manifests whether the connections of a budget suffice
+pub(super) const ABOUT: &str = "Check without a cluster whether manifests fit into their budgets
 
-Reads budgets, workloads and autoscalers, and shows the sizes that the operator would give, without a cluster. \
-Objects of other kinds are passed over.
+Reads budgets, workloads and autoscalers, and shows the sizes that the operator would grant. Objects of other kinds \
+are skipped.
 
 Exit codes: 0 everything fits, 1 something does not fit, 2 the input is wrong.";
 
@@ -35,7 +35,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   poolbudget plan -f deploy/                                  all manifests in a folder
   helm template charts/shop | poolbudget plan -f -            a rendered chart
   poolbudget plan -f deploy/ --replicas api=8 --processes api=4   what if
-  poolbudget plan -f deploy/ --label api=main                 what if it bore the label
+  poolbudget plan -f deploy/ --label api=main                 what if it had the label
   poolbudget plan -f deploy/ --limit 30 -o json               another limit, for machines";
 
 #[derive(Args, Debug)]

@@ -131,7 +131,7 @@ mod tests {
     }
 
     fn finding(kind: ConditionType, holds: bool, reason: Reason) -> Finding {
-        Finding { kind, holds, reason, message: format!("the message of {}", kind.name()) }
+        Finding { kind, status: holds.into(), reason, message: format!("the message of {}", kind.name()) }
     }
 
     fn said(budget: &DbConnectionBudget, leader: &Leader) -> Vec<String> {

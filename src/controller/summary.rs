@@ -1,0 +1,111 @@
+//! The summary that tools read: Ready, and where it is not so, whether that changes by itself.
+//!
+//! In: what is found of a budget. Out: conditions by the conventions of kstatus, as Flux, Argo CD and `kubectl wait` read
+//! them. Forbidden here: finding anything; a summary says nothing that no other condition says.
+
+use crate::api::conditions::{ConditionReason as Reason, ConditionType as Type, Finding, Status};
+
+/// Ready first; Stalled and Reconciling only where they are so. `comes_down` says whether pods are brought to a spec that was
+/// changed.
+#[must_use]
+pub fn of(findings: &[Finding], comes_down: bool) -> Vec<Finding> {
+    let mut summary = vec![ready(findings)];
+    summary.extend(stalled(findings));
+    if comes_down {
+        summary.push(Finding {
+            kind: Type::Reconciling,
+            status: Status::True,
+            reason: Reason::ComingDown,
+            message: "pods hold more than the changed spec allows, and are replaced one by one".to_owned(),
+        });
+    }
+    summary
+}
+
+/// Accepted and feasible, and its status can be written. Pods may wait for others to terminate all the same.
+fn ready(findings: &[Finding]) -> Finding {
+    let of = |finding: &Finding, status| Finding { kind: Type::Ready, status, ..finding.clone() };
+    match findings.iter().find(|finding| is_against_ready(finding)) {
+        Some(finding) => of(finding, Status::False),
+        None => Finding {
+            kind: Type::Ready,
+            status: Status::True,
+            reason: Reason::Ready,
+            message: "the budget is in force and everything fits".to_owned(),
+        },
+    }
+}
+
+fn is_against_ready(finding: &Finding) -> bool {
+    let Finding { kind, status, reason, .. } = finding;
+    match kind {
+        Type::Accepted | Type::Feasible => *status == Status::False,
+        Type::Blocked => *status == Status::True && *reason == Reason::StatusRefused,
+        _ => false,
+    }
+}
+
+/// What only a human ends: a spec that cannot be served, what does not fit, and pods that nobody may end.
+fn stalled(findings: &[Finding]) -> Option<Finding> {
+    let by_hand = |finding: &&Finding| {
+        is_against_ready(finding)
+            || finding.status == Status::True
+                && matches!(
+                    finding.reason,
+                    Reason::EvictionForbidden | Reason::Escaped | Reason::NotReplaced | Reason::BadRevision
+                )
+    };
+    let found = findings.iter().find(by_hand)?;
+    Some(Finding { kind: Type::Stalled, status: Status::True, ..found.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(kind: Type, status: Status, reason: Reason) -> Finding {
+        Finding { kind, status, reason, message: reason.name().to_owned() }
+    }
+
+    fn told(findings: &[Finding]) -> Vec<(&'static str, Status, &'static str)> {
+        of(findings, false).iter().map(|f| (f.kind.name(), f.status, f.reason.name())).collect()
+    }
+
+    #[test]
+    fn a_budget_is_ready_while_its_pods_only_wait() {
+        let calm = [
+            finding(Type::Accepted, Status::True, Reason::Accepted),
+            finding(Type::Feasible, Status::True, Reason::Fits),
+            finding(Type::Settled, Status::False, Reason::Draining),
+            finding(Type::Blocked, Status::True, Reason::PodDisruptionBudget),
+        ];
+        assert_eq!(told(&calm), [("Ready", Status::True, "Ready")]);
+        assert_eq!(of(&calm, true).last().map(|f| f.kind), Some(Type::Reconciling));
+    }
+
+    #[test]
+    fn what_only_a_human_ends_is_stalled() {
+        for (kind, status, reason, ready) in [
+            (Type::Accepted, Status::False, Reason::InvalidLimit, false),
+            (Type::Feasible, Status::False, Reason::DoesNotFit, false),
+            (Type::Feasible, Status::False, Reason::CeilingDoesNotFit, false),
+            (Type::Blocked, Status::True, Reason::StatusRefused, false),
+            (Type::Blocked, Status::True, Reason::EvictionForbidden, true),
+            (Type::Blocked, Status::True, Reason::Escaped, true),
+        ] {
+            let told = told(&[finding(kind, status, reason)]);
+            let first = if ready {
+                ("Ready", Status::True, "Ready")
+            } else {
+                ("Ready", Status::False, reason.name())
+            };
+            assert_eq!(told, [first, ("Stalled", Status::True, reason.name())]);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_keeps_no_budget_from_being_ready() {
+        let unknown = [finding(Type::LimitConfirmed, Status::Unknown, Reason::NotChecked)];
+        assert_eq!(told(&unknown), [("Ready", Status::True, "Ready")]);
+    }
+}

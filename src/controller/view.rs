@@ -98,25 +98,22 @@ pub struct Assessed<'a> {
 }
 
 impl View {
-    /// All workloads, each from all sides. The scene and the decision have them in the same order.
+    /// All workloads, each from all sides.
     pub fn workloads(&self) -> impl Iterator<Item = Assessed<'_>> {
-        let Decision { plan, ledger, settled, .. } = &self.decision;
-        let sides = self.scene.workloads.iter().zip(&self.scene.situation.workloads);
-        let decided = plan.shares.iter().zip(&ledger.workloads).zip(settled);
-        sides.zip(decided).enumerate().map(|(index, ((facts, of), ((share, standing), settled)))| Assessed {
-            index,
-            facts,
-            of,
-            share,
-            standing,
-            settled: *settled,
-        })
+        (0..self.scene.workloads.len()).filter_map(|index| self.workload(index))
     }
 
-    /// The workload at a place.
+    /// The workload at a place. The scene and the decision have them in the same order.
     #[must_use]
     pub fn workload(&self, index: usize) -> Option<Assessed<'_>> {
-        self.workloads().nth(index)
+        Some(Assessed {
+            index,
+            facts: self.scene.workloads.get(index)?,
+            of: self.scene.situation.workloads.get(index)?,
+            share: self.decision.plan.shares.get(index)?,
+            standing: self.decision.ledger.workloads.get(index)?,
+            settled: *self.decision.settled.get(index)?,
+        })
     }
 
     /// The workload of a pod, if it is known.

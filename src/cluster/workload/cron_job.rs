@@ -2,6 +2,7 @@
 //!
 //! In: objects of batch/v1. Out: the record of a workload: it wants what its runs want, and room for the next one.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -58,7 +59,11 @@ pub struct JobTemplateView {
 
 impl JobTemplateView {
     /// The pod template of a Job, once admission has mirrored into it what stands on the Job.
-    fn template(&self) -> TemplateView {
+    fn template(&self) -> Cow<'_, TemplateView> {
+        let TemplateMetaView { labels, annotations } = &self.metadata;
+        if labels.is_none() && annotations.is_none() {
+            return Cow::Borrowed(&self.spec.template);
+        }
         let mut template = self.spec.template.clone();
         let of_job = |map: &Option<BTreeMap<String, String>>, key: &str| map.as_ref()?.get(key).cloned();
         let labels = template.metadata.labels.get_or_insert_default();
@@ -72,7 +77,7 @@ impl JobTemplateView {
                 own.filter_map(|key| Some((key.to_owned(), of_job(&self.metadata.annotations, key)?))),
             );
         }
-        template
+        Cow::Owned(template)
     }
 }
 

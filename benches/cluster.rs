@@ -150,8 +150,7 @@ async fn main() -> Result<()> {
 
 /// One pod at a time on an otherwise idle cluster.
 async fn single_grants(cluster: &Cluster, stopwatch: &Stopwatch) -> Result<()> {
-    let spec =
-        json!({"limit": {"connections": 100_000}, "workloads": [{"name": "single", "size": {"max": 5}}]});
+    let spec = json!({"limit": {"connections": 100_000}, "workloads": [{"name": "single", "connectionsPerProcess": {"max": 5}}]});
     cluster.apply(&budget(SHOP, "main", &spec)).await?;
     cluster.apply(&deployment(SHOP, "single").replicas(0).label(LABEL, "main").to_string()).await?;
     for n in 1..=SINGLES {

@@ -256,9 +256,15 @@ fn holds(rule: Stated) -> String {
         | Stated::OwnSizeName
         | Stated::OwnNamesValid
         | Stated::OwnNamesDiffer => cel::own_name_rule(rule, "variables.annotations"),
-        Stated::SizeCounts => format!("{} || {}", absent(names::SIZE), of(rules::counted(|_| true))),
+        Stated::SizeCounts => {
+            format!("{} || {}", absent(names::CONNECTIONS_PER_PROCESS), of(rules::counted(|_| true)))
+        }
         Stated::SizeNeeded => {
-            format!("!{} || !({})", absent(names::SIZE), of(rules::counted(|default| default.is_none())))
+            format!(
+                "!{} || !({})",
+                absent(names::CONNECTIONS_PER_PROCESS),
+                of(rules::counted(|default| default.is_none()))
+            )
         }
         Stated::PrePing => format!(
             "{} || {} in ['true', 'false']",

@@ -27,7 +27,7 @@ const SCALED: [(&str, WorkloadKind); 4] = [
 pub fn policy() -> Policy {
     Policy {
         name: NAME,
-        purpose: "Refuses replicas that can never fit, where the budget says infeasible: Deny.",
+        purpose: "Refuses replicas that can never fit, where the budget says infeasiblePolicy: Deny.",
         requests: vec![
             Requests {
                 group: "apps",
@@ -45,7 +45,7 @@ pub fn policy() -> Policy {
             // Nothing matches where Argo Rollouts is not installed.
             Requests {
                 group: "argoproj.io",
-                version: "v1alpha1",
+                version: "v1beta1",
                 operations: &["CREATE", "UPDATE"],
                 resources: &["rollouts", "rollouts/scale"],
             },
@@ -55,7 +55,7 @@ pub fn policy() -> Policy {
         scope: Scope::Chosen,
         conditions: vec![
             Named::new("more-than-before", format!("{} > {}", replicas("object"), replicas_before())),
-            Named::new("the-budget-denies", "params.spec.?infeasible.orValue('Wait') == 'Deny'"),
+            Named::new("the-budget-denies", "params.spec.?infeasiblePolicy.orValue('Wait') == 'Deny'"),
         ],
         variables: vec![
             Named::new("kind", format!("{}[request.resource.resource]", kinds())),

@@ -11,7 +11,7 @@
 //! | `check` | a bad label or annotation is refused with a sentence | ValidatingAdmissionPolicy |
 //! | `bound` | a gated pod that would not read its grant is refused | ValidatingAdmissionPolicy |
 //! | `confine` | the operator's own accounts do no more than it ever asks for | ValidatingAdmissionPolicy |
-//! | `deny` | under `infeasible: Deny`, replicas that can never fit are refused | ValidatingAdmissionPolicy |
+//! | `deny` | under `infeasiblePolicy: Deny`, replicas that can never fit are refused | ValidatingAdmissionPolicy |
 //!
 //! Clusters before Kubernetes 1.36 have no MutatingAdmissionPolicy: there `webhook` stands in for gate, mirror and check.
 //! `tests/admission/` holds the rules as a table of cases, in the language of neither, and both have to pass it.

@@ -8,8 +8,7 @@ pub mod keys;
 pub mod kinds;
 pub mod names;
 pub mod patch;
-pub mod spec;
-pub mod status;
+pub mod v1beta1;
 
 use std::collections::BTreeMap;
 
@@ -17,15 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub use key::BudgetKey;
 pub use kinds::WorkloadKind;
-pub use spec::{
-    Basis, Compute, DbConnectionBudget, DbConnectionBudgetSpec, DefaultsSpec, EvictionPolicy,
-    InfeasiblePolicy, LimitSpec, Mode, Plan, PostgresLimit, SizeBounds, Sizing, SupabaseConnection,
-    SupabaseLimit, Surge, WorkloadSpec,
-};
-pub use status::{
-    DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus, QuarantineCause,
-    Quarantined, WorkloadStatus,
-};
+pub use v1beta1::*;
 
 impl DbConnectionBudget {
     /// Without what others may write into its metadata and nobody here uses: everybody who may edit a budget could have it

@@ -29,7 +29,7 @@ pub const POOL_SIZE_ENV: &str = "poolbudget.dev/pool-size-env";
 /// App annotation: own name of the env variable for `max_overflow`.
 pub const MAX_OVERFLOW_ENV: &str = "poolbudget.dev/max-overflow-env";
 /// App annotation: connections of one process, where the profile has no variable that could say it.
-pub const SIZE: &str = "poolbudget.dev/size";
+pub const CONNECTIONS_PER_PROCESS: &str = "poolbudget.dev/connections-per-process";
 /// App annotation: connections that one process opens beside its pools, whatever size those have.
 pub const EXTRA: &str = "poolbudget.dev/extra-connections";
 /// App annotation: seconds that a checkout waits for a connection; set beside the size where the profile can.
@@ -50,7 +50,7 @@ pub const APP_ANNOTATIONS: [&str; 11] = [
     PROFILE,
     POOL_SIZE_ENV,
     MAX_OVERFLOW_ENV,
-    SIZE,
+    CONNECTIONS_PER_PROCESS,
     EXTRA,
     POOL_TIMEOUT,
     POOL_RECYCLE,
@@ -109,7 +109,7 @@ pub const ON_PODS: [(&str, OnPods); 19] = [
     (PROFILE, OnPods::Birth),
     (POOL_SIZE_ENV, OnPods::Birth),
     (MAX_OVERFLOW_ENV, OnPods::Birth),
-    (SIZE, OnPods::Birth),
+    (CONNECTIONS_PER_PROCESS, OnPods::Birth),
     (EXTRA, OnPods::Birth),
     (POOL_TIMEOUT, OnPods::Birth),
     (POOL_RECYCLE, OnPods::Birth),

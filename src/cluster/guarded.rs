@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn an_object_that_cannot_be_read_leaves_the_rest_of_its_list_readable() {
-        let list = json!({"apiVersion": "poolbudget.dev/v1alpha1", "kind": "DbConnectionBudgetList", "metadata": {},
+        let list = json!({"apiVersion": "poolbudget.dev/v1beta1", "kind": "DbConnectionBudgetList", "metadata": {},
             "items": [budget("sound", "Gate"), budget("odd", "Auction")]});
         let list: ObjectList<Guarded<DbConnectionBudget>> = serde_json::from_value(list).expect("a list");
         let [Guarded::Read(sound), Guarded::Odd(odd)] = &list.items[..] else { panic!("{list:?}") };

@@ -487,7 +487,7 @@ mod tests {
             for (engines, extra) in [("1", "1"), ("1", "7"), ("2", "3"), ("3", "1")] {
                 let notes = serde_json::json!({"metadata": {"annotations": {
                     names::PROFILE: profile.name, names::ENGINES: engines, names::EXTRA: extra,
-                    names::SIZE: "4",
+                    names::CONNECTIONS_PER_PROCESS: "4",
                 }}});
                 let pod = pod(notes);
                 for more in [0, 1, 6] {

@@ -31,7 +31,7 @@ use crate::budget::split::Knobs;
 
 /// What is to be known of an app that no variable governs.
 const COUNTED: &str = "its size is counted, not governed: no variable sets it, so the app itself must keep to what \
-                       its annotation poolbudget.dev/size or its profile says";
+                       its annotation poolbudget.dev/connections-per-process or its profile says";
 
 /// One instant of one budget, with the records behind it.
 #[derive(Clone, Debug)]
@@ -154,7 +154,7 @@ pub fn scene(
         available,
         surge: spec::surge(spec),
         basis: spec::basis(spec),
-        eviction: spec.eviction == EvictionPolicy::Allowed,
+        eviction: spec.eviction_policy == EvictionPolicy::Allowed,
         pods: pods
             .iter()
             .map(|pod| core_pod(world, pod, &place, &newest, &in_flight, now))

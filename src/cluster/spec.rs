@@ -144,9 +144,12 @@ pub struct Settings {
 pub fn settings(spec: &DbConnectionBudgetSpec, workload: &WorkloadKey) -> Settings {
     let WorkloadKey { kind, name } = workload;
     let entry = spec.workloads.iter().find(|entry| entry.kind == *kind && &entry.name == name);
-    let own = entry.map(|entry| entry.size.clone()).unwrap_or_default();
+    let own = entry.map(|entry| entry.connections_per_process.clone()).unwrap_or_default();
     let defaults = spec.defaults.clone().unwrap_or_default();
-    let (mut min, mut max) = (own.min.or(defaults.size.min).unwrap_or(1), own.max.or(defaults.size.max));
+    let (mut min, mut max) = (
+        own.min.or(defaults.connections_per_process.min).unwrap_or(1),
+        own.max.or(defaults.connections_per_process.max),
+    );
     // A bound that stands in an entry wins over the other one where that is a default.
     match (own.min, own.max) {
         (Some(_), None) => max = max.map(|max| max.max(min)),
@@ -172,15 +175,18 @@ mod tests {
 
     #[test]
     fn without_an_entry_the_defaults_hold_and_without_those_one_and_no_bound() {
-        let other = json!({"name": "other", "weight": 9, "size": {"min": 9}});
+        let other = json!({"name": "other", "weight": 9, "connectionsPerProcess": {"min": 9}});
         assert_eq!(of(&json!(null), &other), (1, None, 1));
         assert_eq!(of(&json!({}), &other), (1, None, 1));
-        assert_eq!(of(&json!({"size": {"min": 2, "max": 5}, "weight": 3}), &other), (2, Some(5), 3));
+        assert_eq!(
+            of(&json!({"connectionsPerProcess": {"min": 2, "max": 5}, "weight": 3}), &other),
+            (2, Some(5), 3)
+        );
     }
 
     #[test]
     fn what_an_entry_leaves_out_is_as_the_defaults_say_field_by_field() {
-        let defaults = json!({"size": {"min": 2, "max": 5}, "weight": 3});
+        let defaults = json!({"connectionsPerProcess": {"min": 2, "max": 5}, "weight": 3});
         let entry = |more: Value| {
             let mut entry = more;
             entry["name"] = json!("api");
@@ -188,14 +194,14 @@ mod tests {
         };
         assert_eq!(entry(json!({})), (2, Some(5), 3));
         assert_eq!(entry(json!({"weight": 1})), (2, Some(5), 1));
-        assert_eq!(entry(json!({"size": {"max": 9}})), (2, Some(9), 3));
-        assert_eq!(entry(json!({"size": {"min": 4}})), (4, Some(5), 3));
+        assert_eq!(entry(json!({"connectionsPerProcess": {"max": 9}})), (2, Some(9), 3));
+        assert_eq!(entry(json!({"connectionsPerProcess": {"min": 4}})), (4, Some(5), 3));
     }
 
     #[test]
     fn a_default_gives_way_to_the_bound_of_an_entry_that_it_contradicts() {
-        let defaults = json!({"size": {"min": 4, "max": 5}});
-        let size = |size: Value| of(&defaults, &json!({"name": "api", "size": size}));
+        let defaults = json!({"connectionsPerProcess": {"min": 4, "max": 5}});
+        let size = |size: Value| of(&defaults, &json!({"name": "api", "connectionsPerProcess": size}));
         assert_eq!(size(json!({"min": 8})), (8, Some(8), 1));
         assert_eq!(size(json!({"max": 2})), (2, Some(2), 1));
         assert_eq!(size(json!({"min": 6, "max": 9})), (6, Some(9), 1));

@@ -74,7 +74,7 @@ const COUNTED_BY: [Rule; 8] = [
     Rule::ProcessesOf,
     Rule::Count(names::ENGINES, names::MAX_PROCESSES),
     Rule::Count(names::EXTRA, names::MAX_PROCESSES),
-    Rule::Count(names::SIZE, names::MAX_PROCESSES),
+    Rule::Count(names::CONNECTIONS_PER_PROCESS, names::MAX_PROCESSES),
     Rule::SizeNeeded,
 ];
 
@@ -361,7 +361,7 @@ impl<'a> App<'a> {
     /// Connections of one instance that nothing sets.
     fn fixed(&self) -> Option<Connections> {
         let Sizing::Counted { default } = self.stated.profile()?.sizing else { return None };
-        let size = self.stated.says(names::SIZE).map_or(default, meant)?;
+        let size = self.stated.says(names::CONNECTIONS_PER_PROCESS).map_or(default, meant)?;
         Some(Connections::new(size.into()).plus(Connections::new(self.beside()?.into())))
     }
 
@@ -995,7 +995,7 @@ mod tests {
         let facts = |notes: &[(&str, &str)]| of(notes, &[], &app(&[]));
         let superset = facts(&[(names::PROFILE, "Superset"), (names::PROCESSES, "4")]);
         assert_eq!((superset.least().get(), superset.own.get(), superset.is_counted()), (15, 60, true));
-        let prisma = facts(&[(names::PROFILE, "Prisma"), (names::SIZE, "7")]);
+        let prisma = facts(&[(names::PROFILE, "Prisma"), (names::CONNECTIONS_PER_PROCESS, "7")]);
         assert_eq!((prisma.fixed, prisma.own.get()), (Some(Connections::new(7)), 7));
         let unknown = facts(&[(names::PROFILE, "Prisma")]);
         assert_eq!((unknown.fixed, unknown.own), (None, Connections::MAX));

@@ -105,7 +105,7 @@ fn pods(view: &View) -> String {
 /// What admission is to refuse of each workload; nothing where it is to refuse nothing.
 fn denied_beyond(view: &View, budget: &DbConnectionBudget) -> Vec<Pods> {
     let spec = &budget.spec;
-    let denies = spec.infeasible == InfeasiblePolicy::Deny && spec.mode != Mode::Observe;
+    let denies = spec.infeasible_policy == InfeasiblePolicy::Deny && spec.mode != Mode::Observe;
     // A budget that is not accepted says nothing of what could ever fit.
     if denies && view.refusal.is_none() { view.scene.situation.largest_replicas() } else { Vec::new() }
 }

@@ -90,7 +90,7 @@ pub fn in_the_way(view: &View) -> Option<String> {
 fn what_then(kind: WorkloadKind, may_end: bool, eviction: bool) -> String {
     match kind {
         WorkloadKind::Deployment if !eviction => {
-            "eviction is Forbidden: scale the ReplicaSet of those down by one yourself".to_owned()
+            "evictionPolicy is Forbidden: scale the ReplicaSet of those down by one yourself".to_owned()
         }
         WorkloadKind::Deployment if may_end => {
             format!("poolbudget ends one of them every {PATIENCE} seconds until the new pods can connect")

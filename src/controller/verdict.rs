@@ -268,9 +268,10 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
     }
     let room = &view.decision.room;
     let stuck = room.missing.is_some() && !room.draining && room.candidates.is_empty();
-    if stuck && budget.spec.eviction == EvictionPolicy::Forbidden {
+    if stuck && budget.spec.eviction_policy == EvictionPolicy::Forbidden {
         let message =
-            "pods hold more than their share and eviction is Forbidden: new pods wait until they go".into();
+            "pods hold more than their share and evictionPolicy is Forbidden: new pods wait until they go"
+                .into();
         return finding(true, Reason::EvictionForbidden, message);
     }
     if let Some(message) = escaped_in_the_way(view) {

@@ -86,7 +86,7 @@ seen.
 ## Counted and not governed
 
 {counted} take their size from no variable; of these Counted is for any app. Their pods are gated and billed like others, and
-nothing is written into them: `poolbudget.dev/size` says how many connections one process opens. They never get more or
+nothing is written into them: `poolbudget.dev/connections-per-process` says how many connections one process opens. They never get more or
 less, so the app must really be bounded by that number.
 
 ## NullPool
@@ -126,7 +126,7 @@ fn section(profile: &Profile) -> String {
         Sizing::Counted { default } => {
             let size = default.map_or("must be stated".to_owned(), |size| format!("{size} unless stated"));
             lines.push(("written", "nothing; it is counted".to_owned()));
-            lines.push(("size", format!("{size}, by `{}`", names::SIZE)));
+            lines.push(("size", format!("{size}, by `{}`", names::CONNECTIONS_PER_PROCESS)));
         }
         Sizing::Unbounded => lines.push(("written", "nothing; it is refused".to_owned())),
     }

@@ -78,7 +78,7 @@ impl Rule {
         Self::OwnNamesDiffer,
         Self::Taken,
         Self::Count(names::EXTRA, names::MAX_PROCESSES),
-        Self::Count(names::SIZE, names::MAX_PROCESSES),
+        Self::Count(names::CONNECTIONS_PER_PROCESS, names::MAX_PROCESSES),
         Self::SizeCounts,
         Self::SizeNeeded,
         Self::Count(names::POOL_TIMEOUT, names::MAX_SECONDS),
@@ -193,12 +193,12 @@ impl Rule {
             }
             Self::SizeCounts => format!(
                 "{} goes with the profiles {} alone, whose size no variable sets (for others bound it in the budget)",
-                names::SIZE,
+                names::CONNECTIONS_PER_PROCESS,
                 counted(|_| true).join(", ")
             ),
             Self::SizeNeeded => format!(
                 "{} must say how many connections a process opens with the profile {}",
-                names::SIZE,
+                names::CONNECTIONS_PER_PROCESS,
                 counted(|default| default.is_none()).join(" or ")
             ),
             Self::PrePing => format!("{} must be true or false", names::POOL_PRE_PING),
@@ -291,10 +291,10 @@ impl Rule {
             }
             Self::OwnNamesDiffer => (size_env.is_some() && size_env == overflow_env)
                 .then(|| format!("both say {}", quoted(names::POOL_SIZE_ENV))),
-            Self::SizeCounts => (stated.says(names::SIZE).is_some()
+            Self::SizeCounts => (stated.says(names::CONNECTIONS_PER_PROCESS).is_some()
                 && !counted(|_| true).contains(&profile_name(stated)))
             .then(profile),
-            Self::SizeNeeded => (stated.says(names::SIZE).is_none()
+            Self::SizeNeeded => (stated.says(names::CONNECTIONS_PER_PROCESS).is_none()
                 && counted(|default| default.is_none()).contains(&profile_name(stated)))
             .then(|| "it is not there".to_owned()),
             Self::PrePing => {

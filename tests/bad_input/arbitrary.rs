@@ -255,7 +255,7 @@ fn annotations() -> impl Strategy<Value = Value> {
         "engines",
         "container",
         "profile",
-        "size",
+        "connections-per-process",
         "pool-size-env",
         "max-overflow-env",
         "pool-size",

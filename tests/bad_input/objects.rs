@@ -106,12 +106,12 @@ pub(crate) fn autoscaler() -> Value {
 /// A budget with all of its spec, and a status in the middle of its work.
 pub(crate) fn budget() -> Value {
     json!({
-        "apiVersion": "poolbudget.dev/v1alpha1", "kind": "DbConnectionBudget",
+        "apiVersion": "poolbudget.dev/v1beta1", "kind": "DbConnectionBudget",
         "metadata": {"name": BUDGET, "namespace": NAMESPACE, "uid": "b", "resourceVersion": "9", "generation": 2},
         "spec": {
-            "limit": {"connections": 30}, "reserved": 2, "mode": "Gate", "infeasible": "Wait", "eviction": "Allowed",
+            "limit": {"connections": 30}, "reserved": 2, "mode": "Gate", "infeasiblePolicy": "Wait", "evictionPolicy": "Allowed",
             "sizing": {"basis": "Ladder", "surge": "Full", "overflowRatio": 2},
-            "workloads": [{"name": "api", "kind": "Deployment", "weight": 2, "size": {"min": 1, "max": 9}, "maxReplicas": 8}],
+            "workloads": [{"name": "api", "kind": "Deployment", "weight": 2, "connectionsPerProcess": {"min": 1, "max": 9}, "maxReplicas": 8}],
         },
         "status": {
             "observedGeneration": 2, "epoch": 4, "limit": {"connections": 30, "source": "set in spec.limit"},

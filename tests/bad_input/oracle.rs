@@ -67,9 +67,10 @@ pub(crate) fn may_hold(pod: &Value) -> u64 {
         Value::String(profile) => profile.as_str(),
         _ => "SQLAlchemy",
     };
-    let size = |default: u64| match &pod["metadata"]["annotations"]["poolbudget.dev/size"] {
+    let size = |default: u64| match &pod["metadata"]["annotations"]["poolbudget.dev/connections-per-process"]
+    {
         Value::Null => default,
-        _ => stated(pod, "size"),
+        _ => stated(pod, "connections-per-process"),
     };
     let stack = stack(profile);
     let variables: Vec<String> = stack.iter().flat_map(|stack| variables(pod, stack)).collect();

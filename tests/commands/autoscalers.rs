@@ -9,14 +9,14 @@ fn plan(input: &str, arguments: &[&str]) -> Ran {
 /// 18 usable connections; four processes with two connections each, so 8 for each pod.
 fn input(basis: &str, replicas: &str, scaler: &str) -> String {
     format!(
-        "apiVersion: poolbudget.dev/v1alpha1
+        "apiVersion: poolbudget.dev/v1beta1
 kind: DbConnectionBudget
 metadata: {{name: main}}
 spec:
   limit: {{connections: 20}}
   reserved: 2
   sizing: {{basis: {basis}}}
-  workloads: [{{name: server, size: {{min: 2}}}}]
+  workloads: [{{name: server, connectionsPerProcess: {{min: 2}}}}]
 ---
 apiVersion: apps/v1
 kind: Deployment
@@ -69,7 +69,7 @@ fn each_advice_is_enough_when_it_is_followed_beside_an_autoscaler() {
         advice,
         [
             "run Deployment/server with 2 processes in each pod instead of 4",
-            "lower size.min of Deployment/server from 2 to 1",
+            "lower connectionsPerProcess.min of Deployment/server from 2 to 1",
             "raise the limit to at least 34 connections",
         ]
     );

@@ -46,7 +46,7 @@ spec: {{maxReplicas: 20, scaleTargetRef: {{apiVersion: {api_version}, kind: {kin
     )
 }
 
-const BUDGET: &str = "apiVersion: poolbudget.dev/v1alpha1
+const BUDGET: &str = "apiVersion: poolbudget.dev/v1beta1
 kind: DbConnectionBudget
 metadata: {name: main}
 spec: {limit: {connections: 1000}, reserved: 0}

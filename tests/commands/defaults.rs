@@ -22,7 +22,7 @@ spec: {{strategy: {{type: Recreate}}, selector: {{matchLabels: {{app: api}}}}, t
         })
         .collect();
     format!(
-        "apiVersion: poolbudget.dev/v1alpha1
+        "apiVersion: poolbudget.dev/v1beta1
 kind: DbConnectionBudget
 metadata: {{name: main}}
 spec:
@@ -42,13 +42,13 @@ fn sizes(settings: &str, names: &[&str]) -> Vec<String> {
 
 #[test]
 fn a_maximum_for_all_holds_for_workloads_without_an_entry() {
-    assert_eq!(sizes("  defaults: {size: {max: 4}}", &["a", "b"]), ["2+2", "2+2"]);
+    assert_eq!(sizes("  defaults: {connectionsPerProcess: {max: 4}}", &["a", "b"]), ["2+2", "2+2"]);
     assert_eq!(sizes("", &["a", "b"]), ["3+4", "3+4"]);
 }
 
 #[test]
 fn an_entry_says_what_it_says_and_the_rest_is_as_for_all() {
-    let settings = "  defaults: {size: {max: 4}, weight: 2}\n  workloads: [{name: b, size: {max: 9}}]";
+    let settings = "  defaults: {connectionsPerProcess: {max: 4}, weight: 2}\n  workloads: [{name: b, connectionsPerProcess: {max: 9}}]";
     assert_eq!(sizes(settings, &["a", "b"]), ["2+2", "3+6"]);
     let settings = "  defaults: {weight: 3}\n  workloads: [{name: b, weight: 1}]";
     assert_eq!(sizes(settings, &["a", "b"]), ["4+6", "2+2"]);
@@ -56,9 +56,9 @@ fn an_entry_says_what_it_says_and_the_rest_is_as_for_all() {
 
 #[test]
 fn a_minimum_for_all_that_is_too_large_is_advised_against() {
-    let settings = "  defaults: {size: {min: 5}}";
+    let settings = "  defaults: {connectionsPerProcess: {min: 5}}";
     let ran = plan(&input(settings, &["a", "b", "c"]));
     assert_eq!(ran.code, 1, "{}", ran.out);
-    assert!(ran.out.contains("  - lower defaults.size.min from 5 to 4\n"), "{}", ran.out);
-    assert_eq!(sizes("  defaults: {size: {min: 4}}", &["a", "b", "c"]).len(), 3);
+    assert!(ran.out.contains("  - lower defaults.connectionsPerProcess.min from 5 to 4\n"), "{}", ran.out);
+    assert_eq!(sizes("  defaults: {connectionsPerProcess: {min: 4}}", &["a", "b", "c"]).len(), 3);
 }

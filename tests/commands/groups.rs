@@ -10,7 +10,7 @@ const LABELS: &str = "metadata: {labels: {poolbudget.dev/budget: main, poolbudge
 
 fn budget(more: &str) -> String {
     format!(
-        "apiVersion: poolbudget.dev/v1alpha1
+        "apiVersion: poolbudget.dev/v1beta1
 kind: DbConnectionBudget
 metadata: {{name: main}}
 spec:
@@ -45,7 +45,7 @@ fn rows(input: &str) -> Vec<String> {
 fn jobs_of_a_group_are_one_workload_and_the_entry_of_its_name_is_theirs() {
     let jobs = [job("a-1", ""), job("b-2", "parallelism: 2,")].concat();
     assert_eq!(rows(&(budget("") + &jobs)), ["Job/import 3 3 2+2 4 12"]);
-    let entry = "  workloads: [{kind: Job, name: import, size: {max: 3}}]";
+    let entry = "  workloads: [{kind: Job, name: import, connectionsPerProcess: {max: 3}}]";
     assert_eq!(rows(&(budget(entry) + &jobs)), ["Job/import 3 3 1+2 3 9"]);
 }
 

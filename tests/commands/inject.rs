@@ -290,7 +290,7 @@ fn what_bears_no_label_is_labelled_when_a_budget_is_named_and_else_left_alone() 
 
 #[test]
 fn a_plan_of_what_was_injected_is_the_plan_of_what_was_not() {
-    let budget = "---\napiVersion: poolbudget.dev/v1alpha1\nkind: DbConnectionBudget\nmetadata: {name: main}\nspec: \
+    let budget = "---\napiVersion: poolbudget.dev/v1beta1\nkind: DbConnectionBudget\nmetadata: {name: main}\nspec: \
                   {limit: {connections: 15}}\n";
     let plan = |manifests: &str| {
         let ran = poolbudget(&["plan", "-f", "-"], &format!("{manifests}{budget}"));

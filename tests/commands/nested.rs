@@ -2,7 +2,7 @@
 
 use crate::ran::{Ran, poolbudget};
 
-const BUDGET: &str = "apiVersion: poolbudget.dev/v1alpha1
+const BUDGET: &str = "apiVersion: poolbudget.dev/v1beta1
 kind: DbConnectionBudget
 metadata: {name: main}
 spec: {limit: {connections: 15}, reserved: 2}
@@ -74,7 +74,7 @@ fn json_after_json_is_read_by_both() {
             "spec": {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": {"spec": {"containers": [{"name": "app"}]}}}})
     };
     let two = format!("{}{}\n", one("a"), one("b"));
-    let budget = serde_json::json!({"apiVersion": "poolbudget.dev/v1alpha1", "kind": "DbConnectionBudget",
+    let budget = serde_json::json!({"apiVersion": "poolbudget.dev/v1beta1", "kind": "DbConnectionBudget",
         "metadata": {"name": "main"}, "spec": {"limit": {"connections": 15}}});
     let plan = poolbudget(&["plan", "-f", "-"], &format!("{budget} {two}"));
     assert_eq!((plan.code, plan.out.matches("Deployment/").count()), (0, 4), "{}{}", plan.out, plan.err);

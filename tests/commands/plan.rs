@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use crate::ran::{Ran, poolbudget};
 
 const BUDGET: &str = "
-apiVersion: poolbudget.dev/v1alpha1
+apiVersion: poolbudget.dev/v1beta1
 kind: DbConnectionBudget
 metadata: {name: main}
 spec:
@@ -64,7 +64,7 @@ fn what_does_not_fit_is_told_with_the_arithmetic_and_the_ways_out() {
 #[test]
 fn several_workloads_share_a_budget_and_each_has_its_line() {
     let input = format!(
-        "{BUDGET}  workloads: [{{name: api, weight: 2, size: {{min: 2}}}}]\n{}{}{}",
+        "{BUDGET}  workloads: [{{name: api, weight: 2, connectionsPerProcess: {{min: 2}}}}]\n{}{}{}",
         deployment("api", 3, ""),
         deployment("worker", 1, "poolbudget.dev/processes: '2'"),
         autoscaler("api", 12),
@@ -78,7 +78,7 @@ fn several_workloads_share_a_budget_and_each_has_its_line() {
 fn profiled(limit: u32, more: &str, workload: &str) -> String {
     format!(
         "
-apiVersion: poolbudget.dev/v1alpha1
+apiVersion: poolbudget.dev/v1beta1
 kind: DbConnectionBudget
 metadata: {{name: main}}
 spec: {{limit: {{connections: {limit}}}, reserved: 1{more}}}
@@ -121,7 +121,7 @@ fn the_fewest_connections_of_a_profile_hold_with_every_basis_and_no_advice_goes_
         assert_eq!(plan(&profiled(least - 1, &more, &keycloak(6)), &[]).code, 1, "{basis}");
         assert_eq!(plan(&profiled(least, &more, &keycloak(6)), &[]).code, 0, "{basis}");
     }
-    let ran = plan(&profiled(14, ", defaults: {size: {min: 3}}", &keycloak(6)), &[]);
+    let ran = plan(&profiled(14, ", defaults: {connectionsPerProcess: {min: 3}}", &keycloak(6)), &[]);
     let advice: Vec<&str> = ran.out.lines().filter_map(|line| line.strip_prefix("  - ")).collect();
     assert_eq!(
         advice,
@@ -168,7 +168,8 @@ fn what_wins_over_the_variables_of_a_profile_is_an_error_that_says_what_to_do() 
         why.replace("default/", "").replace("Deployment temporal", "Deployment/temporal")
     );
     assert!(injected.code == 0 && injected.err.contains(&note), "{}", injected.err);
-    let counted = by_chart.replace("profile: Temporal", "profile: Counted, poolbudget.dev/size: '30'");
+    let counted = by_chart
+        .replace("profile: Temporal", "profile: Counted, poolbudget.dev/connections-per-process: '30'");
     let ran = plan(&profiled(100, "", &counted), &[]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.err.contains("its size is counted, not governed"), "{}", ran.err);
@@ -177,7 +178,10 @@ fn what_wins_over_the_variables_of_a_profile_is_an_error_that_says_what_to_do() 
 #[test]
 fn a_larger_minimum_of_the_budget_wins_over_that_of_the_profile_and_a_smaller_does_not() {
     let of = |min: u32, limit: u32| {
-        plan(&profiled(limit, &format!(", defaults: {{size: {{min: {min}}}}}"), &keycloak(2)), &[])
+        plan(
+            &profiled(limit, &format!(", defaults: {{connectionsPerProcess: {{min: {min}}}}}"), &keycloak(2)),
+            &[],
+        )
     };
     assert_eq!([of(5, 10).code, of(5, 11).code, of(2, 8).code, of(2, 9).code], [1, 0, 1, 0]);
     let ran = of(5, 10);
@@ -187,7 +191,7 @@ fn a_larger_minimum_of_the_budget_wins_over_that_of_the_profile_and_a_smaller_do
 #[test]
 fn each_advice_is_enough_when_it_is_followed() {
     let input = |min: u32, processes: u32, replicas: u32| {
-        let entry = format!("  workloads: [{{name: api, size: {{min: {min}}}}}]\n");
+        let entry = format!("  workloads: [{{name: api, connectionsPerProcess: {{min: {min}}}}}]\n");
         let processes = format!("poolbudget.dev/processes: '{processes}'");
         plan(&format!("{BUDGET}{entry}{}", deployment("api", replicas, &processes)), &[])
     };
@@ -198,7 +202,7 @@ fn each_advice_is_enough_when_it_is_followed() {
         advice[..3],
         [
             "run Deployment/api with 1 process in each pod instead of 3",
-            "lower size.min of Deployment/api from 3 to 1",
+            "lower connectionsPerProcess.min of Deployment/api from 3 to 1",
             "if the app needs no session state, use transaction mode (port 6543, connection: Transaction): it allows 200 \
          clients",
         ]
@@ -662,7 +666,7 @@ fn a_rollout_without_an_extra_pod_is_advised_where_it_is_enough_and_a_smaller_mi
     let ran = plan(&format!("{BUDGET}{one}"), &[]);
     assert!(ran.out.contains("(3 pods + 1 surge) × 4 processes × 1 = 16 connections"), "{}", ran.out);
     let advice = "  - roll Deployment/api out with maxSurge: 0 and maxUnavailable: 1, without an extra pod\n";
-    assert!(ran.out.contains(advice) && !ran.out.contains("size.min"), "{}", ran.out);
+    assert!(ran.out.contains(advice) && !ran.out.contains("connectionsPerProcess.min"), "{}", ran.out);
     let followed = one
         .replace("replicas: 3", "replicas: 3\n  strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}");
     assert_eq!(plan(&format!("{BUDGET}{followed}"), &[]).code, 0);

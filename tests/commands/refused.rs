@@ -3,7 +3,7 @@
 
 use crate::ran::{Ran, poolbudget};
 
-const BUDGET: &str = "apiVersion: poolbudget.dev/v1alpha1
+const BUDGET: &str = "apiVersion: poolbudget.dev/v1beta1
 kind: DbConnectionBudget
 metadata: {name: main}
 spec: {limit: {connections: 15}, reserved: 2}
@@ -272,11 +272,11 @@ fn a_version_that_is_not_served_and_a_kind_of_ours_that_there_is_not_are_refused
         ),
         ("autoscaling/v2", "autoscaling/v2beta2", "write autoscaling/v2 or autoscaling/v1"),
         (
-            "dev/v1alpha1",
+            "dev/v1beta1",
             "dev/v1",
-            "DbConnectionBudget/main: apiVersion poolbudget.dev/v1 does not serve this kind: write poolbudget.dev/v1alpha1",
+            "DbConnectionBudget/main: apiVersion poolbudget.dev/v1 does not serve this kind: write poolbudget.dev/v1beta1",
         ),
-        ("kind: DbC", "kind: DBC", "did you mean DbConnectionBudget of poolbudget.dev/v1alpha1?"),
+        ("kind: DbC", "kind: DBC", "did you mean DbConnectionBudget of poolbudget.dev/v1beta1?"),
     ] {
         let manifest =
             format!("{BUDGET}{}", autoscaler("autoscaling/v2", "maxReplicas: 2")).replacen(old, new, 1);

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::ran::{Ran, poolbudget};
 
-const BUDGET: &str = "apiVersion: poolbudget.dev/v1alpha1
+const BUDGET: &str = "apiVersion: poolbudget.dev/v1beta1
 kind: DbConnectionBudget
 metadata: {name: main}
 spec: {limit: {connections: 15}}

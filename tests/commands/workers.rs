@@ -8,7 +8,7 @@ use crate::ran::{Ran, poolbudget};
 const RIGHT: usize = 95;
 
 fn plan(workloads: &[Value], arguments: &[&str]) -> Ran {
-    let budget = json!({"apiVersion": "poolbudget.dev/v1alpha1", "kind": "DbConnectionBudget", "metadata": {"name": "main"},
+    let budget = json!({"apiVersion": "poolbudget.dev/v1beta1", "kind": "DbConnectionBudget", "metadata": {"name": "main"},
         "spec": {"limit": {"connections": 1000}, "reserved": 0}});
     let items = [&[budget], workloads].concat();
     let input = json!({"apiVersion": "v1", "kind": "List", "items": items});

@@ -121,8 +121,8 @@ fn outlives_its_budget(k: usize, j: usize) -> Option<bool> {
     let mut cluster = left_behind(two, k)?;
     let mut spec = cluster.server().budget.clone().expect("a budget").spec;
     let bounds = serde_json::json!([
-        {"name": "api", "kind": "Deployment", "size": {"min": 8}},
-        {"name": "web", "kind": "Deployment", "size": {"min": 5}},
+        {"name": "api", "kind": "Deployment", "connectionsPerProcess": {"min": 8}},
+        {"name": "web", "kind": "Deployment", "connectionsPerProcess": {"min": 5}},
     ]);
     spec.workloads = serde_json::from_value(bounds).expect("bounds");
     cluster.server().delete_budget();

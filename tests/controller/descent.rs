@@ -204,7 +204,7 @@ fn a_disruption_budget_that_keeps_a_pod_from_before_the_label_is_asked_every_fiv
 fn where_eviction_is_forbidden_pods_from_before_the_label_stay() {
     let (mut cluster, mut term) = adopting();
     let forbidden = serde_json::from_value(json!("Forbidden")).expect("a policy");
-    cluster.server().edit_budget(|spec| spec.eviction = forbidden);
+    cluster.server().edit_budget(|spec| spec.eviction_policy = forbidden);
     cluster.turns(&mut term, 100);
     assert_eq!(cluster.server().retired, Vec::<String>::new());
     let blocked = cluster.server().condition("Blocked");
@@ -220,7 +220,7 @@ fn where_eviction_is_forbidden_pods_from_before_the_label_stay() {
 fn where_all_would_fit_new_pods_that_are_not_ready_are_a_bad_revision() {
     let (mut cluster, mut term) = adopting();
     cluster.server().edit_budget(|spec| spec.limit.connections = Some(60));
-    let most = json!({"workloads": [{"name": "api", "size": {"max": 4}}]});
+    let most = json!({"workloads": [{"name": "api", "connectionsPerProcess": {"max": 4}}]});
     cluster.server().edit_budget(|spec| {
         spec.workloads = serde_json::from_value(most["workloads"].clone()).expect("workloads");
     });

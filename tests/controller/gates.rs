@@ -42,7 +42,7 @@ fn said(cluster: &Cluster, about: &str) -> Vec<(String, String)> {
 }
 
 fn at_least_four(spec: &mut DbConnectionBudgetSpec) {
-    let of = |name| json!({"name": name, "size": {"min": 4}});
+    let of = |name| json!({"name": name, "connectionsPerProcess": {"min": 4}});
     spec.workloads = serde_json::from_value(json!([of("queued"), of("ready")])).expect("workloads");
 }
 

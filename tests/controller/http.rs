@@ -48,7 +48,7 @@ fn pod() -> PodRecord {
 
 fn budget() -> DbConnectionBudget {
     serde_json::from_value(json!({
-        "apiVersion": "poolbudget.dev/v1alpha1", "kind": "DbConnectionBudget",
+        "apiVersion": "poolbudget.dev/v1beta1", "kind": "DbConnectionBudget",
         "metadata": {"name": "main", "namespace": "shop", "uid": "b-1", "resourceVersion": "9"},
         "spec": {"limit": {"connections": 15}},
     }))
@@ -186,7 +186,7 @@ async fn a_status_is_replaced_at_the_version_that_was_read() {
     outcome.expect("written");
     assert_eq!(
         sent.line,
-        "PUT /apis/poolbudget.dev/v1alpha1/namespaces/shop/dbconnectionbudgets/main/status?"
+        "PUT /apis/poolbudget.dev/v1beta1/namespaces/shop/dbconnectionbudgets/main/status?"
     );
     assert_eq!(sent.body["metadata"]["resourceVersion"], json!("9"));
     assert_eq!(sent.body["metadata"]["uid"], json!("b-1"));

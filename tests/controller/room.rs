@@ -113,7 +113,7 @@ fn a_candidate_that_is_gone_already_counts_as_the_one_that_went() {
 #[test]
 fn where_eviction_is_forbidden_nobody_is_evicted_and_the_budget_says_so() {
     let (mut cluster, mut term) = crowded();
-    cluster.server().edit_budget(|spec| spec.eviction = EvictionPolicy::Forbidden);
+    cluster.server().edit_budget(|spec| spec.eviction_policy = EvictionPolicy::Forbidden);
     cluster.turns(&mut term, 20);
     assert!(evicted(&cluster).is_empty());
     let blocked = cluster.server().condition("Blocked");

@@ -78,7 +78,7 @@ fn happen(event: &Event, cluster: &mut Cluster, processes: &mut [Term; 2]) {
             }
         }
         Event::Edit(least) => {
-            let bounds = serde_json::json!([{"name": "api", "kind": "Deployment", "size": {"min": least}}]);
+            let bounds = serde_json::json!([{"name": "api", "kind": "Deployment", "connectionsPerProcess": {"min": least}}]);
             let bounds = serde_json::from_value(bounds).expect("bounds");
             cluster.server().edit_budget(|spec| spec.workloads = bounds);
         }

@@ -154,7 +154,9 @@ fn a_vanished_pod_is_not_forgotten_when_the_status_cannot_be_written() {
         term.door.follow(move |_, call| Some(if call.write.is_some() { fate } else { Fate::Done }));
         cluster.turns(&mut term, 3);
         // A user's edit comes in between.
-        cluster.server().edit_budget(|spec| spec.eviction = poolbudget::api::EvictionPolicy::Forbidden);
+        cluster
+            .server()
+            .edit_budget(|spec| spec.eviction_policy = poolbudget::api::EvictionPolicy::Forbidden);
         cluster.turns(&mut term, 3);
         term.heal();
         cluster.turns(&mut term, 3);

@@ -15,7 +15,7 @@ fn said(cluster: &Cluster, about: &str) -> Vec<String> {
 fn a_pod_that_waits_is_told_each_reason_once() {
     let mut cluster = settled("Current", &[("api", 2)]);
     cluster.server().edit_budget(|spec| {
-        spec.eviction = poolbudget::api::EvictionPolicy::Forbidden;
+        spec.eviction_policy = poolbudget::api::EvictionPolicy::Forbidden;
     });
     cluster.scale("web", 1);
     let mut term = Term::begin(&cluster);
@@ -40,7 +40,7 @@ fn a_pod_that_waits_is_told_each_reason_once() {
 fn a_workload_is_told_once_why_pods_of_it_wait() {
     let mut cluster = settled("Current", &[("api", 2)]);
     cluster.server().edit_budget(|spec| {
-        spec.eviction = poolbudget::api::EvictionPolicy::Forbidden;
+        spec.eviction_policy = poolbudget::api::EvictionPolicy::Forbidden;
     });
     cluster.scale("web", 3);
     let mut term = Term::begin(&cluster);
@@ -82,7 +82,7 @@ fn a_pod_whose_budget_does_not_exist_is_told_so_and_goes_on_when_it_is_made() {
 #[test]
 fn a_budget_that_is_deleted_while_pods_wait_tells_each_of_them() {
     let mut cluster = settled("Current", &[("api", 2)]);
-    cluster.server().edit_budget(|spec| spec.eviction = poolbudget::api::EvictionPolicy::Forbidden);
+    cluster.server().edit_budget(|spec| spec.eviction_policy = poolbudget::api::EvictionPolicy::Forbidden);
     cluster.scale("web", 2);
     let mut term = Term::begin(&cluster);
     cluster.turns(&mut term, 5);

@@ -134,8 +134,15 @@ async fn pods_that_wait_are_explained(shop: &Installed) {
     shop.scale("api", 2).await;
     shop.settles(&[("api", 2)]).await;
     // A full budget, and no leave to send anybody away.
-    shop.kubectl(&["patch", "dbcb", "main", "--type=merge", "-p", r#"{"spec": {"eviction": "Forbidden"}}"#])
-        .await;
+    shop.kubectl(&[
+        "patch",
+        "dbcb",
+        "main",
+        "--type=merge",
+        "-p",
+        r#"{"spec": {"evictionPolicy": "Forbidden"}}"#,
+    ])
+    .await;
     shop.kubectl(&["rollout", "restart", "deployment/api"]).await;
     shop.settles(&[("api", 2)]).await;
     shop.apply(&governed("web", 3).recreate().to_string()).await;
@@ -144,7 +151,7 @@ async fn pods_that_wait_are_explained(shop: &Installed) {
     let told = explained(shop, &waiting[waiting.len() - 1]).await;
     assert!(told.contains("connections are missing"), "{told}");
     assert!(told.contains(" committed + ") && told.contains(", of 13 usable turn "), "{told}");
-    assert!(told.contains("next eviction is Forbidden, so it waits"), "{told}");
+    assert!(told.contains("next evictionPolicy is Forbidden, so it waits"), "{told}");
     shop.kubectl(&["delete", "deployment", "web"]).await;
     shop.settles(&[("api", 2)]).await;
 }

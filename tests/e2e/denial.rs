@@ -1,4 +1,4 @@
-//! `infeasible: Deny`: what can never fit is refused when it is asked for, whoever asks.
+//! `infeasiblePolicy: Deny`: what can never fit is refused when it is asked for, whoever asks.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ on_every_version! {
 /// 13 usable, and a budget that denies.
 fn denying() -> Value {
     let mut spec = nano_session(2);
-    spec["infeasible"] = json!("Deny");
+    spec["infeasiblePolicy"] = json!("Deny");
     spec
 }
 
@@ -110,7 +110,7 @@ async fn who_is_above_already_may_shrink_and_change_everything_else(version: Ver
     // What leaves the budget is no longer its business; neither is anything once it says Wait.
     let leaves = r#"{"metadata": {"labels": {"poolbudget.dev/budget": null}}, "spec": {"replicas": 20}}"#;
     shop.kubectl(&["patch", "deployment", "web", "-p", leaves]).await;
-    spec["infeasible"] = json!("Wait");
+    spec["infeasiblePolicy"] = json!("Wait");
     shop.apply(&budget(SHOP, "main", &spec)).await;
     shop.scale("api", 20).await;
     shop.awaits("Feasible", "False", "DoesNotFit").await;

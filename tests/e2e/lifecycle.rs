@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::batch::v1::Job;
-use kube::Api;
+use kube::{Api, Resource};
+use poolbudget::api::DbConnectionBudget;
 
 use crate::installed::{Installed, SETTLES, SHOP, on_every_version};
 use crate::main_job::{app, governed};
@@ -20,14 +21,23 @@ on_every_version! {
     after_an_uninstall_under_load_deployments_roll_as_ever_and_a_new_install_adopts_them_again,
 }
 
-/// The chart as the commit before this one has it, unpacked into the cluster's folder.
+/// The chart as the commit before this one has it, unpacked into the cluster's folder: or as this one has it, when that one
+/// served another version of the API, which no upgrade leads away from.
 fn previous_chart(shop: &Installed) -> PathBuf {
-    let folder = shop.cluster.folder().file("previous");
+    let serves = format!("name: {}", DbConnectionBudget::version(&()));
+    let before = unpacked(shop, "HEAD~1");
+    let crd = std::fs::read_to_string(before.join("templates/crd.yaml")).unwrap();
+    if crd.lines().any(|line| line.trim() == serves) { before } else { unpacked(shop, "HEAD") }
+}
+
+/// The chart as a commit has it.
+fn unpacked(shop: &Installed, commit: &str) -> PathBuf {
+    let folder = shop.cluster.folder().file(&format!("chart-of-{commit}"));
     std::fs::create_dir_all(&folder).unwrap();
     let root = env!("CARGO_MANIFEST_DIR");
     let archive =
-        Command::new("git").args(["-C", root, "archive", "HEAD~1", "charts/poolbudget"]).output().unwrap();
-    assert!(archive.status.success(), "git archive HEAD~1: {}", String::from_utf8_lossy(&archive.stderr));
+        Command::new("git").args(["-C", root, "archive", commit, "charts/poolbudget"]).output().unwrap();
+    assert!(archive.status.success(), "git archive {commit}: {}", String::from_utf8_lossy(&archive.stderr));
     let file = folder.join("chart.tar");
     std::fs::write(&file, archive.stdout).unwrap();
     let unpacked = Command::new("tar").arg("-xf").arg(&file).arg("-C").arg(&folder).status().unwrap();

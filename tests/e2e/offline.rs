@@ -41,7 +41,7 @@ async fn a_plan_says_what_the_status_will_say() {
     let shop = Installed::start().await;
     shop.recorder.limit(SHOP, "main", 30);
     let spec = json!({"limit": {"connections": 32}, "reserved": 2, "sizing": {"overflowRatio": 1},
-        "workloads": [{"name": "web", "weight": 2, "size": {"max": 5}}]});
+        "workloads": [{"name": "web", "weight": 2, "connectionsPerProcess": {"max": 5}}]});
     let manifest = documents(&[
         budget(SHOP, "main", &spec),
         autoscaler(SHOP, "api", 2, 5),

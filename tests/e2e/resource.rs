@@ -55,8 +55,8 @@ fn accepted() -> Vec<(&'static str, Value)> {
         (
             "everything",
             json!({"limit": {"connections": 60}, "reserved": 5, "mode": "Observe",
-                "sizing": {"basis": "Ladder", "surge": "Full", "overflowRatio": 0}, "infeasible": "Deny", "eviction": "Forbidden",
-                "workloads": [{"name": "api", "kind": "Deployment", "weight": 2, "size": {"min": 2, "max": 20}, "maxReplicas": 10},
+                "sizing": {"basis": "Ladder", "surge": "Full", "overflowRatio": 0}, "infeasiblePolicy": "Deny", "evictionPolicy": "Forbidden",
+                "workloads": [{"name": "api", "kind": "Deployment", "weight": 2, "connectionsPerProcess": {"min": 2, "max": 20}, "maxReplicas": 10},
                     {"name": "api", "kind": "StatefulSet"}]}),
         ),
     ]
@@ -129,13 +129,13 @@ fn refused() -> Vec<(&'static str, Value, &'static str)> {
         ("text as a number", json!({"limit": {"connections": "fifteen"}}), "must be of type integer"),
         (
             "min above max",
-            json!({"limit": {"connections": 15}, "workloads": [{"name": "api", "size": {"min": 5, "max": 4}}]}),
-            "size.min must not be larger",
+            json!({"limit": {"connections": 15}, "workloads": [{"name": "api", "connectionsPerProcess": {"min": 5, "max": 4}}]}),
+            "connectionsPerProcess.min must not be larger",
         ),
         (
             "min above max for all",
-            json!({"limit": {"connections": 15}, "defaults": {"size": {"min": 5, "max": 4}}}),
-            "size.min must not be larger",
+            json!({"limit": {"connections": 15}, "defaults": {"connectionsPerProcess": {"min": 5, "max": 4}}}),
+            "connectionsPerProcess.min must not be larger",
         ),
         (
             "weight zero",
@@ -144,7 +144,7 @@ fn refused() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "size zero",
-            json!({"limit": {"connections": 15}, "workloads": [{"name": "api", "size": {"min": 0}}]}),
+            json!({"limit": {"connections": 15}, "workloads": [{"name": "api", "connectionsPerProcess": {"min": 0}}]}),
             "greater than or equal to 1",
         ),
         (
@@ -197,7 +197,7 @@ async fn defaults_are_filled_in_and_fields_explain_themselves() {
         found["spec"],
         json!({"limit": {"postgres": {"maxConnections": 100, "superuserReserved": 3}}, "reserved": 1, "mode": "Gate",
             "sizing": {"basis": "Ceiling", "surge": "Minimal", "overflowRatio": 2},
-            "infeasible": "Wait", "eviction": "Allowed", "lingerSeconds": 0})
+            "infeasiblePolicy": "Wait", "evictionPolicy": "Allowed", "lingerSeconds": 0})
     );
     let explained = cluster.kubectl(&["explain", "dbcb.spec.reserved"]).await.unwrap();
     assert!(explained.contains("keep them free for a migration"), "{explained}");

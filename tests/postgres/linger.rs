@@ -87,7 +87,8 @@ impl Side {
         let server = Server::start(u32::try_from(ALLOWED)? + 3).await?;
         let count = Count::start(&server, None).await?;
         cluster.create_namespace(namespace).await?;
-        let workload = json!({"name": "long", "maxReplicas": 3, "size": {"min": SIZE, "max": SIZE}});
+        let workload =
+            json!({"name": "long", "maxReplicas": 3, "connectionsPerProcess": {"min": SIZE, "max": SIZE}});
         let spec = json!({"limit": {"connections": ALLOWED}, "reserved": RESERVED, "lingerSeconds": linger,
                           "workloads": [workload]});
         cluster.apply(&objects::budget(namespace, BUDGET, &spec)).await?;

@@ -32,7 +32,7 @@ fn spec(terms: &Terms, workloads: &[Workload], mutation: Mutation) -> DbConnecti
         "limit": {"connections": terms.limit},
         "reserved": terms.reserved,
         "sizing": {"basis": terms.basis, "surge": terms.surge},
-        "eviction": eviction(terms.eviction),
+        "evictionPolicy": eviction(terms.eviction),
         "workloads": workloads,
         "mode": mode(terms.observes),
         "lingerSeconds": if mutation == Mutation::LingerForgotten { 0 } else { terms.linger },
@@ -53,7 +53,7 @@ fn workload(kind: WorkloadKind, app: usize, entry: &Entry) -> serde_json::Value 
     if let Some(max) = entry.max {
         size["max"] = json!(max);
     }
-    let mut value = json!({"kind": kind, "name": format!("w{app}"), "weight": entry.weight, "size": size});
+    let mut value = json!({"kind": kind, "name": format!("w{app}"), "weight": entry.weight, "connectionsPerProcess": size});
     if let Some(most) = entry.most {
         value["maxReplicas"] = json!(most);
     }
@@ -107,7 +107,7 @@ impl Sim {
             }
             Action::Eviction(budget, allowed) => {
                 let policy = serde_json::from_value(json!(eviction(allowed))).expect("a policy");
-                self.cluster.edit_budget(budget, |spec| spec.eviction = policy);
+                self.cluster.edit_budget(budget, |spec| spec.eviction_policy = policy);
             }
             Action::Observe(budget, observes) => {
                 self.cluster.edit_budget(budget, |spec| spec.mode = mode(observes));

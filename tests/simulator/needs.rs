@@ -32,7 +32,7 @@ impl Cluster {
             };
             let slots = slots(state, pods, full).max(slots(state, replicas, full));
             let least = u64::from(slots)
-                * u64::from(entry.size.min.unwrap_or(1))
+                * u64::from(entry.connections_per_process.min.unwrap_or(1))
                 * u64::from(self.widest(app, budget));
             // Nobody is sent away from his work, however much he holds.
             let works = |pod: &&Pod| state.is_task() && pod.facts.budget == Some(budget) && pod.is_granted();

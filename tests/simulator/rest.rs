@@ -43,7 +43,7 @@ impl Sim {
         for budget in 0..self.plan.budgets.len() {
             self.reverse(Reversal::MakeBudget(budget));
             let allowed = serde_json::from_value(json!("Allowed")).expect("a policy");
-            self.cluster.edit_budget(budget, |spec| spec.eviction = allowed);
+            self.cluster.edit_budget(budget, |spec| spec.eviction_policy = allowed);
         }
         for app in 0..self.cluster.apps.len() {
             self.cluster.set_disruption(app, None);

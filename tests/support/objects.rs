@@ -291,7 +291,7 @@ impl Display for Workload {
 /// A `DbConnectionBudget` with the given `spec`.
 pub fn budget(namespace: &str, name: &str, spec: &Value) -> String {
     document(json!({
-        "apiVersion": "poolbudget.dev/v1alpha1",
+        "apiVersion": "poolbudget.dev/v1beta1",
         "kind": "DbConnectionBudget",
         "metadata": {"namespace": namespace, "name": name},
         "spec": spec,

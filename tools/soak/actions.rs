@@ -164,13 +164,13 @@ fn edit(chance: &mut Chance, budget: &Budget, shop: &Shop) -> (&'static str, Val
                 json!({"sizing": {"basis": basis, "surge": surge, "overflowRatio": chance.between(0, 4)}}),
             )
         }
-        56..=65 => ("eviction", json!({"eviction": chance.one_of(&["Allowed", "Forbidden"])})),
+        56..=65 => ("eviction", json!({"evictionPolicy": chance.one_of(&["Allowed", "Forbidden"])})),
         66..=90 => {
             let min = chance.between(1, 3);
             let max = min + chance.between(0, 4);
             let size = if chance.percent(50) { json!({"min": min, "max": max}) } else { json!({"min": min}) };
             let entry = json!({
-                "name": shop.name, "weight": chance.between(1, 5), "size": size,
+                "name": shop.name, "weight": chance.between(1, 5), "connectionsPerProcess": size,
                 "maxReplicas": chance.between(1, 8),
             });
             ("a workload", json!({"workloads": [entry]}))
@@ -261,7 +261,7 @@ impl Hand {
     }
 
     fn budgets(&self, of: &Budget) -> Api<DynamicObject> {
-        let kind = GroupVersionKind::gvk("poolbudget.dev", "v1alpha1", "DbConnectionBudget");
+        let kind = GroupVersionKind::gvk("poolbudget.dev", "v1beta1", "DbConnectionBudget");
         let kind = ApiResource::from_gvk_with_plural(&kind, "dbconnectionbudgets");
         Api::namespaced_with(self.client.clone(), of.namespace, &kind)
     }

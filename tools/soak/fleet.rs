@@ -81,7 +81,7 @@ impl Budget {
             "limit": {"connections": self.limit, "postgres": null},
             "reserved": self.reserved,
             "sizing": {"basis": "Ceiling", "surge": "Minimal", "overflowRatio": 2},
-            "eviction": "Allowed",
+            "evictionPolicy": "Allowed",
             "workloads": [],
         })
     }

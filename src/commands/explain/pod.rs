@@ -213,13 +213,13 @@ impl Seen<'_> {
         match hold {
             Hold::Granted(bill) if bill == share => "that is what a pod of its workload gets now".to_owned(),
             Hold::Granted(bill) if bill > share => {
-                let fate = match self.look.budget.spec.eviction {
+                let fate = match self.look.budget.spec.eviction_policy {
                     _ if plan.nature != Nature::Service => {
                         "nobody would do its work again, so it is not evicted"
                     }
                     EvictionPolicy::Allowed => "it may be evicted when another pod needs the room",
                     EvictionPolicy::Forbidden => {
-                        "eviction is Forbidden, so it stays until somebody deletes it"
+                        "evictionPolicy is Forbidden, so it stays until somebody deletes it"
                     }
                 };
                 format!("{} more than a pod of its workload gets now, {now}; {fate}", bill.minus(share))

@@ -29,7 +29,7 @@ pub(super) fn for_the_refused(sight: &Sight, look: &Look) -> String {
             evict::why(candidate.cause, &look.view.decision)
         ))
     });
-    let next = goes.unwrap_or_else(|| nobody_goes(&look.view, look.budget.spec.eviction));
+    let next = goes.unwrap_or_else(|| nobody_goes(&look.view, look.budget.spec.eviction_policy));
     format!("{next}{also}")
 }
 
@@ -37,7 +37,7 @@ fn nobody_goes(view: &View, eviction: EvictionPolicy) -> String {
     match eviction {
         _ if view.mode != Mode::Gate => "no pod is sent away in this mode".to_owned(),
         EvictionPolicy::Forbidden => {
-            "eviction is Forbidden, so it waits until a pod of the budget goes by itself".to_owned()
+            "evictionPolicy is Forbidden, so it waits until a pod of the budget goes by itself".to_owned()
         }
         EvictionPolicy::Allowed => {
             "no pod may be sent away now (none holds too much, or its workload is short of ready pods); it \

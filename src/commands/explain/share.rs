@@ -79,7 +79,7 @@ pub(super) fn why(view: &View, workload: usize) -> String {
             let when = if shortfall.fits_now() { " at the ceiling" } else { "" };
             format!(
                 "not everything fits{when}, so each gets its smallest size, {}: {}. {shortfall}",
-                of.demand.needed_by.as_deref().unwrap_or("size.min"),
+                of.demand.needed_by.as_deref().unwrap_or("connectionsPerProcess.min"),
                 share.min
             )
         }
@@ -111,7 +111,7 @@ fn sum(view: &View) -> String {
 fn limit(demand: &Demand, share: &Share, planned: Connections, usable: Connections) -> String {
     let weight = if demand.weight > 1 { format!("; its weight is {}", demand.weight) } else { String::new() };
     if demand.max.is_some_and(|max| share.size >= max) {
-        return format!("; it is to have no more: size.max is {}{weight}", share.size);
+        return format!("; it is to have no more: connectionsPerProcess.max is {}{weight}", share.size);
     }
     let step = Connections::ONE.per_pod(share.instances).times(share.slots);
     let left = usable.minus(planned);

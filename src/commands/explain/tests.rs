@@ -241,9 +241,12 @@ fn a_pod_above_its_share_is_told_what_may_become_of_it() {
         "share 4 more than a pod of its workload gets now, 1 + 1 = 2 connections; it may be evicted",
     );
     shop.tells("api-1-a", "next it is to go to make room, it is the next: it holds more");
-    let shop = full(&json!({"eviction": "Forbidden"}));
-    shop.tells("api-1-a", "eviction is Forbidden, so it stays until somebody deletes it why");
-    shop.tells("web-1-c", "next eviction is Forbidden, so it waits until a pod of the budget goes by itself");
+    let shop = full(&json!({"evictionPolicy": "Forbidden"}));
+    shop.tells("api-1-a", "evictionPolicy is Forbidden, so it stays until somebody deletes it why");
+    shop.tells(
+        "web-1-c",
+        "next evictionPolicy is Forbidden, so it waits until a pod of the budget goes by itself",
+    );
 }
 
 #[test]
@@ -292,7 +295,7 @@ fn what_is_in_quarantine_is_told_with_the_time_that_is_left() {
 
 #[test]
 fn a_pod_whose_elder_has_waited_long_is_told_which() {
-    let spec = json!({"eviction": "Forbidden", "sizing": {"basis": "Current"}});
+    let spec = json!({"evictionPolicy": "Forbidden", "sizing": {"basis": "Current"}});
     let mut shop = Shop::new(&spec, &settled("api", 2))
         .deployment("api", 8, &json!({}))
         .pod("api-1-a", "api", &granted(2, 4, 6))

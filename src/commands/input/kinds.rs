@@ -76,7 +76,7 @@ static KINDS: [Kind; 13] = [
         &[(&["metadata"], &METADATA), (&["spec", "template"], &TEMPLATE)],
     ),
     foreign::<ScaledObject>("ScaledObject", "keda.sh/v1alpha1", &[(&["metadata"], &METADATA)]),
-    foreign::<Budget>("DbConnectionBudget", "poolbudget.dev/v1alpha1", &[(&["metadata"], &METADATA)]),
+    foreign::<Budget>("DbConnectionBudget", "poolbudget.dev/v1beta1", &[(&["metadata"], &METADATA)]),
 ];
 
 /// Groups of which every kind is known; the second part are those that concern no budget.
@@ -214,12 +214,12 @@ mod tests {
             (
                 "poolbudget.dev/v1",
                 "DbConnectionBudget",
-                "apiVersion poolbudget.dev/v1 does not serve this kind: write poolbudget.dev/v1alpha1",
+                "apiVersion poolbudget.dev/v1 does not serve this kind: write poolbudget.dev/v1beta1",
             ),
             (
-                "poolbudget.dev/v1alpha1",
+                "poolbudget.dev/v1beta1",
                 "DBConnectionBudget",
-                "there is no kind DBConnectionBudget in poolbudget.dev/v1alpha1: did you mean DbConnectionBudget of poolbudget.dev/v1alpha1?",
+                "there is no kind DBConnectionBudget in poolbudget.dev/v1beta1: did you mean DbConnectionBudget of poolbudget.dev/v1beta1?",
             ),
             (
                 "apps/v1",
@@ -227,9 +227,9 @@ mod tests {
                 "there is no kind deployment in apps/v1: did you mean Deployment of apps/v1?",
             ),
             (
-                "poolbudget.dev/v1alpha1",
+                "poolbudget.dev/v1beta1",
                 "Budget",
-                "there is no kind Budget in poolbudget.dev/v1alpha1; there are: DbConnectionBudget",
+                "there is no kind Budget in poolbudget.dev/v1beta1; there are: DbConnectionBudget",
             ),
             ("batch/v1", "Cron", "there is no kind Cron in batch/v1; there are: Job, CronJob"),
         ] {

@@ -266,7 +266,7 @@ mod tests {
             "argoproj.io/v1alpha1 Rollout",
             "keda.sh/v1alpha1 ScaledObject",
             "autoscaling/v2 HorizontalPodAutoscaler",
-            "poolbudget.dev/v1alpha1 DbConnectionBudget",
+            "poolbudget.dev/v1beta1 DbConnectionBudget",
         ] {
             let (version, name) = kind.split_once(' ').expect("a version and a kind");
             let of = |map: &str, value: Value| {

@@ -114,9 +114,10 @@ fn lower_minimum(world: &World, key: &BudgetKey, spec: &DbConnectionBudgetSpec) 
             }
             view(world, key, &spec).is_ok_and(|(_, view)| is_feasible(&view.decision))
         };
-        let what = workload
-            .as_ref()
-            .map_or_else(|| "defaults.size.min".to_owned(), |name| format!("size.min of {name}"));
+        let what = workload.as_ref().map_or_else(
+            || "defaults.connectionsPerProcess.min".to_owned(),
+            |name| format!("connectionsPerProcess.min of {name}"),
+        );
         largest_below(u64::from(min), fits).map(|n| Advice {
             action: Action::LowerMinimum,
             message: format!("lower {what} from {min} to {n}"),
@@ -130,10 +131,12 @@ fn lower_minimum(world: &World, key: &BudgetKey, spec: &DbConnectionBudgetSpec) 
 
 /// The minimum that an entry states, with the name of its workload; of no entry, that of the defaults.
 fn minimum(spec: &mut DbConnectionBudgetSpec, entry: Option<usize>) -> Option<(Option<String>, &mut u32)> {
-    let Some(index) = entry else { return Some((None, spec.defaults.as_mut()?.size.min.as_mut()?)) };
+    let Some(index) = entry else {
+        return Some((None, spec.defaults.as_mut()?.connections_per_process.min.as_mut()?));
+    };
     let entry = spec.workloads.get_mut(index)?;
     let name = WorkloadKey::new(entry.kind, &entry.name).to_string();
-    Some((Some(name), entry.size.min.as_mut()?))
+    Some((Some(name), entry.connections_per_process.min.as_mut()?))
 }
 
 fn is_feasible(decision: &Decision) -> bool {

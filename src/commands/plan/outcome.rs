@@ -129,7 +129,7 @@ pub enum Action {
     NoSurge,
     /// Fewer processes in each pod of a workload.
     FewerProcesses,
-    /// A smaller size.min of a workload.
+    /// A smaller connectionsPerProcess.min of a workload.
     LowerMinimum,
     /// The pooler in transaction mode.
     TransactionMode,

@@ -35,9 +35,9 @@ fn bounds_that_cross(budget: &Value) -> Vec<String> {
     let entries = entries.map(|(index, entry)| (format!("spec.workloads[{index}]"), entry));
     let defaults = budget.pointer("/spec/defaults").map(|defaults| ("spec.defaults".to_owned(), defaults));
     let crossed = |(path, settings): (String, &Value)| {
-        let bound = |name: &str| settings.get("size")?.get(name)?.as_i64();
+        let bound = |name: &str| settings.get("connectionsPerProcess")?.get(name)?.as_i64();
         let (min, max) = (bound("min")?, bound("max")?);
-        (min > max).then(|| format!("{path}.size: min must not be larger than max"))
+        (min > max).then(|| format!("{path}.connectionsPerProcess: min must not be larger than max"))
     };
     entries.chain(defaults).filter_map(crossed).collect()
 }
@@ -144,8 +144,8 @@ mod tests {
     fn a_budget_that_says_everything_has_no_fault() {
         let spec = json!({"limit": {"supabase": {"plan": "Free", "connection": "Session"}}, "reserved": 2,
             "mode": "Gate", "sizing": {"basis": "Ladder", "surge": "Full", "overflowRatio": 0},
-            "infeasible": "Wait", "eviction": "Forbidden", "defaults": {"size": {"min": 1, "max": 8}, "weight": 2},
-            "workloads": [{"name": "a", "kind": "Job", "weight": 2, "size": {"min": 2, "max": 2}, "maxReplicas": 4},
+            "infeasiblePolicy": "Wait", "evictionPolicy": "Forbidden", "defaults": {"connectionsPerProcess": {"min": 1, "max": 8}, "weight": 2},
+            "workloads": [{"name": "a", "kind": "Job", "weight": 2, "connectionsPerProcess": {"min": 2, "max": 2}, "maxReplicas": 4},
                 {"name": "a"}]});
         assert_eq!(found(&spec), Vec::<String>::new());
     }
@@ -179,20 +179,20 @@ mod tests {
                 "spec.workloads[1]: there is an entry for Deployment/a already",
             ),
             (
-                json!({"limit": {}, "workloads": [{"name": "a", "size": {"min": 3, "max": 2}}]}),
-                "spec.workloads[0].size: min must not be larger than max",
+                json!({"limit": {}, "workloads": [{"name": "a", "connectionsPerProcess": {"min": 3, "max": 2}}]}),
+                "spec.workloads[0].connectionsPerProcess: min must not be larger than max",
             ),
             (
-                json!({"limit": {}, "defaults": {"size": {"min": 3, "max": 2}}}),
-                "spec.defaults.size: min must not be larger than max",
+                json!({"limit": {}, "defaults": {"connectionsPerProcess": {"min": 3, "max": 2}}}),
+                "spec.defaults.connectionsPerProcess: min must not be larger than max",
             ),
             (
                 json!({"limit": {}, "defaults": {"weight": 0}}),
                 "spec.defaults.weight: 0 must be at least 1 and at most 1000",
             ),
             (
-                json!({"limit": {}, "workloads": [{"name": "a", "size": {"min": 0}}]}),
-                "spec.workloads[0].size.min: 0 must be at least 1 and at most 10000",
+                json!({"limit": {}, "workloads": [{"name": "a", "connectionsPerProcess": {"min": 0}}]}),
+                "spec.workloads[0].connectionsPerProcess.min: 0 must be at least 1 and at most 10000",
             ),
         ];
         for (spec, sentence) in cases {

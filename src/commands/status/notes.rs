@@ -99,7 +99,7 @@ fn advice(kind: ConditionType, reason: Reason) -> Option<&'static str> {
         }
         (_, Reason::PodDisruptionBudget) => "It is tried again; `kubectl get pdb` shows what it waits for",
         (_, Reason::EvictionForbidden) => {
-            "Set spec.eviction to Allowed, or delete one of those pods when it suits you"
+            "Set spec.evictionPolicy to Allowed, or delete one of those pods when it suits you"
         }
         (_, Reason::AboveLimit) => "Wait, or delete a pod that holds more than its share",
         (_, Reason::BadRevision) => "Fix the image, or `kubectl rollout undo` it",

@@ -12,7 +12,7 @@ use crate::support::objects::{budget, deployment, job};
 async fn a_job_that_another_gate_holds_lets_the_next_one_run_and_runs_when_that_gate_goes() {
     let shop = Installed::start().await;
     shop.recorder.limit(SHOP, "main", 4);
-    let of = |name| json!({"kind": "Job", "name": name, "size": {"min": 4}});
+    let of = |name| json!({"kind": "Job", "name": name, "connectionsPerProcess": {"min": 4}});
     let spec = json!({"limit": {"connections": 5}, "reserved": 1, "workloads": [of("queued"), of("ready")]});
     shop.apply(&budget(SHOP, "main", &spec)).await;
     shop.apply(&governed(job(SHOP, "queued")).gate("kueue.x-k8s.io/admission").to_string()).await;

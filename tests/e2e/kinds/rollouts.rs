@@ -164,7 +164,7 @@ async fn pods_of_a_revision_that_never_became_ready_make_room_for_those_of_the_n
     .await;
     // No connection is left for the next one, nobody else scales the failed one down, and no pod may be evicted. The old
     // limit stays the recorder's: it judges rises.
-    let lower = json!({"limit": {"connections": 4}, "reserved": 0, "eviction": "Forbidden"});
+    let lower = json!({"limit": {"connections": 4}, "reserved": 0, "evictionPolicy": "Forbidden"});
     shop.apply(&budget(SHOP, "main", &lower)).await;
     shop.roll_out_image(2, "shop/app:2").await;
     shop.awaits_event("MadeRoom", "it is not ready, of an older revision").await;

@@ -22,7 +22,8 @@ fn with_jobs(mut shop: Shop, names: &[&str], more: &Value) -> Shop {
 
 #[test]
 fn the_jobs_of_a_group_are_one_workload_with_one_share_and_one_entry() {
-    let entry = json!({"workloads": [{"kind": "Job", "name": "import", "size": {"max": 2}}]});
+    let entry =
+        json!({"workloads": [{"kind": "Job", "name": "import", "connectionsPerProcess": {"max": 2}}]});
     let shop = with_jobs(Shop::new(&entry, &json!({})), &["a-1", "b-2", "c-3"], &waiting());
     let whole = "3 replicas, 0 with a grant, 3 waiting; a pod of it gets 1 + 1 = 2 connections";
     for target in ["job/import", "job/b-2", "import", "b-2"] {

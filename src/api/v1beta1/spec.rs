@@ -6,14 +6,14 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::kinds::WorkloadKind;
 use super::status::DbConnectionBudgetStatus;
+use crate::api::kinds::WorkloadKind;
 
 /// How many connections the database allows, and how they are shared among workloads of this namespace.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "poolbudget.dev",
-    version = "v1alpha1",
+    version = "v1beta1",
     kind = "DbConnectionBudget",
     plural = "dbconnectionbudgets",
     singular = "dbconnectionbudget",
@@ -86,12 +86,12 @@ pub struct DbConnectionBudgetSpec {
     /// wait at the gate, and events say why. Deny: the API server refuses it; an autoscaler then leaves its workload as it is
     /// and tries again.
     #[serde(default)]
-    pub infeasible: InfeasiblePolicy,
+    pub infeasible_policy: InfeasiblePolicy,
 
     /// Whether the operator may evict pods that hold more than their share, one at a time and through the Eviction API, when
     /// another pod needs the connections.
     #[serde(default)]
-    pub eviction: EvictionPolicy,
+    pub eviction_policy: EvictionPolicy,
 
     /// For how many seconds the connections of a pod still count after its containers have ended, and those of a container
     /// after it was restarted. 0 is right if pods end without running queries: the server closes an idle connection as soon
@@ -329,7 +329,7 @@ pub enum EvictionPolicy {
 pub struct DefaultsSpec {
     /// Bounds on the connections of one process.
     #[serde(default)]
-    pub size: SizeBounds,
+    pub connections_per_process: SizeBounds,
 
     /// Share of a workload relative to others. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -355,10 +355,10 @@ pub struct WorkloadSpec {
     #[schemars(schema_with = "positive_thousand")]
     pub weight: Option<u32>,
 
-    /// Bounds on the connections of one process. A bound that is left out comes from defaults.size, unless it would
+    /// Bounds on the connections of one process. A bound that is left out comes from defaults.connectionsPerProcess, unless it would
     /// contradict the other one.
     #[serde(default)]
-    pub size: SizeBounds,
+    pub connections_per_process: SizeBounds,
 
     /// The most replicas that this workload will get, if no HorizontalPodAutoscaler says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -369,7 +369,7 @@ pub struct WorkloadSpec {
 /// Bounds on the connections (pool_size + max_overflow) of one process.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.min) || !has(self.max) || self.min <= self.max").message("size.min must not be larger than size.max"))]
+#[x_kube(validation = Rule::new("!has(self.min) || !has(self.max) || self.min <= self.max").message("connectionsPerProcess.min must not be larger than connectionsPerProcess.max"))]
 pub struct SizeBounds {
     /// The fewest connections with which one process works. Default: 1. Pods wait rather than get less.
     #[serde(default, skip_serializing_if = "Option::is_none")]

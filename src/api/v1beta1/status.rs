@@ -6,8 +6,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::kinds::WorkloadKind;
 use super::spec::Mode;
+use crate::api::kinds::WorkloadKind;
 
 /// What was computed from the spec and the cluster.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -109,7 +109,7 @@ pub struct WorkloadStatus {
     /// Replicas for which room is kept.
     #[serde(default)]
     pub ceiling: i32,
-    /// The most replicas that fit beside the other workloads. Set only with infeasible: Deny; the API server refuses a
+    /// The most replicas that fit beside the other workloads. Set only with infeasiblePolicy: Deny; the API server refuses a
     /// scale-up beyond it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub largest_replicas: Option<i32>,

@@ -1,0 +1,16 @@
+//! `poolbudget.dev/v1beta1`, the one version that is served.
+//!
+//! In: nothing. Out: the types of the spec and of the status, which the rest of the tree names by `api`.
+
+mod spec;
+mod status;
+
+pub use spec::{
+    Basis, Compute, DbConnectionBudget, DbConnectionBudgetSpec, DefaultsSpec, EvictionPolicy,
+    InfeasiblePolicy, LimitSpec, Mode, Plan, PostgresLimit, SizeBounds, Sizing, SupabaseConnection,
+    SupabaseLimit, Surge, WorkloadSpec,
+};
+pub use status::{
+    DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus, QuarantineCause,
+    Quarantined, WorkloadStatus,
+};

@@ -60,6 +60,8 @@ named! {
     ConditionReason {
         /// Ready.
         Ready,
+        /// Not known whether it is ready: no controller has seen the budget yet.
+        Pending,
         /// Reconciling: pods hold more than the changed spec allows.
         ComingDown,
         /// Accepted: spec and workloads.

@@ -12,7 +12,11 @@ pub mod v1beta1;
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::CustomResourceExt;
+
+use conditions::{ConditionReason, ConditionType};
 
 pub use key::BudgetKey;
 pub use kinds::WorkloadKind;
@@ -46,6 +50,30 @@ impl DbConnectionBudget {
 /// # Errors
 /// When the definition cannot be written as YAML.
 pub fn crd_yaml() -> Result<String, serde_yaml::ser::Error> {
-    use kube::CustomResourceExt;
-    serde_yaml::to_string(&DbConnectionBudget::crd())
+    serde_yaml::to_string(&crd())
+}
+
+/// The CustomResourceDefinition. A budget that no controller has seen yet says so: `kubectl wait` and kstatus then wait for
+/// the condition Ready, and do not take silence for health.
+#[must_use]
+pub fn crd() -> CustomResourceDefinition {
+    let mut crd = DbConnectionBudget::crd();
+    let schemas = crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut());
+    for schema in schemas.filter_map(|validation| validation.open_api_v3_schema.as_mut()) {
+        if let Some(status) = schema.properties.as_mut().and_then(|properties| properties.get_mut("status")) {
+            status.default = Some(JSON(unseen()));
+        }
+    }
+    crd
+}
+
+/// The status of a budget that no controller has seen yet.
+fn unseen() -> serde_json::Value {
+    serde_json::json!({"conditions": [{
+        "type": ConditionType::Ready.name(),
+        "status": "Unknown",
+        "reason": ConditionReason::Pending.name(),
+        "message": "waiting for the controller",
+        "lastTransitionTime": "1970-01-01T00:00:00Z",
+    }]})
 }

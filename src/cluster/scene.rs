@@ -16,8 +16,8 @@ use super::workload::{WorkloadKey, WorkloadRecord};
 use super::world::World;
 use crate::api::BudgetKey;
 use crate::api::{
-    DbConnectionBudgetSpec, DbConnectionBudgetStatus, EvictionPolicy, GrantInFlight, Mode, WorkloadKind,
-    WorkloadStatus,
+    Baseline, DbConnectionBudgetSpec, DbConnectionBudgetStatus, EvictionPolicy, GrantInFlight, Mode,
+    WorkloadKind,
 };
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::basis::Rung;
@@ -135,7 +135,7 @@ pub fn scene(
     let pods: Vec<Arc<PodRecord>> =
         world.pods.group(&key.namespace, &key.name).into_iter().filter(stands).collect();
     let roll = Roll::of(world, &pods);
-    let carried = status.workloads.iter().map(|w| ((w.kind, w.name.as_str()), w)).collect();
+    let carried = status.ledger.baselines.iter().map(|w| ((w.kind, w.name.as_str()), w)).collect();
     let stage = Stage { world, key, spec, carried, roll: &roll, now };
     let gathered: Vec<(Workload, Labelled)> =
         stage.workloads().iter().filter_map(|workload| stage.gather(workload)).collect();
@@ -143,6 +143,7 @@ pub fn scene(
     let place: HashMap<&WorkloadKey, usize> = labelled.iter().enumerate().map(|(i, w)| (&w.key, i)).collect();
     // An entry without bounds is nothing that this controller wrote: its pod is decided on afresh.
     let in_flight: HashMap<&str, &GrantInFlight> = status
+        .ledger
         .grants
         .iter()
         .filter(|grant| grant.is_bounded())
@@ -161,13 +162,14 @@ pub fn scene(
             .map(|pod| if spec.mode == Mode::Gate { pod } else { at_liberty(pod) })
             .collect(),
         quarantine: status
+            .ledger
             .quarantine
             .iter()
             .map(|entry| Connections::new(u64::try_from(entry.connections).unwrap_or(u64::MAX)))
             .collect(),
         // In the other modes nobody is held, so nothing has to come down.
         past: Past {
-            high_water: status.high_water.filter(|_| status.mode == Mode::Gate).map(number),
+            high_water: status.ledger.high_water.filter(|_| status.ledger.mode == Mode::Gate).map(number),
             committed: edited.then(|| allowed(status)),
         },
         workloads,
@@ -181,7 +183,7 @@ struct Stage<'a> {
     key: &'a BudgetKey,
     spec: &'a DbConnectionBudgetSpec,
     /// What the status says of each workload.
-    carried: HashMap<(WorkloadKind, &'a str), &'a WorkloadStatus>,
+    carried: HashMap<(WorkloadKind, &'a str), &'a Baseline>,
     roll: &'a Roll<'a>,
     now: Timestamp,
 }
@@ -274,7 +276,7 @@ impl Stage<'_> {
         let (pods, rung) = spec::basis(self.spec).pods(replicas, ceiling, carried.and_then(rung), seconds);
         let apps = apps(&record, stays, &own, made);
         let (processes, engines) = widest(&apps);
-        let settled = carried.map(|w| Pods::new(u32::try_from(w.settled).unwrap_or(0)));
+        let settled = carried.map(|w| Pods::new(u32::try_from(w.replicas).unwrap_or(0)));
         let stated_min = Connections::new(u64::from(settings.min));
         let demand = Demand {
             name: workload.to_string(),
@@ -379,7 +381,7 @@ fn wanted(record: &WorkloadRecord, stays: bool, own: &[Arc<WorkloadRecord>], mad
     })
 }
 
-fn rung(carried: &WorkloadStatus) -> Option<Rung> {
+fn rung(carried: &Baseline) -> Option<Rung> {
     let ladder = carried.ladder.as_ref()?;
     Some(Rung {
         level: Pods::new(u32::try_from(ladder.level).unwrap_or(0)),
@@ -431,11 +433,9 @@ fn most(apps: &[&AppFacts]) -> Option<Connections> {
 
 /// Pods that a workload has beside its labelled ones. Their number comes from a status that follows the pods late; but it
 /// never rises, since the template bears the label, and so the last status of the budget bounds it.
-fn before_its_label(record: &WorkloadRecord, labelled: usize, carried: Option<&WorkloadStatus>) -> Unadopted {
+fn before_its_label(record: &WorkloadRecord, labelled: usize, carried: Option<&Baseline>) -> Unadopted {
     let labelled = u32::try_from(labelled).unwrap_or(u32::MAX);
-    let most = carried.map_or(u32::MAX, |carried| {
-        carried.foreign.as_ref().map_or(0, |foreign| u32::try_from(foreign.pods).unwrap_or(0))
-    });
+    let most = carried.map_or(u32::MAX, |carried| u32::try_from(carried.foreign).unwrap_or(0));
     let pods = Pods::new(record.pods.saturating_sub(labelled).min(most));
     let (ready, connections) = (pods.min(Pods::new(record.ready)), record.template.own.times(pods));
     Unadopted { pods, ready, connections, yields: false }
@@ -470,7 +470,11 @@ fn number(connections: i64) -> Connections {
 
 /// What was committed by a status and allowed: in mode Gate what is above that is counted on doubt.
 fn allowed(status: &DbConnectionBudgetStatus) -> Connections {
-    number(if status.mode == Mode::Gate { status.committed.min(status.usable) } else { status.committed })
+    number(if status.ledger.mode == Mode::Gate {
+        status.committed.min(status.usable)
+    } else {
+        status.committed
+    })
 }
 
 /// The bill that a grant in flight states, but never less than its sizes come to.

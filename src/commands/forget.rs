@@ -55,7 +55,7 @@ pub(super) async fn forget(args: ForgetArgs) -> anyhow::Result<()> {
     let what = format!("cannot read the budget {} of namespace {}", args.budget, connection.namespace);
     let found = api.get_opt(&args.budget).await.map_err(|error| trouble::told(&what, RESOURCE, &error))?;
     let Some(budget) = found else { bail!("{what}: there is none") };
-    let kept = budget.status.map(|status| status.quarantine).unwrap_or_default();
+    let kept = budget.status.map(|status| status.ledger.quarantine).unwrap_or_default();
     let meant = chosen(&kept, &args.which)?;
     let uids: Vec<&str> = meant.iter().map(|entry| entry.uid.as_str()).collect();
     let patch = json!({"metadata": {"annotations": {names::FORGET: uids.join(",")}}});

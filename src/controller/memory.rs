@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::quarantine::Quarantine;
 use super::refused::{Refusals, Refused};
 use crate::api::conditions::WaitReason;
-use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined, WorkloadStatus};
+use crate::api::{Baseline, DbConnectionBudget, DbConnectionBudgetStatus, Quarantined};
 use crate::cluster::workload::WorkloadKey;
 
 /// What the leader remembers of one budget.
@@ -29,7 +29,7 @@ pub struct Memory {
     /// What was said of the budget itself when it could not be read.
     pub complaint: Option<String>,
     /// The workloads that the status has no room for; a successor sees them for the first time.
-    pub unnamed: Vec<WorkloadStatus>,
+    pub unnamed: Vec<Baseline>,
     /// Why the status was refused that had to be written last.
     pub unwritable: Option<String>,
     /// The evictions that were refused last: by what, and until when none is tried.
@@ -65,8 +65,8 @@ impl Memory {
     #[must_use]
     pub fn carried(&self) -> DbConnectionBudgetStatus {
         let mut carried = self.status().cloned().unwrap_or_default();
-        carried.workloads.extend(self.unnamed.iter().cloned());
-        carried.quarantine = self.quarantine.entries();
+        carried.ledger.baselines.extend(self.unnamed.iter().cloned());
+        carried.ledger.quarantine = self.quarantine.entries();
         carried
     }
 
@@ -88,22 +88,26 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{LedgerStatus, WorkloadStatus};
     use crate::controller::report::{WORKLOADS, leave_out};
 
     #[test]
     fn workloads_that_a_status_has_no_room_for_are_carried_on_all_the_same() {
-        let workload =
-            |n: usize| WorkloadStatus { name: format!("w-{n}"), settled: 3, ..WorkloadStatus::default() };
-        let all: Vec<WorkloadStatus> = (0..WORKLOADS + 2).map(workload).collect();
-        let mut status =
-            DbConnectionBudgetStatus { workloads: all.clone(), ..DbConnectionBudgetStatus::default() };
+        let baseline = |n: usize| Baseline { name: format!("w-{n}"), replicas: 3, ..Baseline::default() };
+        let all: Vec<Baseline> = (0..WORKLOADS + 2).map(baseline).collect();
+        let named = |of: &Baseline| WorkloadStatus { name: of.name.clone(), ..WorkloadStatus::default() };
+        let mut status = DbConnectionBudgetStatus {
+            workloads: all.iter().map(named).collect(),
+            ledger: LedgerStatus { baselines: all.clone(), ..LedgerStatus::default() },
+            ..DbConnectionBudgetStatus::default()
+        };
         let mut memory = Memory { unnamed: leave_out(&mut status), ..Memory::default() };
         assert_eq!((status.workloads.len(), status.more_workloads), (WORKLOADS, 2));
         let budget =
             serde_json::json!({"metadata": {}, "spec": {"limit": {"connections": 1}}, "status": status});
         memory.held = Some(Arc::new(serde_json::from_value(budget).expect("a budget")));
-        assert_eq!(memory.carried().workloads, all);
+        assert_eq!(memory.carried().ledger.baselines, all);
         memory.let_go();
-        assert_eq!(memory.carried().workloads, []);
+        assert_eq!(memory.carried().ledger.baselines, []);
     }
 }

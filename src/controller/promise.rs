@@ -18,8 +18,9 @@ pub fn fault(
     new: &DbConnectionBudgetStatus,
     fresh: &[GrantInFlight],
 ) -> Option<String> {
-    if new.epoch != held.epoch {
-        return Some(format!("epoch {} is written over epoch {}", new.epoch, held.epoch));
+    let (new_epoch, held_epoch) = (new.ledger.epoch, held.ledger.epoch);
+    if new_epoch != held_epoch {
+        return Some(format!("epoch {new_epoch} is written over epoch {held_epoch}"));
     }
     if fresh.is_empty() {
         return None;
@@ -29,16 +30,16 @@ pub fn fault(
 
 /// Each grant stands in the status once, and there are not more than one status can name.
 fn recorded(new: &DbConnectionBudgetStatus, fresh: &[GrantInFlight]) -> Option<String> {
-    if fresh.len() > BATCH || new.grants.len() > IN_FLIGHT {
-        return Some(format!("{} grants of {} in flight", fresh.len(), new.grants.len()));
+    if fresh.len() > BATCH || new.ledger.grants.len() > IN_FLIGHT {
+        return Some(format!("{} grants of {} in flight", fresh.len(), new.ledger.grants.len()));
     }
     // Of what others wrote into the status there may be two.
     let mut entries: HashMap<&str, usize> = HashMap::new();
-    new.grants.iter().for_each(|grant| *entries.entry(grant.uid.as_str()).or_default() += 1);
+    new.ledger.grants.iter().for_each(|grant| *entries.entry(grant.uid.as_str()).or_default() += 1);
     if let Some(twice) = fresh.iter().find(|grant| entries.get(grant.uid.as_str()) != Some(&1)) {
         return Some(format!("not one grant in flight for pod {}", twice.uid));
     }
-    let lost = fresh.iter().find(|grant| !new.grants.contains(grant));
+    let lost = fresh.iter().find(|grant| !new.ledger.grants.contains(grant));
     lost.map(|grant| format!("the grant of pod {} is not recorded", grant.uid))
 }
 

@@ -81,7 +81,7 @@ impl<G: Gateway> Reconciler<G> {
         let (view, status) = self.view(key, &held, &mut memory, now);
         self.context.arrivals.note(&view.scene.pods);
 
-        let mut grants = grant::unseen(&view, &status.grants);
+        let mut grants = grant::unseen(&view, &status.ledger.grants);
         let fresh = grant::batch(&view, held.spec.sizing.overflow_ratio);
         grants.extend(fresh.iter().cloned());
         let mut new = report::status(&view, &held, &status, grants.clone(), memory.hindrances(), now);
@@ -254,11 +254,11 @@ impl<G: Gateway> Reconciler<G> {
 
 /// Whether a status has more in quarantine than the one before.
 fn quarantines_more(held: &DbConnectionBudget, new: &DbConnectionBudgetStatus) -> bool {
-    let old = held.status.as_ref().map_or(&[][..], |status| &status.quarantine);
+    let old = held.status.as_ref().map_or(&[][..], |status| &status.ledger.quarantine);
     let known = |entry: &Quarantined| {
         old.iter().any(|before| before.uid == entry.uid && before.connections >= entry.connections)
     };
-    new.quarantine.iter().any(|entry| !known(entry))
+    new.ledger.quarantine.iter().any(|entry| !known(entry))
 }
 
 /// The earlier of two looks, but not at once again.
@@ -271,7 +271,8 @@ fn sooner(next: Next, due: Option<Duration>) -> Next {
 
 /// Whether a status says, and the one before does not, from where the sum comes down. Who takes over must know.
 fn comes_down(held: &DbConnectionBudget, new: &DbConnectionBudgetStatus) -> bool {
-    new.high_water.is_some() && held.status.as_ref().is_none_or(|old| old.high_water != new.high_water)
+    let (new, old) = (new.ledger.high_water, held.status.as_ref().and_then(|old| old.ledger.high_water));
+    new.is_some() && old != new
 }
 
 fn next_look(view: &View, wait: Option<Duration>, acted: bool) -> Next {

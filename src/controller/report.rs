@@ -11,15 +11,16 @@ use super::memory::Hindrances;
 use super::verdict;
 use super::view::{Assessed, View};
 use crate::api::{
-    DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, InfeasiblePolicy,
-    LadderStatus, LimitStatus, Mode, WorkloadStatus,
+    Baseline, DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, InfeasiblePolicy,
+    LadderStatus, LedgerStatus, LimitStatus, Mode, PodCounts, WorkloadStatus,
 };
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::split::Split;
 use crate::telemetry::metrics::BudgetNumbers;
 
-/// Workloads that a status names: each may take 700 bytes, and etcd takes one and a half megabytes in all.
-pub const WORKLOADS: usize = 1_000;
+/// Workloads that a status names: each may take a kilobyte, half of it in the ledger, and etcd takes one and a half megabytes
+/// in all.
+pub const WORKLOADS: usize = 800;
 
 /// The status after this look, with `grants` in flight.
 #[must_use]
@@ -39,21 +40,23 @@ pub fn status(
     let largest = denied_beyond(view, budget);
     DbConnectionBudgetStatus {
         observed_generation: generation,
-        mode: view.mode,
-        epoch: old.epoch,
         limit: view
             .limit
             .as_ref()
             .map(|limit| LimitStatus { connections: wide(limit.connections), source: limit.source.clone() }),
         usable: wide(decision.usable),
         committed: wide(decision.ledger.committed.plus(fresh)),
-        high_water: decision.high_water.filter(|_| view.mode == Mode::Gate).map(wide),
-        waiting: narrow(decision.grants.refused.len().saturating_add(view.later)),
         pods: pods(view),
         more_workloads: 0,
         workloads: workloads(view, ratio, &largest),
-        grants,
-        quarantine: old.quarantine.clone(),
+        ledger: LedgerStatus {
+            epoch: old.ledger.epoch,
+            mode: view.mode,
+            high_water: decision.high_water.filter(|_| view.mode == Mode::Gate).map(wide),
+            grants,
+            quarantine: old.ledger.quarantine.clone(),
+            baselines: view.workloads().map(baseline).collect(),
+        },
         conditions: findings
             .into_iter()
             .map(|finding| finding.into_condition(&old.conditions, generation, &Time(now)))
@@ -62,8 +65,10 @@ pub fn status(
 }
 
 /// Leaves out the workloads that a status has no room for, and says how many. They come back.
-pub fn leave_out(status: &mut DbConnectionBudgetStatus) -> Vec<WorkloadStatus> {
-    let unnamed = status.workloads.split_off(status.workloads.len().min(WORKLOADS));
+pub fn leave_out(status: &mut DbConnectionBudgetStatus) -> Vec<Baseline> {
+    let baselines = &mut status.ledger.baselines;
+    let unnamed = baselines.split_off(baselines.len().min(WORKLOADS));
+    status.workloads.truncate(WORKLOADS);
     status.more_workloads = narrow(unnamed.len());
     unnamed
 }
@@ -89,17 +94,24 @@ pub fn numbers(status: &DbConnectionBudgetStatus) -> BudgetNumbers {
         limit: status.limit.as_ref().map_or(0, |limit| limit.connections),
         usable: status.usable,
         committed: status.committed,
-        waiting: i64::from(status.waiting),
+        waiting: i64::from(status.pods.waiting),
     }
 }
 
-/// Pods with a grant that stay, of all that stay.
-fn pods(view: &View) -> String {
-    let staying = view.scene.situation.pods.iter().filter(|pod| !pod.terminating);
-    let (granted, all) = staying.fold((0_usize, 0_usize), |(granted, all), pod| {
-        (granted + usize::from(pod.hold.is_grant()), all + 1)
-    });
-    format!("{}/{all}", granted + view.decision.grants.granted.len())
+/// How many pods are wanted, and where the pods are.
+fn pods(view: &View) -> PodCounts {
+    let pods = &view.scene.situation.pods;
+    let granted = pods.iter().filter(|pod| !pod.terminating && pod.hold.is_grant()).count();
+    let draining = pods.iter().filter(|pod| pod.terminating && pod.hold.is_grant()).count();
+    let desired = view.workloads().map(|one| one.desired()).sum();
+    let foreign = view.workloads().map(|one| one.foreign()).sum();
+    PodCounts {
+        desired: count(desired),
+        granted: narrow(granted.saturating_add(view.decision.grants.granted.len())),
+        waiting: narrow(view.decision.grants.refused.len().saturating_add(view.later)),
+        draining: narrow(draining),
+        foreign: count(foreign),
+    }
 }
 
 /// What admission is to refuse of each workload; nothing where it is to refuse nothing.
@@ -130,20 +142,16 @@ fn workloads(view: &View, ratio: u32, largest: &[Pods]) -> Vec<WorkloadStatus> {
 }
 
 fn workload(one: Assessed<'_>, fresh: Fresh, ratio: u32, largest: Option<&Pods>) -> WorkloadStatus {
-    let Assessed { facts: labelled, of: core, share, standing, settled, .. } = one;
+    let Assessed { facts: labelled, of: core, share, standing, .. } = one;
     let split = Split::of(share.size, ratio, labelled.knobs);
-    let foreign = ForeignStatus {
-        pods: count(core.unadopted.pods.plus(standing.escaped)),
-        connections: wide(core.unadopted.connections.plus(standing.escaped_bills)),
-    };
+    let foreign = ForeignStatus { pods: count(one.foreign()), connections: wide(one.foreign_bills()) };
     WorkloadStatus {
         kind: labelled.key.kind,
         name: labelled.key.name.clone(),
-        replicas: count(core.demand.replicas.plus(labelled.held)),
+        replicas: count(one.desired()),
         ceiling: count(core.demand.peak()),
         largest_replicas: largest.filter(|_| labelled.key.kind.scales()).copied().map(count),
         slots: count(share.slots),
-        settled: count(settled),
         pool_size: i32::try_from(split.pool_size.get()).unwrap_or(i32::MAX),
         max_overflow: i32::try_from(split.max_overflow.get()).unwrap_or(i32::MAX),
         per_pod: wide(share.bill),
@@ -151,7 +159,17 @@ fn workload(one: Assessed<'_>, fresh: Fresh, ratio: u32, largest: Option<&Pods>)
         granted: count(standing.granted).saturating_add(narrow(fresh.pods)),
         waiting: count(standing.waiting).saturating_sub(narrow(fresh.pods)),
         foreign: (foreign.connections > 0).then_some(foreign),
-        ladder: labelled.rung.map(|rung| LadderStatus {
+    }
+}
+
+/// What the next look is to know of a workload.
+fn baseline(one: Assessed<'_>) -> Baseline {
+    Baseline {
+        kind: one.facts.key.kind,
+        name: one.facts.key.name.clone(),
+        replicas: count(one.settled),
+        foreign: if one.foreign_bills() > Connections::ZERO { count(one.foreign()) } else { 0 },
+        ladder: one.facts.rung.map(|rung| LadderStatus {
             level: count(rung.level),
             low_since: rung.lower_since.and_then(time),
         }),

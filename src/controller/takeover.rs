@@ -39,17 +39,17 @@ pub async fn take_over<G: Gateway>(
     let Some(mut budget) = context.gateway.budget(key).await? else { return Ok(false) };
     let uid = budget.metadata.uid.clone().unwrap_or_default();
     let status = budget.status.get_or_insert_default();
-    if status.epoch == 0 {
+    if status.ledger.epoch == 0 {
         fence(context, key, &uid).await?;
     }
     // Another one in any case, also after the largest, which somebody may have written.
-    status.epoch = status.epoch.wrapping_add(1);
-    let epoch = status.epoch;
+    status.ledger.epoch = status.ledger.epoch.wrapping_add(1);
+    let epoch = status.ledger.epoch;
     let written = context.gateway.replace_status(&budget).await?;
     let pods = context.gateway.pods(key).await?;
     let status = written.status.clone().unwrap_or_default();
     let steady = (context.steady)();
-    memory.quarantine.seed(&status.quarantine, steady);
+    memory.quarantine.seed(&status.ledger.quarantine, steady);
     if let Some(entry) = unaccounted(&status, &pods, written.spec.linger_seconds, (context.clock)()) {
         tracing::warn!(budget = %key, connections = entry.connections, "gone while nobody led; it still counts");
         memory.quarantine.count(entry, steady);
@@ -73,23 +73,24 @@ fn unaccounted(
     linger: u32,
     now: Timestamp,
 ) -> Option<Quarantined> {
-    let in_flight = |pod: &PodRecord| status.grants.iter().find(|grant| grant.uid == pod.uid);
-    let waits_out = |pod: &PodRecord| status.quarantine.iter().any(|entry| entry.uid == pod.uid);
+    let ledger = &status.ledger;
+    let in_flight = |pod: &PodRecord| ledger.grants.iter().find(|grant| grant.uid == pod.uid);
+    let waits_out = |pod: &PodRecord| ledger.quarantine.iter().any(|entry| entry.uid == pod.uid);
     let bill = |pod: &PodRecord| match pod.hold() {
         _ if waits_out(pod) => 0,
         Hold::Granted(bill) if !pod.ended => i64::try_from(bill.get()).unwrap_or(i64::MAX),
         // Where the mode held nobody, they were counted with the others.
-        Hold::Escaped(bill) if !pod.ended && status.mode != Mode::Gate && pod.owner.is_some() => {
+        Hold::Escaped(bill) if !pod.ended && ledger.mode != Mode::Gate && pod.owner.is_some() => {
             i64::try_from(bill.get()).unwrap_or(i64::MAX)
         }
         Hold::Waiting => in_flight(pod).map_or(0, |grant| grant.connections),
         _ => 0,
     };
-    let waiting_out = status.quarantine.iter().map(|entry| entry.connections);
+    let waiting_out = ledger.quarantine.iter().map(|entry| entry.connections);
     let known = pods.iter().map(bill).chain(waiting_out).fold(0, i64::saturating_add);
     let connections = status.committed.saturating_sub(known);
     let grace = pods.iter().map(|pod| pod.grace).max().unwrap_or(0).max(DEFAULT_GRACE);
-    let uid = format!("before-epoch-{}", status.epoch);
+    let uid = format!("before-epoch-{}", ledger.epoch);
     (connections > 0).then(|| {
         let (name, seconds) = ("gone while nobody led".into(), quarantine::unseen_end(grace, linger));
         quarantine::entry(uid, name, connections, seconds, QuarantineCause::WhileNobodyLed, now)
@@ -114,12 +115,12 @@ async fn follow<G: Gateway>(
     seen: &Arc<DbConnectionBudget>,
     memory: &mut Memory,
 ) -> Result<bool, GatewayError> {
-    let epoch = memory.status().map_or(0, |status| status.epoch);
+    let epoch = memory.status().map_or(0, |status| status.ledger.epoch);
     let Some(held) = &memory.held else { return Ok(false) };
     if version(&seen.metadata) <= version(&held.metadata) {
         return Ok(true);
     }
-    if seen.status.as_ref().map_or(0, |status| status.epoch) == epoch {
+    if seen.status.as_ref().map_or(0, |status| status.ledger.epoch) == epoch {
         memory.held = Some(Arc::clone(seen));
         return Ok(true);
     }

@@ -97,6 +97,26 @@ pub struct Assessed<'a> {
     pub settled: Pods,
 }
 
+impl Assessed<'_> {
+    /// Replicas that it wants, those included that another gate holds.
+    #[must_use]
+    pub fn desired(&self) -> Pods {
+        self.of.demand.replicas.plus(self.facts.held)
+    }
+
+    /// Its running pods without a grant.
+    #[must_use]
+    pub fn foreign(&self) -> Pods {
+        self.of.unadopted.pods.plus(self.standing.escaped)
+    }
+
+    /// What those may hold.
+    #[must_use]
+    pub fn foreign_bills(&self) -> Connections {
+        self.of.unadopted.connections.plus(self.standing.escaped_bills)
+    }
+}
+
 impl View {
     /// All workloads, each from all sides.
     pub fn workloads(&self) -> impl Iterator<Item = Assessed<'_>> {

@@ -397,12 +397,13 @@ pub(crate) fn budget() -> impl Strategy<Value = Value> {
     )
     };
     let entries = (vec(entry(), 0..3), vec(entry(), 0..2), number(), number());
-    let odd_status = entries.prop_map(|(grants, quarantine, epoch, settled)| {
+    let odd_status = entries.prop_map(|(grants, quarantine, epoch, replicas)| {
         let mut budget = objects::budget();
-        budget["status"]["grants"] = grants.into();
-        budget["status"]["quarantine"] = quarantine.into();
-        budget["status"]["epoch"] = epoch;
-        budget["status"]["workloads"][0]["settled"] = settled;
+        let ledger = &mut budget["status"]["ledger"];
+        ledger["grants"] = grants.into();
+        ledger["quarantine"] = quarantine.into();
+        ledger["epoch"] = epoch;
+        ledger["baselines"][0]["replicas"] = replicas;
         budget
     });
     prop_oneof![1 => odd_status, 1 => spoiled(objects::budget(), 4)]

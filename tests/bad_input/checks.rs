@@ -178,7 +178,7 @@ fn counts(given: &Given, status: &DbConnectionBudgetStatus, held: u64, granted: 
         let counted = (usable - left).saturating_add(committed);
         assert!(held.min(ANY) <= counted, "{held} held, {counted} counted: {status:#?}");
     }
-    let recorded: Vec<&str> = given.budget["status"]["grants"]
+    let recorded: Vec<&str> = given.budget["status"]["ledger"]["grants"]
         .as_array()
         .into_iter()
         .flatten()
@@ -187,7 +187,7 @@ fn counts(given: &Given, status: &DbConnectionBudgetStatus, held: u64, granted: 
     let fresh = granted.iter().any(|pod| !recorded.contains(&format!("uid-of-{pod}").as_str()));
     // Of a pod that is there and only called over, both tell.
     let is_there = |uid: &str| given.pods.iter().any(|pod| pod["metadata"]["uid"] == uid);
-    let gone = status.quarantine.iter().filter(|entry| !is_there(&entry.uid));
+    let gone = status.ledger.quarantine.iter().filter(|entry| !is_there(&entry.uid));
     let gone: u64 = gone.map(|entry| entry.connections.unsigned_abs()).fold(0, u64::saturating_add);
     assert!(
         !fresh || held.saturating_add(gone) <= usable,

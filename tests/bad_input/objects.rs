@@ -114,12 +114,16 @@ pub(crate) fn budget() -> Value {
             "workloads": [{"name": "api", "kind": "Deployment", "weight": 2, "connectionsPerProcess": {"min": 1, "max": 9}, "maxReplicas": 8}],
         },
         "status": {
-            "observedGeneration": 2, "epoch": 4, "limit": {"connections": 30, "source": "set in spec.limit"},
-            "usable": 28, "committed": 6, "waiting": 0, "pods": "1/2",
-            "workloads": [{"kind": "Deployment", "name": "api", "replicas": 3, "settled": 1,
-                "ladder": {"level": 4, "lowSince": "2026-01-01T00:00:00Z"}}],
-            "grants": [{"uid": "uid-of-a", "pod": "a", "workload": "Deployment/api", "poolSize": 1, "maxOverflow": 2, "connections": 6}],
-            "quarantine": [{"uid": "gone", "pod": "z", "connections": 3, "until": "2027-02-01T00:00:00Z"}],
+            "observedGeneration": 2, "limit": {"connections": 30, "source": "set in spec.limit"},
+            "usable": 28, "committed": 6, "pods": {"desired": 3, "granted": 1, "waiting": 0, "draining": 0, "foreign": 0},
+            "workloads": [{"kind": "Deployment", "name": "api", "replicas": 3}],
+            "ledger": {
+                "epoch": 4, "mode": "Gate",
+                "grants": [{"uid": "uid-of-a", "pod": "a", "workload": "Deployment/api", "poolSize": 1, "maxOverflow": 2, "connections": 6}],
+                "quarantine": [{"uid": "gone", "pod": "z", "connections": 3, "until": "2027-02-01T00:00:00Z"}],
+                "baselines": [{"kind": "Deployment", "name": "api", "replicas": 1,
+                    "ladder": {"level": 4, "lowSince": "2026-01-01T00:00:00Z"}}],
+            },
             "conditions": [{"type": "Settled", "status": "True", "reason": "Settled", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
         },
     })

@@ -166,9 +166,9 @@ impl Cluster {
     pub(crate) fn at_rest(&self) -> bool {
         let server = self.server();
         let status = server.status();
-        status.epoch > 0
-            && status.grants.is_empty()
-            && status.waiting == 0
+        status.ledger.epoch > 0
+            && status.ledger.grants.is_empty()
+            && status.pods.waiting == 0
             && server.deployments.iter().all(|(name, deployment)| {
                 let pods = server.pods_of(name);
                 deployment["spec"]["replicas"] == json!(pods.len()) && pods.iter().all(ready)

@@ -42,7 +42,7 @@ fn from_observe_to_gate_pods_make_way_one_by_one() {
         cluster.server().edit_budget(|spec| spec.mode = Mode::Gate);
         comes_down(&mut cluster, &mut term, 13);
         cluster.turns(&mut term, 2);
-        assert_eq!(cluster.server().status().high_water, None, "it is over");
+        assert_eq!(cluster.server().status().ledger.high_water, None, "it is over");
     }
 }
 
@@ -87,7 +87,7 @@ fn a_new_leader_comes_down_from_where_the_old_one_began() {
             break;
         }
     }
-    assert_eq!(cluster.server().status().high_water, Some(12));
+    assert_eq!(cluster.server().status().ledger.high_water, Some(12));
     let mut next = Term::begin(&cluster);
     comes_down(&mut cluster, &mut next, 4);
 }

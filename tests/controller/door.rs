@@ -201,7 +201,7 @@ impl Gateway for Door {
         let mut budget = budget.clone();
         if self.state().forgets_grants {
             let status = budget.status.get_or_insert_default();
-            let grants = std::mem::take(&mut status.grants);
+            let grants = std::mem::take(&mut status.ledger.grants);
             status.committed -= grants.iter().map(|grant| grant.connections).sum::<i64>();
         }
         let Answer::Budget(new) = self.write("write status", Request::Status(Box::new(budget))).await? else {

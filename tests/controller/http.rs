@@ -196,7 +196,7 @@ async fn a_status_is_replaced_at_the_version_that_was_read() {
 #[tokio::test]
 async fn a_status_that_the_server_does_not_take_is_refused_and_not_outdated() {
     for (code, why, class) in [
-        (422, "status.grants: Too many: 900", "refused"),
+        (422, "status.ledger.grants: Too many: 900", "refused"),
         (413, "Request entity too large: limit is 3145728", "refused"),
         (400, "the object provided is unrecognized", "refused"),
         (500, "etcdserver: request is too large", "refused"),

@@ -68,7 +68,7 @@ fn observe_says_what_the_pods_may_hold_and_whether_that_fits() {
     cluster.turns(&mut term, 2);
     let server = cluster.server();
     let status = server.status();
-    assert_eq!((status.mode, status.committed, status.usable), (Mode::Observe, 30, 13));
+    assert_eq!((status.ledger.mode, status.committed, status.usable), (Mode::Observe, 30, 13));
     let within = server.condition("WithinLimit");
     assert_eq!((within.status.as_str(), within.reason.as_str()), ("False", "OverLimit"));
     let told =
@@ -100,7 +100,7 @@ fn pods_that_wait_when_observe_begins_are_let_through() {
     let mut term = Term::begin(&cluster);
     cluster.scale("web", 20);
     cluster.turns(&mut term, 3);
-    assert!(cluster.server().status().waiting > 0);
+    assert!(cluster.server().status().pods.waiting > 0);
     set(&cluster, Mode::Observe);
     assert!(cluster.run(&mut term));
     assert!(cluster.server().pods.values().all(|pod| !gated(pod)));
@@ -171,6 +171,6 @@ fn what_nobody_granted_is_no_debt_for_the_next_leader() {
     set(&cluster, Mode::Gate);
     let mut next = Term::begin(&cluster);
     cluster.turns(&mut next, 2);
-    assert!(cluster.server().status().quarantine.is_empty(), "{:?}", cluster.server().status());
+    assert!(cluster.server().status().ledger.quarantine.is_empty(), "{:?}", cluster.server().status());
     assert_eq!(cluster.server().condition("ForeignPods").status, "True");
 }

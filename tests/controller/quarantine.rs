@@ -22,7 +22,7 @@ fn first(cluster: &Cluster) -> String {
 }
 
 fn kept(cluster: &Cluster) -> usize {
-    cluster.server().status().quarantine.len()
+    cluster.server().status().ledger.quarantine.len()
 }
 
 /// Somebody changes what a pod is.
@@ -124,7 +124,7 @@ fn a_pod_that_is_only_called_failed_counts_for_its_time_and_not_for_as_long_as_i
     let pod = first(&cluster);
     edit(&cluster, &pod, |pod| pod["status"] = json!({"phase": "Failed"}));
     cluster.turn(&mut term);
-    let quarantine = cluster.server().status().quarantine;
+    let quarantine = cluster.server().status().ledger.quarantine;
     assert_eq!((quarantine.len(), quarantine[0].cause), (1, QuarantineCause::NotSeenToEnd));
     cluster.turns(&mut term, 37);
     assert_eq!(kept(&cluster), 1);
@@ -160,7 +160,7 @@ fn no_grace_period_counts_for_more_than_an_hour() {
     cluster.turn(&mut term);
     cluster.server().vanish(&pod);
     cluster.turn(&mut term);
-    assert_eq!(cluster.server().status().quarantine[0].seconds, 3610);
+    assert_eq!(cluster.server().status().ledger.quarantine[0].seconds, 3610);
     cluster.turns(&mut term, 10);
     pass(3600);
     cluster.turns(&mut term, 10);
@@ -174,7 +174,7 @@ fn an_entry_that_somebody_names_is_dropped_once_and_told() {
     let pod = first(&cluster);
     cluster.server().vanish(&pod);
     cluster.turns(&mut term, 100);
-    let uid = cluster.server().status().quarantine[0].uid.clone();
+    let uid = cluster.server().status().ledger.quarantine[0].uid.clone();
     annotate(&cluster, &format!("another,{uid}"));
     cluster.turns(&mut term, 2);
     assert_eq!(kept(&cluster), 0);
@@ -227,7 +227,7 @@ fn where_connections_linger_a_pod_that_ended_counts_for_so_long() {
     let (mut cluster, mut term) = lingering();
     cluster.scale("api", 1);
     cluster.turns(&mut term, 6);
-    let quarantine = cluster.server().status().quarantine;
+    let quarantine = cluster.server().status().ledger.quarantine;
     assert_eq!(quarantine.len(), 1);
     assert_eq!((quarantine[0].cause, quarantine[0].seconds), (QuarantineCause::Ended, 20));
     cluster.turns(&mut term, 14);
@@ -258,7 +258,7 @@ fn where_connections_linger_a_container_that_was_started_again_counts_twice_for_
     edit(&cluster, &pod, |pod| pod["status"]["containerStatuses"][0]["restartCount"] = json!(1));
     cluster.turn(&mut term);
     let status = cluster.server().status();
-    let (quarantine, committed) = (status.quarantine, status.committed);
+    let (quarantine, committed) = (status.ledger.quarantine, status.committed);
     assert_eq!((quarantine.len(), quarantine[0].cause), (1, QuarantineCause::Restarted));
     cluster.turns(&mut term, 25);
     assert_eq!(kept(&cluster), 0);

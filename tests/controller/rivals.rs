@@ -16,10 +16,10 @@ fn held_back(cluster: &Cluster) -> Term {
 
 /// Lets requests of a leader through until it has written its epoch.
 fn take_over(cluster: &Cluster, term: &mut Term) {
-    let before = cluster.server().status().epoch;
+    let before = cluster.server().status().ledger.epoch;
     for _ in 0..40 {
         term.step(Fate::Done);
-        if cluster.server().status().epoch > before {
+        if cluster.server().status().ledger.epoch > before {
             return;
         }
     }
@@ -46,7 +46,7 @@ fn unrecorded(term: &mut Term, recorded: Vec<String>) -> std::sync::mpsc::Receiv
         if let Some(Request::Grant { pod, .. }) = call.write
             && !recorded.contains(pod)
         {
-            send.send(format!("{pod} at {:?}", server.status().epoch)).expect("a listener");
+            send.send(format!("{pod} at {:?}", server.status().ledger.epoch)).expect("a listener");
         }
         Some(Fate::Done)
     });
@@ -61,7 +61,7 @@ fn from_the_new_epoch_on_the_older_leader_records_nothing_and_grants_only_what_i
             let mut cluster = scenario();
             let (mut older, mut newer) = overtaken(&mut cluster, head_start);
             let status = cluster.server().status();
-            let recorded: Vec<String> = status.grants.iter().map(|grant| grant.pod.clone()).collect();
+            let recorded: Vec<String> = status.ledger.grants.iter().map(|grant| grant.pod.clone()).collect();
             seen += recorded.len();
             let more = unrecorded(&mut older, recorded);
             // Its look ends, and another one; no watch has told it of the other's write.

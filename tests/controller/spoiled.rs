@@ -35,8 +35,8 @@ fn a_recorded_grant_without_bounds_is_not_sent_and_its_pod_is_granted_afresh() {
         let workload = "Deployment/web".to_owned();
         let grant = GrantInFlight { uid, pod: name, workload, pool_size, max_overflow, connections };
         spoil(&cluster, |status| {
-            status.epoch = 1;
-            status.grants = vec![grant];
+            status.ledger.epoch = 1;
+            status.ledger.grants = vec![grant];
         });
         // The server refuses to count a pool of 0.
         assert!(cluster.run(&mut term));
@@ -60,8 +60,8 @@ fn a_recorded_grant_counts_by_its_sizes_when_its_bill_says_less() {
         .expect("a pod");
     let uid = pod["metadata"]["uid"].as_str().expect("a uid").to_owned();
     spoil(&cluster, |status| {
-        status.epoch = 1;
-        status.grants = vec![GrantInFlight {
+        status.ledger.epoch = 1;
+        status.ledger.grants = vec![GrantInFlight {
             uid,
             pod: name,
             workload: "Deployment/web".into(),
@@ -83,18 +83,22 @@ fn a_recorded_grant_counts_by_its_sizes_when_its_bill_says_less() {
 #[test]
 fn an_epoch_at_the_largest_number_is_followed_by_another_one() {
     let (mut cluster, mut older) = waiting();
-    spoil(&cluster, |status| status.epoch = i64::MAX - 1);
+    spoil(&cluster, |status| status.ledger.epoch = i64::MAX - 1);
     older.look();
-    assert_eq!(cluster.server().status().epoch, i64::MAX);
+    assert_eq!(cluster.server().status().ledger.epoch, i64::MAX);
     let mut newer = Term::begin(&cluster);
     newer.look();
-    assert_ne!(cluster.server().status().epoch, i64::MAX);
-    let epoch = cluster.server().status().epoch;
+    assert_ne!(cluster.server().status().ledger.epoch, i64::MAX);
+    let epoch = cluster.server().status().ledger.epoch;
     cluster.scale("web", 2);
     cluster.step();
     older.catch_up();
     older.look();
-    assert_eq!(cluster.server().status().epoch, epoch, "the older one first sees that it was overtaken");
+    assert_eq!(
+        cluster.server().status().ledger.epoch,
+        epoch,
+        "the older one first sees that it was overtaken"
+    );
 }
 
 #[test]
@@ -126,7 +130,7 @@ fn a_grant_that_the_cluster_refuses_is_counted_tried_again_and_keeps_nothing_fro
     });
     cluster.turns(&mut term, 20);
     let status = cluster.server().status();
-    assert_eq!(status.grants.len(), 1, "the refused one stays recorded");
+    assert_eq!(status.ledger.grants.len(), 1, "the refused one stays recorded");
     let web = cluster.server().pods_of("web");
     assert!(web.iter().all(|pod| !gated(pod)));
     let next = term.look();

@@ -63,13 +63,13 @@ fn after_a_status_that_could_not_be_written_the_budget_is_read_without_waiting_f
 #[test]
 fn the_epoch_of_another_is_taken_over_again() {
     let (mut cluster, mut term) = led("Current", &[("api", 2)]);
-    let epoch = cluster.server().status().epoch;
+    let epoch = cluster.server().status().ledger.epoch;
     let mut other = Term::begin(&cluster);
     other.look();
-    assert_eq!(cluster.server().status().epoch, epoch + 1);
+    assert_eq!(cluster.server().status().ledger.epoch, epoch + 1);
     cluster.scale("api", 3);
     assert!(cluster.run(&mut term));
-    assert_eq!(cluster.server().status().epoch, epoch + 2);
+    assert_eq!(cluster.server().status().ledger.epoch, epoch + 2);
     cluster.server().acquit();
 }
 
@@ -92,18 +92,18 @@ fn a_grant_stays_recorded_until_its_pod_is_seen_without_its_gate() {
     for _ in 0..5 {
         term.look();
         pass(1);
-        assert_eq!(cluster.server().status().grants.len(), 1);
+        assert_eq!(cluster.server().status().ledger.grants.len(), 1);
     }
     term.heal();
     term.look();
     assert_eq!(
-        cluster.server().status().grants.len(),
+        cluster.server().status().ledger.grants.len(),
         1,
         "it was sent again and is not seen yet in this look"
     );
     pass(1);
     term.look();
-    assert!(cluster.server().status().grants.is_empty());
+    assert!(cluster.server().status().ledger.grants.is_empty());
 }
 
 #[test]
@@ -115,11 +115,11 @@ fn a_grant_stays_recorded_until_its_pod_is_seen_to_be_gone() {
     for _ in 0..5 {
         term.look();
         pass(1);
-        assert_eq!(cluster.server().status().grants.len(), 1);
+        assert_eq!(cluster.server().status().ledger.grants.len(), 1);
     }
     term.catch_up();
     term.look();
-    assert!(cluster.server().status().grants.is_empty());
+    assert!(cluster.server().status().ledger.grants.is_empty());
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_pod_that_vanished_while_it_ran_counts_until_its_grace_period_is_over() {
     let pod = names(&cluster, "api").remove(0);
     let bill = cluster.server().vanish(&pod);
     cluster.turn(&mut term);
-    let quarantine = cluster.server().status().quarantine;
+    let quarantine = cluster.server().status().ledger.quarantine;
     assert_eq!(quarantine.len(), 1);
     assert_eq!(
         (quarantine[0].pod.as_str(), quarantine[0].connections),
@@ -138,9 +138,9 @@ fn a_pod_that_vanished_while_it_ran_counts_until_its_grace_period_is_over() {
     cluster.turns(&mut term, 38);
     cluster.server().acquit();
     cluster.server().ghosts = 0;
-    assert_eq!(cluster.server().status().quarantine.len(), 1);
+    assert_eq!(cluster.server().status().ledger.quarantine.len(), 1);
     cluster.turns(&mut term, 9);
-    assert!(cluster.server().status().quarantine.is_empty());
+    assert!(cluster.server().status().ledger.quarantine.is_empty());
     assert!(cluster.run(&mut term));
     cluster.server().acquit();
 }
@@ -160,7 +160,7 @@ fn a_vanished_pod_is_not_forgotten_when_the_status_cannot_be_written() {
         cluster.turns(&mut term, 3);
         term.heal();
         cluster.turns(&mut term, 3);
-        assert_eq!(cluster.server().status().quarantine.len(), 1, "{fate:?}");
+        assert_eq!(cluster.server().status().ledger.quarantine.len(), 1, "{fate:?}");
         cluster.turns(&mut term, 20);
         cluster.server().acquit();
     }
@@ -177,7 +177,7 @@ fn a_vanished_pod_counts_under_a_budget_that_is_made_anew() {
     cluster.turn(&mut term);
     cluster.server().make_budget(spec);
     cluster.turns(&mut term, 20);
-    assert_eq!(cluster.server().status().quarantine.len(), 1);
+    assert_eq!(cluster.server().status().ledger.quarantine.len(), 1);
     cluster.server().acquit();
 }
 
@@ -189,9 +189,9 @@ fn a_date_that_jumps_does_not_shorten_the_time_that_a_vanished_pod_counts() {
     cluster.turn(&mut term);
     jump(3600);
     cluster.turns(&mut term, 35);
-    assert_eq!(cluster.server().status().quarantine.len(), 1);
+    assert_eq!(cluster.server().status().ledger.quarantine.len(), 1);
     cluster.turns(&mut term, 12);
-    assert!(cluster.server().status().quarantine.is_empty());
+    assert!(cluster.server().status().ledger.quarantine.is_empty());
     // Neither does another leader's date.
     let pod = names(&cluster, "api").remove(0);
     cluster.server().vanish(&pod);
@@ -199,9 +199,9 @@ fn a_date_that_jumps_does_not_shorten_the_time_that_a_vanished_pod_counts() {
     jump(3600);
     let mut next = Term::begin(&cluster);
     cluster.turns(&mut next, 35);
-    assert_eq!(cluster.server().status().quarantine.len(), 1);
+    assert_eq!(cluster.server().status().ledger.quarantine.len(), 1);
     cluster.turns(&mut next, 12);
-    assert!(cluster.server().status().quarantine.is_empty());
+    assert!(cluster.server().status().ledger.quarantine.is_empty());
 }
 
 #[test]
@@ -212,14 +212,14 @@ fn a_pod_that_vanishes_while_nobody_leads_still_counts() {
     let bill = cluster.server().vanish(&pod);
     let mut next = Term::begin(&cluster);
     cluster.turns(&mut next, 38);
-    let quarantine = cluster.server().status().quarantine;
+    let quarantine = cluster.server().status().ledger.quarantine;
     assert_eq!(quarantine.len(), 1);
     assert_eq!(quarantine[0].connections, i64::try_from(bill).expect("small"));
     cluster.server().acquit();
     cluster.server().ghosts = 0;
     cluster.turns(&mut next, 5);
     assert!(cluster.run(&mut next));
-    assert!(cluster.server().status().quarantine.is_empty());
+    assert!(cluster.server().status().ledger.quarantine.is_empty());
     cluster.server().acquit();
 }
 
@@ -242,7 +242,7 @@ fn a_pod_that_is_found_gone_before_the_watch_says_so_still_counts() {
     }
     term.catch_up();
     cluster.turns(&mut term, 20);
-    assert_eq!(cluster.server().status().quarantine.len(), 2);
+    assert_eq!(cluster.server().status().ledger.quarantine.len(), 2);
     cluster.server().acquit();
 }
 
@@ -251,7 +251,7 @@ fn a_pod_whose_containers_ended_needs_no_quarantine() {
     let (mut cluster, mut term) = led("Current", &[("api", 2)]);
     cluster.scale("api", 1);
     assert!(cluster.run(&mut term));
-    assert!(cluster.server().status().quarantine.is_empty());
+    assert!(cluster.server().status().ledger.quarantine.is_empty());
 }
 
 #[test]

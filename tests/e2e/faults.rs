@@ -53,7 +53,7 @@ async fn when_the_leader_dies_the_other_replica_goes_on(version: Version) {
     shop.scale("api", 6).await;
     shop.settles(&[("api", 6)]).await;
     assert_ne!(self::leader(&shop).await, leader);
-    let epoch = shop.budget().await["status"]["epoch"].as_i64().expect("epoch");
+    let epoch = shop.budget().await["status"]["ledger"]["epoch"].as_i64().expect("epoch");
     assert!(epoch >= 2, "epoch {epoch}");
 }
 

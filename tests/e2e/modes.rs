@@ -25,7 +25,7 @@ async fn set(shop: &Installed, mode: &str) {
     }
     shop.apply(&budget(SHOP, "main", &spec(mode))).await;
     eventually(SETTLES, &format!("the leader acts by mode {mode}"), async || {
-        let status = shop.budget().await["status"]["mode"].clone();
+        let status = shop.budget().await["status"]["ledger"]["mode"].clone();
         if status == mode { Ok(()) } else { Err(format!("{status}")) }
     })
     .await;
@@ -46,7 +46,7 @@ async fn the_mode_changes_with_pods_waiting_running_and_rolling() {
     shop.complete("api", 20).await;
     let within = shop.awaits("WithinLimit", "False", "OverLimit").await;
     assert!(within.contains("mode Observe ends no pod and changes no size"), "{within}");
-    assert_eq!(shop.budget().await["status"]["grants"], Value::Null);
+    assert_eq!(shop.budget().await["status"]["ledger"]["grants"], Value::Null);
 
     // Rolling while the gate comes back.
     shop.scale("api", 4).await;

@@ -91,9 +91,9 @@ async fn an_object_that_cannot_be_read_holds_up_nothing_else_and_says_so() {
     let stored = "jsonpath={.spec.template.metadata.creationTimestamp}";
     assert_eq!(shop.kubectl(&["get", "deployment", "odd", "-n", "default", "-o", stored]).await, FAR);
     shop.apply(&budget(SHOP, "odd", &nano_session(2))).await;
-    let status = serde_json::json!({"status": {"quarantine": [{"uid": "u", "pod": "p", "connections": 1, "until": FAR}]}});
+    let status = serde_json::json!({"status": {"ledger": {"quarantine": [{"uid": "u", "pod": "p", "connections": 1, "until": FAR}]}}});
     write_status(&shop, &status.to_string()).await;
-    shop.awaits_event("BudgetUnreadable", "status.quarantine[0].until").await;
+    shop.awaits_event("BudgetUnreadable", "status.ledger.quarantine[0].until").await;
     shop.scale("api", 4).await;
     shop.settles(&[("api", 4)]).await;
     // In its first list everything is there from the start.
@@ -102,7 +102,7 @@ async fn an_object_that_cannot_be_read_holds_up_nothing_else_and_says_so() {
     operator.start_again().unwrap();
     shop.scale("api", 3).await;
     shop.settles(&[("api", 3)]).await;
-    let mended = r#"{"status":{"quarantine":null}}"#;
+    let mended = r#"{"status":{"ledger":{"quarantine":null}}}"#;
     write_status(&shop, mended).await;
     shop.apply(&governed("web", 1).label("poolbudget.dev/budget", "odd").to_string()).await;
     shop.complete("web", 1).await;

@@ -203,22 +203,23 @@ async fn defaults_are_filled_in_and_fields_explain_themselves() {
     assert!(explained.contains("keep them free for a migration"), "{explained}");
     let columns = cluster.kubectl(&["get", "dbbudget", "-n", "budgets-defaults"]).await.unwrap();
     let head: Vec<&str> = columns.lines().next().unwrap_or_default().split_whitespace().collect();
-    assert_eq!(
-        head,
-        [
-            "NAME",
-            "MODE",
-            "LIMIT",
-            "RESERVED",
-            "COMMITTED",
-            "PODS",
-            "WAITING",
-            "READY",
-            "FEASIBLE",
-            "SETTLED",
-            "AGE"
-        ]
-    );
+    assert_eq!(head, ["NAME", "LIMIT", "COMMITTED", "WAITING", "READY", "AGE"]);
+}
+
+#[tokio::test]
+async fn a_budget_that_no_controller_has_seen_is_not_taken_for_a_ready_one() {
+    let cluster = cluster("budgets-unseen").await;
+    cluster.apply(&budget("budgets-unseen", "main", &json!({"limit": {"connections": 15}}))).await.unwrap();
+    let of_ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")]}";
+    let text =
+        cluster.kubectl(&["get", "dbcb", "main", "-n", "budgets-unseen", "-o", of_ready]).await.unwrap();
+    let ready: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!([&ready["status"], &ready["reason"]], [&json!("Unknown"), &json!("Pending")]);
+    let row =
+        cluster.kubectl(&["get", "dbcb", "main", "-n", "budgets-unseen", "--no-headers"]).await.unwrap();
+    assert!(row.split_whitespace().any(|cell| cell == "Unknown"), "{row}");
+    let wait = ["wait", "--for=condition=Ready", "dbcb/main", "-n", "budgets-unseen", "--timeout=1s"];
+    assert!(cluster.kubectl(&wait).await.is_err());
 }
 
 /// As large as a status becomes: as many of each part as are named, with the longest names and numbers that there are.
@@ -228,9 +229,12 @@ fn largest_status() -> Value {
     let date = "2026-11-27T12:00:00.123456789Z";
     let workload = |n: usize| {
         json!({"kind": "StatefulSet", "name": format!("{n:05}{}", &name[5..]), "replicas": i32::MAX, "ceiling": i32::MAX,
-            "largestReplicas": i32::MAX, "slots": i32::MAX, "settled": i32::MAX, "poolSize": i32::MAX,
+            "largestReplicas": i32::MAX, "slots": i32::MAX, "poolSize": i32::MAX,
             "maxOverflow": i32::MAX, "perPod": i64::MAX, "committed": i64::MAX, "granted": i32::MAX, "waiting": i32::MAX,
-            "foreign": {"pods": i32::MAX, "connections": i64::MAX},
+            "foreign": {"pods": i32::MAX, "connections": i64::MAX}})
+    };
+    let baseline = |n: usize| {
+        json!({"kind": "StatefulSet", "name": format!("{n:05}{}", &name[5..]), "replicas": i32::MAX, "foreign": i32::MAX,
             "ladder": {"level": i32::MAX, "lowSince": date}})
     };
     let grant = json!({"uid": uid, "pod": name, "workload": format!("StatefulSet/{name}"), "poolSize": i32::MAX,
@@ -243,13 +247,14 @@ fn largest_status() -> Value {
         json!({"type": format!("Condition{n}"), "status": "False", "reason": "Reason", "message": "x".repeat(10_000),
             "lastTransitionTime": "2026-11-27T12:00:00Z", "observedGeneration": i64::MAX})
     };
-    json!({"observedGeneration": i64::MAX, "mode": "Gate", "epoch": i64::MAX, "usable": i64::MAX, "committed": i64::MAX,
-        "highWater": i64::MAX, "waiting": i32::MAX, "pods": "1000000/1000000", "moreWorkloads": i32::MAX,
+    let pods = json!({"desired": i32::MAX, "granted": i32::MAX, "waiting": i32::MAX, "draining": i32::MAX, "foreign": i32::MAX});
+    let ledger = json!({"epoch": i64::MAX, "mode": "Gate", "highWater": i64::MAX, "grants": vec![grant; IN_FLIGHT],
+        "quarantine": (0..MOST).map(gone).collect::<Vec<_>>(),
+        "baselines": (0..WORKLOADS).map(baseline).collect::<Vec<_>>()});
+    json!({"observedGeneration": i64::MAX, "usable": i64::MAX, "committed": i64::MAX, "pods": pods, "moreWorkloads": i32::MAX,
         "limit": {"connections": i64::MAX, "source": "x".repeat(200)},
         "workloads": (0..WORKLOADS).map(workload).collect::<Vec<_>>(),
-        "grants": vec![grant; IN_FLIGHT],
-        "quarantine": (0..MOST).map(gone).collect::<Vec<_>>(),
-        "conditions": (0..10).map(condition).collect::<Vec<_>>()})
+        "conditions": (0..10).map(condition).collect::<Vec<_>>(), "ledger": ledger})
 }
 
 #[tokio::test]
@@ -263,13 +268,13 @@ async fn the_largest_status_that_is_ever_written_is_taken_and_one_that_is_larger
     // Each part anew: the old and the new stand in one request of the API server to its store.
     for round in 0..2 {
         let mut status = largest_status();
-        status["epoch"] = json!(round);
+        status["ledger"]["epoch"] = json!(round);
         held.status = Some(serde_json::from_value(status).unwrap());
         held = gateway.replace_status(&held).await.unwrap();
     }
     let status = held.status.as_mut().unwrap();
     assert_eq!(
-        (status.workloads.len(), status.grants.len(), status.quarantine.len()),
+        (status.workloads.len(), status.ledger.grants.len(), status.ledger.quarantine.len()),
         (WORKLOADS, IN_FLIGHT, MOST)
     );
     let more: Vec<_> = status.workloads.iter().cycle().take(5_000).cloned().collect();

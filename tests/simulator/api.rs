@@ -73,6 +73,7 @@ impl Request {
             Self::Status(budget, object) => {
                 let status = object.status.clone().unwrap_or_default();
                 let grants: Vec<String> = status
+                    .ledger
                     .grants
                     .iter()
                     .map(|grant| format!("{}={}", grant.pod, grant.connections))
@@ -80,10 +81,10 @@ impl Request {
                 format!(
                     "status of {}: epoch {}, {} of {} committed, {} wait, grants [{}]",
                     BUDGETS[*budget],
-                    status.epoch,
+                    status.ledger.epoch,
                     status.committed,
                     status.usable,
-                    status.waiting,
+                    status.pods.waiting,
                     grants.join(" ")
                 )
             }

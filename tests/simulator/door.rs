@@ -134,7 +134,7 @@ impl Gateway for Door {
         let mut budget = budget.clone();
         if self.mutation == Mutation::GrantsNotPersisted {
             let status = budget.status.get_or_insert_default();
-            let in_flight: i64 = status.grants.drain(..).map(|grant| grant.connections).sum();
+            let in_flight: i64 = status.ledger.grants.drain(..).map(|grant| grant.connections).sum();
             // Else the sum would tell a successor that there is something which no pod accounts for.
             status.committed -= in_flight;
         }

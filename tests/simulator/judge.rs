@@ -126,7 +126,7 @@ impl Judge {
 
     /// The mark of a status: never more than was once allowed, or held where nobody was held, and what has escaped.
     fn mark(&mut self, budget: usize, status: &DbConnectionBudgetStatus, horizon: i64) -> u64 {
-        let mark = status.high_water.map_or(0, i64::unsigned_abs);
+        let mark = status.ledger.high_water.map_or(0, i64::unsigned_abs);
         if mark > self.marks[budget] {
             let ever = self.usable[budget].iter().map(|sums| sums.available).max();
             let escaped = self.since(budget, horizon).iter().map(|sums| sums.escaped).max();
@@ -152,11 +152,11 @@ impl Judge {
         let (Known { horizon, .. }, now) = (known, clock::now());
         let mut fresh = false;
         // Ends that its watch has not told of yet, a leader counts.
-        if status.mode == Mode::Observe {
+        if status.ledger.mode == Mode::Observe {
             self.heights[budget] = self.heights[budget].max(status.committed.unsigned_abs());
         }
         let mark = self.mark(budget, status, horizon);
-        for grant in &status.grants {
+        for grant in &status.ledger.grants {
             let recorded = self.recorded.entry(grant.uid.clone()).or_default();
             if recorded.iter().all(|before| before.connections != grant.connections) {
                 fresh = true;

@@ -122,7 +122,7 @@ impl Cluster {
     pub(crate) fn note_named(&mut self, status: &DbConnectionBudgetStatus) {
         for ghost in &mut self.ghosts {
             if let Left::Restarted { entry, named: named @ None } = &mut ghost.left
-                && status.quarantine.iter().any(|kept| kept.uid == *entry)
+                && status.ledger.quarantine.iter().any(|kept| kept.uid == *entry)
             {
                 *named = Some(clock::now());
             }

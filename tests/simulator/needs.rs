@@ -23,7 +23,7 @@ impl Cluster {
             let stays = self.facts(state.template().id).budget == Some(budget);
             let stated = state.autoscaler.map(|(most, _)| most).or(entry.max_replicas).or(own_ceiling);
             let ceiling = stated.filter(|_| stays).unwrap_or(0);
-            let carried = status.workloads.iter().find(|w| w.name == format!("w{app}"));
+            let carried = status.ledger.baselines.iter().find(|w| w.name == format!("w{app}"));
             let rung = carried.and_then(|w| w.ladder.as_ref()).map_or(0, |rung| rung.level.unsigned_abs());
             let pods = match json!(object.spec.sizing.basis).as_str() {
                 Some("Ceiling") => replicas.max(ceiling),

@@ -159,7 +159,7 @@ impl Cluster {
     /// What the status of a budget has granted to pods that wait still.
     pub(crate) fn promised(&self, budget: usize) -> u64 {
         let status = self.budgets[budget].as_ref().and_then(|object| object.status.as_ref());
-        let grants = status.into_iter().flat_map(|status| &status.grants);
+        let grants = status.into_iter().flat_map(|status| &status.ledger.grants);
         let waits =
             |uid: &str| uid.parse().ok().and_then(|id: u32| self.pods.get(&id)).is_some_and(|pod| pod.gated);
         grants.filter(|grant| waits(&grant.uid)).map(|grant| grant.connections.unsigned_abs()).sum()

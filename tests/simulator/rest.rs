@@ -154,8 +154,8 @@ impl Sim {
             let Some(status) = &object.status else { return false };
             let holds = |kind: &str| status.conditions.iter().any(|c| c.type_ == kind && c.status == "True");
             status.observed_generation == object.metadata.generation
-                && status.grants.is_empty()
-                && (!stuck.is_empty() || (status.waiting == 0 && holds("Settled")))
+                && status.ledger.grants.is_empty()
+                && (!stuck.is_empty() || (status.pods.waiting == 0 && holds("Settled")))
         };
         others.into_iter().all(|app| self.is_whole(app)) && self.cluster.budgets.iter().flatten().all(settled)
     }
@@ -175,7 +175,11 @@ impl Sim {
                 let (kind, holds) = (&condition.type_, &condition.status);
                 let _ = writeln!(text, "  {kind}={holds} {}: {}", condition.reason, condition.message);
             }
-            let _ = writeln!(text, "  grants {:?} quarantine {:?}", status.grants, status.quarantine);
+            let _ = writeln!(
+                text,
+                "  grants {:?} quarantine {:?}",
+                status.ledger.grants, status.ledger.quarantine
+            );
         }
         for (app, state) in self.cluster.apps.iter().enumerate() {
             let _ = writeln!(text, "w{app}: {:?} {:?}", state.maker, state.autoscaler);

@@ -77,14 +77,15 @@ impl Book {
         }
         self.most = self.most.max(limit.unwrap_or(0));
         let status = value.get("status").unwrap_or(&null);
-        self.mark = number(status, "highWater").unwrap_or(0);
-        let epoch = number(status, "epoch").unwrap_or(0);
+        let ledger = status.get("ledger").unwrap_or(&null);
+        self.mark = number(ledger, "highWater").unwrap_or(0);
+        let epoch = number(ledger, "epoch").unwrap_or(0);
         if epoch != self.epoch {
             turned.words.push(format!("epoch {epoch}"));
             turned.epoch = Some(epoch.cmp(&self.epoch));
             self.epoch = epoch;
         }
-        let grants = grants(status);
+        let grants = grants(ledger);
         for (pod, uid, bill) in &grants {
             if self.grants.get(uid) != Some(bill) {
                 turned.words.push(format!("{bill} granted to {pod}"));
@@ -159,8 +160,8 @@ fn limit(spec: Option<&Value>) -> Option<u64> {
 }
 
 /// Pod, uid and bill of each grant in flight.
-fn grants(status: &Value) -> Vec<(String, String, u64)> {
-    let entries = status.get("grants").and_then(Value::as_array).cloned().unwrap_or_default();
+fn grants(ledger: &Value) -> Vec<(String, String, u64)> {
+    let entries = ledger.get("grants").and_then(Value::as_array).cloned().unwrap_or_default();
     let text =
         |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let read =

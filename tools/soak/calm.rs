@@ -119,7 +119,7 @@ fn at_rest(budget: &Budget, said: &Value, seen: &Figures) -> Result<(), String> 
     let pods: u32 = SHOPS.iter().filter(|shop| shop.budget == budget).map(|shop| shop.replicas).sum();
     let expected = json!({
         "observedGeneration": said.pointer("/metadata/generation"),
-        "usable": seen.usable, "committed": seen.granted, "waiting": 0, "pods": format!("{pods}/{pods}"),
+        "usable": seen.usable, "committed": seen.granted, "pods": {"desired": pods, "granted": pods, "waiting": 0, "draining": 0, "foreign": 0},
     });
     for (key, value) in expected.as_object().into_iter().flatten() {
         let is = status.get(key).unwrap_or(&Value::Null);
@@ -128,8 +128,9 @@ fn at_rest(budget: &Budget, said: &Value, seen: &Figures) -> Result<(), String> 
         }
     }
     for list in ["grants", "quarantine"] {
-        if let Some(entries) = status.get(list).and_then(Value::as_array).filter(|list| !list.is_empty()) {
-            return Err(format!("status.{list} has {} entries", entries.len()));
+        let entries = status.pointer(&format!("/ledger/{list}")).and_then(Value::as_array);
+        if let Some(entries) = entries.filter(|list| !list.is_empty()) {
+            return Err(format!("status.ledger.{list} has {} entries", entries.len()));
         }
     }
     let all_free = budget.limit - budget.reserved;

@@ -38,7 +38,7 @@ impl Store {
         let grants: Vec<Value> = grants.iter().map(entry).collect();
         let budget = json!({
             "spec": {"limit": {"connections": usable + 2}, "reserved": 2},
-            "status": {"epoch": epoch, "grants": grants, "highWater": self.mark},
+            "status": {"ledger": {"epoch": epoch, "grants": grants, "highWater": self.mark}},
         });
         self.write(&format!("{BUDGETS}shop/main"), Some(budget));
     }

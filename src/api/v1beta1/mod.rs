@@ -11,6 +11,6 @@ pub use spec::{
     SupabaseLimit, Surge, WorkloadSpec,
 };
 pub use status::{
-    DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LimitStatus, QuarantineCause,
-    Quarantined, WorkloadStatus,
+    Baseline, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LedgerStatus,
+    LimitStatus, PodCounts, QuarantineCause, Quarantined, WorkloadStatus,
 };

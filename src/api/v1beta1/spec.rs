@@ -25,28 +25,39 @@ use crate::api::kinds::WorkloadKind;
     derive = "PartialEq",
     derive = "Default",
     doc = "One limit on database connections, shared by the workloads of its namespace with the label poolbudget.dev/budget=<name>. Each of their pods gets DB_POOL_SIZE and DB_MAX_OVERFLOW so that the sum over all pods that still exist never exceeds limit - reserved.",
-    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
     printcolumn(name = "Limit", type_ = "integer", json_path = ".status.limit.connections"),
-    printcolumn(name = "Reserved", type_ = "integer", json_path = ".spec.reserved"),
     printcolumn(name = "Committed", type_ = "integer", json_path = ".status.committed"),
-    printcolumn(name = "Pods", type_ = "string", json_path = ".status.pods"),
-    printcolumn(name = "Waiting", type_ = "integer", json_path = ".status.waiting"),
+    printcolumn(name = "Waiting", type_ = "integer", json_path = ".status.pods.waiting"),
     printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status"
     ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode", priority = 1),
+    printcolumn(name = "Reserved", type_ = "integer", json_path = ".spec.reserved", priority = 1),
+    printcolumn(name = "Usable", type_ = "integer", json_path = ".status.usable", priority = 1),
+    printcolumn(name = "Desired", type_ = "integer", json_path = ".status.pods.desired", priority = 1),
+    printcolumn(name = "Granted", type_ = "integer", json_path = ".status.pods.granted", priority = 1),
+    printcolumn(name = "Draining", type_ = "integer", json_path = ".status.pods.draining", priority = 1),
     printcolumn(
         name = "Feasible",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Feasible\")].status"
+        json_path = ".status.conditions[?(@.type==\"Feasible\")].status",
+        priority = 1
     ),
     printcolumn(
         name = "Settled",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Settled\")].status"
+        json_path = ".status.conditions[?(@.type==\"Settled\")].status",
+        priority = 1
     ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
+    ),
     validation = Rule::new("self.metadata.name.size() <= 63")
         .message("the name must fit into a label value: at most 63 characters")
 )]

@@ -1,5 +1,5 @@
-//! The status of a `DbConnectionBudget`: what was computed, and the part of the protocol's state that must
-//! outlive a leader (epoch, grants in flight, settled counts, ladder levels, quarantine).
+//! The status of a `DbConnectionBudget`: what was computed, for readers, and in `ledger` the part of the protocol's state
+//! that must outlive a leader.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
@@ -17,14 +17,11 @@ pub struct DbConnectionBudgetStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// The mode that this status answers.
-    #[serde(default)]
-    pub mode: Mode,
-
-    /// The term of the leader: each new leader raises it before its first grant, and writes of older leaders fail from then
-    /// on.
-    #[serde(default)]
-    pub epoch: i64,
+    /// Ready, Accepted, Feasible, Settled, Blocked, ForeignPods, LimitConfirmed; WithinLimit in mode Observe; Stalled and
+    /// Reconciling while they are True.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
 
     /// The limit that is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,25 +31,16 @@ pub struct DbConnectionBudgetStatus {
     #[serde(default)]
     pub usable: i64,
 
-    /// Connections granted to pods that still exist. In mode Gate this is more than usable only while highWater is set, or
-    /// while a pod has passed the gate without a grant. In mode Observe: what all pods may hold by their own env.
+    /// Connections granted to pods that still exist. In mode Gate this is more than usable only while ledger.highWater is set,
+    /// or while a pod has passed the gate without a grant. In mode Observe: what all pods may hold by their own env.
     #[serde(default)]
     pub committed: i64,
 
-    /// What pods held when a new spec put them above the limit: a lower limit, or mode Gate. Until they are below it again,
-    /// pods that replace others may be granted up to this sum, so that no workload is left without ready pods.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub high_water: Option<i64>,
-
-    /// Pods that wait at the gate.
+    /// How many pods the workloads want, and where their pods are.
     #[serde(default)]
-    pub waiting: i32,
+    pub pods: PodCounts,
 
-    /// Pods with a grant / all pods.
-    #[serde(default)]
-    pub pods: String,
-
-    /// The workloads that share this budget, the first 1,000 of them.
+    /// The workloads that share this budget, the first 800 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub workloads: Vec<WorkloadStatus>,
@@ -60,6 +48,55 @@ pub struct DbConnectionBudgetStatus {
     /// How many more workloads share this budget than the list has room for. They get their shares as well.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_workloads: i32,
+
+    /// What poolbudget itself carries on from here, and its successor after it. The rest of the status is for readers.
+    #[serde(default)]
+    pub ledger: LedgerStatus,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+/// Pods by where they are.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PodCounts {
+    /// Replicas that the workloads want.
+    #[serde(default)]
+    pub desired: i32,
+    /// Pods with a grant that are not terminating.
+    #[serde(default)]
+    pub granted: i32,
+    /// Pods that wait at the gate.
+    #[serde(default)]
+    pub waiting: i32,
+    /// Terminating pods that still hold what they were granted.
+    #[serde(default)]
+    pub draining: i32,
+    /// Running pods without a grant: from before the label, or past the gate.
+    #[serde(default)]
+    pub foreign: i32,
+}
+
+/// The part of the protocol's state that outlives a leader.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerStatus {
+    /// The term of the leader: each new leader raises it before its first grant, and writes of older leaders fail from then
+    /// on.
+    #[serde(default)]
+    pub epoch: i64,
+
+    /// The mode in which the numbers of this status were counted.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// What pods held when a new spec put them above the limit: a lower limit, or mode Gate. Until they are below it again,
+    /// pods that replace others may be granted up to this sum, so that no workload is left without ready pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high_water: Option<i64>,
 
     /// Grants that are decided and not yet seen on their pods, at most 500. They count as committed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -72,16 +109,30 @@ pub struct DbConnectionBudgetStatus {
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub quarantine: Vec<Quarantined>,
 
-    /// Ready, Accepted, Feasible, Settled, Blocked, ForeignPods, LimitConfirmed; WithinLimit in mode Observe; Stalled and
-    /// Reconciling while they are True.
+    /// How each workload was before, at most 800 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
-    pub conditions: Vec<Condition>,
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub baselines: Vec<Baseline>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(number: &i32) -> bool {
-    *number == 0
+/// How a workload was before.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Baseline {
+    /// The workload's kind.
+    #[serde(default)]
+    pub kind: WorkloadKind,
+    /// The workload's name.
+    pub name: String,
+    /// The replica count at which it was last fully rolled out. So many pods are replaced first if they are lost.
+    #[serde(default)]
+    pub replicas: i32,
+    /// Its running pods from before the label. They can only become fewer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub foreign: i32,
+    /// The level of basis Ladder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ladder: Option<LadderStatus>,
 }
 
 /// The limit that is in force.
@@ -116,9 +167,6 @@ pub struct WorkloadStatus {
     /// Pods that may hold connections at once: replicas for which room is kept, and surge.
     #[serde(default)]
     pub slots: i32,
-    /// The replica count at which it was last fully rolled out. So many pods are replaced first if they are lost.
-    #[serde(default)]
-    pub settled: i32,
     /// pool_size of one process of a pod that is granted now.
     #[serde(default)]
     pub pool_size: i32,
@@ -140,9 +188,6 @@ pub struct WorkloadStatus {
     /// Its running pods without a grant: from before the label, or past the gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign: Option<ForeignStatus>,
-    /// The level of basis Ladder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ladder: Option<LadderStatus>,
 }
 
 /// Pods without a grant.

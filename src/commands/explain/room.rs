@@ -54,7 +54,7 @@ fn draining(sight: &Sight, look: &Look) -> String {
         pods.filter(|(pod, _)| pod.terminating && pod.hold != Hold::Waiting).map(|(pod, record)| {
             format!("Pod/{} gives back {}{}", pod.name, pod.hold.bill(), due(record.due, sight.now))
         });
-    let quarantine = look.budget.status.iter().flat_map(|status| &status.quarantine).map(|entry| {
+    let quarantine = look.budget.status.iter().flat_map(|status| &status.ledger.quarantine).map(|entry| {
         let when = due(Some(entry.until.0.as_second()), sight.now);
         format!("Pod/{} is gone and counts with {}{when}", entry.pod, entry.connections)
     });

@@ -131,7 +131,7 @@ fn waiting() -> Value {
 }
 
 fn settled(name: &str, at: u32) -> Value {
-    json!({"workloads": [{"kind": "Deployment", "name": name, "settled": at}]})
+    json!({"ledger": {"mode": "Gate", "baselines": [{"kind": "Deployment", "name": name, "replicas": at}]}})
 }
 
 fn leaving(mut pod: Value, by: &str) -> Value {
@@ -286,7 +286,7 @@ fn what_drains_is_told_with_the_time_that_is_left() {
 #[test]
 fn what_is_in_quarantine_is_told_with_the_time_that_is_left() {
     let mut status = settled("web", 0);
-    status["quarantine"] = json!([
+    status["ledger"]["quarantine"] = json!([
         {"uid": "g", "pod": "web-1-g", "connections": 13, "seconds": 40, "until": "2026-11-21T17:00:33Z"}]);
     let shop =
         Shop::new(&json!({}), &status).deployment("web", 1, &json!({})).pod("web-1-c", "web", &waiting());
@@ -351,7 +351,7 @@ fn what_would_be_granted_now_is_told_with_the_doubt_that_nobody_leads() {
 #[test]
 fn a_grant_on_its_way_is_told_as_such() {
     let mut status = settled("api", 1);
-    status["grants"] = json!([{"uid": "api-1-c", "pod": "api-1-c", "workload": "Deployment/api",
+    status["ledger"]["grants"] = json!([{"uid": "api-1-c", "pod": "api-1-c", "workload": "Deployment/api",
         "poolSize": 2, "maxOverflow": 2, "connections": 4}]);
     let shop =
         Shop::new(&json!({}), &status).deployment("api", 1, &json!({})).pod("api-1-c", "api", &waiting());

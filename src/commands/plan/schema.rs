@@ -3,17 +3,16 @@
 //! In: a budget as JSON. Out: sentences, each with the field that it is about. The bounds are those of the resource's own
 //! schema; of its rules in CEL those stand here that no reader of a spec minds.
 
-use kube::CustomResourceExt;
 use serde_json::{Map, Value};
 
-use crate::api::DbConnectionBudget;
+use crate::api;
 
 /// The longest name that fits into the label's value.
 const LONGEST_NAME: usize = 63;
 
 /// What is wrong with a budget; nothing for one that the API server takes.
 pub fn faults(budget: &Value) -> Vec<String> {
-    let definition = serde_json::to_value(DbConnectionBudget::crd()).unwrap_or_default();
+    let definition = serde_json::to_value(api::crd()).unwrap_or_default();
     let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec");
     let mut found = Vec::new();
     match (budget.get("spec"), schema) {

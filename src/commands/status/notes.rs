@@ -42,7 +42,7 @@ pub(super) fn notes(budget: &DbConnectionBudget, leader: &Leader) -> Vec<Note> {
     }
     let conditions = budget.status.iter().flat_map(|status| &status.conditions);
     notes.extend(conditions.filter_map(of_condition));
-    for entry in budget.status.iter().flat_map(|status| &status.quarantine) {
+    for entry in budget.status.iter().flat_map(|status| &status.ledger.quarantine) {
         notes.extend(kept(entry).map(|text| Note::new("Quarantine", Tone::Warn, text)));
     }
     notes

@@ -26,8 +26,8 @@ impl Shares<'_> {
         let whole = |n: i64| u64::try_from(n).unwrap_or(0);
         let bar = Bar { taken: whole(self.status.committed), whole: whole(self.status.usable) };
         text.push_str(&bar.render(paint));
-        if self.status.waiting > 0 {
-            let waiting = format!("  {}", waits(self.status.waiting));
+        if self.status.pods.waiting > 0 {
+            let waiting = format!("  {}", waits(self.status.pods.waiting));
             text.push_str(&paint.text(Tone::Warn, &waiting));
         }
         text.push('\n');
@@ -42,7 +42,7 @@ impl Shares<'_> {
     fn head(self, paint: Paint) -> String {
         let source = self.status.limit.as_ref().map_or("limit not known", |limit| &limit.source);
         let name = paint.text(Tone::Strong, self.name);
-        let mode = match self.status.mode {
+        let mode = match self.status.ledger.mode {
             Mode::Gate => String::new(),
             mode => format!("   mode {mode:?}"),
         };
@@ -97,7 +97,7 @@ fn waits(pods: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::LimitStatus;
+    use crate::api::{LimitStatus, PodCounts};
 
     fn workload(name: &str, replicas: i32, ceiling: i32, waiting: i32) -> WorkloadStatus {
         WorkloadStatus {
@@ -120,7 +120,7 @@ mod tests {
             limit: Some(limit),
             usable: 13,
             committed: workloads.iter().map(|w| w.committed).sum(),
-            waiting,
+            pods: PodCounts { waiting, ..PodCounts::default() },
             workloads,
             ..DbConnectionBudgetStatus::default()
         };

@@ -302,7 +302,7 @@ async fn nobody_but_the_operator_writes_the_status_of_a_budget() {
     cluster.create_namespace("status").await.unwrap();
     let spec = json!({"limit": {"connections": 10}, "reserved": 0});
     cluster.apply(&crate::support::objects::budget("status", "main", &spec)).await.unwrap();
-    let quarantine = json!({"status": {"quarantine": []}});
+    let quarantine = json!({"status": {"ledger": {"quarantine": []}}});
     let params = PatchParams { dry_run: true, ..PatchParams::default() };
     let of = |client: Client| Api::<DbConnectionBudget>::namespaced(client, "status");
     let administrator = of(cluster.client().await.unwrap());

@@ -31,9 +31,18 @@ impl Installed {
 
     /// What the status of the budget says of a workload.
     async fn share(&self, kind: &str, name: &str) -> Option<Value> {
+        self.entry("/status/workloads", kind, name).await
+    }
+
+    /// What its ledger says of how a workload was.
+    async fn baseline(&self, kind: &str, name: &str) -> Option<Value> {
+        self.entry("/status/ledger/baselines", kind, name).await
+    }
+
+    async fn entry(&self, list: &str, kind: &str, name: &str) -> Option<Value> {
         let budget = self.budget().await;
-        let workloads = budget["status"]["workloads"].as_array().cloned().unwrap_or_default();
-        workloads.into_iter().find(|w| w["kind"] == kind && w["name"] == name)
+        let entries = budget.pointer(list).and_then(Value::as_array).cloned().unwrap_or_default();
+        entries.into_iter().find(|entry| entry["kind"] == kind && entry["name"] == name)
     }
 
     /// Waits until the budget is settled and has so many pods of each workload granted, and none waiting.
@@ -41,8 +50,9 @@ impl Installed {
         for (kind, name, pods) in workloads {
             eventually(SETTLES, &format!("{kind}/{name} has {pods} pods"), async || {
                 let share = self.share(kind, name).await.ok_or("not in the status")?;
-                let counts = ["replicas", "granted", "settled"].map(|key| share[key].as_i64().unwrap_or(-1));
-                if counts == [*pods; 3] { Ok(()) } else { Err(share.to_string()) }
+                let baseline = self.baseline(kind, name).await.ok_or("not in the ledger")?;
+                let counts = [&share["replicas"], &share["granted"], &baseline["replicas"]];
+                if counts == [pods; 3] { Ok(()) } else { Err(format!("{share}, {baseline}")) }
             })
             .await;
         }

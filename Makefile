@@ -97,10 +97,16 @@ quick: cluster-tools ## Format, clippy, unit tests, properties, commands, chart,
 test: cluster-tools release ## Run all tests, those on a real control plane included: 35 minutes once the tools are built
 	$(CARGO) test --lib --bins --examples $(TESTS:%=--test %)
 	tests/image/check $(TARGET_DIR)/release/poolbudget
+	$(MAKE) health
 	$(CARGO) test --profile simulation --test simulation
 	$(MAKE) simulate
 	$(MAKE) e2e postgres
 	$(MAKE) soak MINUTES=2
+
+# Go has what reads a budget's health elsewhere: kstatus, and the Lua of Argo CD.
+.PHONY: health
+health: ## Hold recorded budgets against kstatus and the script for Argo CD: a minute the first time
+	cd tests/kstatus && GOTOOLCHAIN=local go test -count=1 ./...
 
 # A cluster takes a core and a half while it starts: more tests at once than cores only slow each other.
 .PHONY: e2e

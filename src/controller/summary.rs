@@ -5,21 +5,22 @@
 
 use crate::api::conditions::{ConditionReason as Reason, ConditionType as Type, Finding, Status};
 
-/// Ready first; Stalled and Reconciling only where they are so. `comes_down` says whether pods are brought to a spec that was
+/// Ready first, then Stalled or Reconciling where one of them is so. `comes_down` says whether pods are brought to a spec that was
 /// changed.
 #[must_use]
 pub fn of(findings: &[Finding], comes_down: bool) -> Vec<Finding> {
-    let mut summary = vec![ready(findings)];
-    summary.extend(stalled(findings));
-    if comes_down {
-        summary.push(Finding {
-            kind: Type::Reconciling,
-            status: Status::True,
-            reason: Reason::ComingDown,
-            message: "pods hold more than the changed spec allows, and are replaced one by one".to_owned(),
-        });
+    // Where a human has to act nothing is worked in, so only one of the two is ever there.
+    let beside = stalled(findings).or_else(|| comes_down.then(coming_down));
+    [ready(findings)].into_iter().chain(beside).collect()
+}
+
+fn coming_down() -> Finding {
+    Finding {
+        kind: Type::Reconciling,
+        status: Status::True,
+        reason: Reason::ComingDown,
+        message: "pods hold more than the changed spec allows, and are replaced one by one".to_owned(),
     }
-    summary
 }
 
 /// Accepted and feasible, and its status can be written. Pods may wait for others to terminate all the same.
@@ -93,7 +94,9 @@ mod tests {
             (Type::Blocked, Status::True, Reason::EvictionForbidden, true),
             (Type::Blocked, Status::True, Reason::Escaped, true),
         ] {
-            let told = told(&[finding(kind, status, reason)]);
+            let finding = [finding(kind, status, reason)];
+            assert_eq!(of(&finding, true), of(&finding, false), "what a human has to end is not worked in");
+            let told = told(&finding);
             let first = if ready {
                 ("Ready", Status::True, "Ready")
             } else {

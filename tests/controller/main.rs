@@ -45,6 +45,8 @@ mod process;
 mod quarantine;
 #[cfg(test)]
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod rivals;
 #[cfg(test)]
 mod room;

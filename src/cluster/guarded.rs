@@ -1,4 +1,4 @@
-//! An object that may turn out to be unreadable. One odd object must not stop the watch of its kind.
+//! An object that may turn out to be unreadable. One such object must not stop the watch of its kind.
 //!
 //! In: the JSON of an object. Out: the object, or who it is and which of its fields cannot be read. The API server
 //! returns what was stored, also under an earlier or later schema of the resource.
@@ -18,12 +18,12 @@ pub enum Guarded<K> {
     /// It can.
     Read(K),
     /// It cannot.
-    Odd(Box<Odd>),
+    Unreadable(Box<Unreadable>),
 }
 
 /// An object that cannot be read.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Odd {
+pub struct Unreadable {
     /// Name, namespace, uid, version and labels, as far as they are texts.
     pub metadata: ObjectMeta,
     /// Which field cannot be read, and why.
@@ -35,11 +35,11 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         Ok(serde_json::from_str(raw.get())
-            .map_or_else(|_| Self::Odd(Box::new(Odd::of::<K>(&raw))), Self::Read))
+            .map_or_else(|_| Self::Unreadable(Box::new(Unreadable::of::<K>(&raw))), Self::Read))
     }
 }
 
-impl Odd {
+impl Unreadable {
     /// What can be said of the text of an object that is no `K`.
     fn of<K: DeserializeOwned>(raw: &RawValue) -> Self {
         let mut text = serde_json::Deserializer::from_str(raw.get());
@@ -116,13 +116,13 @@ impl<K: Resource> Resource for Guarded<K> {
     fn meta(&self) -> &ObjectMeta {
         match self {
             Self::Read(object) => object.meta(),
-            Self::Odd(odd) => &odd.metadata,
+            Self::Unreadable(object) => &object.metadata,
         }
     }
     fn meta_mut(&mut self) -> &mut ObjectMeta {
         match self {
             Self::Read(object) => object.meta_mut(),
-            Self::Odd(odd) => &mut odd.metadata,
+            Self::Unreadable(object) => &mut object.metadata,
         }
     }
 }
@@ -142,22 +142,25 @@ mod tests {
     #[test]
     fn an_object_that_cannot_be_read_leaves_the_rest_of_its_list_readable() {
         let list = json!({"apiVersion": "poolbudget.dev/v1beta1", "kind": "DbConnectionBudgetList", "metadata": {},
-            "items": [budget("sound", "Gate"), budget("odd", "Auction")]});
+            "items": [budget("sound", "Gate"), budget("bad", "Auction")]});
         let list: ObjectList<Guarded<DbConnectionBudget>> = serde_json::from_value(list).expect("a list");
-        let [Guarded::Read(sound), Guarded::Odd(odd)] = &list.items[..] else { panic!("{list:?}") };
+        let [Guarded::Read(sound), Guarded::Unreadable(object)] = &list.items[..] else { panic!("{list:?}") };
         assert_eq!(sound.metadata.name.as_deref(), Some("sound"));
-        assert_eq!((odd.metadata.name.as_deref(), odd.metadata.uid.as_deref()), (Some("odd"), Some("u")));
-        assert_eq!(odd.why, "spec.mode: unknown variant `Auction`, expected `Observe` or `Gate`");
+        assert_eq!(
+            (object.metadata.name.as_deref(), object.metadata.uid.as_deref()),
+            (Some("bad"), Some("u"))
+        );
+        assert_eq!(object.why, "spec.mode: unknown variant `Auction`, expected `Observe` or `Gate`");
     }
 
     #[test]
-    fn what_is_no_object_at_all_is_odd_too() {
+    fn what_is_no_object_at_all_is_unreadable_too() {
         for value in
             [json!(null), json!(5), json!([]), json!({"metadata": 5, "spec": "\u{0}".repeat(10_000)})]
         {
             let read: Guarded<DbConnectionBudget> = serde_json::from_value(value).expect("anything");
-            let Guarded::Odd(odd) = read else { panic!("{read:?}") };
-            assert!(odd.why.len() < 410, "{}", odd.why);
+            let Guarded::Unreadable(object) = read else { panic!("{read:?}") };
+            assert!(object.why.len() < 410, "{}", object.why);
         }
     }
 }

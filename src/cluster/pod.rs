@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use super::end::{self, End};
 use super::env::Container;
 use super::gates::{self, OtherGates};
-use super::guarded::Odd;
+use super::guarded::Unreadable;
 use super::meta;
 use super::template::AppFacts;
 use super::workload::WorkloadKey;
@@ -277,8 +277,8 @@ impl PodRecord {
     /// The record of a pod that cannot be read: it runs and may hold any number of connections. None when it does not even
     /// say who it is.
     #[must_use]
-    pub fn unreadable(odd: &Odd) -> Option<Self> {
-        let meta = &odd.metadata;
+    pub fn unreadable(object: &Unreadable) -> Option<Self> {
+        let meta = &object.metadata;
         Some(Self {
             namespace: meta.namespace.clone()?,
             name: meta.name.clone()?,
@@ -304,7 +304,7 @@ impl PodRecord {
             scheduled: None,
             taken_over_by: None,
             grant: None,
-            app: AppFacts::unreadable(meta.labels.as_ref()?.get(names::BUDGET)?, &odd.why),
+            app: AppFacts::unreadable(meta.labels.as_ref()?.get(names::BUDGET)?, &object.why),
         })
     }
 
@@ -578,12 +578,12 @@ mod tests {
 
     #[test]
     fn a_pod_that_cannot_be_read_may_hold_any_number() {
-        let odd = serde_json::json!({"metadata": {"name": "p", "namespace": "n", "uid": "u", "resourceVersion": "7",
+        let text = serde_json::json!({"metadata": {"name": "p", "namespace": "n", "uid": "u", "resourceVersion": "7",
             "labels": {"poolbudget.dev/budget": "main"}}, "spec": {"containers": 5}});
         let guarded: crate::cluster::guarded::Guarded<PodView> =
-            serde_json::from_value(odd).expect("anything");
-        let crate::cluster::guarded::Guarded::Odd(odd) = guarded else { panic!("it was read") };
-        let record = PodRecord::unreadable(&odd).expect("it says who it is");
+            serde_json::from_value(text).expect("anything");
+        let crate::cluster::guarded::Guarded::Unreadable(object) = guarded else { panic!("it was read") };
+        let record = PodRecord::unreadable(&object).expect("it says who it is");
         assert_eq!((record.budget(), record.version), ("main", 7));
         assert_eq!(record.hold(), Hold::Escaped(Connections::MAX));
         let why = record.app.instances.expect_err("a fault");

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::autoscaler::AutoscalerRecord;
-use super::guarded::Odd;
+use super::guarded::Unreadable;
 use super::pod::PodRecord;
 use super::workload::{WorkloadKey, WorkloadRecord};
 use crate::api::BudgetKey;
@@ -47,7 +47,7 @@ pub struct Index<T> {
     groups: HashMap<Name, BTreeSet<String>>,
     tombstones: HashMap<Name, (u64, u64)>,
     /// Objects that cannot be read, and when that was last seen, in steps of this index.
-    odd: HashMap<Name, (Odd, u64)>,
+    unreadable: HashMap<Name, (Unreadable, u64)>,
     step: u64,
     relist: Option<u64>,
 }
@@ -58,7 +58,7 @@ impl<T> Default for Index<T> {
             held: HashMap::new(),
             groups: HashMap::new(),
             tombstones: HashMap::new(),
-            odd: HashMap::new(),
+            unreadable: HashMap::new(),
             step: 0,
             relist: None,
         }
@@ -83,7 +83,7 @@ impl<T: Record + PartialEq> Index<T> {
             }
         }
         self.tombstones.remove(&name);
-        self.odd.remove(&name);
+        self.unreadable.remove(&name);
         let record = Arc::new(record);
         let old = self.held.insert(name.clone(), Held { record: Arc::clone(&record), confirmed: self.step });
         let old = old.map(|held| held.record);
@@ -106,26 +106,26 @@ impl<T: Record + PartialEq> Index<T> {
         if version > 0 && self.held.get(&key).is_some_and(|held| held.record.version() > version) {
             return None;
         }
-        self.odd.remove(&key);
+        self.unreadable.remove(&key);
         self.tombstones.retain(|_, (_, at)| now.saturating_sub(*at) < TOMBSTONE_SECONDS);
         self.tombstones.insert(key.clone(), (version, now));
         self.remove(&key)
     }
 
     /// The object of this name was seen and cannot be read. Its last record stays until there is another one.
-    pub fn mark_odd(&mut self, key: &BudgetKey, odd: &Odd) {
+    pub fn mark_unreadable(&mut self, key: &BudgetKey, object: &Unreadable) {
         self.step += 1;
         let name = owned((&key.namespace, &key.name));
         if let Some(held) = self.held.get_mut(&name) {
             held.confirmed = self.step;
         }
-        self.odd.insert(name, (odd.clone(), self.step));
+        self.unreadable.insert(name, (object.clone(), self.step));
     }
 
     /// Why the object of this name cannot be read, when it cannot.
     #[must_use]
-    pub fn odd(&self, namespace: &str, name: &str) -> Option<&Odd> {
-        self.odd.get(&owned((namespace, name))).map(|(odd, _)| odd)
+    pub fn unreadable(&self, namespace: &str, name: &str) -> Option<&Unreadable> {
+        self.unreadable.get(&owned((namespace, name))).map(|(object, _)| object)
     }
 
     /// A watch begins to list anew.
@@ -136,7 +136,7 @@ impl<T: Record + PartialEq> Index<T> {
     /// A watch has listed anew: what was not confirmed meanwhile is gone.
     pub fn end_relist(&mut self) -> Vec<Arc<T>> {
         let Some(began) = self.relist.take() else { return Vec::new() };
-        self.odd.retain(|_, (_, seen)| *seen > began);
+        self.unreadable.retain(|_, (_, seen)| *seen > began);
         let gone: Vec<Name> = self
             .held
             .iter()
@@ -268,8 +268,6 @@ pub struct World {
     pub workloads: Workloads,
     /// Autoscalers, grouped by what they scale.
     pub autoscalers: Index<AutoscalerRecord>,
-    /// Budgets for which an eviction was refused; a change of a PodDisruptionBudget concerns them.
-    pub blocked: BTreeSet<BudgetKey>,
     departures: HashMap<BudgetKey, Vec<Departure>>,
 }
 
@@ -347,14 +345,6 @@ impl World {
             let key = BudgetKey::new(&pod.namespace, pod.budget());
             self.departures.entry(key).or_default().push(Departure { pod: Arc::new(pod.clone()), how });
         }
-    }
-
-    /// Takes the budgets of a namespace out of those for which an eviction was refused.
-    pub fn unblock(&mut self, namespace: &str) -> BTreeSet<BudgetKey> {
-        let (here, elsewhere) =
-            std::mem::take(&mut self.blocked).into_iter().partition(|key| key.namespace == namespace);
-        self.blocked = elsewhere;
-        here
     }
 
     /// Takes over what was noted for a budget.
@@ -542,35 +532,35 @@ mod tests {
         assert_eq!(index.apply(thing("a", 0)).len(), 1);
     }
 
-    fn odd() -> Odd {
-        Odd { metadata: ObjectMeta::default(), why: "spec: odd".into() }
+    fn unreadable() -> Unreadable {
+        Unreadable { metadata: ObjectMeta::default(), why: "spec: no".into() }
     }
 
     #[test]
     fn an_object_that_cannot_be_read_any_more_keeps_its_last_record() {
         let mut index = Index::default();
-        index.apply(thing("odd", 1));
+        index.apply(thing("bad", 1));
         index.apply(thing("gone", 1));
         index.begin_relist();
-        index.mark_odd(&BudgetKey::new("n", "odd"), &odd());
+        index.mark_unreadable(&BudgetKey::new("n", "bad"), &unreadable());
         assert_eq!(index.end_relist().iter().map(|t| t.name).collect::<Vec<_>>(), ["gone"]);
-        assert_eq!(index.odd("n", "odd"), Some(&odd()));
+        assert_eq!(index.unreadable("n", "bad"), Some(&unreadable()));
     }
 
     #[test]
-    fn an_object_is_odd_until_it_is_read_or_gone() {
+    fn an_object_is_unreadable_until_it_is_read_or_gone() {
         let mut index = Index::default();
-        let odd_one = BudgetKey::new("n", "a");
-        index.mark_odd(&odd_one, &odd());
+        let one = BudgetKey::new("n", "a");
+        index.mark_unreadable(&one, &unreadable());
         index.apply(thing("a", 2));
-        assert_eq!(index.odd("n", "a"), None);
-        index.mark_odd(&odd_one, &odd());
+        assert_eq!(index.unreadable("n", "a"), None);
+        index.mark_unreadable(&one, &unreadable());
         index.delete("n", "a", 3, 0);
-        assert_eq!(index.odd("n", "a"), None);
-        index.mark_odd(&odd_one, &odd());
+        assert_eq!(index.unreadable("n", "a"), None);
+        index.mark_unreadable(&one, &unreadable());
         index.begin_relist();
         index.end_relist();
-        assert_eq!(index.odd("n", "a"), None);
+        assert_eq!(index.unreadable("n", "a"), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::gateway::{Gateway, GatewayError};
 use super::observe::Observed;
+use super::refused::Refusals;
 use crate::budget::decide::{Decision, Situation, decide};
 use crate::cluster::pod::{PodRecord, PodView};
 use crate::telemetry::metrics::Metrics;
@@ -21,6 +22,8 @@ pub struct Context<G> {
     pub gateway: G,
     /// What the watches have seen.
     pub observed: Observed,
+    /// The evictions that were refused last.
+    pub refusals: Refusals,
     /// Metrics.
     pub metrics: Metrics,
     /// When gated pods were first seen.
@@ -75,7 +78,8 @@ impl<G: Gateway> Context<G> {
     /// A context in which nothing was seen yet.
     #[must_use]
     pub fn new(gateway: G, observed: Observed, metrics: Metrics, clock: fn() -> Timestamp) -> Self {
-        Self { gateway, observed, metrics, arrivals: Arrivals::default(), clock, steady, decide }
+        let (refusals, arrivals) = (Refusals::default(), Arrivals::default());
+        Self { gateway, observed, refusals, metrics, arrivals, clock, steady, decide }
     }
 
     /// Now, by both clocks.

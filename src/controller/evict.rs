@@ -9,7 +9,6 @@ use kube::runtime::events::EventType;
 
 use super::context::Context;
 use super::gateway::{Gateway, GatewayError};
-use super::memory::Memory;
 use super::notice;
 use super::refused::Purpose;
 use super::view::View;
@@ -29,15 +28,14 @@ pub async fn make_room<G: Gateway>(
     context: &Context<G>,
     key: &BudgetKey,
     view: &View,
-    memory: &mut Memory,
     now: Timestamp,
 ) -> Result<bool, GatewayError> {
     let candidates = &view.decision.room.candidates;
     if candidates.is_empty() {
-        memory.refused.lift(&context.observed, key, Purpose::Room);
+        context.refusals.forget(key, Purpose::Room);
         return Ok(false);
     }
-    if memory.refused.is_paused(&context.observed, key, Purpose::Room, now) {
+    if context.refusals.is_paused(key, Purpose::Room, now) {
         return Ok(false);
     }
     let mut refusal = None;
@@ -45,7 +43,7 @@ pub async fn make_room<G: Gateway>(
         let Some(pod) = view.scene.pods.get(candidate.pod) else { continue };
         match end(context, pod, candidate.cause).await {
             Ok(()) => {
-                memory.refused.forget(Purpose::Room);
+                context.refusals.forget(key, Purpose::Room);
                 tell(context, key, pod, why(candidate.cause, &view.decision)).await;
                 context.refresh_pod(pod).await?;
                 return Ok(true);
@@ -60,7 +58,7 @@ pub async fn make_room<G: Gateway>(
         }
     }
     let Some(by) = refusal else { return Ok(false) };
-    Ok(memory.refused.note(&context.observed, key, Purpose::Room, by, now))
+    Ok(context.refusals.note(key, Purpose::Room, by, now))
 }
 
 /// The best candidate of each workload, then the others, each in order: what refuses one pod of a workload mostly

@@ -23,6 +23,7 @@ use super::dispatch::{self, Requests};
 use super::kinds::{self, PerKind, Served};
 use super::lists::{self, Turns, Way};
 use super::observe::{Observed, Watched, key_of};
+use super::refused::Refusals;
 use crate::cluster::guarded::Guarded;
 use crate::telemetry::metrics::Metrics;
 
@@ -52,6 +53,7 @@ impl Watches {
 struct Feed {
     client: Client,
     observed: Observed,
+    refusals: Refusals,
     requests: Requests,
     metrics: Metrics,
     synced: watch::Sender<usize>,
@@ -79,11 +81,18 @@ impl PerKind for Start<'_> {
 
 /// Starts all watches.
 #[must_use]
-pub fn watch_all(client: &Client, observed: &Observed, requests: &Requests, metrics: &Metrics) -> Watches {
+pub fn watch_all(
+    client: &Client,
+    observed: &Observed,
+    refusals: &Refusals,
+    requests: &Requests,
+    metrics: &Metrics,
+) -> Watches {
     let (synced, receiver) = watch::channel(0);
     let feed = Feed {
         client: client.clone(),
         observed: observed.clone(),
+        refusals: refusals.clone(),
         requests: requests.clone(),
         metrics: metrics.clone(),
         synced,
@@ -190,9 +199,9 @@ impl Feed {
     /// An object that cannot be read is told of and passed over: the others are followed.
     fn complain<K: Watched>(&self, event: &Event<Guarded<K>>) {
         let (Event::Apply(object) | Event::InitApply(object)) = event else { return };
-        if let Some(odd) = object.odd() {
+        if let Some(unreadable) = object.unreadable() {
             self.metrics.api_error("unreadable");
-            tracing::warn!(kind = %K::kind(&()), object = %key_of(object), why = odd.why, "object cannot be read");
+            tracing::warn!(kind = %K::kind(&()), object = %key_of(object), why = unreadable.why, "object cannot be read");
         }
     }
 
@@ -215,7 +224,7 @@ impl Feed {
     async fn follow_disruption(self) {
         self.each::<PartialObjectMeta<PodDisruptionBudget>>(None, |event| {
             let (Event::Apply(changed) | Event::Delete(changed)) = event else { return };
-            let keys = self.observed.disruption_changed(&changed.namespace().unwrap_or_default());
+            let keys = self.refusals.disruption_changed(&changed.namespace().unwrap_or_default());
             keys.into_iter().for_each(|key| self.requests.request(key));
         })
         .await;

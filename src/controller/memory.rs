@@ -7,7 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 
 use super::quarantine::Quarantine;
-use super::refused::{Refusals, Refused};
+use super::refused::Refused;
 use crate::api::conditions::WaitReason;
 use crate::api::{Baseline, DbConnectionBudget, DbConnectionBudgetStatus, Quarantined};
 use crate::cluster::workload::WorkloadKey;
@@ -32,8 +32,6 @@ pub struct Memory {
     pub unnamed: Vec<Baseline>,
     /// Why the status was refused that had to be written last.
     pub unwritable: Option<String>,
-    /// The evictions that were refused last: by what, and until when none is tried.
-    pub refused: Refusals,
     /// When a pod from before its label was last ended, of each workload that needed it.
     pub retired: HashMap<WorkloadKey, Timestamp>,
 }
@@ -48,13 +46,6 @@ pub struct Hindrances<'a> {
 }
 
 impl Memory {
-    /// What stands in the way of what was decided.
-    #[must_use]
-    pub fn hindrances(&self) -> Hindrances<'_> {
-        let (refused, quarantine) = (self.refused.first(), Some(&self.quarantine));
-        Hindrances { refused, quarantine }
-    }
-
     /// The status that is in force; none before it was taken over.
     #[must_use]
     pub fn status(&self) -> Option<&DbConnectionBudgetStatus> {
@@ -81,7 +72,6 @@ impl Memory {
         self.held = None;
         self.written = None;
         self.unnamed.clear();
-        self.refused = Refusals::default();
     }
 }
 

@@ -132,12 +132,11 @@ async fn lead(
     readiness: &Readiness,
     until: impl Future<Output = ()>,
 ) {
-    let observed = Observed::default();
     let (requests, queue) = Requests::channel();
     readiness.set(CACHES, false);
-    let mut watches = follow::watch_all(&client, &observed, &requests, metrics);
+    let context = Context::new(gateway, Observed::default(), metrics.clone(), Timestamp::now);
+    let mut watches = follow::watch_all(&client, &context.observed, &context.refusals, &requests, metrics);
     let over = CancellationToken::new();
-    let context = Context::new(gateway, observed, metrics.clone(), Timestamp::now);
     let reconciler = Arc::new(Reconciler::new(context));
     let work = {
         let (reconciler, over) = (Arc::clone(&reconciler), over.clone());

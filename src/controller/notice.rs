@@ -20,7 +20,7 @@ use super::wait::Wait;
 use crate::api::conditions::{ConditionType, Verdict, WaitReason};
 use crate::api::{BudgetKey, DbConnectionBudget, names};
 use crate::budget::grant::Refusal;
-use crate::cluster::guarded::Odd;
+use crate::cluster::guarded::Unreadable;
 use crate::cluster::pod::PodRecord;
 use crate::cluster::workload::{WorkloadKey, WorkloadRecord};
 
@@ -158,27 +158,28 @@ pub struct Stranded {
 }
 
 /// Tells a budget that cannot be read what is wrong with it, when that is new.
-pub async fn tell_odd_budget<G: Gateway>(
+pub async fn report_unreadable_budget<G: Gateway>(
     context: &Context<G>,
     key: &BudgetKey,
-    odd: Option<&Odd>,
+    unreadable: Option<&Unreadable>,
     memory: &mut Memory,
 ) {
-    let complaint = odd.map(|odd| odd.why.clone());
+    let complaint = unreadable.map(|unreadable| unreadable.why.clone());
     if memory.complaint == complaint {
         return;
     }
     memory.complaint = complaint;
-    let Some(odd) = odd else { return };
+    let Some(unreadable) = unreadable else { return };
     let about = ObjectReference {
         api_version: Some(DbConnectionBudget::api_version(&()).into()),
         kind: Some(DbConnectionBudget::kind(&()).into()),
         name: Some(key.name.clone()),
         namespace: Some(key.namespace.clone()),
-        uid: odd.metadata.uid.clone(),
+        uid: unreadable.metadata.uid.clone(),
         ..ObjectReference::default()
     };
-    let note = format!("this budget cannot be read and grants nothing until it is mended: {}", odd.why);
+    let note =
+        format!("this budget cannot be read and grants nothing until it is mended: {}", unreadable.why);
     context
         .gateway
         .publish(event(EventType::Warning, WaitReason::BudgetUnreadable.name(), "Report", &note), about)
@@ -189,13 +190,13 @@ pub async fn tell_odd_budget<G: Gateway>(
 pub async fn tell_stranded<G: Gateway>(
     context: &Context<G>,
     key: &BudgetKey,
-    odd: Option<&Odd>,
+    unreadable: Option<&Unreadable>,
     memory: &mut Memory,
 ) -> Stranded {
     let pods = context.observed.world().pods.group(&key.namespace, &key.name);
     let waiting: Vec<_> = pods.iter().filter(|pod| pod.gated && !pod.terminating).collect();
     let uids: HashSet<&str> = waiting.iter().map(|pod| pod.uid.as_str()).collect();
-    let wait = Wait::stranded(key, odd);
+    let wait = Wait::stranded(key, unreadable);
     let (reason, note) = (wait.reason(), wait.to_string());
     let workloads: Vec<Arc<WorkloadRecord>> = {
         let world = context.observed.world();

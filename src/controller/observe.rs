@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::api::BudgetKey;
 use crate::api::DbConnectionBudget;
 use crate::cluster::autoscaler::{AutoscalerRecord, AutoscalerView};
-use crate::cluster::guarded::{Guarded, Odd};
+use crate::cluster::guarded::{Guarded, Unreadable};
 use crate::cluster::pod::{PodRecord, PodView, version};
 use crate::cluster::workload::{WorkloadRecord, WorkloadView};
 use crate::cluster::world::{Index, Record, World};
@@ -33,13 +33,13 @@ impl Observed {
     /// Takes one event of a watch in. Gives back the budgets that it concerns. `now` is in seconds.
     pub fn take<K: Watched>(&self, event: Event<K>, now: u64) -> BTreeSet<BudgetKey> {
         let mut world = self.world();
-        let mut odd_ones = Vec::new();
+        let mut unreadable_ones = Vec::new();
         let touched = match event {
             Event::Apply(object) | Event::InitApply(object) => {
-                if let Some(odd) = object.odd() {
+                if let Some(unreadable) = object.unreadable() {
                     let key = key_of(&object);
-                    K::index(&mut world).mark_odd(&key, odd);
-                    odd_ones.extend(K::concerned_when_odd(key));
+                    K::index(&mut world).mark_unreadable(&key, unreadable);
+                    unreadable_ones.extend(K::concerned_when_unreadable(key));
                 }
                 match object.read() {
                     Some(record) => K::take_in(&mut world, record),
@@ -64,13 +64,7 @@ impl Observed {
                 gone
             }
         };
-        touched.iter().flat_map(|record| K::concerns(&world, record)).chain(odd_ones).collect()
-    }
-
-    /// A PodDisruptionBudget of the namespace changed: it may let an eviction pass that it refused before. Gives back
-    /// the budgets that have waited for that.
-    pub fn disruption_changed(&self, namespace: &str) -> BTreeSet<BudgetKey> {
-        self.world().unblock(namespace)
+        touched.iter().flat_map(|record| K::concerns(&world, record)).chain(unreadable_ones).collect()
     }
 }
 
@@ -92,15 +86,15 @@ pub trait Watched: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug
     /// its last state is said as well.
     fn gone(_: &mut World, _: &Self::Record, _is_final: bool) {}
     /// What is wrong with it, when it cannot be read.
-    fn odd(&self) -> Option<&Odd> {
+    fn unreadable(&self) -> Option<&Unreadable> {
         None
     }
     /// The record of an object that cannot be read; without one its last record stays.
-    fn unreadable(_: &Odd) -> Option<Self::Record> {
+    fn record_of_unreadable(_: &Unreadable) -> Option<Self::Record> {
         None
     }
     /// The budget that has to know that the object of this name cannot be read.
-    fn concerned_when_odd(_: BudgetKey) -> Option<BudgetKey> {
+    fn concerned_when_unreadable(_: BudgetKey) -> Option<BudgetKey> {
         None
     }
 }
@@ -111,7 +105,7 @@ impl<K: Watched> Watched for Guarded<K> {
     fn read(&self) -> Option<K::Record> {
         match self {
             Self::Read(object) => object.read(),
-            Self::Odd(odd) => K::unreadable(odd),
+            Self::Unreadable(object) => K::record_of_unreadable(object),
         }
     }
     fn index(world: &mut World) -> &mut Index<K::Record> {
@@ -126,14 +120,14 @@ impl<K: Watched> Watched for Guarded<K> {
     fn gone(world: &mut World, last: &K::Record, is_final: bool) {
         K::gone(world, last, is_final);
     }
-    fn odd(&self) -> Option<&Odd> {
+    fn unreadable(&self) -> Option<&Unreadable> {
         match self {
             Self::Read(_) => None,
-            Self::Odd(odd) => Some(odd),
+            Self::Unreadable(object) => Some(object),
         }
     }
-    fn concerned_when_odd(key: BudgetKey) -> Option<BudgetKey> {
-        K::concerned_when_odd(key)
+    fn concerned_when_unreadable(key: BudgetKey) -> Option<BudgetKey> {
+        K::concerned_when_unreadable(key)
     }
 }
 
@@ -149,7 +143,7 @@ impl Watched for DbConnectionBudget {
     fn concerns(_: &World, budget: &Self) -> BTreeSet<BudgetKey> {
         BTreeSet::from([key_of(budget)])
     }
-    fn concerned_when_odd(key: BudgetKey) -> Option<BudgetKey> {
+    fn concerned_when_unreadable(key: BudgetKey) -> Option<BudgetKey> {
         Some(key)
     }
 }
@@ -172,8 +166,8 @@ impl Watched for PodView {
     fn gone(world: &mut World, last: &PodRecord, is_final: bool) {
         world.note_gone(last, is_final);
     }
-    fn unreadable(odd: &Odd) -> Option<PodRecord> {
-        PodRecord::unreadable(odd)
+    fn record_of_unreadable(unreadable: &Unreadable) -> Option<PodRecord> {
+        PodRecord::unreadable(unreadable)
     }
 }
 

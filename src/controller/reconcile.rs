@@ -13,14 +13,14 @@ use tokio::sync::Mutex as AsyncMutex;
 use super::context::Context;
 use super::dispatch::Next;
 use super::gateway::{Gateway, GatewayError};
-use super::memory::Memory;
+use super::memory::{Hindrances, Memory};
 use super::view::View;
 use super::{evict, grant, notice, promise, quarantine, report, retire, takeover};
 use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined, names};
 use crate::budget::grant::Refusal;
 use crate::budget::ledger::Hold;
-use crate::cluster::guarded::Odd;
+use crate::cluster::guarded::Unreadable;
 use crate::cluster::pod::PodRecord;
 
 /// While somebody waits, time alone can change the answer: look again this often.
@@ -64,13 +64,13 @@ impl<G: Gateway> Reconciler<G> {
     async fn step(&self, key: &BudgetKey) -> Result<Next, GatewayError> {
         let memory = self.memory(key);
         let mut memory = memory.lock().await;
-        let (seen, odd) = {
+        let (seen, unreadable) = {
             let world = self.context.observed.world();
             let (namespace, name) = (&key.namespace, &key.name);
-            (world.budgets.find(namespace, name), world.budgets.odd(namespace, name).cloned())
+            (world.budgets.find(namespace, name), world.budgets.unreadable(namespace, name).cloned())
         };
-        let Some(seen) = seen.filter(|_| odd.is_none()) else {
-            return Ok(self.absent(key, odd.as_ref(), &mut memory).await);
+        let Some(seen) = seen.filter(|_| unreadable.is_none()) else {
+            return Ok(self.absent(key, unreadable.as_ref(), &mut memory).await);
         };
         if !takeover::take_over(&self.context, key, &seen, &mut memory).await? {
             return Ok(self.absent(key, None, &mut memory).await);
@@ -84,7 +84,9 @@ impl<G: Gateway> Reconciler<G> {
         let mut grants = grant::unseen(&view, &status.ledger.grants);
         let fresh = grant::batch(&view, held.spec.sizing.overflow_ratio);
         grants.extend(fresh.iter().cloned());
-        let mut new = report::status(&view, &held, &status, grants.clone(), memory.hindrances(), now);
+        let refused = self.context.refusals.first(key);
+        let hindrances = Hindrances { refused: refused.as_ref(), quarantine: Some(&memory.quarantine) };
+        let mut new = report::status(&view, &held, &status, grants.clone(), hindrances, now);
         let unnamed = report::leave_out(&mut new);
         debug_assert_eq!(promise::fault(&view, &status, &new, &fresh), None);
         let may_wait = fresh.is_empty() && !quarantines_more(&held, &new) && !comes_down(&held, &new);
@@ -95,7 +97,7 @@ impl<G: Gateway> Reconciler<G> {
         let sent = grant::send(&self.context, key, &view, &grants).await;
 
         // A pod that cannot be patched keeps neither room nor words from the others.
-        let acted = evict::make_room(&self.context, key, &view, &mut memory, now).await;
+        let acted = evict::make_room(&self.context, key, &view, now).await;
         let retired = retire::step(&self.context, key, &view, &mut memory, now).await;
         notice::tell_pods(&self.context, &view, &mut memory).await;
         notice::tell_forgotten(&self.context, &held, &mut memory).await;
@@ -215,22 +217,19 @@ impl<G: Gateway> Reconciler<G> {
     }
 
     /// What is to be said of a key without a budget, or with one that cannot be read. What is granted stays as it is.
-    async fn absent(&self, key: &BudgetKey, odd: Option<&Odd>, memory: &mut Memory) -> Next {
-        let departures = {
-            let mut world = self.context.observed.world();
-            world.blocked.remove(key);
-            world.take_departures(key)
-        };
+    async fn absent(&self, key: &BudgetKey, unreadable: Option<&Unreadable>, memory: &mut Memory) -> Next {
+        let departures = self.context.observed.world().take_departures(key);
+        self.context.refusals.forget_all(key);
         // How long connections linger only a budget says; its own word comes with it.
         memory.quarantine.keep(&departures, &[], 0, self.context.moment());
         memory.let_go();
         self.context.metrics.forget(key);
-        notice::tell_odd_budget(&self.context, key, odd, memory).await;
-        let stranded = notice::tell_stranded(&self.context, key, odd, memory).await;
+        notice::report_unreadable_budget(&self.context, key, unreadable, memory).await;
+        let stranded = notice::tell_stranded(&self.context, key, unreadable, memory).await;
         if stranded.untold {
             return Next::After(TICK);
         }
-        if odd.is_none() && stranded.waiting == 0 && memory.quarantine.is_empty() {
+        if unreadable.is_none() && stranded.waiting == 0 && memory.quarantine.is_empty() {
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         }
         Next::OnRequest

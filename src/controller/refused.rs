@@ -4,11 +4,11 @@
 //! that changes ends the pause. Purposes do not wait for each other: what refuses the pods of one workload may let those of
 //! another one go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::observe::Observed;
 use crate::api::BudgetKey;
 
 /// After a refusal no eviction is tried for so long, unless a PodDisruptionBudget changes.
@@ -32,13 +32,15 @@ pub struct Refused {
     pub purpose: Purpose,
     /// No eviction for that purpose is tried before.
     until: Timestamp,
+    /// Whether it is so: not any more when a PodDisruptionBudget has changed.
+    pauses: bool,
 }
 
 impl Refused {
     /// Refused now.
     #[must_use]
     pub fn at(by: String, purpose: Purpose, now: Timestamp) -> Self {
-        Self { by, purpose, until: now.saturating_add(PAUSE).unwrap_or(now) }
+        Self { by, purpose, until: now.saturating_add(PAUSE).unwrap_or(now), pauses: true }
     }
 
     /// What is the matter, as a sentence.
@@ -52,47 +54,82 @@ impl Refused {
     }
 }
 
-/// The evictions of one budget that were refused last.
-#[derive(Debug, Default)]
-pub struct Refusals(BTreeMap<Purpose, Refused>);
+/// The evictions that were refused last, of all budgets. One for all stages, and for the watch of PodDisruptionBudgets.
+#[derive(Clone, Debug, Default)]
+pub struct Refusals(Arc<Mutex<HashMap<BudgetKey, BTreeMap<Purpose, Refused>>>>);
 
 impl Refusals {
     /// Whether a refusal is so fresh that asking again is no use.
     #[must_use]
-    pub fn is_paused(&self, observed: &Observed, key: &BudgetKey, purpose: Purpose, now: Timestamp) -> bool {
-        let fresh = self.0.get(&purpose).is_some_and(|refused| now < refused.until);
-        fresh && observed.world().blocked.contains(key)
+    pub fn is_paused(&self, key: &BudgetKey, purpose: Purpose, now: Timestamp) -> bool {
+        let all = self.all();
+        let refused = all.get(key).and_then(|of| of.get(&purpose));
+        refused.is_some_and(|refused| refused.pauses && now < refused.until)
     }
 
     /// Remembers a refusal. True when it is news.
-    pub fn note(
-        &mut self,
-        observed: &Observed,
-        key: &BudgetKey,
-        purpose: Purpose,
-        by: String,
-        now: Timestamp,
-    ) -> bool {
-        observed.world().blocked.insert(key.clone());
-        self.0.insert(purpose, Refused::at(by, purpose, now)).is_none()
+    pub fn note(&self, key: &BudgetKey, purpose: Purpose, by: String, now: Timestamp) -> bool {
+        self.all().entry(key.clone()).or_default().insert(purpose, Refused::at(by, purpose, now)).is_none()
     }
 
-    /// An eviction for that purpose was not refused.
-    pub fn forget(&mut self, purpose: Purpose) {
-        self.0.remove(&purpose);
-    }
-
-    /// Nothing is to be evicted for that purpose any more.
-    pub fn lift(&mut self, observed: &Observed, key: &BudgetKey, purpose: Purpose) {
-        self.forget(purpose);
-        if self.0.is_empty() {
-            observed.world().blocked.remove(key);
+    /// Nothing is refused for that purpose any more: an eviction passed, or none is needed.
+    pub fn forget(&self, key: &BudgetKey, purpose: Purpose) {
+        let mut all = self.all();
+        let Some(of) = all.get_mut(key) else { return };
+        of.remove(&purpose);
+        if of.is_empty() {
+            all.remove(key);
         }
     }
 
-    /// One of them.
+    /// Nothing is known of a budget any more.
+    pub fn forget_all(&self, key: &BudgetKey) {
+        self.all().remove(key);
+    }
+
+    /// A PodDisruptionBudget of the namespace changed: it may let an eviction pass that it refused before. Gives back the
+    /// budgets that have waited for that.
+    pub fn disruption_changed(&self, namespace: &str) -> BTreeSet<BudgetKey> {
+        let mut waited = BTreeSet::new();
+        for (key, of) in self.all().iter_mut().filter(|(key, _)| key.namespace == namespace) {
+            for refused in of.values_mut().filter(|refused| refused.pauses) {
+                refused.pauses = false;
+                waited.insert(key.clone());
+            }
+        }
+        waited
+    }
+
+    /// One of those of a budget.
     #[must_use]
-    pub fn first(&self) -> Option<&Refused> {
-        self.0.values().next()
+    pub fn first(&self, key: &BudgetKey) -> Option<Refused> {
+        self.all().get(key)?.values().next().cloned()
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<BudgetKey, BTreeMap<Purpose, Refused>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_ends_by_itself_with_a_disruption_budget_of_its_namespace_or_with_the_need() {
+        let (refusals, key) = (Refusals::default(), BudgetKey::new("shop", "main"));
+        let at = |seconds| Timestamp::from_second(seconds).expect("a time");
+        let paused = |seconds| refusals.is_paused(&key, Purpose::Room, at(seconds));
+        assert!(!paused(0));
+        assert!(refusals.note(&key, Purpose::Room, "PodDisruptionBudget calm".into(), at(0)), "news");
+        assert!(!refusals.note(&key, Purpose::Room, "PodDisruptionBudget calm".into(), at(0)), "no news");
+        assert_eq!([paused(4), paused(5)], [true, false]);
+        assert!(!refusals.is_paused(&key, Purpose::Adoption, at(1)), "purposes do not wait for each other");
+        assert!(refusals.disruption_changed("other").is_empty());
+        assert_eq!(refusals.disruption_changed("shop"), BTreeSet::from([key.clone()]));
+        assert!(!paused(1) && refusals.first(&key).is_some(), "asked again at once, and told until then");
+        assert!(refusals.disruption_changed("shop").is_empty(), "once");
+        refusals.forget(&key, Purpose::Room);
+        assert_eq!(refusals.first(&key), None);
     }
 }

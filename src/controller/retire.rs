@@ -35,13 +35,13 @@ pub async fn step<G: Gateway>(
     memory.retired.retain(|workload, _| named.contains(&workload));
     let held_up = view.decision.room.foreign.filter(|held_up| held_up.may_end);
     let Some(workload) = held_up.and_then(|held_up| named.get(held_up.workload)) else {
-        memory.refused.lift(&context.observed, key, Purpose::Adoption);
+        context.refusals.forget(key, Purpose::Adoption);
         return Ok(false);
     };
     let since = memory.retired.get(workload).map(|last| now.duration_since(*last).as_secs());
     let helped =
         since.is_none_or(|seconds| !(0..i64::try_from(PATIENCE).unwrap_or(i64::MAX)).contains(&seconds));
-    let paused = memory.refused.is_paused(&context.observed, key, Purpose::Adoption, now);
+    let paused = context.refusals.is_paused(key, Purpose::Adoption, now);
     if !helped || paused || !view.scene.situation.eviction {
         return Ok(false);
     }
@@ -49,7 +49,7 @@ pub async fn step<G: Gateway>(
     match context.gateway.retire(&key.namespace, &set).await {
         Ok(Some(pod)) => {
             memory.retired.insert((*workload).clone(), now);
-            memory.refused.forget(Purpose::Adoption);
+            context.refusals.forget(key, Purpose::Adoption);
             context.metrics.evicted(key);
             tracing::info!(budget = %key, pod, %workload, "pod from before the label ended");
             let note = format!(
@@ -64,7 +64,7 @@ pub async fn step<G: Gateway>(
         // It changed meanwhile: what that brings is to be seen first.
         Err(GatewayError::Outdated { .. }) => Ok(true),
         Err(GatewayError::Disruption { budget, .. }) => {
-            Ok(memory.refused.note(&context.observed, key, Purpose::Adoption, budget, now))
+            Ok(context.refusals.note(key, Purpose::Adoption, budget, now))
         }
         Err(error) => Err(error),
     }

@@ -36,6 +36,7 @@ pub async fn take_over<G: Gateway>(
         return follow(context, key, seen, memory).await;
     }
     memory.let_go();
+    context.refusals.forget_all(key);
     let Some(mut budget) = context.gateway.budget(key).await? else { return Ok(false) };
     let uid = budget.metadata.uid.clone().unwrap_or_default();
     let status = budget.status.get_or_insert_default();

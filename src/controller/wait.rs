@@ -10,7 +10,7 @@ use crate::api::{BudgetKey, names};
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::grant::Refusal;
 use crate::cluster::gates::OtherGates;
-use crate::cluster::guarded::Odd;
+use crate::cluster::guarded::Unreadable;
 use crate::cluster::workload::WorkloadKey;
 
 /// What a pod waits for.
@@ -145,9 +145,9 @@ impl Wait {
 
     /// What a pod waits for whose budget is not there, or cannot be read.
     #[must_use]
-    pub fn stranded(key: &BudgetKey, odd: Option<&Odd>) -> Self {
-        match odd {
-            Some(odd) => Self::Unreadable { budget: key.name.clone(), why: odd.why.clone() },
+    pub fn stranded(key: &BudgetKey, unreadable: Option<&Unreadable>) -> Self {
+        match unreadable {
+            Some(unreadable) => Self::Unreadable { budget: key.name.clone(), why: unreadable.why.clone() },
             None => Self::NotFound(key.clone()),
         }
     }

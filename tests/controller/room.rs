@@ -82,7 +82,7 @@ fn a_disruption_budget_that_changes_lifts_the_pause() {
     cluster.turns(&mut term, 2);
     cluster.server().protected.clear();
     assert_eq!(writes(&mut term), 0);
-    let concerned = term.reconciler.context.observed.world().unblock("shop");
+    let concerned = term.reconciler.context.refusals.disruption_changed("shop");
     assert_eq!(concerned.len(), 1);
     assert_eq!(writes(&mut term), 1);
     assert_eq!(evicted(&cluster).len(), 1);

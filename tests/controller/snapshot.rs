@@ -6,6 +6,7 @@ use kube::Client;
 use poolbudget::controller::dispatch::Requests;
 use poolbudget::controller::follow::watch_all;
 use poolbudget::controller::observe::Observed;
+use poolbudget::controller::refused::Refusals;
 use poolbudget::controller::snapshot::snapshot;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::json;
@@ -30,7 +31,8 @@ fn listed(wire: &Wire) -> BTreeSet<String> {
 async fn every_kind_that_is_watched_is_listed_by_a_look_too() {
     let (watched, client) = server(true);
     let (requests, _queue) = Requests::channel();
-    let mut watches = watch_all(&client, &Observed::default(), &requests, &Metrics::default());
+    let mut watches =
+        watch_all(&client, &Observed::default(), &Refusals::default(), &requests, &Metrics::default());
     watches.synced().await;
     until("Rollouts are listed", || listed(&watched).contains("rollouts")).await;
 

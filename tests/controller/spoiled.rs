@@ -168,7 +168,7 @@ fn a_budget_that_cannot_be_read_any_more_grants_nothing_says_why_once_and_goes_o
     assert!(cluster.run(&mut term));
     let held = cluster.server().held();
     cluster.scale("api", 3);
-    term.mark_odd(Some("spec.mode: unknown variant `Auction`"));
+    term.mark_unreadable(Some("spec.mode: unknown variant `Auction`"));
     let said = cluster.server().said.len();
     cluster.turns(&mut term, 10);
     assert_eq!(cluster.server().held(), held);
@@ -180,7 +180,7 @@ fn a_budget_that_cannot_be_read_any_more_grants_nothing_says_why_once_and_goes_o
     assert_eq!((workload.as_str(), told.as_str()), ("Deployment/api", "BudgetUnreadable"));
     assert_eq!((budget.as_str(), first.as_str()), ("DbConnectionBudget/main", "BudgetUnreadable"));
     assert_eq!((pod.starts_with("Pod/api"), second.as_str()), (true, "BudgetUnreadable"));
-    term.mark_odd(None);
+    term.mark_unreadable(None);
     assert!(cluster.run(&mut term));
     cluster.server().acquit();
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use poolbudget::api::BudgetKey;
-use poolbudget::cluster::guarded::Odd;
+use poolbudget::cluster::guarded::Unreadable;
 use poolbudget::cluster::pod::{PodRecord, version};
 use poolbudget::cluster::workload::{DeploymentView, ReplicaSetView, WorkloadView};
 use poolbudget::cluster::world::World;
@@ -122,17 +122,17 @@ impl Term {
     }
 
     /// The watch brings the budget as one that cannot be read, or as one that can be read again.
-    pub(crate) fn mark_odd(&mut self, why: Option<&str>) {
+    pub(crate) fn mark_unreadable(&mut self, why: Option<&str>) {
         let mut budget = self.door.server().budget.clone().expect("a budget");
         match why {
             Some(why) => {
-                let odd = Odd { metadata: budget.metadata, why: why.into() };
+                let odd = Unreadable { metadata: budget.metadata, why: why.into() };
                 self.reconciler
                     .context
                     .observed
                     .world()
                     .budgets
-                    .mark_odd(&BudgetKey::new(NAMESPACE, BUDGET), &odd);
+                    .mark_unreadable(&BudgetKey::new(NAMESPACE, BUDGET), &odd);
             }
             None => {
                 self.door.server().stamp_budget(&mut budget);

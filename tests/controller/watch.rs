@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use poolbudget::api::BudgetKey;
 use poolbudget::api::WorkloadKind;
 use poolbudget::cluster::workload::WorkloadKey;
 use poolbudget::controller::dispatch::Requests;
 use poolbudget::controller::follow::{Watches, watch_all};
 use poolbudget::controller::observe::Observed;
+use poolbudget::controller::refused::{Purpose, Refusals};
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -43,6 +45,7 @@ const TROUBLES: [Trouble; 8] = [
 pub(crate) struct Watching {
     pub(crate) wire: Wire,
     pub(crate) observed: Observed,
+    refusals: Refusals,
     metrics: Metrics,
     requested: UnboundedReceiver<BudgetKey>,
     watches: Watches,
@@ -52,10 +55,10 @@ impl Watching {
     pub(crate) fn start(prepare: impl FnOnce(&Wire)) -> Self {
         let (wire, client) = Wire::start();
         prepare(&wire);
-        let (observed, metrics) = (Observed::default(), Metrics::default());
+        let (observed, refusals, metrics) = (Observed::default(), Refusals::default(), Metrics::default());
         let (requests, requested) = Requests::channel();
-        let watches = watch_all(&client, &observed, &requests, &metrics);
-        Self { wire, observed, metrics, requested, watches }
+        let watches = watch_all(&client, &observed, &refusals, &requests, &metrics);
+        Self { wire, observed, refusals, metrics, requested, watches }
     }
 
     pub(crate) async fn synced(prepare: impl FnOnce(&Wire)) -> Self {
@@ -267,7 +270,7 @@ async fn a_budget_that_cannot_be_read_stops_neither_its_list_nor_its_watch() {
     {
         let world = watching.observed.world();
         assert!(world.budgets.find("shop", "main").is_some() && world.budgets.find("shop", "odd").is_none());
-        let why = world.budgets.odd("shop", "odd").expect("a complaint").why.clone();
+        let why = world.budgets.unreadable("shop", "odd").expect("a complaint").why.clone();
         assert!(why.starts_with("spec.mode: unknown variant `Auction`"), "{why}");
     }
     assert!(watching.counted("unreadable"));
@@ -322,7 +325,8 @@ async fn disruption_budgets_that_cannot_be_watched_keep_nothing_waiting() {
         let mut watching = Watching::synced(|wire| wire.fail("poddisruptionbudgets", trouble)).await;
         until("errors are counted", || watching.counted("watch")).await;
         watching.wire.heal();
-        watching.observed.world().blocked.insert(BudgetKey::new("shop", "main"));
+        let key = BudgetKey::new("shop", "main");
+        watching.refusals.note(&key, Purpose::Room, "calm".into(), Timestamp::now());
         let watched = "poddisruptionbudgets?&watch=true";
         until("the watch begins", || watching.wire.asked(watched) >= 1).await;
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -171,7 +171,9 @@ impl Term {
             Kind::DaemonSets => bring(&observed, &log.daemon_sets[from..end]),
             Kind::Jobs => bring(&observed, &log.jobs[from..end]),
             Kind::CronJobs => bring(&observed, &log.cron_jobs[from..end]),
-            Kind::Disruptions => observed.disruption_changed(NAMESPACE).into_iter().collect(),
+            Kind::Disruptions => {
+                self.reconciler.context.refusals.disruption_changed(NAMESPACE).into_iter().collect()
+            }
         };
         self.read[kind as usize] = Some(end);
         self.request(&keys);

@@ -34,9 +34,9 @@ impl Sight {
     pub(super) fn look(&self, name: &str) -> Result<Look, String> {
         let key = BudgetKey::new(&self.namespace, name);
         let world = self.observed.world();
-        let odd = world.budgets.odd(&self.namespace, name).cloned();
-        let Some(budget) = world.budgets.find(&self.namespace, name).filter(|_| odd.is_none()) else {
-            return Err(Wait::stranded(&key, odd.as_ref()).to_string());
+        let unreadable = world.budgets.unreadable(&self.namespace, name).cloned();
+        let Some(budget) = world.budgets.find(&self.namespace, name).filter(|_| unreadable.is_none()) else {
+            return Err(Wait::stranded(&key, unreadable.as_ref()).to_string());
         };
         let status = budget.status.clone().unwrap_or_default();
         let view = View::of(world, &key, &budget.spec, budget.metadata.generation, &status, decide, self.now);

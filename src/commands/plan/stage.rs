@@ -229,8 +229,8 @@ fn read(observed: &Observed, object: &Object) -> Result<(), String> {
 fn take<K: Watched>(observed: &Observed, object: &Object) -> Result<(), String> {
     let read: K = serde_path_to_error::deserialize(&object.value)
         .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
-    if let Some(odd) = read.odd() {
-        return Err(odd.why.clone());
+    if let Some(unreadable) = read.unreadable() {
+        return Err(unreadable.why.clone());
     }
     observed.take(Event::Apply(read), 0);
     Ok(())

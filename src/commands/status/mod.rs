@@ -65,7 +65,7 @@ pub(super) async fn status(args: StatusArgs) -> anyhow::Result<()> {
     if args.output.is_asked_for() {
         let sound = found.iter().filter_map(|budget| match budget {
             Guarded::Read(budget) => Some(budget),
-            Guarded::Odd(_) => None,
+            Guarded::Unreadable(_) => None,
         });
         return args.output.put(&list_of(sound, args.name.is_some())?);
     }
@@ -217,8 +217,8 @@ impl Picture {
         let name = if self.everywhere { format!("{namespace}/{name}") } else { name.clone() };
         let budget = match budget {
             Guarded::Read(budget) => budget,
-            Guarded::Odd(odd) => {
-                let why = format!("cannot be read, and grants nothing until it is mended: {}", odd.why);
+            Guarded::Unreadable(object) => {
+                let why = format!("cannot be read, and grants nothing until it is mended: {}", object.why);
                 return format!(
                     "{}   {}\n",
                     self.paint.text(Tone::Strong, &name),

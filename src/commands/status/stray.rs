@@ -23,7 +23,8 @@ pub(super) fn strays(world: &World, namespace: &str) -> Vec<String> {
     });
     let loose = world.pods.iter().filter(|pod| pod.maker().kind == WorkloadKind::Pod);
     let loose = loose.map(|pod| (format!("Pod/{}", pod.name), pod.budget().to_owned()));
-    let is_there = |budget: &str| budgets.contains(&budget) || world.budgets.odd(namespace, budget).is_some();
+    let is_there =
+        |budget: &str| budgets.contains(&budget) || world.budgets.unreadable(namespace, budget).is_some();
     let strays: BTreeMap<String, String> =
         named.chain(loose).filter(|(_, budget)| !is_there(budget)).collect();
     let mut told: Vec<String> = strays

@@ -20,7 +20,7 @@ fn demands(count: u32) -> Vec<Demand> {
         name: format!("Deployment/workload-{i}"),
         replicas: Pods::new(1 + i % 7),
         pods: Pods::new(1 + i % 20),
-        settled: Pods::new(1 + i % 7),
+        baseline: Pods::new(1 + i % 7),
         strategy: if i.is_multiple_of(5) { Strategy::Recreate } else { Strategy::default() },
         processes: 1 + i % 4,
         engines: 1 + i % 2,
@@ -65,7 +65,7 @@ fn plan_with_four_billion_connections(bencher: Bencher<'_, '_>) {
 fn situation(pods: u32, waiting: u32, available: u64) -> Situation {
     let replicas = Pods::new(pods / 1_000);
     let one = |demand: Demand| Workload {
-        demand: Demand { replicas, pods: replicas, settled: replicas, ..demand },
+        demand: Demand { replicas, pods: replicas, baseline: replicas, ..demand },
         carried: Some(replicas),
         observed: true,
         unadopted: Unadopted::default(),

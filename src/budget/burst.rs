@@ -40,7 +40,7 @@ pub fn hold_back(
         };
         let standing = pod.workload.and_then(|w| ledger.workloads.get(w));
         // The successor of a pod that was lost takes the place of one that had its size.
-        let lost = standing.is_some_and(|standing| standing.admitted < allotment.settled);
+        let lost = standing.is_some_and(|standing| standing.admitted < allotment.baseline);
         let smallest = allotment.share.min.max(pod.least);
         pod.age < LONGEST && !lost && grant.size > smallest && grant.bill > free
     };
@@ -60,12 +60,12 @@ mod tests {
     use crate::budget::plan::Demand;
     use crate::budget::rollout::{Strategy, Surge};
 
-    fn workload(name: &str, strategy: Strategy, settled: u32) -> Workload {
+    fn workload(name: &str, strategy: Strategy, baseline: u32) -> Workload {
         let demand = Demand {
             name: name.to_owned(),
             replicas: Pods::ONE,
             pods: Pods::ONE,
-            settled: Pods::new(settled),
+            baseline: Pods::new(baseline),
             strategy,
             processes: 1,
             engines: 1,
@@ -76,7 +76,7 @@ mod tests {
         };
         Workload {
             demand,
-            carried: Some(Pods::new(settled)),
+            carried: Some(Pods::new(baseline)),
             observed: true,
             unadopted: Unadopted::default(),
         }

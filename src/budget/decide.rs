@@ -1,9 +1,10 @@
-//! The whole decision for one budget: settle → plan → ledger → grants → room.
+//! The whole decision for one budget: baseline → plan → ledger → grants → room.
 //!
 //! In: a [`Situation`], plain values of one instant. Out: a [`Decision`]. The same function serves the
 //! controller, the simulator and the offline plan; it keeps nothing between calls.
 
 use super::amount::{Connections, Pods};
+use super::baseline::baseline;
 use super::basis::Basis;
 use super::burst;
 use super::descent::{Past, high_water};
@@ -12,7 +13,6 @@ use super::ledger::{Ledger, Pod, Unadopted};
 use super::plan::{Demand, Plan, Share, Terms};
 use super::rollout::{Nature, Surge};
 use super::room::{Room, Scene, room};
-use super::settle::settled;
 use super::shortfall::largest_replicas;
 use super::sound;
 
@@ -54,9 +54,9 @@ pub struct Situation {
 /// One workload of the budget.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// What it needs; its settled count is the one carried from before, or the replicas when none is.
+    /// What it needs; its baseline is the one carried from before, or the replicas when none is.
     pub demand: Demand,
-    /// The settled count of the last status; none when the workload was not seen before.
+    /// The baseline of the last status; none when the workload was not seen before.
     pub carried: Option<Pods>,
     /// Whether its controller has acted on its newest spec.
     pub observed: bool,
@@ -75,8 +75,8 @@ pub struct Decision {
     pub plan: Plan,
     /// Sizes and slots if nothing had escaped: who keeps within these is never sent away for another's escape.
     pub rightful: Plan,
-    /// The settled count of each workload.
-    pub settled: Vec<Pods>,
+    /// The baseline of each workload.
+    pub baseline: Vec<Pods>,
     /// What pods held when [the way down](super::descent) began that they are on.
     pub high_water: Option<Connections>,
     /// Who is granted, who waits and why.
@@ -104,17 +104,17 @@ pub fn decide(situation: &Situation) -> Decision {
     let unadopted: Vec<Unadopted> = situation.workloads.iter().map(|w| w.unadopted).collect();
     let ledger = Ledger::of(&situation.pods, &unadopted, &situation.quarantine);
     let usable = situation.available.minus(ledger.escaped);
-    let settled: Vec<Pods> = situation
+    let baseline: Vec<Pods> = situation
         .workloads
         .iter()
         .zip(&ledger.workloads)
-        .map(|(w, standing)| settled(w.carried, w.demand.replicas, standing, w.observed))
+        .map(|(w, standing)| baseline(w.carried, w.demand.replicas, standing, w.observed))
         .collect();
     let demands: Vec<Demand> = situation
         .workloads
         .iter()
-        .zip(&settled)
-        .map(|(w, settled)| Demand { settled: *settled, ..w.demand.clone() })
+        .zip(&baseline)
+        .map(|(w, baseline)| Demand { baseline: *baseline, ..w.demand.clone() })
         .collect();
     let Situation { available, surge, basis, .. } = *situation;
     let terms = Terms { usable, available, surge, basis };
@@ -125,7 +125,7 @@ pub fn decide(situation: &Situation) -> Decision {
         plan_beside_what_stays(Terms { usable: situation.available, ..terms }, &demands, &situation.pods)
     };
     let high_water = high_water(situation.past, situation.available, &ledger, &situation.pods);
-    let allotted = allotments(&plan.shares, &settled);
+    let allotted = allotments(&plan.shares, &baseline);
     let grants = if situation.enforcement == Enforcement::Observed {
         at_their_own_sizes(&situation.pods)
     } else {
@@ -136,7 +136,7 @@ pub fn decide(situation: &Situation) -> Decision {
     let scene = Scene {
         available: situation.available,
         ledger: &ledger,
-        allotments: &allotments(&larger_shares(&plan, &rightful), &settled),
+        allotments: &allotments(&larger_shares(&plan, &rightful), &baseline),
         pods: &situation.pods,
         fits: !plan.scarce,
         ever_fits: !rightful.scarce,
@@ -145,7 +145,7 @@ pub fn decide(situation: &Situation) -> Decision {
     };
     let enforced = situation.enforcement == Enforcement::Enforced;
     let room = if enforced { room(&scene, &grants) } else { Room::default() };
-    let decision = Decision { usable, ledger, plan, rightful, settled, high_water, grants, room };
+    let decision = Decision { usable, ledger, plan, rightful, baseline, high_water, grants, room };
     debug_assert_eq!(sound::fault(situation, &decision), None, "{situation:?}");
     decision
 }
@@ -156,8 +156,8 @@ pub fn bounds(usable: Connections, high_water: Option<Connections>, ledger: &Led
     Bounds { usable, lost: high_water.map_or(usable, |mark| usable.max(mark.minus(ledger.escaped))) }
 }
 
-fn allotments(shares: &[Share], settled: &[Pods]) -> Vec<Allotment> {
-    shares.iter().zip(settled).map(|(share, settled)| Allotment::new(*share, *settled)).collect()
+fn allotments(shares: &[Share], baseline: &[Pods]) -> Vec<Allotment> {
+    shares.iter().zip(baseline).map(|(share, baseline)| Allotment::new(*share, *baseline)).collect()
 }
 
 /// What the pods of each workload are measured by: its share if nothing had escaped. Sizes do not always grow with what
@@ -218,7 +218,7 @@ mod tests {
             name: name.to_owned(),
             replicas: Pods::new(replicas),
             pods: Pods::new(replicas),
-            settled: Pods::new(replicas),
+            baseline: Pods::new(replicas),
             strategy,
             processes: 1,
             engines: 1,

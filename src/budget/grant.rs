@@ -15,21 +15,21 @@ pub const PATIENCE: u64 = 30;
 /// as long as it lives.
 pub const PATIENCE_FOR_SIZE: u64 = 120;
 
-/// What a workload is allotted by the plan, and its settled count.
+/// What a workload is allotted by the plan, and its baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allotment {
     /// Size, bill, slots.
     pub share: Share,
-    /// The settled count (`b`), as far as there are slots for it.
-    pub settled: Pods,
+    /// The baseline (`b`), as far as there are slots for it.
+    pub baseline: Pods,
 }
 
 impl Allotment {
-    /// A share, and the settled count as far as the share carries it: where not even what stands settled fits, a pod
+    /// A share, and the baseline as far as the share carries it: where not even what stands at the baseline fits, a pod
     /// beyond the slots would be granted only to be ended again.
     #[must_use]
-    pub fn new(share: Share, settled: Pods) -> Self {
-        Self { share, settled: settled.min(share.slots) }
+    pub fn new(share: Share, baseline: Pods) -> Self {
+        Self { share, baseline: baseline.min(share.slots) }
     }
 }
 
@@ -169,13 +169,13 @@ struct Kept {
 
 impl Kept {
     fn of(allotment: &Allotment, admitted: Pods) -> Self {
-        let Allotment { share, settled } = allotment;
+        let Allotment { share, baseline } = allotment;
         let room =
             |pods: Pods, bill: Connections| u128::from(pods.minus(admitted).get()) * u128::from(bill.get());
         Self {
-            least: room(*settled, share.min.per_pod(share.instances)),
-            lost: room(*settled, share.bill),
-            owed: room(settled.plus(share.rho).min(share.slots), share.bill),
+            least: room(*baseline, share.min.per_pod(share.instances)),
+            lost: room(*baseline, share.bill),
+            owed: room(baseline.plus(share.rho).min(share.slots), share.bill),
         }
     }
 
@@ -210,7 +210,7 @@ impl<'a> Tally<'a> {
     fn class(&self, workload: usize) -> Option<(Class, &'a Allotment)> {
         let allotment = self.allotments.get(workload)?;
         let admitted = self.admitted.get(workload)?;
-        Some((queue::class(*admitted, allotment.settled, &allotment.share), allotment))
+        Some((queue::class(*admitted, allotment.baseline, &allotment.share), allotment))
     }
 
     /// Serves the pods of one class in order; gives back those that are of another class.

@@ -4,6 +4,7 @@
 
 pub mod adoption;
 pub mod amount;
+pub mod baseline;
 pub mod basis;
 pub mod burst;
 pub mod decide;
@@ -17,7 +18,6 @@ pub mod plan;
 pub mod queue;
 pub mod rollout;
 pub mod room;
-pub mod settle;
 pub mod shortfall;
 pub mod sound;
 pub mod split;

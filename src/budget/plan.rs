@@ -36,7 +36,7 @@ pub struct Demand {
     /// N: the pods that the sizes are made for ([`Basis::pods`]); fewer than the replicas are read as the replicas.
     pub pods: Pods,
     /// b: the replicas at which it last stood complete; more than the replicas are read as the replicas.
-    pub settled: Pods,
+    pub baseline: Pods,
     /// How it replaces pods.
     pub strategy: Strategy,
     /// Processes in a pod that have pools of their own.
@@ -221,16 +221,16 @@ fn infeasible(terms: Terms, demands: &[Demand], claims: &[Claim<'_>]) -> Plan {
     Plan { shares, feasibility, scarce: true }
 }
 
-/// Slots when not all of them fit: what stands settled first, then the surge pod that a rollout needs, then
+/// Slots when not all of them fit: what stands at the baseline first, then the surge pod that a rollout needs, then
 /// the rest; each time one by one to the workload with the least connections.
 ///
-/// When not even the settled pods fit, because the limit was lowered under them, they too are cut: only then
+/// When not even those of the baseline fit, because the limit was lowered under them, they too are cut: only then
 /// is there a pod above its slots, which is what making room looks for.
 fn scarce_slots(usable: Connections, demands: &[Demand], claims: &[Claim<'_>]) -> Vec<Pods> {
     let mut climbers: Vec<Climber<'_>> = demands.iter().map(slot_climber).collect();
-    let settled = |d: &Demand| d.settled.min(d.replicas);
-    let room = fill_up_to(&mut climbers, usable.get(), demands.iter().map(settled));
-    let moving = |d: &Demand| settled(d).plus(d.strategy.rho(d.replicas));
+    let baseline = |d: &Demand| d.baseline.min(d.replicas);
+    let room = fill_up_to(&mut climbers, usable.get(), demands.iter().map(baseline));
+    let moving = |d: &Demand| baseline(d).plus(d.strategy.rho(d.replicas));
     let room = fill_up_to(&mut climbers, room, demands.iter().map(moving));
     fill_up_to(&mut climbers, room, claims.iter().map(|claim| claim.slots));
     // No climber passes its end, which is a number of pods.
@@ -269,7 +269,7 @@ mod tests {
             name: name.to_owned(),
             replicas: Pods::new(replicas),
             pods: Pods::new(replicas),
-            settled: Pods::new(replicas),
+            baseline: Pods::new(replicas),
             strategy: Strategy::default(),
             processes: 1,
             engines: 1,
@@ -361,16 +361,16 @@ mod tests {
     }
 
     #[test]
-    fn when_not_all_fit_the_settled_pods_keep_their_slots_first() {
-        let api = Demand { settled: Pods::new(4), ..demand("Deployment/api", 20) };
-        let web = Demand { settled: Pods::new(6), ..demand("Deployment/web", 6) };
+    fn when_not_all_fit_the_pods_of_the_baseline_keep_their_slots_first() {
+        let api = Demand { baseline: Pods::new(4), ..demand("Deployment/api", 20) };
+        let web = Demand { baseline: Pods::new(6), ..demand("Deployment/web", 6) };
         assert_eq!(plan(13, &[api.clone(), web.clone()]), [(7, 1), (6, 1)]);
         assert_eq!(plan(10, &[api, web]), [(4, 1), (6, 1)]);
     }
 
     #[test]
     fn when_not_all_fit_the_surge_pods_of_settled_workloads_come_second() {
-        let api = Demand { settled: Pods::ZERO, ..demand("Deployment/api", 20) };
+        let api = Demand { baseline: Pods::ZERO, ..demand("Deployment/api", 20) };
         let web = demand("Deployment/web", 2);
         assert_eq!(plan(3, &[api.clone(), web.clone()]), [(0, 1), (3, 1)]);
         assert_eq!(plan(4, &[api, web]), [(1, 1), (3, 1)]);
@@ -378,13 +378,13 @@ mod tests {
 
     #[test]
     fn when_not_all_fit_the_rest_goes_to_the_workload_with_the_least_connections() {
-        let wide = Demand { processes: 4, settled: Pods::ZERO, ..demand("Deployment/wide", 20) };
-        let narrow = Demand { settled: Pods::ZERO, ..demand("Deployment/narrow", 20) };
+        let wide = Demand { processes: 4, baseline: Pods::ZERO, ..demand("Deployment/wide", 20) };
+        let narrow = Demand { baseline: Pods::ZERO, ..demand("Deployment/narrow", 20) };
         assert_eq!(plan(13, &[wide, narrow]), [(2, 1), (5, 1)]);
     }
 
     #[test]
-    fn a_limit_lowered_under_the_settled_pods_cuts_their_slots() {
+    fn a_limit_lowered_under_the_baseline_cuts_their_slots() {
         let demands = [demand("Deployment/api", 8), demand("Deployment/web", 4)];
         assert_eq!(plan(7, &demands), [(4, 1), (3, 1)]);
         assert_eq!(plan(0, &demands), [(0, 1), (0, 1)]);
@@ -392,8 +392,8 @@ mod tests {
 
     #[test]
     fn a_settled_count_above_the_replicas_keeps_no_slots() {
-        let api = Demand { settled: Pods::new(100), ..demand("Deployment/api", 4) };
-        let web = Demand { settled: Pods::ZERO, ..demand("Deployment/web", 20) };
+        let api = Demand { baseline: Pods::new(100), ..demand("Deployment/api", 4) };
+        let web = Demand { baseline: Pods::ZERO, ..demand("Deployment/web", 20) };
         assert_eq!(plan(5, &[api, web]), [(4, 1), (1, 1)]);
     }
 

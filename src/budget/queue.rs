@@ -11,7 +11,7 @@ use super::rollout::Nature;
 /// What a waiting pod is to its workload; the classes are served in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// 0a: takes the place of a pod that stood when the workload was last settled.
+    /// 0a: takes the place of a pod that stood at the baseline.
     Lost,
     /// 0t: does work and ends by itself. A migration waits for its connection, and for nothing else.
     Task,
@@ -25,14 +25,14 @@ pub enum Class {
 
 /// The class of the next pod of a workload with `admitted` pods standing.
 #[must_use]
-pub fn class(admitted: Pods, settled: Pods, share: &Share) -> Class {
+pub fn class(admitted: Pods, baseline: Pods, share: &Share) -> Class {
     if admitted >= share.slots {
         Class::Beyond
-    } else if admitted < settled {
+    } else if admitted < baseline {
         Class::Lost
     } else if share.nature == Nature::Task {
         Class::Task
-    } else if admitted < settled.plus(share.rho) {
+    } else if admitted < baseline.plus(share.rho) {
         Class::Surge
     } else {
         Class::Rest
@@ -55,13 +55,13 @@ mod tests {
     use crate::budget::plan::{Demand, Plan, Terms};
     use crate::budget::rollout::{Strategy, Surge};
 
-    /// The classes of the next pod with these counts standing, of a workload settled at 2 with slots for 5.
+    /// The classes of the next pod with these counts standing, of a workload baseline at 2 with slots for 5.
     fn classes<const N: usize>(admitted: [u32; N], strategy: Strategy) -> [Class; N] {
         let demand = Demand {
             name: String::new(),
             replicas: Pods::new(3),
             pods: Pods::new(5),
-            settled: Pods::new(2),
+            baseline: Pods::new(2),
             strategy,
             processes: 1,
             engines: 1,

@@ -227,7 +227,7 @@ fn stuck(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
         else {
             return false;
         };
-        let at_the_gate = standing.admitted.plus(standing.waiting) >= allotment.settled;
+        let at_the_gate = standing.admitted.plus(standing.waiting) >= allotment.baseline;
         // Who makes pods one by one has made all that it will while one of them waits, or does not become ready.
         let held_up = standing.waiting > Pods::ZERO || standing.ready < standing.admitted;
         let replaced = at_the_gate || (allotment.share.one_by_one && held_up);
@@ -289,7 +289,7 @@ fn pods_where<'a>(scene: &Scene<'a>, rule: impl Fn(&Pod, usize) -> bool) -> Vec<
     found
 }
 
-/// At most max(1, V) pods of a workload go at a time, and only while ready − 1 ≥ settled − max(1, V).
+/// At most max(1, V) pods of a workload go at a time, and only while ready − 1 ≥ baseline − max(1, V).
 pub(super) fn may_lose_one(scene: &Scene<'_>, workload: usize) -> bool {
     let (Some(allotment), Some(standing)) =
         (scene.allotments.get(workload), scene.ledger.workloads.get(workload))
@@ -299,7 +299,7 @@ pub(super) fn may_lose_one(scene: &Scene<'_>, workload: usize) -> bool {
     let at_once = allotment.share.unavailable.max(Pods::ONE);
     let ready_after = i64::from(standing.ready.get()) - 1;
     standing.draining < at_once
-        && ready_after >= i64::from(allotment.settled.get()) - i64::from(at_once.get())
+        && ready_after >= i64::from(allotment.baseline.get()) - i64::from(at_once.get())
 }
 
 /// How far the pods of a workload are above slots × bill.

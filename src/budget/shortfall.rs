@@ -343,7 +343,7 @@ mod tests {
             name: name.to_owned(),
             replicas: Pods::new(replicas),
             pods: Pods::new(pods),
-            settled: Pods::new(replicas),
+            baseline: Pods::new(replicas),
             strategy: Strategy::default(),
             processes: 1,
             engines: 1,

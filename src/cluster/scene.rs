@@ -276,13 +276,13 @@ impl Stage<'_> {
         let (pods, rung) = spec::basis(self.spec).pods(replicas, ceiling, carried.and_then(rung), seconds);
         let apps = apps(&record, stays, &own, made);
         let (processes, engines) = widest(&apps);
-        let settled = carried.map(|w| Pods::new(u32::try_from(w.replicas).unwrap_or(0)));
+        let baseline = carried.map(|w| Pods::new(u32::try_from(w.replicas).unwrap_or(0)));
         let stated_min = Connections::new(u64::from(settings.min));
         let demand = Demand {
             name: workload.to_string(),
             replicas,
             pods,
-            settled: settled.unwrap_or(replicas),
+            baseline: baseline.unwrap_or(replicas),
             strategy: record.strategy,
             processes,
             engines,
@@ -307,7 +307,7 @@ impl Stage<'_> {
             newest,
             record: Arc::clone(&record),
         };
-        Some((Workload { demand, carried: settled, observed: record.observed, unadopted }, labelled))
+        Some((Workload { demand, carried: baseline, observed: record.observed, unadopted }, labelled))
     }
 
     /// The replicas that room is needed for now: without those of which nothing stands but a pod that another scheduling

@@ -167,7 +167,7 @@ fn baseline(one: Assessed<'_>) -> Baseline {
     Baseline {
         kind: one.facts.key.kind,
         name: one.facts.key.name.clone(),
-        replicas: count(one.settled),
+        replicas: count(one.baseline),
         foreign: if one.foreign_bills() > Connections::ZERO { count(one.foreign()) } else { 0 },
         ladder: one.facts.rung.map(|rung| LadderStatus {
             level: count(rung.level),

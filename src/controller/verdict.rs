@@ -182,9 +182,9 @@ fn settled(view: &View) -> Finding {
 
 /// Whether not everything that a workload wants is granted, current and ready: also between two steps of its rollout.
 fn is_moving(workload: &Assessed<'_>) -> bool {
-    let Assessed { of, standing, settled, .. } = workload;
+    let Assessed { of, standing, baseline, .. } = workload;
     let complete = standing.whole && standing.admitted == of.demand.replicas && of.observed;
-    *settled != of.demand.replicas || of.unadopted.pods > Pods::ZERO || !complete
+    *baseline != of.demand.replicas || of.unadopted.pods > Pods::ZERO || !complete
 }
 
 /// Why pods wait, by the first of them that says the most.

@@ -94,7 +94,7 @@ pub struct Assessed<'a> {
     /// What its pods hold.
     pub standing: &'a Standing,
     /// At how many replicas it was last fully rolled out.
-    pub settled: Pods,
+    pub baseline: Pods,
 }
 
 impl Assessed<'_> {
@@ -132,7 +132,7 @@ impl View {
             of: self.scene.situation.workloads.get(index)?,
             share: self.decision.plan.shares.get(index)?,
             standing: self.decision.ledger.workloads.get(index)?,
-            settled: *self.decision.settled.get(index)?,
+            baseline: *self.decision.baseline.get(index)?,
         })
     }
 

@@ -40,15 +40,15 @@ fn added(situation: &Situation, decision: &Decision) -> u128 {
     decision.grants.granted.iter().map(real).sum()
 }
 
-/// The settled count of workload `w`, as far as there are slots for it: by what its pods are measured.
+/// The baseline count of workload `w`, as far as there are slots for it: by what its pods are measured.
 fn measured(decision: &Decision, w: usize) -> Pods {
     let slots = decision.plan.shares[w].slots.max(decision.rightful.shares[w].slots);
-    decision.settled[w].min(slots)
+    decision.baseline[w].min(slots)
 }
 
-/// The settled count of workload `w`, as far as there are slots for it.
-fn settled(decision: &Decision, w: usize) -> Pods {
-    decision.settled[w].min(decision.plan.shares[w].slots)
+/// The baseline count of workload `w`, as far as there are slots for it.
+fn baseline(decision: &Decision, w: usize) -> Pods {
+    decision.baseline[w].min(decision.plan.shares[w].slots)
 }
 
 /// Room for `pods` pods of workload `w` at its bill.
@@ -124,13 +124,13 @@ proptest! {
         let shares = &decision.plan.shares;
         for grant in &decision.grants.granted {
             let w = situation.pods[grant.pod].workload.unwrap();
-            let class = class(admitted[w], settled(&decision, w), &shares[w]);
+            let class = class(admitted[w], baseline(&decision, w), &shares[w]);
             sum += u128::from(grant.bill.get());
             admitted[w] = admitted[w].plus(Pods::ONE);
             let kept = |surge: bool| -> u128 {
                 let owed = |w: usize| {
                     let rho = if surge { shares[w].rho } else { Pods::ZERO };
-                    let owed = settled(&decision, w).plus(rho).min(shares[w].slots);
+                    let owed = baseline(&decision, w).plus(rho).min(shares[w].slots);
                     room_for(&decision, w, owed.minus(admitted[w]))
                 };
                 (0..shares.len()).map(owed).sum()
@@ -238,7 +238,7 @@ proptest! {
     }
 
     /// 5b: an oversize pod goes only if its workload then still has at most max(1, V) fewer ready pods than it was
-    /// settled at; otherwise only when no oversize pod is in such a place and nothing is on its way.
+    /// baseline at; otherwise only when no oversize pod is in such a place and nothing is on its way.
     #[test]
     fn an_oversize_pod_goes_only_while_enough_others_are_ready_or_nothing_else_could_ever_change(
         situation in situation(USUAL, 4),

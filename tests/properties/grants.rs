@@ -18,7 +18,7 @@ struct Answer {
 /// What is known of a workload.
 #[derive(Clone, Copy, Debug)]
 struct Known {
-    settled: u64,
+    baseline: u64,
     rho: u64,
     task: bool,
     slots: u64,
@@ -34,7 +34,7 @@ struct Known {
 impl Known {
     /// The pods that room is kept for, the surge pod included.
     fn owed(&self) -> u64 {
-        (self.settled + self.rho).min(self.slots)
+        (self.baseline + self.rho).min(self.slots)
     }
 }
 
@@ -44,7 +44,7 @@ fn known(situation: &Situation, decision: &Decision, w: usize) -> Known {
         |pod: &&Pod| pod.workload == Some(w) && !pod.terminating && !pod.leaving && pod.hold != Hold::Waiting;
     let standing = situation.pods.iter().filter(stands).count() as u64;
     Known {
-        settled: decision.settled[w].min(share.slots).get().into(),
+        baseline: decision.baseline[w].min(share.slots).get().into(),
         rho: share.rho.get().into(),
         task: situation.workloads[w].demand.strategy == Rollout::Task,
         slots: share.slots.get().into(),
@@ -78,7 +78,7 @@ impl Oracle<'_> {
     fn class(&self, w: usize) -> Option<usize> {
         let (known, admitted) = (self.known[w], self.admitted(w));
         let tasks = if known.task { known.slots } else { 0 };
-        let ends = [known.settled, tasks, known.owed(), known.slots];
+        let ends = [known.baseline, tasks, known.owed(), known.slots];
         ends.iter().position(|end| admitted < *end)
     }
 
@@ -91,7 +91,7 @@ impl Oracle<'_> {
         let quarantined = total(self.situation.quarantine.iter().map(|bill| bill.get()));
         let granted = total(self.granted.iter().map(|(pod, size)| self.bill(*pod, *size)));
         let kept = total(self.known.iter().enumerate().map(|(w, known)| {
-            let owed = [0, known.settled, known.settled, known.owed()][class];
+            let owed = [0, known.baseline, known.baseline, known.owed()][class];
             owed.saturating_sub(self.admitted(w)) * known.bill
         }));
         let mark = if class == 0 { self.mark } else { 0 };
@@ -124,7 +124,7 @@ impl Oracle<'_> {
         }
         // Beyond the smallest size only beside the smallest bills of all other lost pods.
         let others = total(self.known.iter().enumerate().map(|(w, known)| {
-            let lost = known.settled.saturating_sub(self.admitted(w));
+            let lost = known.baseline.saturating_sub(self.admitted(w));
             let own = u64::from(Some(w) == self.situation.pods[pod].workload);
             lost.saturating_sub(own) * known.least
         }));
@@ -183,7 +183,7 @@ impl Oracle<'_> {
             let pod = &self.situation.pods[*index];
             let least = pod.least.get();
             let room = i64::try_from(self.bill(*index, *size)).unwrap() <= self.free(0);
-            let more = |known: Known| *size > known.min.max(least) && known.standing >= known.settled;
+            let more = |known: Known| *size > known.min.max(least) && known.standing >= known.baseline;
             pod.age < 5 && !room && task(pod).is_some_and(more)
         };
         let held = self.granted.iter().filter(|grant| waits(grant));

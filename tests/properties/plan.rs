@@ -10,7 +10,7 @@ use crate::values::{large, number, rollout, surge};
 
 prop_compose! {
     fn demand(number: fn(u32) -> BoxedStrategy<u32>, large: fn(u64) -> BoxedStrategy<u64>)(
-        (replicas, pods, settled) in (number(8), number(12), number(8)),
+        (replicas, pods, baseline) in (number(8), number(12), number(8)),
         strategy in rollout(),
         (processes, engines) in (number(4), number(2)),
         min in large(2),
@@ -21,7 +21,7 @@ prop_compose! {
             name: String::new(),
             replicas: Pods::new(replicas),
             pods: Pods::new(pods),
-            settled: Pods::new(settled),
+            baseline: Pods::new(baseline),
             strategy,
             processes,
             engines,
@@ -79,8 +79,8 @@ fn needed(terms: Terms, demands: &[Demand]) -> u128 {
 fn slots_one_by_one(terms: Terms, demands: &[Demand]) -> Vec<u32> {
     let bill = |d: &Demand| d.floor().get() * u64::from(d.instances().get());
     let stage = |d: &Demand, stage: usize| {
-        let settled = d.settled.min(d.replicas);
-        [settled, settled.plus(d.strategy.rho(d.replicas)), d.strategy.slots(d.peak(), terms.surge)][stage]
+        let baseline = d.baseline.min(d.replicas);
+        [baseline, baseline.plus(d.strategy.rho(d.replicas)), d.strategy.slots(d.peak(), terms.surge)][stage]
     };
     let mut slots = vec![0_u32; demands.len()];
     let mut room = terms.usable.get();

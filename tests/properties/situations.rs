@@ -32,11 +32,11 @@ fn demand(numbers: Numbers) -> impl Strategy<Value = Demand> {
     let Numbers { count, connections } = numbers;
     let counts = (count(6), count(8), count(6), count(3), count(2), count(4));
     (counts, rollout(), connections(3), prop::option::of(connections(8))).prop_map(
-        |((replicas, pods, settled, processes, engines, weight), strategy, min, max)| Demand {
+        |((replicas, pods, baseline, processes, engines, weight), strategy, min, max)| Demand {
             name: String::new(),
             replicas: Pods::new(replicas),
             pods: Pods::new(pods),
-            settled: Pods::new(settled),
+            baseline: Pods::new(baseline),
             strategy,
             processes,
             engines,

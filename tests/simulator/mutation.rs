@@ -97,15 +97,15 @@ pub(crate) fn decide_without(rule: Mutation, situation: &Situation) -> Decision 
     if situation.enforcement != Enforcement::Enforced {
         return decide(situation);
     }
-    let Decision { usable, ledger, plan, rightful, settled, high_water, .. } = decide(situation);
-    let plan = if rule == Mutation::WithoutR1 { plan_without_r1(situation, usable, &settled) } else { plan };
-    let allot = |w: usize, settled: Pods| Allotment::new(plan.shares[w], settled);
+    let Decision { usable, ledger, plan, rightful, baseline, high_water, .. } = decide(situation);
+    let plan = if rule == Mutation::WithoutR1 { plan_without_r1(situation, usable, &baseline) } else { plan };
+    let allot = |w: usize, baseline: Pods| Allotment::new(plan.shares[w], baseline);
     let r3 = !matches!(rule, Mutation::WithoutR3 | Mutation::WithoutR3AndLastResort);
     let kept = |b: &Pods| if r3 { *b } else { Pods::ZERO };
-    let for_grants: Vec<Allotment> = settled.iter().enumerate().map(|(w, b)| allot(w, kept(b))).collect();
+    let for_grants: Vec<Allotment> = baseline.iter().enumerate().map(|(w, b)| allot(w, kept(b))).collect();
     let measures = larger_shares(&plan, &rightful);
     let for_room: Vec<Allotment> =
-        measures.iter().zip(&settled).map(|(share, b)| Allotment::new(*share, *b)).collect();
+        measures.iter().zip(&baseline).map(|(share, b)| Allotment::new(*share, *b)).collect();
     let mut grants = grants(bounds(usable, high_water, &ledger), &ledger, &for_grants, &situation.pods);
     hold_back(&mut grants, usable, &ledger, &for_grants, &situation.pods);
     if rule == Mutation::WithoutR2 {
@@ -126,10 +126,10 @@ pub(crate) fn decide_without(rule: Mutation, situation: &Situation) -> Decision 
         room.candidates.retain(|candidate| {
             let w = situation.pods[candidate.pod].workload.expect("a known workload");
             let at_once = plan.shares[w].unavailable.max(Pods::ONE);
-            candidate.cause != Cause::Oversize || ledger.workloads[w].ready.plus(at_once) > settled[w]
+            candidate.cause != Cause::Oversize || ledger.workloads[w].ready.plus(at_once) > baseline[w]
         });
     }
-    Decision { usable, ledger, plan, rightful, settled, high_water, grants, room }
+    Decision { usable, ledger, plan, rightful, baseline, high_water, grants, room }
 }
 
 /// Refuses every pod with which its workload would hold more than slots × bill, however many pods that is.
@@ -164,11 +164,11 @@ fn within_shares_in_connections(
     kept
 }
 
-fn plan_without_r1(situation: &Situation, usable: Connections, settled: &[Pods]) -> Plan {
+fn plan_without_r1(situation: &Situation, usable: Connections, baseline: &[Pods]) -> Plan {
     let mut demands: Vec<Demand> = Vec::new();
-    for (w, settled) in situation.workloads.iter().zip(settled) {
+    for (w, baseline) in situation.workloads.iter().zip(baseline) {
         // A strategy without surge: no slot and no reserve for it.
-        demands.push(Demand { settled: *settled, strategy: Strategy::Recreate, ..w.demand.clone() });
+        demands.push(Demand { baseline: *baseline, strategy: Strategy::Recreate, ..w.demand.clone() });
     }
     let mut plan = Plan::of(
         Terms { usable, available: situation.available, surge: situation.surge, basis: Basis::Ceiling },

@@ -5,7 +5,7 @@ use crate::budget::amount::Instances;
 use crate::budget::ledger::{Hold, Unadopted};
 use crate::budget::rollout::Nature;
 
-/// A workload of `size` per instance, with slots for 4, settled at 2.
+/// A workload of `size` per instance, with slots for 4, with a baseline of 2.
 fn allotment(size: u64, rho: u32) -> Allotment {
     let share = Share {
         size: Connections::new(size),
@@ -21,7 +21,7 @@ fn allotment(size: u64, rho: u32) -> Allotment {
         one_by_one: false,
         hopeless: false,
     };
-    Allotment { share, settled: Pods::new(2) }
+    Allotment { share, baseline: Pods::new(2) }
 }
 
 fn waiting(workload: usize, created: i64) -> Pod {
@@ -217,12 +217,12 @@ fn nothing_is_granted_into_a_limit_that_is_the_largest_number_there_is() {
 /// The workload of [`allotment`] as a Job: nothing of it stood before.
 fn task(size: u64) -> Allotment {
     let service = allotment(size, 0);
-    Allotment { share: Share { nature: Nature::Task, ..service.share }, settled: Pods::ZERO }
+    Allotment { share: Share { nature: Nature::Task, ..service.share }, baseline: Pods::ZERO }
 }
 
 #[test]
 fn a_task_passes_older_surge_pods_and_all_others_but_lost_ones() {
-    // Workload 0 is settled at 2 and has them; its third would be a surge pod. Workload 1 has lost one of two.
+    // Workload 0 has a baseline of 2 and has them; its third would be a surge pod. Workload 1 has lost one of two.
     let workloads = [allotment(2, 1), allotment(2, 1), task(2)];
     let standing = [granted(0, 2), granted(0, 2), granted(1, 2)];
     let queue = [waiting(0, 1), waiting(2, 2), waiting(1, 3)];
@@ -248,7 +248,7 @@ fn a_task_leaves_the_room_of_lost_pods_alone_but_not_that_of_surge_pods() {
 
 #[test]
 fn nobody_without_a_claim_passes_a_task_that_has_waited_long() {
-    let workloads = [Allotment { settled: Pods::ZERO, ..allotment(1, 0) }, task(4)];
+    let workloads = [Allotment { baseline: Pods::ZERO, ..allotment(1, 0) }, task(4)];
     let grant_with = |age: u64| {
         let pods = [waiting(0, 1), Pod { age, ..waiting(1, 2) }];
         let ledger = Ledger::of(&pods, &[Unadopted::default(); 2], &[]);

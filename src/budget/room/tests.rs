@@ -6,7 +6,7 @@ use crate::budget::grant::{Grant, Refusal};
 use crate::budget::ledger::Unadopted;
 use crate::budget::plan::Share;
 
-/// Four replicas of which one may be missing, 2 connections each, settled at 4.
+/// Four replicas of which one may be missing, 2 connections each, with a baseline of 4.
 fn four() -> Allotment {
     let share = Share {
         size: Connections::new(2),
@@ -22,7 +22,7 @@ fn four() -> Allotment {
         one_by_one: false,
         hopeless: false,
     };
-    Allotment { share, settled: Pods::new(4) }
+    Allotment { share, baseline: Pods::new(4) }
 }
 
 fn pod(uid: &str, bill: u64) -> Pod {
@@ -134,7 +134,7 @@ fn the_workload_furthest_above_its_share_gives_first_and_in_it_unready_large_and
 }
 
 #[test]
-fn an_oversize_pod_stays_while_fewer_than_the_settled_count_are_ready() {
+fn an_oversize_pod_stays_while_fewer_than_the_baseline_are_ready() {
     let unready = Pod { ready: false, age: 599, ..pod("unready", 2) };
     let mut starting = case(vec![pod("large", 9), pod("b", 2), pod("c", 2), unready, waiting("e")]);
     assert_eq!(starting.candidates(), []);
@@ -287,7 +287,7 @@ fn pods_that_wait_beyond_the_replicas_go_where_one_would_have_to_be_ready_before
 #[test]
 fn pods_that_nobody_replaces_and_pods_at_work_stay_though_they_are_oversize() {
     for nature in [Nature::Task, Nature::Loose] {
-        let allotment = Allotment { share: Share { nature, ..four().share }, settled: Pods::ZERO };
+        let allotment = Allotment { share: Share { nature, ..four().share }, baseline: Pods::ZERO };
         let case = Case { allotments: vec![allotment], ..case(vec![pod("a", 5), pod("b", 5), waiting("c")]) };
         assert_eq!(case.candidates(), []);
     }

@@ -53,7 +53,7 @@ fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
         let summary = format!("no pod of it counts in budget {}", view.key.name);
         return told(sight, key, State::NotGoverned, summary);
     };
-    let Assessed { index: w, facts: labelled, of, share, standing, settled } = workload;
+    let Assessed { index: w, facts: labelled, of, share, standing, baseline } = workload;
     let summary = format!(
         "{}, {} {}, {} waiting; a pod of it gets {}",
         count(of.demand.replicas.get(), "replica"),
@@ -78,9 +78,9 @@ fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
     }
     told.point("rollout", share::rollout(&of.demand, share));
     if share.nature == Nature::Service {
-        let stood = count(settled.get(), "pod");
+        let stood = count(baseline.get(), "pod");
         let text = format!("it was last fully rolled out with {stood}; these are replaced first if lost");
-        told.point("settled", text);
+        told.point("baseline", text);
     }
     for note in labelled.notes() {
         told.point("note", note);

@@ -123,7 +123,7 @@ fn decide_a_burst_that_fits(bencher: Bencher<'_, '_>) {
 fn decide_a_burst_that_does_not_fit(bencher: Bencher<'_, '_>) {
     let situation = situation(10_000, 1_000, 130_000);
     let decision = decide(&situation);
-    assert_eq!((decision.grants.refused.len(), decision.room.candidates.is_empty()), (1_000, false));
+    assert_eq!((decision.grants.refused.len(), decision.reclaim.candidates.is_empty()), (1_000, false));
     bencher.bench_local(|| decide(black_box(&situation)));
 }
 

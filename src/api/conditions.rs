@@ -85,7 +85,7 @@ named! {
         /// Not settled: pods wait because not all of them fit.
         Infeasible,
         /// Not settled: pods wait until others were ended for them.
-        MakingRoom,
+        Reclaiming,
         /// Not settled: pods wait for others of their workload to go.
         NoSlot,
         /// Not settled: another scheduling gate holds the pods.

@@ -6,7 +6,7 @@
 //! at a time, in a way that makes no other one like it.
 
 use super::amount::{Connections, Pods};
-use super::room::{Scene, may_lose_one};
+use super::reclaim::{Holdings, may_lose_one};
 
 /// So many seconds a new pod gets to become ready before one from before the label goes for it, and each that goes gets
 /// to help.
@@ -24,22 +24,22 @@ pub struct HeldUp {
 /// The first workload that is held up: of those where a pod may be ended, else of all. Old pods that are not ready hold
 /// little or nothing, and their own controller takes them away.
 #[must_use]
-pub fn held_up(scene: &Scene<'_>) -> Option<HeldUp> {
-    let before: Connections = scene.unadopted.iter().map(|unadopted| unadopted.connections).sum();
-    let held = scene.ledger.committed.plus(scene.ledger.escaped).plus(before);
+pub fn held_up(holdings: &Holdings<'_>) -> Option<HeldUp> {
+    let before: Connections = holdings.unadopted.iter().map(|unadopted| unadopted.connections).sum();
+    let held = holdings.ledger.committed.plus(holdings.ledger.escaped).plus(before);
     // Where all of them fit, the database is not full of them: the reason is another one.
-    if held <= scene.available {
+    if held <= holdings.available {
         return None;
     }
     let in_vain = |workload: usize| {
-        scene.pods.iter().any(|pod| pod.workload == Some(workload) && pod.starts_in_vain(PATIENCE))
+        holdings.pods.iter().any(|pod| pod.workload == Some(workload) && pod.starts_in_vain(PATIENCE))
     };
     let mut waits = None;
-    for (workload, before) in scene.unadopted.iter().enumerate() {
+    for (workload, before) in holdings.unadopted.iter().enumerate() {
         if before.ready == Pods::ZERO || !in_vain(workload) {
             continue;
         }
-        if before.yields && may_lose_one(scene, workload) {
+        if before.yields && may_lose_one(holdings, workload) {
             return Some(HeldUp { workload, may_end: true });
         }
         waits = waits.or(Some(HeldUp { workload, may_end: false }));

@@ -170,7 +170,7 @@ mod tests {
             decision.grants.granted.iter().map(|grant| (grant.pod, grant.bill.get())).collect();
         assert_eq!(bills, [(2, 2)]);
         assert_eq!(decision.grants.refused, [(0, Refusal::Burst)]);
-        assert!(decision.room.candidates.is_empty(), "nobody goes for it");
+        assert!(decision.reclaim.candidates.is_empty(), "nobody goes for it");
     }
 
     #[test]

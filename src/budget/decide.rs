@@ -1,4 +1,4 @@
-//! The whole decision for one budget: baseline → plan → ledger → grants → room.
+//! The whole decision for one budget: baseline → plan → ledger → grants → reclaim.
 //!
 //! In: a [`Situation`], plain values of one instant. Out: a [`Decision`]. The same function serves the
 //! controller, the simulator and the offline plan; it keeps nothing between calls.
@@ -11,8 +11,8 @@ use super::descent::{Past, high_water};
 use super::grant::{Allotment, Bounds, Grants, at_their_own_sizes, grants};
 use super::ledger::{Ledger, Pod, Unadopted};
 use super::plan::{Demand, Plan, Share, Terms};
+use super::reclaim::{Holdings, Reclaim, reclaim};
 use super::rollout::{Nature, Surge};
-use super::room::{Room, Scene, room};
 use super::shortfall::largest_replicas;
 use super::sound;
 
@@ -82,7 +82,7 @@ pub struct Decision {
     /// Who is granted, who waits and why.
     pub grants: Grants,
     /// Who should go.
-    pub room: Room,
+    pub reclaim: Reclaim,
 }
 
 impl Situation {
@@ -133,7 +133,7 @@ pub fn decide(situation: &Situation) -> Decision {
         burst::hold_back(&mut grants, usable, &ledger, &allotted, &situation.pods);
         grants
     };
-    let scene = Scene {
+    let holdings = Holdings {
         available: situation.available,
         ledger: &ledger,
         allotments: &allotments(&larger_shares(&plan, &rightful), &baseline),
@@ -144,8 +144,8 @@ pub fn decide(situation: &Situation) -> Decision {
         unadopted: &unadopted,
     };
     let enforced = situation.enforcement == Enforcement::Enforced;
-    let room = if enforced { room(&scene, &grants) } else { Room::default() };
-    let decision = Decision { usable, ledger, plan, rightful, baseline, high_water, grants, room };
+    let reclaim = if enforced { reclaim(&holdings, &grants) } else { Reclaim::default() };
+    let decision = Decision { usable, ledger, plan, rightful, baseline, high_water, grants, reclaim };
     debug_assert_eq!(sound::fault(situation, &decision), None, "{situation:?}");
     decision
 }
@@ -210,8 +210,8 @@ fn above_their_share(plan: &Plan, pods: &[Pod], taken_for: impl Fn(&Share) -> Co
 mod tests {
     use super::*;
     use crate::budget::ledger::Hold;
+    use crate::budget::reclaim::Cause;
     use crate::budget::rollout::Strategy;
-    use crate::budget::room::Cause;
 
     fn demand(name: &str, replicas: u32, strategy: Strategy) -> Demand {
         Demand {
@@ -276,9 +276,13 @@ mod tests {
         let waiting = Pod { hold: Hold::Waiting, ready: false, ..granted(0, 0) };
         for bill in [1, 2, 15, u64::MAX] {
             let decision = four_of_three(13, &[escaped(bill)]);
-            assert_eq!(decision.room, Room::default(), "{bill}");
+            assert_eq!(decision.reclaim, Reclaim::default(), "{bill}");
             let decision = four_of_three(13, &[escaped(bill), waiting.clone()]);
-            assert_eq!((&*decision.grants.granted, &*decision.room.candidates), (&[][..], &[][..]), "{bill}");
+            assert_eq!(
+                (&*decision.grants.granted, &*decision.reclaim.candidates),
+                (&[][..], &[][..]),
+                "{bill}"
+            );
         }
         assert_eq!(
             four_of_three(13, &[waiting]).grants.granted,
@@ -290,7 +294,7 @@ mod tests {
     #[test]
     fn a_lowered_limit_is_no_escape_and_sends_oversize_pods_away() {
         let decision = four_of_three(10, &[]);
-        let causes: Vec<_> = decision.room.candidates.iter().map(|candidate| candidate.cause).collect();
+        let causes: Vec<_> = decision.reclaim.candidates.iter().map(|candidate| candidate.cause).collect();
         assert_eq!(causes, [Cause::Oversize; 4]);
     }
 

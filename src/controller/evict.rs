@@ -1,4 +1,4 @@
-//! Making room in the cluster: ends at most one of the pods that a decision names.
+//! Reclaiming in the cluster: ends at most one of the pods that a decision names.
 //!
 //! In: a decision's candidates, best first. Out: one pod less, or the name of what refuses it.
 
@@ -14,7 +14,7 @@ use super::refused::Purpose;
 use super::view::View;
 use crate::api::BudgetKey;
 use crate::budget::decide::Decision;
-use crate::budget::room::{Candidate, Cause};
+use crate::budget::reclaim::{Candidate, Cause};
 use crate::cluster::pod::PodRecord;
 
 /// Candidates tried per decision.
@@ -24,18 +24,18 @@ const TRIES: usize = 8;
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn make_room<G: Gateway>(
+pub async fn reclaim<G: Gateway>(
     context: &Context<G>,
     key: &BudgetKey,
     view: &View,
     now: Timestamp,
 ) -> Result<bool, GatewayError> {
-    let candidates = &view.decision.room.candidates;
+    let candidates = &view.decision.reclaim.candidates;
     if candidates.is_empty() {
-        context.refusals.forget(key, Purpose::Room);
+        context.refusals.forget(key, Purpose::Reclaim);
         return Ok(false);
     }
-    if context.refusals.is_paused(key, Purpose::Room, now) {
+    if context.refusals.is_paused(key, Purpose::Reclaim, now) {
         return Ok(false);
     }
     let mut refusal = None;
@@ -43,7 +43,7 @@ pub async fn make_room<G: Gateway>(
         let Some(pod) = view.scene.pods.get(candidate.pod) else { continue };
         match end(context, pod, candidate.cause).await {
             Ok(()) => {
-                context.refusals.forget(key, Purpose::Room);
+                context.refusals.forget(key, Purpose::Reclaim);
                 tell(context, key, pod, why(candidate.cause, &view.decision)).await;
                 context.refresh_pod(pod).await?;
                 return Ok(true);
@@ -58,7 +58,7 @@ pub async fn make_room<G: Gateway>(
         }
     }
     let Some(by) = refusal else { return Ok(false) };
-    Ok(context.refusals.note(key, Purpose::Room, by, now))
+    Ok(context.refusals.note(key, Purpose::Reclaim, by, now))
 }
 
 /// The best candidate of each workload, then the others, each in order: what refuses one pod of a workload mostly
@@ -66,7 +66,7 @@ pub async fn make_room<G: Gateway>(
 fn workloads_first(view: &View) -> impl Iterator<Item = &Candidate> {
     let mut seen = HashSet::new();
     let workload = |candidate: &Candidate| view.scene.situation.pods.get(candidate.pod)?.workload;
-    let candidates = view.decision.room.candidates.iter();
+    let candidates = view.decision.reclaim.candidates.iter();
     let (first, others): (Vec<_>, Vec<_>) =
         candidates.partition(|candidate| seen.insert(workload(candidate)));
     first.into_iter().chain(others)
@@ -103,6 +103,6 @@ async fn tell<G: Gateway>(context: &Context<G>, key: &BudgetKey, pod: &PodRecord
     context.metrics.evicted(key);
     tracing::info!(budget = %key, pod = pod.name, why, "pod ended to make room");
     let note = format!("ended to make room in budget {}: {why}", key.name);
-    let event = notice::event(EventType::Normal, "MadeRoom", "Evict", &note);
+    let event = notice::event(EventType::Normal, "Reclaimed", "Evict", &note);
     context.gateway.publish(event, notice::about_pod(pod)).await;
 }

@@ -97,7 +97,7 @@ impl<G: Gateway> Reconciler<G> {
         let sent = grant::send(&self.context, key, &view, &grants).await;
 
         // A pod that cannot be patched keeps neither room nor words from the others.
-        let acted = evict::make_room(&self.context, key, &view, now).await;
+        let acted = evict::reclaim(&self.context, key, &view, now).await;
         let retired = retire::step(&self.context, key, &view, &mut memory, now).await;
         notice::tell_pods(&self.context, &view, &mut memory).await;
         notice::tell_forgotten(&self.context, &held, &mut memory).await;
@@ -281,8 +281,8 @@ fn next_look(view: &View, wait: Option<Duration>, acted: bool) -> Next {
     let restless = unproven
         || !view.decision.grants.refused.is_empty()
         || !view.scene.situation.quarantine.is_empty()
-        || !view.decision.room.candidates.is_empty()
-        || view.decision.room.missing.is_some();
+        || !view.decision.reclaim.candidates.is_empty()
+        || view.decision.reclaim.missing.is_some();
     let patrol = if restless { TICK } else { PATROL };
     let soon = if acted { gather } else { patrol };
     let burst = view.decision.grants.refused.iter().any(|(_, refusal)| *refusal == Refusal::Burst);

@@ -17,8 +17,8 @@ const PAUSE: SignedDuration = SignedDuration::from_secs(5);
 /// What a pod was to go for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
-    /// Room for a pod that waits.
-    Room,
+    /// Connections for a pod that waits.
+    Reclaim,
     /// Connections for a new pod, which pods from before the label hold.
     Adoption,
 }
@@ -47,7 +47,7 @@ impl Refused {
     #[must_use]
     pub fn sentence(&self) -> String {
         let whose = match self.purpose {
-            Purpose::Room => "that holds more than its share",
+            Purpose::Reclaim => "that holds more than its share",
             Purpose::Adoption => "from before its workload was labelled, for which a new one cannot connect",
         };
         format!("{} refuses the eviction of a pod {whose}", self.by)
@@ -119,17 +119,17 @@ mod tests {
     fn a_pause_ends_by_itself_with_a_disruption_budget_of_its_namespace_or_with_the_need() {
         let (refusals, key) = (Refusals::default(), BudgetKey::new("shop", "main"));
         let at = |seconds| Timestamp::from_second(seconds).expect("a time");
-        let paused = |seconds| refusals.is_paused(&key, Purpose::Room, at(seconds));
+        let paused = |seconds| refusals.is_paused(&key, Purpose::Reclaim, at(seconds));
         assert!(!paused(0));
-        assert!(refusals.note(&key, Purpose::Room, "PodDisruptionBudget calm".into(), at(0)), "news");
-        assert!(!refusals.note(&key, Purpose::Room, "PodDisruptionBudget calm".into(), at(0)), "no news");
+        assert!(refusals.note(&key, Purpose::Reclaim, "PodDisruptionBudget calm".into(), at(0)), "news");
+        assert!(!refusals.note(&key, Purpose::Reclaim, "PodDisruptionBudget calm".into(), at(0)), "no news");
         assert_eq!([paused(4), paused(5)], [true, false]);
         assert!(!refusals.is_paused(&key, Purpose::Adoption, at(1)), "purposes do not wait for each other");
         assert!(refusals.disruption_changed("other").is_empty());
         assert_eq!(refusals.disruption_changed("shop"), BTreeSet::from([key.clone()]));
         assert!(!paused(1) && refusals.first(&key).is_some(), "asked again at once, and told until then");
         assert!(refusals.disruption_changed("shop").is_empty(), "once");
-        refusals.forget(&key, Purpose::Room);
+        refusals.forget(&key, Purpose::Reclaim);
         assert_eq!(refusals.first(&key), None);
     }
 }

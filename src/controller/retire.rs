@@ -33,7 +33,7 @@ pub async fn step<G: Gateway>(
 ) -> Result<bool, GatewayError> {
     let named: Vec<&WorkloadKey> = view.scene.workloads.iter().map(|workload| &workload.key).collect();
     memory.retired.retain(|workload, _| named.contains(&workload));
-    let held_up = view.decision.room.foreign.filter(|held_up| held_up.may_end);
+    let held_up = view.decision.reclaim.foreign.filter(|held_up| held_up.may_end);
     let Some(workload) = held_up.and_then(|held_up| named.get(held_up.workload)) else {
         context.refusals.forget(key, Purpose::Adoption);
         return Ok(false);
@@ -73,7 +73,7 @@ pub async fn step<G: Gateway>(
 /// New pods that do not become ready while pods from before the label may hold everything.
 #[must_use]
 pub fn in_the_way(view: &View) -> Option<String> {
-    let held_up = view.decision.room.foreign?;
+    let held_up = view.decision.reclaim.foreign?;
     let Assessed { of: workload, facts, .. } = view.workload(held_up.workload)?;
     let kind = facts.key.kind;
     let (name, before) = (&workload.demand.name, workload.unadopted);

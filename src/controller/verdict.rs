@@ -15,8 +15,8 @@ use crate::budget::decide::Decision;
 use crate::budget::grant::Refusal;
 use crate::budget::ledger::Hold;
 use crate::budget::plan::Feasibility;
+use crate::budget::reclaim::DEADLINE;
 use crate::budget::rollout::Nature;
-use crate::budget::room::DEADLINE;
 use crate::cluster::template::shortened;
 
 /// A pod of the newest revision that is not ready this many seconds after it could start is taken for a bad one.
@@ -196,13 +196,13 @@ fn waits(view: &View, waiting: usize) -> Finding {
     let infeasible = matches!(decision.plan.feasibility, Feasibility::Infeasible(_));
     let (reason, why) = if view.refusal.is_some() {
         (Reason::NotAccepted, "the budget is not accepted".to_owned())
-    } else if no_room && decision.room.draining {
+    } else if no_room && decision.reclaim.draining {
         (Reason::Draining, format!("{} connections", StillHeld::by_pods_of(view)))
     } else if no_slot && infeasible {
         (Reason::Infeasible, "not all of them fit; see condition Feasible".to_owned())
     } else if no_room {
         (
-            Reason::MakingRoom,
+            Reason::Reclaiming,
             format!("{} of {} connections are committed", decision.ledger.committed, decision.usable),
         )
     } else if no_slot {
@@ -266,7 +266,7 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
     if let Some(message) = quarantine::in_the_way(view, hindrances.quarantine, now) {
         return finding(true, Reason::Quarantine, message);
     }
-    let room = &view.decision.room;
+    let room = &view.decision.reclaim;
     let stuck = room.missing.is_some() && !room.draining && room.candidates.is_empty();
     if stuck && budget.spec.eviction_policy == EvictionPolicy::Forbidden {
         let message =
@@ -312,14 +312,14 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
 
 /// Who escaped the gate, when pods wait for it and nobody goes to make room: no granted pod is sent away for it.
 fn escaped_in_the_way(view: &View) -> Option<String> {
-    let Decision { grants, room, plan, rightful, ledger, .. } = &view.decision;
+    let Decision { grants, reclaim, plan, rightful, ledger, .. } = &view.decision;
     let short = |refusal: &Refusal| match refusal {
         Refusal::NoRoom { .. } => true,
         Refusal::NoSlot => !rightful.scarce && plan.scarce,
         _ => false,
     };
     let waits = grants.refused.iter().any(|(_, refusal)| short(refusal));
-    if !waits || room.draining || !room.candidates.is_empty() || ledger.escaped == Connections::ZERO {
+    if !waits || reclaim.draining || !reclaim.candidates.is_empty() || ledger.escaped == Connections::ZERO {
         return None;
     }
     let pods = view.scene.situation.pods.iter();

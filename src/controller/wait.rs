@@ -132,7 +132,7 @@ impl Wait {
             Refusal::NoSlot => {
                 Self::NoSlot { budget: budget(), slots: share.map_or(Pods::ZERO, |share| share.slots) }
             }
-            Refusal::NoRoom { missing } if view.decision.room.draining => {
+            Refusal::NoRoom { missing } if view.decision.reclaim.draining => {
                 Self::Draining { missing, held: StillHeld::by_pods_of(view), usable }
             }
             Refusal::NoRoom { missing } => {

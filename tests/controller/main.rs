@@ -44,12 +44,12 @@ mod process;
 #[cfg(test)]
 mod quarantine;
 #[cfg(test)]
+mod reclaim;
+#[cfg(test)]
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod rivals;
-#[cfg(test)]
-mod room;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]

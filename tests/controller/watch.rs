@@ -326,7 +326,7 @@ async fn disruption_budgets_that_cannot_be_watched_keep_nothing_waiting() {
         until("errors are counted", || watching.counted("watch")).await;
         watching.wire.heal();
         let key = BudgetKey::new("shop", "main");
-        watching.refusals.note(&key, Purpose::Room, "calm".into(), Timestamp::now());
+        watching.refusals.note(&key, Purpose::Reclaim, "calm".into(), Timestamp::now());
         let watched = "poddisruptionbudgets?&watch=true";
         until("the watch begins", || watching.wire.asked(watched) >= 1).await;
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -8,7 +8,7 @@ use poolbudget::budget::grant::Refusal;
 use poolbudget::budget::ledger::{Hold, Ledger, Pod, Unadopted};
 use poolbudget::budget::plan::Feasibility;
 use poolbudget::budget::queue::{Class, class};
-use poolbudget::budget::room::{Candidate, Cause, DEADLINE, PATIENCE, Room};
+use poolbudget::budget::reclaim::{Candidate, Cause, DEADLINE, PATIENCE, Reclaim};
 use proptest::prelude::*;
 
 use crate::situations::{EXTREME, USUAL, situation};
@@ -51,7 +51,7 @@ fn baseline(decision: &Decision, w: usize) -> Pods {
     decision.baseline[w].min(decision.plan.shares[w].slots)
 }
 
-/// Room for `pods` pods of workload `w` at its bill.
+/// Reclaim for `pods` pods of workload `w` at its bill.
 fn room_for(decision: &Decision, w: usize, pods: Pods) -> u128 {
     u128::from(pods.get()) * u128::from(decision.plan.shares[w].bill.get())
 }
@@ -165,7 +165,7 @@ proptest! {
     fn only_pods_that_hold_something_or_wait_in_vain_are_ended(situation in situation(EXTREME, 5)) {
         let decision = decide(&situation);
         let mut seen = BTreeSet::new();
-        for candidate in &decision.room.candidates {
+        for candidate in &decision.reclaim.candidates {
             let pod = &situation.pods[candidate.pod];
             prop_assert!(!pod.terminating);
             prop_assert!(pod.workload.is_some());
@@ -184,7 +184,7 @@ proptest! {
     ) {
         let decision = decide(&situation);
         let unwanted = |c: &Candidate| matches!(c.cause, Cause::Superseded | Cause::Stalled);
-        prop_assert!(decision.room.candidates.iter().all(unwanted));
+        prop_assert!(decision.reclaim.candidates.iter().all(unwanted));
     }
 
     /// What is only observed is told as it would be, held back is nobody, and nobody goes; where the limit is not known,
@@ -198,7 +198,7 @@ proptest! {
         prop_assert_eq!(observed.grants.granted.len(), waiting);
         prop_assert!(observed.grants.refused.is_empty());
         for decision in [&observed, &of(Enforcement::Suspended)] {
-            prop_assert_eq!(&decision.room, &Room::default());
+            prop_assert_eq!(&decision.reclaim, &Reclaim::default());
             prop_assert_eq!(&decision.plan, &enforced.plan);
             prop_assert_eq!(&decision.ledger, &enforced.ledger);
         }
@@ -216,7 +216,7 @@ proptest! {
             ..situation.clone()
         };
         let rightful = decide(&innocent).plan;
-        for candidate in &decision.room.candidates {
+        for candidate in &decision.reclaim.candidates {
             let pod = &situation.pods[candidate.pod];
             match candidate.cause {
                 Cause::Oversize => prop_assert!(pod.hold.bill() > rightful.shares[pod.workload.unwrap()].bill),
@@ -229,7 +229,7 @@ proptest! {
     #[test]
     fn a_superseded_pod_is_old_unready_and_in_the_way_of_a_newer_one(situation in situation(USUAL, 4)) {
         let decision = decide(&situation);
-        for candidate in decision.room.candidates.iter().filter(|c| c.cause == Cause::Superseded) {
+        for candidate in decision.reclaim.candidates.iter().filter(|c| c.cause == Cause::Superseded) {
             let pod = &situation.pods[candidate.pod];
             prop_assert!(!pod.ready && !pod.current && pod.age >= PATIENCE);
             let waits = |other: &Pod| other.workload == pod.workload && other.current && other.waits();
@@ -245,7 +245,7 @@ proptest! {
     ) {
         let decision = decide(&situation);
         let oversize: Vec<usize> =
-            decision.room.candidates.iter().filter(|c| c.cause == Cause::Oversize).map(|c| c.pod).collect();
+            decision.reclaim.candidates.iter().filter(|c| c.cause == Cause::Oversize).map(|c| c.pod).collect();
         for pod in &oversize {
             let pod = &situation.pods[*pod];
             prop_assert!(pod.hold.bill() > decision.plan.shares[pod.workload.unwrap()].bill);
@@ -268,7 +268,7 @@ proptest! {
         situation in situation(USUAL, 4),
     ) {
         let decision = decide(&situation);
-        for candidate in decision.room.candidates.iter().filter(|c| c.cause == Cause::Surplus) {
+        for candidate in decision.reclaim.candidates.iter().filter(|c| c.cause == Cause::Surplus) {
             let w = situation.pods[candidate.pod].workload.unwrap();
             prop_assert!(decision.rightful.scarce);
             prop_assert!(decision.ledger.workloads[w].admitted > decision.rightful.shares[w].slots);
@@ -282,20 +282,20 @@ proptest! {
         let returning: u64 = situation.pods.iter().filter(terminating).map(|pod| pod.hold.bill().get()).sum();
         let returning = returning + situation.quarantine.iter().map(|bill| bill.get()).sum::<u64>();
         // Who waits in vain holds nothing, and makes no room.
-        let mut candidates = decision.room.candidates.clone();
+        let mut candidates = decision.reclaim.candidates.clone();
         candidates.retain(|c| c.cause != Cause::Stalled);
         let only_escaped = candidates.iter().all(|c| c.cause == Cause::Escaped);
-        match decision.room.missing {
+        match decision.reclaim.missing {
             None => {
                 // Where not all have a slot, one that is of no use goes as well.
                 let infeasible = matches!(decision.plan.feasibility, Feasibility::Infeasible(_));
                 let useless = |c: &Candidate| matches!(c.cause, Cause::Escaped | Cause::Superseded);
                 let useless = infeasible && candidates.iter().all(useless);
-                prop_assert!((only_escaped || useless) && !decision.room.draining);
+                prop_assert!((only_escaped || useless) && !decision.reclaim.draining);
             }
             Some(missing) => {
-                prop_assert_eq!(decision.room.draining, missing.get() <= returning);
-                prop_assert!(!decision.room.draining || only_escaped);
+                prop_assert_eq!(decision.reclaim.draining, missing.get() <= returning);
+                prop_assert!(!decision.reclaim.draining || only_escaped);
             }
         }
     }
@@ -307,7 +307,7 @@ proptest! {
         let decision = decide(&situation);
         let refused = decision.grants.refused.iter().any(|(_, why)| matches!(why, Refusal::NoRoom { .. }));
         let over = committed(&situation) > u128::from(situation.available.get());
-        prop_assert_eq!(decision.room.missing.is_some(), refused || over);
+        prop_assert_eq!(decision.reclaim.missing.is_some(), refused || over);
     }
 
     #[test]
@@ -352,6 +352,6 @@ fn outcome(situation: &Situation) -> Outcome {
     (
         granted.map(|g| (uid(situation, g.pod), (g.size.get(), g.bill.get()))).collect(),
         refused.map(|(pod, why)| (uid(situation, *pod), *why)).collect(),
-        decision.room.candidates.iter().map(|c| (uid(situation, c.pod), c.cause)).collect(),
+        decision.reclaim.candidates.iter().map(|c| (uid(situation, c.pod), c.cause)).collect(),
     )
 }

@@ -12,8 +12,8 @@ use poolbudget::budget::descent::Past;
 use poolbudget::budget::grant::{Allotment, Grants, Refusal, grants};
 use poolbudget::budget::ledger::{Hold, Ledger};
 use poolbudget::budget::plan::{Demand, Plan, Terms};
+use poolbudget::budget::reclaim::{Cause, Holdings, Reclaim, reclaim};
 use poolbudget::budget::rollout::Strategy;
-use poolbudget::budget::room::{Cause, Room, Scene, room};
 
 /// What is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -77,8 +77,8 @@ impl Mutation {
             }
             Self::AdoptedStay => |situation| {
                 let decision = decide(situation);
-                let room = Room { foreign: None, ..decision.room };
-                Decision { room, ..decision }
+                let reclaim = Reclaim { foreign: None, ..decision.reclaim };
+                Decision { reclaim, ..decision }
             },
             Self::AdoptedOnTheBill => |situation| {
                 let mut situation = situation.clone();
@@ -111,7 +111,7 @@ pub(crate) fn decide_without(rule: Mutation, situation: &Situation) -> Decision 
     if rule == Mutation::WithoutR2 {
         grants = within_shares_in_connections(grants, situation, &ledger, &plan);
     }
-    let scene = Scene {
+    let scene = Holdings {
         available: situation.available,
         ledger: &ledger,
         allotments: &for_room,
@@ -121,15 +121,15 @@ pub(crate) fn decide_without(rule: Mutation, situation: &Situation) -> Decision 
         eviction: situation.eviction,
         unadopted: &situation.workloads.iter().map(|w| w.unadopted).collect::<Vec<_>>(),
     };
-    let mut room = room(&scene, &grants);
+    let mut reclaim = reclaim(&scene, &grants);
     if matches!(rule, Mutation::WithoutLastResort | Mutation::WithoutR3AndLastResort) {
-        room.candidates.retain(|candidate| {
+        reclaim.candidates.retain(|candidate| {
             let w = situation.pods[candidate.pod].workload.expect("a known workload");
             let at_once = plan.shares[w].unavailable.max(Pods::ONE);
             candidate.cause != Cause::Oversize || ledger.workloads[w].ready.plus(at_once) > baseline[w]
         });
     }
-    Decision { usable, ledger, plan, rightful, baseline, high_water, grants, room }
+    Decision { usable, ledger, plan, rightful, baseline, high_water, grants, reclaim }
 }
 
 /// Refuses every pod with which its workload would hold more than slots × bill, however many pods that is.

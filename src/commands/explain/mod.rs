@@ -4,7 +4,7 @@
 //! over it is the operator's own; here it is only put into words.
 
 mod pod;
-mod room;
+mod reclaim;
 mod share;
 mod sight;
 mod target;

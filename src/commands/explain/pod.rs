@@ -3,7 +3,7 @@
 //! In: a pod, and a look at its budget. Out: an explanation. The reasons are those of the decision; the sentences of
 //! a refusal are those that the pod's own event says.
 
-use super::room;
+use super::reclaim;
 use super::share;
 use super::sight::{Look, Sight};
 use super::words::{Explanation, State, count, product};
@@ -131,7 +131,7 @@ impl Seen<'_> {
             Hold::Waiting => self.waiting(),
             hold if terminating => {
                 let held = hold.bill().in_words();
-                let when = room::due(self.record.due, self.sight.now);
+                let when = reclaim::due(self.record.due, self.sight.now);
                 let summary = format!("it is being deleted, and counts with {held} until it is gone,{when}");
                 Standing { note: when.trim_start().to_owned(), ..Standing::new(State::Draining, summary) }
             }
@@ -243,7 +243,7 @@ impl Seen<'_> {
             told.point("turn", turn);
         }
         match refusal {
-            Refusal::NoRoom { .. } => told.point("next", room::for_the_refused(self.sight, self.look)),
+            Refusal::NoRoom { .. } => told.point("next", reclaim::for_the_refused(self.sight, self.look)),
             Refusal::NoSlot => told.point("next", self.for_a_slot()),
             Refusal::Behind => told.point("next", self.behind()),
             Refusal::Burst => told.point("next", until_calm()),
@@ -307,7 +307,7 @@ impl Seen<'_> {
 
     /// What will become of it.
     fn future(&self, told: &mut Explanation) {
-        let candidates = &self.view.decision.room.candidates;
+        let candidates = &self.view.decision.reclaim.candidates;
         if let Some(place) = candidates.iter().position(|candidate| candidate.pod == self.pod) {
             let why = candidates
                 .get(place)

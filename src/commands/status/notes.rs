@@ -103,7 +103,7 @@ fn advice(kind: ConditionType, reason: Reason) -> Option<&'static str> {
         }
         (_, Reason::AboveLimit) => "Wait, or delete a pod that holds more than its share",
         (_, Reason::BadRevision) => "Fix the image, or `kubectl rollout undo` it",
-        (ConditionType::Settled, Reason::MakingRoom | Reason::NoSlot | Reason::Waiting) => {
+        (ConditionType::Settled, Reason::Reclaiming | Reason::NoSlot | Reason::Waiting) => {
             "`poolbudget explain POD` says what one of them waits for"
         }
         _ => return None,

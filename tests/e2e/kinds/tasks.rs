@@ -64,7 +64,7 @@ async fn a_cron_job_keeps_room_for_its_next_run() {
     shop.holds(&[("Deployment", "api", 4), ("CronJob", "report", 0)]).await;
     // Nobody had to go for the run.
     let events = shop.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]).await;
-    assert!(!events.contains("MadeRoom"), "{events}");
+    assert!(!events.contains("Reclaimed"), "{events}");
 }
 
 pub(super) async fn done(shop: &Installed, job: &str, within: Duration) {

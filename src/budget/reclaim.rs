@@ -1,4 +1,4 @@
-//! Making room: which pods go so that an entitled pod that was refused fits (protocol §5, a, b, c).
+//! Reclaiming: which pods go so that an entitled pod that was refused fits (protocol §5, a, b, c).
 //!
 //! In: the ledger, the terms, the pods, how much is missing. Out: candidates in the order in which they
 //! should be tried; the caller ends the first one that the cluster lets go and then decides afresh.
@@ -48,7 +48,7 @@ pub struct Candidate {
 
 /// What is to be done so that the refused pods fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct Reclaim {
     /// Pods to end, best first. At most one of them goes per decision.
     pub candidates: Vec<Candidate>,
     /// What draining pods give back covers what is missing: waiting is enough.
@@ -61,7 +61,7 @@ pub struct Room {
 
 /// What the decision depends on.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene<'a> {
+pub struct Holdings<'a> {
     /// limit − reserved. What escaped is not taken off: nobody who was granted goes for it.
     pub available: Connections,
     /// The sums as they were before the grants of this decision.
@@ -82,43 +82,44 @@ pub struct Scene<'a> {
 
 /// Chooses who goes, given what was granted and refused just now.
 #[must_use]
-pub fn room(scene: &Scene<'_>, grants: &Grants) -> Room {
-    let mut room = for_the_refused(scene, grants);
+pub fn reclaim(holdings: &Holdings<'_>, grants: &Grants) -> Reclaim {
+    let mut found = for_the_refused(holdings, grants);
     // They hold nothing, and nobody has to be refused for them to be in the way.
-    room.candidates.splice(0..0, stalled(scene));
-    room.foreign = adoption::held_up(scene);
-    room
+    found.candidates.splice(0..0, stalled(holdings));
+    found.foreign = adoption::held_up(holdings);
+    found
 }
 
-fn for_the_refused(scene: &Scene<'_>, grants: &Grants) -> Room {
-    let over = scene.ledger.committed.minus(scene.available);
+fn for_the_refused(holdings: &Holdings<'_>, grants: &Grants) -> Reclaim {
+    let over = holdings.ledger.committed.minus(holdings.available);
     let missing = grants.shortfall().or((over > Connections::ZERO).then_some(over));
-    let mut unhurried = if scene.eviction { escaped(scene, may_lose_one) } else { Vec::new() };
+    let mut unhurried = if holdings.eviction { escaped(holdings, may_lose_one) } else { Vec::new() };
     let Some(missing) = missing else {
-        let candidates = if scene.fits { unhurried } else { slots(scene, grants, unhurried) };
-        return Room { candidates, ..Room::default() };
+        let candidates = if holdings.fits { unhurried } else { slots(holdings, grants, unhurried) };
+        return Reclaim { candidates, ..Reclaim::default() };
     };
-    if scene.ledger.draining >= missing {
-        return Room { candidates: unhurried, draining: true, missing: Some(missing), foreign: None };
+    if holdings.ledger.draining >= missing {
+        return Reclaim { candidates: unhurried, draining: true, missing: Some(missing), foreign: None };
     }
-    let mut candidates = superseded(scene, grants);
-    if scene.eviction {
-        candidates.extend(leaving(scene, grants));
-        unhurried.extend(oversize(scene, may_lose_one));
-        candidates.extend(if unhurried.is_empty() { stuck(scene, grants) } else { unhurried });
-        if !scene.ever_fits {
-            candidates.extend(surplus(scene));
+    let mut candidates = superseded(holdings, grants);
+    if holdings.eviction {
+        candidates.extend(leaving(holdings, grants));
+        unhurried.extend(oversize(holdings, may_lose_one));
+        candidates.extend(if unhurried.is_empty() { stuck(holdings, grants) } else { unhurried });
+        if !holdings.ever_fits {
+            candidates.extend(surplus(holdings));
         }
     }
-    Room { candidates, draining: false, missing: Some(missing), foreign: None }
+    Reclaim { candidates, draining: false, missing: Some(missing), foreign: None }
 }
 
 /// Pods that wait beyond the replicas of an ordered StatefulSet while another such pod is not ready either: its controller
 /// takes the highest first, if it is ready or the only one that is not, and so takes none of them.
-fn stalled(scene: &Scene<'_>) -> Vec<Candidate> {
-    let one_by_one =
-        |workload: usize| scene.allotments.get(workload).is_some_and(|allotment| allotment.share.one_by_one);
-    let mut sick = pods_where(scene, |pod, workload| pod.leaving && !pod.ready && one_by_one(workload));
+fn stalled(holdings: &Holdings<'_>) -> Vec<Candidate> {
+    let one_by_one = |workload: usize| {
+        holdings.allotments.get(workload).is_some_and(|allotment| allotment.share.one_by_one)
+    };
+    let mut sick = pods_where(holdings, |pod, workload| pod.leaving && !pod.ready && one_by_one(workload));
     sick.sort_by_key(|&(_, pod)| (Reverse(pod.created), pod.uid.as_str()));
     let alone = |pod: &Pod| sick.iter().filter(|(_, other)| other.workload == pod.workload).count() < 2;
     let stalled = sick.iter().filter(|(_, pod)| pod.hold == Hold::Waiting && !alone(pod));
@@ -127,13 +128,13 @@ fn stalled(scene: &Scene<'_>) -> Vec<Candidate> {
 
 /// Where not all that is wanted has a slot, pods wait without being refused by the sum. Nobody goes for them but a pod that
 /// has a slot without use, and one that escaped: what that holds is missing from the slots.
-fn slots(scene: &Scene<'_>, grants: &Grants, unhurried: Vec<Candidate>) -> Vec<Candidate> {
+fn slots(holdings: &Holdings<'_>, grants: &Grants, unhurried: Vec<Candidate>) -> Vec<Candidate> {
     if grants.refused.is_empty() {
         return unhurried;
     }
-    let mut candidates = superseded(scene, grants);
-    if unhurried.is_empty() && scene.eviction {
-        let at_last = stuck(scene, grants).into_iter();
+    let mut candidates = superseded(holdings, grants);
+    if unhurried.is_empty() && holdings.eviction {
+        let at_last = stuck(holdings, grants).into_iter();
         candidates.extend(at_last.filter(|candidate| candidate.cause == Cause::Escaped));
     } else {
         candidates.extend(unhurried);
@@ -142,10 +143,10 @@ fn slots(scene: &Scene<'_>, grants: &Grants, unhurried: Vec<Candidate>) -> Vec<C
 }
 
 /// The workloads of which a refused pod waits that is like this.
-fn waits(scene: &Scene<'_>, grants: &Grants, like_this: impl Fn(&Pod) -> bool) -> Vec<bool> {
-    let mut waits = vec![false; scene.allotments.len()];
+fn waits(holdings: &Holdings<'_>, grants: &Grants, like_this: impl Fn(&Pod) -> bool) -> Vec<bool> {
+    let mut waits = vec![false; holdings.allotments.len()];
     for (index, _) in &grants.refused {
-        if let Some(pod) = scene.pods.get(*index).filter(|pod| like_this(pod))
+        if let Some(pod) = holdings.pods.get(*index).filter(|pod| like_this(pod))
             && let Some(flag) = pod.workload.and_then(|w| waits.get_mut(w))
         {
             *flag = true;
@@ -156,9 +157,9 @@ fn waits(scene: &Scene<'_>, grants: &Grants, like_this: impl Fn(&Pod) -> bool) -
 
 /// Pods beyond the replicas of a workload of which another pod waits: an ordered StatefulSet ends none before that one is
 /// ready. No pod takes their place.
-fn leaving(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
-    let waits = waits(scene, grants, |_| true);
-    let mut found = pods_where(scene, |pod, workload| {
+fn leaving(holdings: &Holdings<'_>, grants: &Grants) -> Vec<Candidate> {
+    let waits = waits(holdings, grants, |_| true);
+    let mut found = pods_where(holdings, |pod, workload| {
         pod.leaving && matches!(pod.hold, Hold::Granted(_)) && waits.get(workload) == Some(&true)
     });
     found.sort_by_key(|&(_, pod)| (pod.ready, Reverse(pod.created), pod.uid.as_str()));
@@ -166,9 +167,9 @@ fn leaving(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
 }
 
 /// (a) Unready granted pods of superseded revisions whose workload has a waiting pod of the newest.
-fn superseded(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
-    let waits = waits(scene, grants, |pod| pod.current);
-    let mut found = pods_where(scene, |pod, workload| {
+fn superseded(holdings: &Holdings<'_>, grants: &Grants) -> Vec<Candidate> {
+    let waits = waits(holdings, grants, |pod| pod.current);
+    let mut found = pods_where(holdings, |pod, workload| {
         matches!(pod.hold, Hold::Granted(_))
             && !pod.ready
             && !pod.current
@@ -180,31 +181,31 @@ fn superseded(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
 }
 
 /// Escaped pods of workloads in which a younger pod came through the gate: their successor will not escape.
-fn escaped(scene: &Scene<'_>, may: impl Fn(&Scene<'_>, usize) -> bool) -> Vec<Candidate> {
-    let mut youngest = vec![i64::MIN; scene.allotments.len()];
-    for pod in scene.pods.iter().filter(|pod| !pod.terminating && !matches!(pod.hold, Hold::Escaped(_))) {
+fn escaped(holdings: &Holdings<'_>, may: impl Fn(&Holdings<'_>, usize) -> bool) -> Vec<Candidate> {
+    let mut youngest = vec![i64::MIN; holdings.allotments.len()];
+    for pod in holdings.pods.iter().filter(|pod| !pod.terminating && !matches!(pod.hold, Hold::Escaped(_))) {
         if let Some(created) = pod.workload.and_then(|w| youngest.get_mut(w)) {
             *created = pod.created.max(*created);
         }
     }
-    let mut found = pods_where(scene, |pod, workload| {
+    let mut found = pods_where(holdings, |pod, workload| {
         matches!(pod.hold, Hold::Escaped(_))
             // Times are whole seconds: one of the same second may be the younger one.
             && youngest.get(workload).is_some_and(|created| *created >= pod.created)
-            && is_replaced(scene, workload)
-            && may(scene, workload)
+            && is_replaced(holdings, workload)
+            && may(holdings, workload)
     });
     found.sort_by_key(|&(_, pod)| (pod.ready, Reverse(pod.hold.bill()), pod.uid.as_str()));
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Escaped }).collect()
 }
 
 /// (b) Oversize pods of the workloads that may: the workload furthest above its share first, in it unready pods first.
-fn oversize(scene: &Scene<'_>, may: impl Fn(&Scene<'_>, usize) -> bool) -> Vec<Candidate> {
-    let mut found = pods_where(scene, |pod, workload| {
-        is_oversize(scene, pod, workload) && is_replaced(scene, workload) && may(scene, workload)
+fn oversize(holdings: &Holdings<'_>, may: impl Fn(&Holdings<'_>, usize) -> bool) -> Vec<Candidate> {
+    let mut found = pods_where(holdings, |pod, workload| {
+        is_oversize(holdings, pod, workload) && is_replaced(holdings, workload) && may(holdings, workload)
     });
     found.sort_by_key(|&(_, pod)| {
-        let above = pod.workload.map_or(0, |w| above_share(scene, w));
+        let above = pod.workload.map_or(0, |w| above_share(holdings, w));
         (Reverse(above), pod.ready, Reverse(pod.hold.bill()), Reverse(pod.created), pod.uid.as_str())
     });
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Oversize }).collect()
@@ -214,16 +215,16 @@ fn oversize(scene: &Scene<'_>, may: impl Fn(&Scene<'_>, usize) -> bool) -> Vec<C
 /// change that: lost pods are refused since the limit was lowered, or since pods without a reserve (just adopted,
 /// escaped, or with more instances than those they replace) took their room, or an image never becomes ready. Nobody
 /// could move ever again, so one goes all the same, provided that nothing else is on its way.
-fn stuck(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
-    let mut starting = vec![false; scene.allotments.len()];
-    for pod in scene.pods.iter().filter(|pod| starts(pod)) {
+fn stuck(holdings: &Holdings<'_>, grants: &Grants) -> Vec<Candidate> {
+    let mut starting = vec![false; holdings.allotments.len()];
+    for pod in holdings.pods.iter().filter(|pod| starts(pod)) {
         if let Some(flag) = pod.workload.and_then(|w| starting.get_mut(w)) {
             *flag = true;
         }
     }
     let at_rest = |workload: usize| {
         let (Some(allotment), Some(standing)) =
-            (scene.allotments.get(workload), scene.ledger.workloads.get(workload))
+            (holdings.allotments.get(workload), holdings.ledger.workloads.get(workload))
         else {
             return false;
         };
@@ -233,11 +234,11 @@ fn stuck(scene: &Scene<'_>, grants: &Grants) -> Vec<Candidate> {
         let replaced = at_the_gate || (allotment.share.one_by_one && held_up);
         replaced && starting.get(workload) == Some(&false)
     };
-    let mut candidates = escaped(scene, |_, _| true);
-    candidates.extend(oversize(scene, |_, _| true));
-    let workload = |candidate: &Candidate| scene.pods.get(candidate.pod).and_then(|pod| pod.workload);
+    let mut candidates = escaped(holdings, |_, _| true);
+    candidates.extend(oversize(holdings, |_, _| true));
+    let workload = |candidate: &Candidate| holdings.pods.get(candidate.pod).and_then(|pod| pod.workload);
     let nothing_on_its_way = grants.granted.is_empty()
-        && scene.ledger.draining_pods == Pods::ZERO
+        && holdings.ledger.draining_pods == Pods::ZERO
         && candidates.iter().filter_map(workload).all(at_rest);
     if nothing_on_its_way { candidates } else { Vec::new() }
 }
@@ -249,25 +250,25 @@ fn starts(pod: &Pod) -> bool {
 }
 
 /// Whether another pod takes the place of one that goes. Nobody's work is ended to make room for others.
-fn is_replaced(scene: &Scene<'_>, workload: usize) -> bool {
-    scene.allotments.get(workload).is_some_and(|allotment| allotment.share.nature == Nature::Service)
+fn is_replaced(holdings: &Holdings<'_>, workload: usize) -> bool {
+    holdings.allotments.get(workload).is_some_and(|allotment| allotment.share.nature == Nature::Service)
 }
 
-fn is_oversize(scene: &Scene<'_>, pod: &Pod, workload: usize) -> bool {
-    matches!(pod.hold, Hold::Granted(bill) if scene.allotments.get(workload).is_some_and(|a| bill > a.share.bill))
+fn is_oversize(holdings: &Holdings<'_>, pod: &Pod, workload: usize) -> bool {
+    matches!(pod.hold, Hold::Granted(bill) if holdings.allotments.get(workload).is_some_and(|a| bill > a.share.bill))
 }
 
 /// (c) The newest pods of workloads that have more than their slots.
-fn surplus(scene: &Scene<'_>) -> Vec<Candidate> {
-    let mut found = pods_where(scene, |pod, workload| {
+fn surplus(holdings: &Holdings<'_>) -> Vec<Candidate> {
+    let mut found = pods_where(holdings, |pod, workload| {
         matches!(pod.hold, Hold::Granted(_))
-            && is_replaced(scene, workload)
-            && scene.allotments.get(workload).is_some_and(|allotment| {
+            && is_replaced(holdings, workload)
+            && holdings.allotments.get(workload).is_some_and(|allotment| {
                 // Older pods of what has become hopeless would not come again.
                 if allotment.share.hopeless {
                     return false;
                 }
-                let standing = scene.ledger.workloads.get(workload);
+                let standing = holdings.ledger.workloads.get(workload);
                 standing.is_some_and(|s| {
                     s.admitted > allotment.share.slots
                         && s.draining < allotment.share.unavailable.max(Pods::ONE)
@@ -279,9 +280,9 @@ fn surplus(scene: &Scene<'_>) -> Vec<Candidate> {
 }
 
 /// Staying pods of known workloads for which `rule` holds.
-fn pods_where<'a>(scene: &Scene<'a>, rule: impl Fn(&Pod, usize) -> bool) -> Vec<(usize, &'a Pod)> {
+fn pods_where<'a>(holdings: &Holdings<'a>, rule: impl Fn(&Pod, usize) -> bool) -> Vec<(usize, &'a Pod)> {
     let mut found = Vec::new();
-    for (index, pod) in scene.pods.iter().enumerate() {
+    for (index, pod) in holdings.pods.iter().enumerate() {
         if !pod.terminating && pod.workload.is_some_and(|workload| rule(pod, workload)) {
             found.push((index, pod));
         }
@@ -290,9 +291,9 @@ fn pods_where<'a>(scene: &Scene<'a>, rule: impl Fn(&Pod, usize) -> bool) -> Vec<
 }
 
 /// At most max(1, V) pods of a workload go at a time, and only while ready − 1 ≥ baseline − max(1, V).
-pub(super) fn may_lose_one(scene: &Scene<'_>, workload: usize) -> bool {
+pub(super) fn may_lose_one(holdings: &Holdings<'_>, workload: usize) -> bool {
     let (Some(allotment), Some(standing)) =
-        (scene.allotments.get(workload), scene.ledger.workloads.get(workload))
+        (holdings.allotments.get(workload), holdings.ledger.workloads.get(workload))
     else {
         return false;
     };
@@ -303,9 +304,9 @@ pub(super) fn may_lose_one(scene: &Scene<'_>, workload: usize) -> bool {
 }
 
 /// How far the pods of a workload are above slots × bill.
-fn above_share(scene: &Scene<'_>, workload: usize) -> i128 {
+fn above_share(holdings: &Holdings<'_>, workload: usize) -> i128 {
     let (Some(allotment), Some(standing)) =
-        (scene.allotments.get(workload), scene.ledger.workloads.get(workload))
+        (holdings.allotments.get(workload), holdings.ledger.workloads.get(workload))
     else {
         return 0;
     };

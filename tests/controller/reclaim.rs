@@ -22,7 +22,7 @@ fn protect(cluster: &Cluster, prefix: &str) {
 
 fn evicted(cluster: &Cluster) -> Vec<String> {
     let server = cluster.server();
-    server.said.iter().filter(|said| said.reason == "MadeRoom").map(|said| said.about.clone()).collect()
+    server.said.iter().filter(|said| said.reason == "Reclaimed").map(|said| said.about.clone()).collect()
 }
 
 #[test]

@@ -64,13 +64,13 @@ fn case(pods: Vec<Pod>) -> Case {
 }
 
 impl Case {
-    fn room(&self) -> Room {
+    fn reclaim(&self) -> Reclaim {
         let ledger = Ledger::of(&self.pods, &self.unadopted, &[]);
         let missing = Connections::new(self.missing);
         let waits = self.pods.iter().enumerate().filter(|(_, pod)| pod.waits());
         let refusal = self.refusal.unwrap_or(Refusal::NoRoom { missing });
         let refused = waits.map(|(i, _)| (i, refusal)).collect();
-        let scene = Scene {
+        let holdings = Holdings {
             available: Connections::new(self.usable),
             ledger: &ledger,
             allotments: &self.allotments,
@@ -80,35 +80,35 @@ impl Case {
             eviction: self.eviction,
             unadopted: &self.unadopted,
         };
-        room(&scene, &Grants { granted: self.granted.clone(), refused, ..Grants::default() })
+        reclaim(&holdings, &Grants { granted: self.granted.clone(), refused, ..Grants::default() })
     }
 
     fn candidates(&self) -> Vec<(&str, Cause)> {
-        let room = self.room();
-        room.candidates.iter().map(|c| (self.pods[c.pod].uid.as_str(), c.cause)).collect()
+        let found = self.reclaim();
+        found.candidates.iter().map(|c| (self.pods[c.pod].uid.as_str(), c.cause)).collect()
     }
 }
 
 #[test]
 fn nobody_goes_while_nobody_is_refused() {
-    let room = case(vec![pod("large", 9), pod("b", 2), pod("c", 2), pod("d", 2)]).room();
-    assert_eq!(room, Room::default());
+    let found = case(vec![pod("large", 9), pod("b", 2), pod("c", 2), pod("d", 2)]).reclaim();
+    assert_eq!(found, Reclaim::default());
 }
 
 #[test]
 fn an_oversize_pod_makes_way_for_one_that_was_refused() {
-    let room = case(vec![pod("a", 2), pod("large", 3), pod("c", 2), pod("d", 2), waiting("e")]).room();
+    let found = case(vec![pod("a", 2), pod("large", 3), pod("c", 2), pod("d", 2), waiting("e")]).reclaim();
     let large = Candidate { pod: 1, cause: Cause::Oversize };
     let missing = Some(Connections::new(2));
-    assert_eq!(room, Room { candidates: vec![large], draining: false, missing, foreign: None });
+    assert_eq!(found, Reclaim { candidates: vec![large], draining: false, missing, foreign: None });
 }
 
 #[test]
 fn an_oversize_pod_makes_way_when_more_is_committed_than_is_usable() {
     let over = Case { usable: 8, ..case(vec![pod("a", 2), pod("large", 3), pod("c", 2), pod("d", 2)]) };
     assert_eq!(over.candidates(), [("large", Cause::Oversize)]);
-    assert_eq!(over.room().missing, Some(Connections::ONE));
-    assert_eq!(Case { usable: 9, ..over }.room(), Room::default());
+    assert_eq!(over.reclaim().missing, Some(Connections::ONE));
+    assert_eq!(Case { usable: 9, ..over }.reclaim(), Reclaim::default());
 }
 
 #[test]
@@ -117,9 +117,9 @@ fn nobody_goes_while_draining_pods_give_back_what_is_missing() {
     let pods = vec![pod("a", 9), pod("b", 9), pod("c", 9), pod("d", 9), draining, waiting("e")];
     let covered = Case { missing: 3, ..case(pods) };
     let missing = Some(Connections::new(3));
-    assert_eq!(covered.room(), Room { candidates: vec![], draining: true, missing, foreign: None });
+    assert_eq!(covered.reclaim(), Reclaim { candidates: vec![], draining: true, missing, foreign: None });
     // One more is missing, but the workload loses no second pod at the same time.
-    assert_eq!(Case { missing: 4, ..covered }.room().candidates, []);
+    assert_eq!(Case { missing: 4, ..covered }.reclaim().candidates, []);
 }
 
 #[test]
@@ -317,20 +317,20 @@ fn before(pods: u32, connections: u64, yields: bool) -> Unadopted {
 #[test]
 fn a_pod_from_before_the_label_may_go_when_not_all_can_be_open_at_once() {
     let none = Unadopted::default();
-    let found = |connections| adopted(before(4, connections, true), none).room().foreign;
+    let found = |connections| adopted(before(4, connections, true), none).reclaim().foreign;
     assert_eq!(found(12), Some(HeldUp { workload: 0, may_end: true }));
     assert_eq!(found(11), None, "all of them fit: it is not that");
     let mut young = adopted(before(4, 15, true), none);
     young.pods[0].started = adoption::PATIENCE - 1;
-    assert_eq!(young.room().foreign, None, "it may still be starting");
+    assert_eq!(young.reclaim().foreign, None, "it may still be starting");
     let mut ready = adopted(before(4, 15, true), none);
     ready.pods[0].ready = true;
-    assert_eq!(ready.room().foreign, None);
+    assert_eq!(ready.reclaim().foreign, None);
 }
 
 #[test]
 fn who_cannot_be_helped_is_told_all_the_same_and_comes_after_who_can() {
-    let found = |first, second| adopted(first, second).room().foreign;
+    let found = |first, second| adopted(first, second).reclaim().foreign;
     let told = |workload| Some(HeldUp { workload, may_end: false });
     assert_eq!(found(before(4, 15, false), Unadopted::default()), told(0), "another one like it would come");
     assert_eq!(found(before(2, 15, true), Unadopted::default()), told(0), "too few are Ready to miss one");

@@ -15,7 +15,7 @@ const NAMED: usize = 5;
 
 /// What has to happen before a pod that was refused for want of room is granted.
 pub(super) fn for_the_refused(sight: &Sight, look: &Look) -> String {
-    let room = &look.view.decision.room;
+    let room = &look.view.decision.reclaim;
     let draining = draining(sight, look);
     if room.draining {
         return format!("waiting is enough: {draining}");

@@ -19,7 +19,7 @@ use poolbudget::cluster::pod::PodView;
 use poolbudget::cluster::workload::{DeploymentView, ReplicaSetView};
 use poolbudget::controller::memory::Hindrances;
 use poolbudget::controller::observe::{Observed, Watched};
-use poolbudget::controller::report;
+use poolbudget::controller::status;
 use poolbudget::controller::view::View;
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ impl Scene {
 
     fn report(&self, view: &View) -> DbConnectionBudgetStatus {
         let old = DbConnectionBudgetStatus::default();
-        report::status(view, &self.budget, &old, Vec::new(), Hindrances::default(), self.now)
+        status::assemble(view, &self.budget, &old, Vec::new(), Hindrances::default(), self.now)
     }
 }
 

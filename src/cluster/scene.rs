@@ -41,12 +41,12 @@ pub struct Scene {
     /// The record behind each pod of the situation.
     pub pods: Vec<Arc<PodRecord>>,
     /// What the core does not need of each workload of the situation.
-    pub workloads: Vec<Labelled>,
+    pub workloads: Vec<WorkloadFacts>,
 }
 
 /// What the core does not need of a workload.
 #[derive(Clone, Debug)]
-pub struct Labelled {
+pub struct WorkloadFacts {
     /// Its kind and name.
     pub key: WorkloadKey,
     /// Replicas of it that another scheduling gate holds: nothing is planned for them before that is gone.
@@ -71,7 +71,7 @@ pub struct Labelled {
     pub record: Arc<WorkloadRecord>,
 }
 
-impl Labelled {
+impl WorkloadFacts {
     /// All that its user should know of it.
     pub fn notes(&self) -> impl Iterator<Item = &str> {
         let stays = self.fault.is_none() && !self.unmirrored;
@@ -137,9 +137,9 @@ pub fn scene(
     let roll = Roll::of(world, &pods);
     let carried = status.ledger.baselines.iter().map(|w| ((w.kind, w.name.as_str()), w)).collect();
     let stage = Stage { world, key, spec, carried, roll: &roll, now };
-    let gathered: Vec<(Workload, Labelled)> =
+    let gathered: Vec<(Workload, WorkloadFacts)> =
         stage.workloads().iter().filter_map(|workload| stage.gather(workload)).collect();
-    let (workloads, labelled): (Vec<Workload>, Vec<Labelled>) = gathered.into_iter().unzip();
+    let (workloads, labelled): (Vec<Workload>, Vec<WorkloadFacts>) = gathered.into_iter().unzip();
     let place: HashMap<&WorkloadKey, usize> = labelled.iter().enumerate().map(|(i, w)| (&w.key, i)).collect();
     // An entry without bounds is nothing that this controller wrote: its pod is decided on afresh.
     let in_flight: HashMap<&str, &GrantInFlight> = status
@@ -223,7 +223,7 @@ impl Stage<'_> {
         let BudgetKey { namespace, name } = self.key;
         let workloads = &self.world.workloads;
         let named = workloads.of_budget(namespace, name);
-        // Labelled, but with a template that does not bear the label, or with that of another object: grouped under no
+        // WorkloadFacts, but with a template that does not bear the label, or with that of another object: grouped under no
         // budget.
         let mut others = workloads.of_budget(namespace, "");
         others.retain(|record| {
@@ -234,7 +234,7 @@ impl Stage<'_> {
         records.chain(self.roll.of.keys().cloned()).collect()
     }
 
-    fn gather(&self, workload: &WorkloadKey) -> Option<(Workload, Labelled)> {
+    fn gather(&self, workload: &WorkloadKey) -> Option<(Workload, WorkloadFacts)> {
         let mine = |budget: &Option<String>| budget.as_ref() == Some(&self.key.name);
         let made = self.roll.made_by(workload);
         let record = match workload.kind {
@@ -291,7 +291,7 @@ impl Stage<'_> {
             max: most(&apps).or(settings.max.map(|max| Connections::new(u64::from(max)))),
             weight: settings.weight,
         };
-        let labelled = Labelled {
+        let labelled = WorkloadFacts {
             key: workload.clone(),
             held,
             rung,
@@ -455,8 +455,8 @@ fn unadopted(parts: &[Arc<WorkloadRecord>]) -> Unadopted {
 }
 
 /// The newest revision of each workload that has parts.
-fn newest_revisions(world: &World, key: &BudgetKey, workloads: &[Labelled]) -> Vec<u64> {
-    let newest = |w: &Labelled| {
+fn newest_revisions(world: &World, key: &BudgetKey, workloads: &[WorkloadFacts]) -> Vec<u64> {
+    let newest = |w: &WorkloadFacts| {
         let parts = world.workloads.parts(&key.namespace, &w.key);
         parts.iter().map(|part| part.revision).max().unwrap_or(0)
     };

@@ -262,7 +262,7 @@ impl Record for DbConnectionBudget {
 pub struct World {
     /// Budgets.
     pub budgets: Index<DbConnectionBudget>,
-    /// Labelled pods, grouped by budget.
+    /// WorkloadFacts pods, grouped by budget.
     pub pods: Index<PodRecord>,
     /// What makes pods.
     pub workloads: Workloads,

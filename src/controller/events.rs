@@ -1,132 +1,294 @@
-//! Events as kubectl shows and sorts them.
+//! Events: on waiting pods (why they wait) and on budgets (what changed), one per transition.
 //!
-//! In: what happened, and to what. Out: core/v1 Events. Not those of events.k8s.io/v1, which refuses the first and the last
-//! time (`needs to be unset`, `pkg/apis/core/validation/events.go`), so that `kubectl get events --sort-by=.lastTimestamp`
-//! would not show when they were. What repeats within minutes is counted on the event that is there.
+//! In: a view, what was said before. Out: events.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Event as Stored, EventSource, ObjectReference};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Resource;
 use kube::runtime::events::{Event, EventType};
-use kube::{Client, Error};
-use serde_json::json;
 
-/// For how long an event that repeats is the same one.
-const SAME: SignedDuration = SignedDuration::from_mins(6);
+use super::context::Context;
+use super::gateway::{Gateway, resource};
+use super::grant::PARALLEL;
+use super::memory::Memory;
+use super::view::View;
+use super::wait::Wait;
+use crate::api::conditions::{ConditionType, Verdict, WaitReason};
+use crate::api::{BudgetKey, DbConnectionBudget, names};
+use crate::budget::grant::Refusal;
+use crate::cluster::guarded::Unreadable;
+use crate::cluster::pod::PodRecord;
+use crate::cluster::workload::{WorkloadKey, WorkloadRecord};
 
-/// Events that are remembered; of more each is made anew.
-const REMEMBERED: usize = 10_000;
+/// A pod that is granted sooner than this, in seconds, need not be told why it waits.
+const SOON: u64 = 2;
+/// Pods told in one look: words must not keep grants waiting.
+const AT_ONCE: usize = 64;
 
-/// Who reports.
-const CONTROLLER: &str = "poolbudget";
-
-/// Publishes events.
-pub struct Publisher {
-    client: Client,
-    instance: String,
-    known: Mutex<HashMap<Key, Known>>,
+/// An event. The API server takes at most 1 kB of note, in bytes.
+#[must_use]
+pub fn event(type_: EventType, reason: &str, action: &str, note: &str) -> Event {
+    let note = note.get(..note.floor_char_boundary(1000)).map(ToOwned::to_owned);
+    Event { type_, reason: reason.into(), note, action: action.into(), secondary: None }
 }
 
-/// By what an event is the same as an earlier one.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Key {
-    namespace: String,
-    about: [Option<String>; 3],
-    reason: String,
-    action: String,
-}
-
-/// An event that was made.
-#[derive(Clone)]
-struct Known {
-    name: String,
-    count: i32,
-    last: Timestamp,
-}
-
-impl Publisher {
-    /// One that reports as the replica `instance`.
-    #[must_use]
-    pub fn new(client: Client, instance: &str) -> Self {
-        Self { client, instance: instance.to_owned(), known: Mutex::default() }
+/// A reference to a pod.
+#[must_use]
+pub fn about_pod(pod: &PodRecord) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".into()),
+        kind: Some("Pod".into()),
+        name: Some(pod.name.clone()),
+        namespace: Some(pod.namespace.clone()),
+        uid: Some(pod.uid.clone()),
+        ..ObjectReference::default()
     }
+}
 
-    /// Makes an event, or counts it once more.
-    ///
-    /// # Errors
-    /// When the API server does not take it.
-    pub async fn publish(&self, event: &Event, about: &ObjectReference) -> Result<(), Error> {
-        let now = Timestamp::now();
-        let namespace = about.namespace.clone().unwrap_or_else(|| "default".to_owned());
-        let key = Key {
-            namespace: namespace.clone(),
-            about: [about.kind.clone(), about.name.clone(), about.uid.clone()],
-            reason: event.reason.clone(),
-            action: event.action.clone(),
-        };
-        let api: Api<Stored> = Api::namespaced(self.client.clone(), &namespace);
-        let known = self.lately(&key, now);
-        let stored = match known {
-            Some(known) => {
-                let again = Known { count: known.count.saturating_add(1), last: now, ..known };
-                let patch = json!({"count": again.count, "lastTimestamp": Time(now), "message": event.note});
-                api.patch(&again.name, &PatchParams::default(), &Patch::Merge(&patch)).await.map(|_| again)
-            }
-            None => {
-                let stored = self.stored(event, about, &namespace, now);
-                let name = stored.metadata.name.clone().unwrap_or_default();
-                api.create(&PostParams::default(), &stored).await.map(|_| Known { name, count: 1, last: now })
-            }
-        };
-        let mut all = self.known();
-        match stored {
-            Ok(known) if all.len() < REMEMBERED => drop(all.insert(key, known)),
-            Ok(_) => {}
-            Err(error) => {
-                // It may have been forgotten there; the next one is made anew.
-                all.remove(&key);
-                return Err(error);
-            }
+/// A reference to a workload, by its name alone.
+#[must_use]
+pub fn about_workload(namespace: &str, workload: &WorkloadKey) -> ObjectReference {
+    let resource = resource(workload.kind);
+    ObjectReference {
+        api_version: Some(resource.api_version),
+        kind: Some(resource.kind),
+        name: Some(workload.name.clone()),
+        namespace: Some(namespace.to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
+/// A reference to the object of a workload, with its uid, by which `kubectl describe` finds what is said of it. None where a
+/// workload is only a group of objects.
+fn about_object(record: &WorkloadRecord) -> Option<ObjectReference> {
+    let uid = record.uid.clone()?;
+    Some(ObjectReference { uid: Some(uid), ..about_workload(&record.namespace, &record.key) })
+}
+
+/// What of a workload was told is remembered beside what its pods were; no uid has a slash.
+fn told_as(workload: &WorkloadKey) -> String {
+    workload.to_string()
+}
+
+/// Tells each waiting pod why it waits, when that is new.
+pub async fn tell_pods<G: Gateway>(context: &Context<G>, view: &View, memory: &mut Memory) {
+    let waiting: HashSet<&str> = view
+        .decision
+        .grants
+        .refused
+        .iter()
+        .filter_map(|(pod, _)| Some(view.scene.pods.get(*pod)?.uid.as_str()))
+        .collect();
+    let workloads = workloads_that_wait(view);
+    memory.told.retain(|who, _| {
+        waiting.contains(who.as_str()) || workloads.iter().any(|(workload, _)| told_as(&workload.key) == *who)
+    });
+    let mut news = Vec::new();
+    for (workload, note) in &workloads {
+        let (reason, note) = note;
+        let Some(about) = about_object(workload) else { continue };
+        if memory.told.insert(told_as(&workload.key), *reason) != Some(*reason) && news.len() < AT_ONCE {
+            news.push((event(EventType::Normal, reason.name(), "Wait", note), about));
         }
-        Ok(())
     }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<Key, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    for (pod, refusal) in &view.decision.grants.refused {
+        let (Some(record), Some(core)) = (view.scene.pods.get(*pod), view.scene.situation.pods.get(*pod))
+        else {
+            continue;
+        };
+        let wait = Wait::of(view, *pod, *refusal);
+        let reason = wait.reason();
+        if core.age < SOON || memory.told.get(&record.uid) == Some(&reason) {
+            continue;
+        }
+        // Who waits is looked at again every few seconds; the others are told then.
+        if news.len() == AT_ONCE {
+            break;
+        }
+        memory.told.insert(record.uid.clone(), reason);
+        news.push((event(EventType::Normal, reason.name(), "Wait", &wait.to_string()), about_pod(record)));
     }
+    publish(context, news).await;
+}
 
-    fn lately(&self, key: &Key, now: Timestamp) -> Option<Known> {
-        let mut known = self.known();
-        known.retain(|_, known| now.duration_since(known.last) < SAME);
-        known.get(key).cloned()
+/// Workloads with pods that wait for longer than a moment, each once, with what its first such pod waits for.
+fn workloads_that_wait(view: &View) -> Vec<(Arc<WorkloadRecord>, (WaitReason, String))> {
+    let mut found: BTreeMap<usize, (usize, usize, Refusal)> = BTreeMap::new();
+    for (pod, refusal) in &view.decision.grants.refused {
+        let Some(core) = view.scene.situation.pods.get(*pod).filter(|core| core.age >= SOON) else {
+            continue;
+        };
+        if let Some(workload) = core.workload {
+            found.entry(workload).and_modify(|(count, ..)| *count += 1).or_insert((1, *pod, *refusal));
+        }
     }
+    let told = found.into_iter().filter_map(|(workload, (count, pod, refusal))| {
+        let record = Arc::clone(&view.scene.workloads.get(workload)?.record);
+        let (name, why) = (&view.scene.pods.get(pod)?.name, Wait::of(view, pod, refusal));
+        let others = match count - 1 {
+            0 => String::new(),
+            1 => " (and 1 other)".to_owned(),
+            more => format!(" (and {more} others)"),
+        };
+        Some((record, (why.reason(), format!("pod {name}{others} waits: {why}"))))
+    });
+    told.collect()
+}
 
-    fn stored(&self, event: &Event, about: &ObjectReference, namespace: &str, now: Timestamp) -> Stored {
-        let name = about.name.as_deref().unwrap_or(CONTROLLER);
-        Stored {
-            metadata: ObjectMeta {
-                name: Some(format!("{name}.{:x}", now.as_nanosecond())),
-                namespace: Some(namespace.to_owned()),
-                ..ObjectMeta::default()
-            },
-            involved_object: about.clone(),
-            type_: Some(if event.type_ == EventType::Warning { "Warning" } else { "Normal" }.to_owned()),
-            reason: Some(event.reason.clone()),
-            action: Some(event.action.clone()),
-            message: event.note.clone(),
-            event_time: Some(MicroTime(now)),
-            first_timestamp: Some(Time(now)),
-            last_timestamp: Some(Time(now)),
-            count: Some(1),
-            related: event.secondary.clone(),
-            source: Some(EventSource { component: Some(CONTROLLER.to_owned()), host: None }),
-            reporting_component: Some(CONTROLLER.to_owned()),
-            reporting_instance: Some(self.instance.clone()),
-            series: None,
+/// Publishes several events side by side.
+async fn publish<G: Gateway>(context: &Context<G>, news: Vec<(Event, ObjectReference)>) {
+    let mut calls = Vec::with_capacity(news.len());
+    for (event, about) in news {
+        calls.push(context.gateway.publish(event, about));
+    }
+    stream::iter(calls).buffer_unordered(PARALLEL).collect::<()>().await;
+}
+
+/// Pods that wait for a budget that does not exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stranded {
+    /// How many there are.
+    pub waiting: usize,
+    /// Whether some of them were not told yet.
+    pub untold: bool,
+}
+
+/// Tells a budget that cannot be read what is wrong with it, when that is new.
+pub async fn report_unreadable_budget<G: Gateway>(
+    context: &Context<G>,
+    key: &BudgetKey,
+    unreadable: Option<&Unreadable>,
+    memory: &mut Memory,
+) {
+    let complaint = unreadable.map(|unreadable| unreadable.why.clone());
+    if memory.complaint == complaint {
+        return;
+    }
+    memory.complaint = complaint;
+    let Some(unreadable) = unreadable else { return };
+    let about = ObjectReference {
+        api_version: Some(DbConnectionBudget::api_version(&()).into()),
+        kind: Some(DbConnectionBudget::kind(&()).into()),
+        name: Some(key.name.clone()),
+        namespace: Some(key.namespace.clone()),
+        uid: unreadable.metadata.uid.clone(),
+        ..ObjectReference::default()
+    };
+    let note =
+        format!("this budget cannot be read and grants nothing until it is mended: {}", unreadable.why);
+    context
+        .gateway
+        .publish(event(EventType::Warning, WaitReason::BudgetUnreadable.name(), "Report", &note), about)
+        .await;
+}
+
+/// Tells each pod that waits for a budget that does not exist, or cannot be read.
+pub async fn tell_stranded<G: Gateway>(
+    context: &Context<G>,
+    key: &BudgetKey,
+    unreadable: Option<&Unreadable>,
+    memory: &mut Memory,
+) -> Stranded {
+    let pods = context.observed.world().pods.group(&key.namespace, &key.name);
+    let waiting: Vec<_> = pods.iter().filter(|pod| pod.gated && !pod.terminating).collect();
+    let uids: HashSet<&str> = waiting.iter().map(|pod| pod.uid.as_str()).collect();
+    let wait = Wait::stranded(key, unreadable);
+    let (reason, note) = (wait.reason(), wait.to_string());
+    let workloads: Vec<Arc<WorkloadRecord>> = {
+        let world = context.observed.world();
+        let of: BTreeSet<WorkloadKey> = waiting.iter().filter_map(|pod| world.workload_of(pod)).collect();
+        of.iter().filter_map(|workload| world.workloads.find(&key.namespace, workload)).collect()
+    };
+    memory.told.retain(|who, told| {
+        let waits = uids.contains(who.as_str()) || workloads.iter().any(|w| told_as(&w.key) == *who);
+        waits && *told == reason
+    });
+    let untold: Vec<_> = waiting.iter().filter(|pod| !memory.told.contains_key(&pod.uid)).collect();
+    let mut news = Vec::new();
+    for workload in workloads.iter().take(AT_ONCE) {
+        let Some(about) = about_object(workload) else { continue };
+        if memory.told.insert(told_as(&workload.key), reason).is_none() {
+            news.push((
+                event(EventType::Warning, reason.name(), "Wait", &format!("its pods wait: {note}")),
+                about,
+            ));
+        }
+    }
+    for pod in untold.iter().take(AT_ONCE) {
+        tracing::info!(budget = %key, pod = pod.name, reason = reason.name(), "pod waits for a budget that is not there");
+        news.push((event(EventType::Warning, reason.name(), "Wait", &note), about_pod(pod)));
+    }
+    for pod in untold.iter().take(AT_ONCE) {
+        memory.told.insert(pod.uid.clone(), reason);
+    }
+    publish(context, news).await;
+    Stranded { waiting: waiting.len(), untold: untold.len() > AT_ONCE }
+}
+
+/// Tells a budget what it does not count any more because somebody said so.
+pub async fn tell_forgotten<G: Gateway>(
+    context: &Context<G>,
+    budget: &DbConnectionBudget,
+    memory: &mut Memory,
+) {
+    let forgotten = std::mem::take(&mut memory.forgotten);
+    for entry in forgotten.iter().take(AT_ONCE) {
+        let node = entry.node.as_ref().map_or_else(String::new, |node| format!(" on node {node}"));
+        let note = format!(
+            "{} connections of {}{node} do not count any more, although nobody saw it end: the annotation {} names it",
+            entry.connections,
+            entry.pod,
+            names::FORGET
+        );
+        tracing::warn!(
+            pod = entry.pod,
+            connections = entry.connections,
+            "forgotten, because an annotation says so"
+        );
+        context
+            .gateway
+            .publish(event(EventType::Warning, "Forgotten", "Forget", &note), budget.object_ref(&()))
+            .await;
+    }
+}
+
+/// Publishes what changed between two sets of conditions.
+pub async fn tell_budget<G: Gateway>(context: &Context<G>, budget: &DbConnectionBudget, old: &[Condition]) {
+    let new = budget.status.iter().flat_map(|status| &status.conditions);
+    // What a summary says, another condition says too.
+    let own =
+        |condition: &&Condition| !ConditionType::of(&condition.type_).is_some_and(ConditionType::is_summary);
+    for condition in new.filter(own).filter(|condition| is_news(condition, old)) {
+        let bad = ConditionType::verdict_of(condition) == Verdict::Bad;
+        let kind = if bad { EventType::Warning } else { EventType::Normal };
+        let note = format!("{}={}: {}", condition.type_, condition.status, condition.message);
+        context
+            .gateway
+            .publish(event(kind, &condition.reason, "Report", &note), budget.object_ref(&()))
+            .await;
+    }
+}
+
+fn is_news(condition: &Condition, old: &[Condition]) -> bool {
+    match old.iter().find(|before| before.type_ == condition.type_) {
+        Some(before) => before.status != condition.status,
+        None => ConditionType::verdict_of(condition) == Verdict::Bad,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_has_at_most_a_thousand_bytes_whatever_its_script() {
+        for note in ["x".repeat(2_000), "×".repeat(999), "👍".repeat(400)] {
+            let told = event(EventType::Normal, "Reason", "Action", &note).note.expect("a note");
+            assert!((990..=1_000).contains(&told.len()) && note.starts_with(&told));
         }
     }
 }

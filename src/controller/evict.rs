@@ -8,8 +8,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::EventType;
 
 use super::context::Context;
+use super::events;
 use super::gateway::{Gateway, GatewayError};
-use super::notice;
 use super::refused::Purpose;
 use super::view::View;
 use crate::api::BudgetKey;
@@ -103,6 +103,6 @@ async fn tell<G: Gateway>(context: &Context<G>, key: &BudgetKey, pod: &PodRecord
     context.metrics.evicted(key);
     tracing::info!(budget = %key, pod = pod.name, why, "pod ended to make room");
     let note = format!("ended to make room in budget {}: {why}", key.name);
-    let event = notice::event(EventType::Normal, "Reclaimed", "Evict", &note);
-    context.gateway.publish(event, notice::about_pod(pod)).await;
+    let event = events::event(EventType::Normal, "Reclaimed", "Evict", &note);
+    context.gateway.publish(event, events::about_pod(pod)).await;
 }

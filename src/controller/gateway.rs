@@ -19,10 +19,10 @@ use kube::runtime::events::Event;
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
-use super::events::Publisher;
 use super::lease::Leadership;
 use super::lists::Pages;
 use super::observe::Watched;
+use super::publisher::Publisher;
 use crate::api::BudgetKey;
 use crate::api::patch::{self, member, place};
 use crate::api::{DbConnectionBudget, WorkloadKind, names};

@@ -79,7 +79,7 @@ impl Memory {
 mod tests {
     use super::*;
     use crate::api::{LedgerStatus, WorkloadStatus};
-    use crate::controller::report::{WORKLOADS, leave_out};
+    use crate::controller::status::{WORKLOADS, leave_out};
 
     #[test]
     fn workloads_that_a_status_has_no_room_for_are_carried_on_all_the_same() {

@@ -3,6 +3,7 @@
 //! In: a client and settings. Out: the protocol of `docs/protocol.md`, carried out. The order of the steps is in
 //! [`reconcile`]; what is decided is decided in `budget`.
 
+pub mod conditions;
 pub mod context;
 pub mod dispatch;
 pub mod events;
@@ -14,18 +15,17 @@ pub mod kinds;
 pub mod lease;
 pub mod lists;
 pub mod memory;
-pub mod notice;
 pub mod observe;
 pub mod promise;
+pub mod publisher;
 pub mod quarantine;
 pub mod reconcile;
 pub mod refused;
-pub mod report;
 pub mod retire;
 pub mod snapshot;
+pub mod status;
 pub mod summary;
 pub mod takeover;
-pub mod verdict;
 pub mod view;
 pub mod wait;
 

@@ -15,7 +15,7 @@ use super::dispatch::Next;
 use super::gateway::{Gateway, GatewayError};
 use super::memory::{Hindrances, Memory};
 use super::view::View;
-use super::{evict, grant, notice, promise, quarantine, report, retire, takeover};
+use super::{events, evict, grant, promise, quarantine, retire, status, takeover};
 use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined, names};
 use crate::budget::grant::Refusal;
@@ -86,11 +86,11 @@ impl<G: Gateway> Reconciler<G> {
         grants.extend(fresh.iter().cloned());
         let refused = self.context.refusals.first(key);
         let hindrances = Hindrances { refused: refused.as_ref(), quarantine: Some(&memory.quarantine) };
-        let mut new = report::status(&view, &held, &status, grants.clone(), hindrances, now);
-        let unnamed = report::leave_out(&mut new);
+        let mut new = status::assemble(&view, &held, &status, grants.clone(), hindrances, now);
+        let unnamed = status::leave_out(&mut new);
         debug_assert_eq!(promise::fault(&view, &status, &new, &fresh), None);
         let may_wait = fresh.is_empty() && !quarantines_more(&held, &new) && !comes_down(&held, &new);
-        let numbers = report::numbers(&new);
+        let numbers = status::numbers(&new);
         let wait = self.write(&mut memory, new, may_wait, now).await?;
         memory.unnamed = unnamed;
         self.context.metrics.budget(key, numbers);
@@ -99,8 +99,8 @@ impl<G: Gateway> Reconciler<G> {
         // A pod that cannot be patched keeps neither room nor words from the others.
         let acted = evict::reclaim(&self.context, key, &view, now).await;
         let retired = retire::step(&self.context, key, &view, &mut memory, now).await;
-        notice::tell_pods(&self.context, &view, &mut memory).await;
-        notice::tell_forgotten(&self.context, &held, &mut memory).await;
+        events::tell_pods(&self.context, &view, &mut memory).await;
+        events::tell_forgotten(&self.context, &held, &mut memory).await;
         // A failure of one step kept none of the others from being tried.
         sent?;
         let ended = acted?;
@@ -174,7 +174,7 @@ impl<G: Gateway> Reconciler<G> {
         let written = Arc::new(written);
         memory.held = Some(Arc::clone(&written));
         let old = held.status.as_ref().map_or(&[][..], |status| &status.conditions);
-        notice::tell_budget(&self.context, &written, old).await;
+        events::tell_budget(&self.context, &written, old).await;
         Ok(None)
     }
 
@@ -191,8 +191,8 @@ impl<G: Gateway> Reconciler<G> {
             return Ok(());
         }
         memory.unwritable = Some(why.to_owned());
-        let said = report::standing_still(held, why, now);
-        notice::tell_budget(
+        let said = status::standing_still(held, why, now);
+        events::tell_budget(
             &self.context,
             &said,
             held.status.as_ref().map_or(&[], |status| &status.conditions),
@@ -224,8 +224,8 @@ impl<G: Gateway> Reconciler<G> {
         memory.quarantine.keep(&departures, &[], 0, self.context.moment());
         memory.let_go();
         self.context.metrics.forget(key);
-        notice::report_unreadable_budget(&self.context, key, unreadable, memory).await;
-        let stranded = notice::tell_stranded(&self.context, key, unreadable, memory).await;
+        events::report_unreadable_budget(&self.context, key, unreadable, memory).await;
+        let stranded = events::tell_stranded(&self.context, key, unreadable, memory).await;
         if stranded.untold {
             return Next::After(TICK);
         }

@@ -9,9 +9,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::EventType;
 
 use super::context::Context;
+use super::events;
 use super::gateway::{Gateway, GatewayError};
 use super::memory::Memory;
-use super::notice;
 use super::refused::Purpose;
 use super::view::{Assessed, View};
 use crate::api::BudgetKey;
@@ -56,8 +56,8 @@ pub async fn step<G: Gateway>(
                 "{set} was scaled down by one: its pods are from before the label, and new pods do not become Ready \
                  while such pods may hold all connections that there are"
             );
-            let event = notice::event(EventType::Normal, "ForeignPodEnded", "Evict", &note);
-            context.gateway.publish(event, notice::about_workload(&key.namespace, workload)).await;
+            let event = events::event(EventType::Normal, "ForeignPodEnded", "Evict", &note);
+            context.gateway.publish(event, events::about_workload(&key.namespace, workload)).await;
             Ok(true)
         }
         Ok(None) => Ok(false),

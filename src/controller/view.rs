@@ -14,7 +14,7 @@ use crate::budget::decide::{Decision, Enforcement, Situation, Workload};
 use crate::budget::ledger::{Hold, Standing};
 use crate::budget::limit::Limit;
 use crate::budget::plan::Share;
-use crate::cluster::scene::{Labelled, Scene, Terms, scene};
+use crate::cluster::scene::{Scene, Terms, WorkloadFacts, scene};
 use crate::cluster::spec;
 use crate::cluster::world::World;
 
@@ -86,7 +86,7 @@ pub struct Assessed<'a> {
     /// Its place among the workloads of the view.
     pub index: usize,
     /// What the core does not need of it.
-    pub facts: &'a Labelled,
+    pub facts: &'a WorkloadFacts,
     /// What it wants.
     pub of: &'a Workload,
     /// What a pod of it gets now.

@@ -4,7 +4,7 @@ use poolbudget::api::BudgetKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, KubeGateway};
 use poolbudget::controller::lease::Leadership;
 use poolbudget::controller::quarantine::MOST;
-use poolbudget::controller::report::WORKLOADS;
+use poolbudget::controller::status::WORKLOADS;
 use poolbudget::controller::view::IN_FLIGHT;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::{Value, json};

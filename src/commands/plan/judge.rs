@@ -16,7 +16,7 @@ use crate::budget::decide::decide;
 use crate::budget::limit::Limit;
 use crate::budget::plan::{Feasibility, Share};
 use crate::budget::split::Split;
-use crate::cluster::scene::Labelled;
+use crate::cluster::scene::WorkloadFacts;
 use crate::cluster::world::World;
 use crate::commands::input::Object;
 use crate::controller::view::{Assessed, View};
@@ -166,7 +166,7 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
 }
 
 /// What the pods of a workload may open by their own env while they roll out.
-fn unbound(view: &View, workload: &Labelled, share: &Share) -> Connections {
+fn unbound(view: &View, workload: &WorkloadFacts, share: &Share) -> Connections {
     if workload.key.kind != WorkloadKind::Pod {
         let record = &workload.record;
         let surge = record.strategy.surge(share.pods);
@@ -179,7 +179,7 @@ fn unbound(view: &View, workload: &Labelled, share: &Share) -> Connections {
 
 /// Workloads whose own words cannot be used: the API server would refuse them.
 fn faults(view: &View) -> Vec<String> {
-    let told = |w: &Labelled| {
+    let told = |w: &WorkloadFacts| {
         Some(format!("{} {}/{}: {}", w.key.kind, view.key.namespace, w.key.name, w.fault.as_ref()?))
     };
     view.scene.workloads.iter().filter_map(told).collect()
@@ -188,7 +188,7 @@ fn faults(view: &View) -> Vec<String> {
 /// What the operator would remark on workloads.
 fn notes(view: &View) -> Vec<String> {
     let (workloads, namespace) = (view.scene.workloads.iter(), &view.key.namespace);
-    let told = |w: &'_ Labelled| -> Vec<String> {
+    let told = |w: &'_ WorkloadFacts| -> Vec<String> {
         w.notes().map(|note| format!("{} {namespace}/{}: {note}", w.key.kind, w.key.name)).collect()
     };
     workloads.flat_map(told).collect()
@@ -272,7 +272,7 @@ fn is_there(objects: &[&Object], namespace: &str, kind: &str, name: &str) -> boo
 fn without_workload(budget: &DbConnectionBudget, view: &View, objects: &[&Object]) -> Vec<String> {
     let key = key_of(budget);
     let lost = budget.spec.workloads.iter().filter(|entry| {
-        let governed = |w: &Labelled| w.key.kind == entry.kind && w.key.name == entry.name;
+        let governed = |w: &WorkloadFacts| w.key.kind == entry.kind && w.key.name == entry.name;
         !view.scene.workloads.iter().any(governed)
             && !is_there(objects, &key.namespace, &entry.kind.to_string(), &entry.name)
     });

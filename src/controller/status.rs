@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+use super::conditions;
 use super::memory::Hindrances;
-use super::verdict;
 use super::view::{Assessed, View};
 use crate::api::{
     Baseline, DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, InfeasiblePolicy,
@@ -24,7 +24,7 @@ pub const WORKLOADS: usize = 800;
 
 /// The status after this look, with `grants` in flight.
 #[must_use]
-pub fn status(
+pub fn assemble(
     view: &View,
     budget: &DbConnectionBudget,
     old: &DbConnectionBudgetStatus,
@@ -35,7 +35,7 @@ pub fn status(
     let decision = &view.decision;
     let fresh: Connections = decision.grants.granted.iter().map(|grant| grant.bill).sum();
     let generation = budget.metadata.generation;
-    let findings = verdict::findings(view, budget, hindrances, now);
+    let findings = conditions::findings(view, budget, hindrances, now);
     let ratio = budget.spec.sizing.overflow_ratio;
     let largest = denied_beyond(view, budget);
     DbConnectionBudgetStatus {
@@ -78,7 +78,7 @@ pub fn leave_out(status: &mut DbConnectionBudgetStatus) -> Vec<Baseline> {
 pub fn standing_still(held: &DbConnectionBudget, why: &str, now: Timestamp) -> DbConnectionBudget {
     let mut said = held.clone();
     let mut status = said.status.take().unwrap_or_default();
-    for finding in verdict::unwritable(why) {
+    for finding in conditions::unwritable(why) {
         let new = finding.into_condition(&status.conditions, held.metadata.generation, &Time(now));
         status.conditions.retain(|condition| condition.type_ != new.type_);
         status.conditions.push(new);

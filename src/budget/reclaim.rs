@@ -23,18 +23,38 @@ pub const DEADLINE: u64 = 600;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// It waits beyond the replicas, its controller would end it only once it were ready, and it will not be let in for
-    /// that. Deleted.
+    /// that.
     Stalled,
-    /// (a) Unready and superseded, while a pod of the newest revision waits. Deleted.
+    /// (a) Unready and superseded, while a pod of the newest revision waits.
     Superseded,
-    /// Beyond the replicas, and its controller lets it stand because another pod of the workload waits. Evicted.
+    /// Beyond the replicas, and its controller lets it stand because another pod of the workload waits.
     Leaving,
-    /// It escaped the gate, and a younger pod of its workload came through it. Evicted.
+    /// It escaped the gate, and a younger pod of its workload came through it.
     Escaped,
-    /// (b) It holds more than its workload's share. Evicted.
+    /// (b) It holds more than its workload's share.
     Oversize,
-    /// (c) Its workload has more pods than the budget can ever carry. Evicted.
+    /// (c) Its workload has more pods than the budget can ever carry.
     Surplus,
+}
+
+/// How a pod is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Through the Eviction API: a PodDisruptionBudget may refuse it.
+    Evict,
+    /// Deleted: it is not ready, so no PodDisruptionBudget counts on it.
+    Delete,
+}
+
+impl Cause {
+    /// How a pod is ended for it.
+    #[must_use]
+    pub const fn ending(self) -> Ending {
+        match self {
+            Self::Stalled | Self::Superseded => Ending::Delete,
+            Self::Leaving | Self::Escaped | Self::Oversize | Self::Surplus => Ending::Evict,
+        }
+    }
 }
 
 /// A pod that should go.

@@ -14,7 +14,7 @@ use super::refused::Purpose;
 use super::view::View;
 use crate::api::BudgetKey;
 use crate::budget::decide::Decision;
-use crate::budget::reclaim::{Candidate, Cause};
+use crate::budget::reclaim::{Candidate, Cause, Ending};
 use crate::cluster::pod::PodRecord;
 
 /// Candidates tried per decision.
@@ -73,11 +73,9 @@ fn workloads_first(view: &View) -> impl Iterator<Item = &Candidate> {
 }
 
 async fn end<G: Gateway>(context: &Context<G>, pod: &PodRecord, cause: Cause) -> Result<(), GatewayError> {
-    match cause {
-        Cause::Stalled | Cause::Superseded => context.gateway.delete(pod).await,
-        Cause::Leaving | Cause::Escaped | Cause::Oversize | Cause::Surplus => {
-            context.gateway.evict(pod).await
-        }
+    match cause.ending() {
+        Ending::Delete => context.gateway.delete(pod).await,
+        Ending::Evict => context.gateway.evict(pod).await,
     }
 }
 

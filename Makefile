@@ -45,12 +45,12 @@ verify: generate ## Regenerate everything; the tree must then be clean
 
 .PHONY: fmt
 fmt: ## Format the code
-	$(CARGO) fmt
+	$(CARGO) fmt --all
 
 .PHONY: lint
 lint: ## rustfmt, clippy with warnings denied, licences, bans, sources, and advisories where they can be fetched
-	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --quiet -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	@# Unoptimised: it takes a second longer each time and two minutes less to install.
 	@$(CARGO) deny --version > /dev/null 2>&1 || { echo 'installing cargo-deny'; $(CARGO) install --quiet --locked --debug cargo-deny@0.20.2; }
 	$(CARGO) deny --log-level error check bans licenses sources
@@ -89,8 +89,8 @@ TESTS := $(filter-out $(APART),$(patsubst tests/%/main.rs,%,$(wildcard tests/*/m
 QUICK := $(filter-out controller,$(TESTS))
 .PHONY: quick
 quick: cluster-tools ## Format, clippy, unit tests, properties, commands, chart, documents: 1 minute once it is built
-	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --quiet -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	$(CARGO) test --quiet --lib --bins $(QUICK:%=--test %)
 
 .PHONY: test
@@ -110,9 +110,10 @@ health: ## Hold recorded budgets against kstatus and the script for Argo CD: a m
 
 # A cluster takes a core and a half while it starts: more tests at once than cores only slow each other.
 .PHONY: e2e
+e2e: export POOLBUDGET_RIGHTS := $(abspath $(TARGET_DIR))/rights
 e2e: cluster-tools cluster-tools-older release ## Run the tests on a real control plane: 20 minutes
 	$(CARGO) build --quiet --example demo
-	@rm -rf $(TARGET_DIR)/tmp/rights
+	@rm -rf $(POOLBUDGET_RIGHTS)
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-2} $(CARGO) test --test e2e
 	@# What the accounts of the chart did meanwhile, against what they may do.
 	$(CARGO) test --quiet --test chart -- --ignored every_right

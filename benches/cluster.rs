@@ -5,9 +5,6 @@
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,10 +16,9 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use serde_json::json;
-
-use support::install::{chart, operator_binary};
-use support::objects::{budget, deployment};
-use support::{Cluster, Options};
+use testkit::install::{chart, operator_binary};
+use testkit::objects::{budget, deployment};
+use testkit::{Cluster, Options};
 
 const SHOP: &str = "shop";
 const BARE: &str = "bare";

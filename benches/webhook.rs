@@ -8,9 +8,6 @@
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +25,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
+use testkit::install::chart;
+use testkit::{Cluster, Options, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -35,9 +34,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
-
-use support::install::chart;
-use support::{Cluster, Options, Version};
 
 /// Pods in a second, and for how many seconds.
 const RATE: u32 = 200;

@@ -13,9 +13,6 @@ mod permissions;
 #[cfg(test)]
 #[path = "chart/render.rs"]
 mod render;
-#[allow(dead_code, unreachable_pub, reason = "the harness uses the rest of it")]
-#[path = "support/tools.rs"]
-mod tools;
 #[cfg(test)]
 #[path = "chart/used.rs"]
 mod used;

@@ -3,10 +3,10 @@
 //! What they were refused fails the test in which it happens. Here is the other direction: a right that nobody used.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
+use std::{env, fs};
 
 use serde_json::Value;
+use testkit::rights::COLLECTED;
 
 use crate::render::{Rendered, render};
 
@@ -16,7 +16,7 @@ const UNSEEN: [(&str, &str); 1] = [(
     "API servers without streams are asked for lists, and the tests have Rollouts where there are streams",
 )];
 
-/// Each verb on each resource that a role of the chart gives, as `tests/support/rights.rs` writes it.
+/// Each verb on each resource that a role of the chart gives, as `tests/support/src/rights.rs` writes it.
 fn granted(rendered: &Rendered, kind: &str) -> BTreeSet<String> {
     let mut rights = BTreeSet::new();
     // The roles of users are bound to nobody.
@@ -46,8 +46,9 @@ fn granted(rendered: &Rendered, kind: &str) -> BTreeSet<String> {
 #[test]
 #[ignore = "`make e2e` runs it after the tests that use the rights"]
 fn every_right_that_the_chart_gives_was_used_on_a_real_control_plane() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rights");
-    let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let folder =
+        env::var(COLLECTED).unwrap_or_else(|_| panic!("{COLLECTED} names the folder of what was used"));
+    let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
     let used: BTreeSet<String> = files
         .flat_map(|file| {
             fs::read_to_string(file.unwrap().path()).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()

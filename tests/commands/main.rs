@@ -12,9 +12,6 @@ mod groups;
 #[cfg(test)]
 mod inject;
 #[cfg(test)]
-#[path = "../admission/large.rs"]
-mod large;
-#[cfg(test)]
 mod line;
 #[cfg(test)]
 mod nested;

@@ -536,7 +536,7 @@ struct Stated {
 #[test]
 fn what_admission_refuses_is_refused_offline_in_the_same_words() {
     let table = std::fs::read_to_string("tests/admission/check.yaml").unwrap();
-    let cases: Vec<Stated> = serde_yaml::from_str(&crate::large::in_full(&table)).unwrap();
+    let cases: Vec<Stated> = serde_yaml::from_str(&testkit::large::in_full(&table)).unwrap();
     for case in cases {
         let containers = serde_json::json!([{"name": "app", "image": "a"}, {"name": "proxy", "image": "a"}]);
         let mut spec = serde_json::json!({

@@ -8,10 +8,10 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 use serde_json::{Value, json};
+use testkit::{Version, eventually};
 
 use crate::installed::{Installed, on_every_version};
 use crate::main_job::governed;
-use crate::support::{Version, eventually};
 
 /// Where the objects are that nobody labelled.
 const ELSEWHERE: &str = "elsewhere";

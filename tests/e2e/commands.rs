@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
+use testkit::eventually;
+use testkit::install::operator_binary;
+use testkit::objects::pod;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::installed::{Installed, SETTLES, SHOP};
 use crate::main_job::governed;
-use crate::support::eventually;
-use crate::support::install::operator_binary;
-use crate::support::objects::pod;
 
 /// How a command ended.
 struct Said {

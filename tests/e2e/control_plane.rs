@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::objects::{self, BAD_IMAGE, RUN_MS, deployment};
-use crate::support::{Cluster, Options, Version, eventually};
+use testkit::objects::{self, BAD_IMAGE, RUN_MS, deployment};
+use testkit::{Cluster, Options, Version, eventually};
+
 use crate::world::{SHARED, SOON, condition, phase, pod, pods, until_pod_ready, until_pods, until_ready};
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! `infeasiblePolicy: Deny`: what can never fit is refused when it is asked for, whoever asks.
 
 use serde_json::{Value, json};
+use testkit::objects::{autoscaler, budget, nano_session};
+use testkit::{Version, eventually};
 
 use crate::installed::{Installed, SETTLES, SHOP, on_every_version};
 use crate::main_job::governed;
-use crate::support::objects::{autoscaler, budget, nano_session};
-use crate::support::{Version, eventually};
 
 on_every_version! {
     more_replicas_than_can_ever_fit_are_refused_with_the_number_that_fits,

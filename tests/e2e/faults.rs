@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use testkit::{Version, eventually};
+
 use crate::installed::{Installed, SHOP, on_every_version};
 use crate::main_job::governed;
-use crate::support::{Version, eventually};
 
 on_every_version! {
     the_operator_killed_at_any_moment_of_a_scale_event_leaves_nothing_over_and_nothing_stuck,
@@ -102,7 +103,7 @@ async fn leader(shop: &Installed) -> String {
         "lease",
         "poolbudget",
         "-n",
-        crate::support::install::SYSTEM,
+        testkit::install::SYSTEM,
         "-o",
         "jsonpath={.spec.holderIdentity}",
     ];

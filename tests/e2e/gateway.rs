@@ -5,8 +5,8 @@ use poolbudget::cluster::pod::{PodRecord, PodView};
 use poolbudget::controller::gateway::{Gateway, GatewayError, KubeGateway, Sizes};
 use poolbudget::controller::lease::Leadership;
 use poolbudget::telemetry::metrics::Metrics;
+use testkit::objects;
 
-use crate::support::objects;
 use crate::world::{SHARED, until_pod_ready};
 
 const SIZES: Sizes = Sizes { pool_size: 2, max_overflow: 3, connections: 5 };

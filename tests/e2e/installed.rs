@@ -6,10 +6,9 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{Api, Client};
 use serde_json::Value;
-
-use crate::support::install::chart;
-use crate::support::objects::{budget, nano_session};
-use crate::support::{Cluster, Operator, Options, Recorder, Version, eventually};
+use testkit::install::chart;
+use testkit::objects::{budget, nano_session};
+use testkit::{Cluster, Operator, Options, Recorder, Version, eventually};
 
 /// The namespace of the workloads.
 pub const SHOP: &str = "shop";
@@ -18,10 +17,10 @@ pub const SHOP: &str = "shop";
 macro_rules! on_every_version {
     ($($rule:ident),+ $(,)?) => {
         mod on_1_36_with_policies {
-            $(#[tokio::test] async fn $rule() { super::$rule(crate::support::Version::Current).await; })+
+            $(#[tokio::test] async fn $rule() { super::$rule(testkit::Version::Current).await; })+
         }
         mod on_1_33_with_the_webhook {
-            $(#[tokio::test] async fn $rule() { super::$rule(crate::support::Version::Older).await; })+
+            $(#[tokio::test] async fn $rule() { super::$rule(testkit::Version::Older).await; })+
         }
     };
 }

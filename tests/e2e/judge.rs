@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
+use testkit::bill::{self, Account, Standing};
+use testkit::ledger::{Ledger, Totals};
+use testkit::objects::{self, CONNECTIONS, MAX_OVERFLOW, POOL_SIZE, Workload, granted_pod};
+use testkit::{Recorder, eventually};
 
-use crate::support::bill::{self, Account, Standing};
-use crate::support::ledger::{Ledger, Totals};
-use crate::support::objects::{self, CONNECTIONS, MAX_OVERFLOW, POOL_SIZE, Workload, granted_pod};
-use crate::support::{Recorder, eventually};
 use crate::world::{SHARED, SOON, until_pod_ready};
 
 const AT: Duration = Duration::ZERO;

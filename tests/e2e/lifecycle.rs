@@ -8,12 +8,12 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Api, Resource};
 use poolbudget::api::DbConnectionBudget;
+use testkit::install::{SYSTEM, chart, operator_binary};
+use testkit::launch::{Identity, Launch};
+use testkit::{Version, eventually};
 
 use crate::installed::{Installed, SETTLES, SHOP, on_every_version};
 use crate::main_job::{app, governed};
-use crate::support::install::{SYSTEM, chart, operator_binary};
-use crate::support::launch::{Identity, Launch};
-use crate::support::{Version, eventually};
 
 mod uninstall;
 

@@ -5,9 +5,6 @@
 //! (`RUST_TEST_THREADS=1` for the calmest run). The programs come from `make cluster-tools`. With
 //! `POOLBUDGET_KEEP=1` the folders of the clusters, with the logs of all programs, stay for reading.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 #[cfg(test)]
 #[path = "../model/mod.rs"]
 mod model;

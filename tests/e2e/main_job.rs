@@ -1,8 +1,9 @@
 //! The main job: what a user does to workloads, and what their pods may hold meanwhile. On every version.
 
+use testkit::Version;
+use testkit::objects::{Workload, autoscaler, budget, deployment, nano_session};
+
 use crate::installed::{Installed, SHOP, on_every_version};
-use crate::support::Version;
-use crate::support::objects::{Workload, autoscaler, budget, deployment, nano_session};
 
 on_every_version! {
     two_running_deployments_are_adopted_by_rolling_updates,

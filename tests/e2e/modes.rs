@@ -1,11 +1,11 @@
 //! Observe on the real API server: from one mode to the next while pods wait, run and roll.
 
 use serde_json::Value;
+use testkit::eventually;
+use testkit::objects::{budget, nano_session};
 
 use crate::installed::{Installed, SETTLES, SHOP};
 use crate::main_job::governed;
-use crate::support::eventually;
-use crate::support::objects::{budget, nano_session};
 
 /// More than the pods of a test can ever hold.
 const NO_LIMIT: u64 = 1_000_000;

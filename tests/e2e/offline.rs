@@ -4,12 +4,12 @@
 use std::process::Stdio;
 
 use serde_json::{Value, json};
+use testkit::install::{RELEASE, SYSTEM, chart, operator_binary};
+use testkit::objects::{autoscaler, budget, documents, nano_session, pod};
 use tokio::process::Command;
 
 use crate::installed::{Installed, SHOP};
 use crate::main_job::governed;
-use crate::support::install::{RELEASE, SYSTEM, chart, operator_binary};
-use crate::support::objects::{autoscaler, budget, documents, nano_session, pod};
 
 /// What a command makes of a manifest.
 async fn offline(shop: &Installed, manifest: &str, args: &[&str]) -> String {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use testkit::account::account_user;
+use testkit::install::SYSTEM;
+
 use crate::installed::Installed;
 use crate::main_job::governed;
-use crate::support::account::account_user;
-use crate::support::install::SYSTEM;
 
 #[tokio::test]
 async fn an_idle_minute_shows_lease_renewals_watches_and_the_look_for_argo_rollouts_only() {
@@ -15,7 +16,7 @@ async fn an_idle_minute_shows_lease_renewals_watches_and_the_look_for_argo_rollo
     shop.settles(&[("api", 3)]).await;
     // Whatever the last change set off is over when a second passes without a request.
     let user = account_user(SYSTEM, "poolbudget");
-    crate::support::eventually(Duration::from_secs(60), "the operator comes to rest", async || {
+    testkit::eventually(Duration::from_secs(60), "the operator comes to rest", async || {
         let mark = shop.cluster.audit_mark().map_err(|error| error.to_string())?;
         tokio::time::sleep(Duration::from_secs(3)).await;
         let busy = shop.cluster.audited(mark, &user).map_err(|error| error.to_string())?;
@@ -33,7 +34,7 @@ async fn an_idle_minute_shows_lease_renewals_watches_and_the_look_for_argo_rollo
     assert!((15..=62).contains(&renewals), "{renewals} renewals");
 }
 
-fn is_idle(request: &crate::support::audit::Request) -> bool {
+fn is_idle(request: &testkit::audit::Request) -> bool {
     let resource = request.object_ref.as_ref().map(|object| object.resource.as_str()).unwrap_or_default();
     // Nobody tells of a kind that comes.
     let discovery = request.object_ref.is_none() && request.uri.starts_with("/apis/argoproj.io");

@@ -1,12 +1,12 @@
 //! What is refused, what waits and says so, and what then goes on.
 
 use serde_json::Value;
+use testkit::eventually;
+use testkit::install::{RELEASE, SYSTEM};
+use testkit::objects::{budget, disruption_budget, nano_session};
 
 use crate::installed::{Installed, SETTLES, SHOP};
 use crate::main_job::governed;
-use crate::support::eventually;
-use crate::support::install::{RELEASE, SYSTEM};
-use crate::support::objects::{budget, disruption_budget, nano_session};
 
 #[tokio::test]
 async fn a_label_that_names_no_budget_waits_says_so_and_goes_on_when_the_budget_appears() {

@@ -8,10 +8,10 @@ use poolbudget::controller::status::WORKLOADS;
 use poolbudget::controller::view::IN_FLIGHT;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
+use testkit::Cluster;
+use testkit::objects::budget;
 use tokio::sync::OnceCell;
 
-use crate::support::Cluster;
-use crate::support::objects::budget;
 use crate::world::SHARED;
 
 /// Whoever comes first applies it; two that create it at the same time are one too many.

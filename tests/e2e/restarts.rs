@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use testkit::folder::Folder;
+use testkit::objects::{self, deployment};
+use testkit::process::{Process, Spec};
+use testkit::store::{self, STORE_JSON};
+use testkit::{Cluster, Options, Recorder, eventually};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
 
-use crate::support::folder::Folder;
-use crate::support::objects::{self, deployment};
-use crate::support::process::{Process, Spec};
-use crate::support::store::{self, STORE_JSON};
-use crate::support::{Cluster, Options, Recorder, eventually};
 use crate::world::{SOON, until_pod_ready, until_pods, until_ready};
 
 /// Where pods are in the store.

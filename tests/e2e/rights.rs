@@ -1,13 +1,13 @@
 //! What the accounts of the chart have rights for and no other test here makes them do. `tests/chart/used.rs` counts it.
 
 use serde_json::json;
+use testkit::eventually;
+use testkit::install::{RELEASE, SYSTEM};
+use testkit::objects::{BAD_IMAGE, budget, nano_session};
 
 use crate::installed::{Installed, SETTLES, SHOP};
 use crate::lifecycle::run_release_hook;
 use crate::main_job::{app, governed};
-use crate::support::eventually;
-use crate::support::install::{RELEASE, SYSTEM};
-use crate::support::objects::{BAD_IMAGE, budget, nano_session};
 
 #[tokio::test]
 async fn a_full_database_a_pod_deleted_by_force_and_an_uninstall_before_anybody_led() {

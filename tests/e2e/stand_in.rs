@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;
+use testkit::launch::Identity;
+use testkit::ports::free_port;
+use testkit::{Launch, eventually};
 
-use crate::support::launch::Identity;
-use crate::support::ports::free_port;
-use crate::support::{Launch, eventually};
 use crate::world::{SHARED, SOON};
 
 fn chart_deployment(args: &serde_json::Value) -> Deployment {
@@ -79,7 +79,7 @@ async fn a_program_runs_with_the_rights_of_the_deployments_account_and_is_killed
     let launch = launch.env("POOLBUDGET_HTTP_ADDRESS", &format!("127.0.0.1:{port}"));
     let mut proxy = cluster.start_operator(&launch).unwrap();
 
-    let answers = async |path: &str, proxy: &crate::support::Operator| {
+    let answers = async |path: &str, proxy: &testkit::Operator| {
         eventually(SOON, &format!("an answer to {path}"), async || {
             proxy.get(path).await.map(|(status, _body)| status).map_err(|error| format!("{error:#}"))
         })

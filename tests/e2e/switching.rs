@@ -6,13 +6,13 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::json;
+use testkit::install::{RELEASE, SYSTEM, chart};
+use testkit::objects::{BUDGET_LABEL, pod};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::installed::{Installed, SHOP};
 use crate::main_job::governed;
-use crate::support::install::{RELEASE, SYSTEM, chart};
-use crate::support::objects::{BUDGET_LABEL, pod};
 
 /// Tries pods all the time, each as a dry run, and notes how they would be born.
 pub struct Nursery {

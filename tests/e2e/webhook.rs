@@ -10,11 +10,11 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use poolbudget::webhook::certificate::{Held, Lives, renewed};
 use poolbudget::webhook::keep::SECRET;
 use serde_json::json;
+use testkit::install::{SYSTEM, chart};
+use testkit::{Version, eventually};
 
 use crate::installed::{Installed, SETTLES};
 use crate::main_job::governed;
-use crate::support::install::{SYSTEM, chart};
-use crate::support::{Version, eventually};
 use crate::switching::Nursery;
 
 /// Sooner than the replicas look by themselves, every 30 seconds: they are told of what is changed.

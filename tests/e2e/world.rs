@@ -6,11 +6,10 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client};
-
-use crate::support::{Shared, eventually};
+use testkit::{Shared, Version, eventually};
 
 /// One cluster for all tests that leave its programs alone. Each has namespaces of its own.
-pub(crate) static SHARED: Shared = Shared::new();
+pub(crate) static SHARED: Shared = Shared::of(Version::Current);
 
 /// Long enough for anything that does come on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);

@@ -7,14 +7,13 @@ use anyhow::ensure;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use serde_json::{Value, json};
-
-use crate::bench::apps::{App, budget};
-use crate::bench::kubelet::Kubelet;
-use crate::bench::server::Server;
-use crate::bench::tally::Life;
-use crate::bench::until::until;
-use crate::support::install::chart;
-use crate::support::{Cluster, Options};
+use testkit::install::chart;
+use testkit::postgres::apps::{App, budget};
+use testkit::postgres::kubelet::Kubelet;
+use testkit::postgres::server::Server;
+use testkit::postgres::tally::Life;
+use testkit::postgres::until::until;
+use testkit::{Cluster, Options};
 
 const SHOP: &str = "shop";
 /// The patience of the operator, and as much again for a busy machine.

@@ -12,16 +12,15 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client};
 use serde_json::json;
+use testkit::install::chart;
+use testkit::postgres::apps::BUDGET;
+use testkit::postgres::clock;
+use testkit::postgres::count::{Count, Sample};
+use testkit::postgres::kubelet::{ASKED, Kubelet};
+use testkit::postgres::server::Server;
+use testkit::postgres::until::until;
+use testkit::{Cluster, Operator, Options, Recorder, objects};
 use tokio::time::sleep;
-
-use crate::bench::apps::BUDGET;
-use crate::bench::clock;
-use crate::bench::count::{Count, Sample};
-use crate::bench::kubelet::{ASKED, Kubelet};
-use crate::bench::server::Server;
-use crate::bench::until::until;
-use crate::support::install::chart;
-use crate::support::{Cluster, Operator, Options, Recorder, objects};
 
 const WITH: &str = "with";
 const WITHOUT: &str = "without";

@@ -2,11 +2,6 @@
 //!
 //! `make postgres` provides the programs. With `POOLBUDGET_KEEP=1` the folders stay, with everybody's logs.
 
-#[path = "../support/mod.rs"]
-mod support;
-
-mod bench;
-
 #[cfg(test)]
 mod adoption;
 #[cfg(test)]

@@ -8,12 +8,11 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-
-use crate::bench::count::Count;
-use crate::bench::server::Server;
-use crate::bench::until::until;
-use crate::bench::{clock, place};
-use crate::support::process::{Process, Spec};
+use testkit::postgres::count::Count;
+use testkit::postgres::server::Server;
+use testkit::postgres::until::until;
+use testkit::postgres::{clock, place};
+use testkit::process::{Process, Spec};
 
 /// Clients that end at the same moment; the one that is held the longest counts.
 const CLIENTS: usize = 5;

@@ -12,14 +12,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
-
-use crate::bench::count::Count;
-use crate::bench::env::variables;
-use crate::bench::place;
-use crate::bench::server::Server;
-use crate::bench::until::until;
-use crate::support::install::operator_binary;
-use crate::support::process::{Process, Spec};
+use testkit::install::operator_binary;
+use testkit::postgres::count::Count;
+use testkit::postgres::env::variables;
+use testkit::postgres::place;
+use testkit::postgres::server::Server;
+use testkit::postgres::until::until;
+use testkit::process::{Process, Spec};
 
 /// A busy machine starts Python slowly.
 const DEADLINE: Duration = Duration::from_secs(120);

@@ -5,13 +5,12 @@ use std::io::Write as _;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use serde_json::json;
-
-use crate::bench::count::Sample;
-use crate::bench::env::{variables, words};
-use crate::bench::lines::{Did, Follower, Line};
-use crate::bench::side::Outcome;
-use crate::bench::told::Told;
-use crate::bench::way::DIRECT;
+use testkit::postgres::count::Sample;
+use testkit::postgres::env::{variables, words};
+use testkit::postgres::lines::{Did, Follower, Line};
+use testkit::postgres::side::Outcome;
+use testkit::postgres::told::Told;
+use testkit::postgres::way::DIRECT;
 
 fn granted() -> Pod {
     let field = |path: &str| json!({"fieldRef": {"fieldPath": path}});

@@ -1,9 +1,9 @@
 //! The promise, by the word of the servers: what they refuse, and what they hold.
 
-use crate::bench::side::Outcome;
-use crate::bench::story::Story;
-use crate::bench::told::Told;
-use crate::bench::way::{DIRECT, SESSION, Way};
+use testkit::postgres::side::Outcome;
+use testkit::postgres::story::Story;
+use testkit::postgres::told::Told;
+use testkit::postgres::way::{DIRECT, SESSION, Way};
 
 async fn told(way: &'static Way) -> Told {
     let mut story = Story::open(way).await.unwrap();

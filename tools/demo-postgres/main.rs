@@ -6,11 +6,6 @@
 //!       0 when nobody was refused anything with poolbudget, 1 when somebody was, 130 when interrupted. Nothing
 //!       outlives it.
 
-#[path = "../../tests/postgres/bench/mod.rs"]
-mod bench;
-#[path = "../../tests/support/mod.rs"]
-mod support;
-
 mod picture;
 mod plot;
 mod table;
@@ -22,11 +17,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use testkit::postgres::story::Story;
+use testkit::postgres::told::Told;
+use testkit::postgres::way::{DIRECT, SESSION, Way};
 use tokio::signal::unix::{SignalKind, signal};
 
-use bench::story::Story;
-use bench::told::Told;
-use bench::way::{DIRECT, SESSION, Way};
 use table::Rows;
 
 const INTERRUPTED: u8 = 130;

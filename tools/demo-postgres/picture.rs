@@ -3,9 +3,10 @@
 //! In: what was told. Out: an SVG with a ground of its own, so that it reads the same on a light and on a dark page,
 //! and without anything that moves. Forbidden here: I/O.
 
-use super::bench::count::Sample;
-use super::bench::side::Outcome;
-use super::bench::told::Told;
+use testkit::postgres::count::Sample;
+use testkit::postgres::side::Outcome;
+use testkit::postgres::told::Told;
+
 use super::plot::{BAD, GOOD, Plot, Side, as_height, escaped};
 
 const WIDTH: f64 = 960.0;

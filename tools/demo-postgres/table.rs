@@ -2,9 +2,9 @@
 //!
 //! In: glances and outcomes. Out: lines of at most 80 columns. Forbidden here: I/O.
 
-use super::bench::side::Outcome;
-use super::bench::told::{Glance, Mark, Told};
-use super::bench::way::Way;
+use testkit::postgres::side::Outcome;
+use testkit::postgres::told::{Glance, Mark, Told};
+use testkit::postgres::way::Way;
 
 /// Cells of a bar.
 const CELLS: u64 = 18;
@@ -80,7 +80,7 @@ pub fn sum(told: &Told) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::way::DIRECT;
+    use testkit::postgres::way::DIRECT;
 
     const GLANCE: Glance = Glance { at: 12.3, without: (37, 5213), with: (6, 0) };
 

@@ -5,9 +5,6 @@
 //! and the exit code: 0 when the sum was never over and everything settled, 1 when not, 130 when interrupted
 //! before that was known. On a terminal it then stays up until Ctrl-C. Nothing outlives it.
 
-#[path = "../../tests/support/mod.rs"]
-mod support;
-
 mod screen;
 mod shop;
 mod story;

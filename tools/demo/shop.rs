@@ -11,14 +11,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client};
 use poolbudget::api::conditions::ConditionType;
 use poolbudget::api::{DbConnectionBudget, DbConnectionBudgetStatus};
+use testkit::bill::Standing;
+use testkit::install::chart;
+use testkit::ledger::PodView;
+use testkit::process::log_end;
+use testkit::{Cluster, Operator, Options, Recorder};
 use tokio::time::Instant;
 
 use super::screen::{PodLine, Scene, State};
-use super::support::bill::Standing;
-use super::support::install::chart;
-use super::support::ledger::PodView;
-use super::support::process::log_end;
-use super::support::{Cluster, Operator, Options, Recorder};
 
 /// Where the application is: what kubectl takes when nothing is said.
 const NAMESPACE: &str = "default";

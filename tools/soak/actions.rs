@@ -13,11 +13,11 @@ use kube::api::{ApiResource, DeleteParams, DynamicObject, EvictParams, ListParam
 use kube::core::{GroupVersionKind, NamespaceResourceScope};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde_json::{Value, json};
+use testkit::objects::{BAD_IMAGE, BUDGET_LABEL, DRAIN_MS};
 use tokio::time::timeout;
 
 use super::chance::Chance;
 use super::fleet::{BUDGETS, Budget, SHOPS, Shop};
-use super::support::objects::{BAD_IMAGE, BUDGET_LABEL, DRAIN_MS};
 
 /// How long one request may take: without its store the API server would hold it for a minute.
 const ANSWER: Duration = Duration::from_secs(5);

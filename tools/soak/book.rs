@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
+use testkit::bill::Standing;
 
 use super::judge::{NOTICE, View};
-use super::support::bill::Standing;
 
 /// One budget.
 #[derive(Debug, Default)]

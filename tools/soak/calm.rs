@@ -10,6 +10,8 @@ use anyhow::{Result, bail};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use serde_json::{Value, json};
+use testkit::bill::Account;
+use testkit::objects::{BUDGET_LABEL, DRAIN_MS};
 use tokio::time::{Instant, sleep};
 
 use super::actions::{Action, Hand};
@@ -17,8 +19,6 @@ use super::book::Figures;
 use super::fleet::{BUDGETS, Budget, SHOPS, Shop};
 use super::patience::patiently;
 use super::recorder::Recorder;
-use super::support::bill::Account;
-use super::support::objects::{BUDGET_LABEL, DRAIN_MS};
 
 /// How long everything may take to settle: pods drain for 15 seconds, a superseded revision that never becomes ready is
 /// left alone for 60, and one pod goes after the other.

@@ -8,13 +8,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
+use testkit::install::{RELEASE, SYSTEM, chart, operator_binary};
+use testkit::{Cluster, Operator};
 use tokio::time::{sleep, timeout};
 
 use super::chance::Chance;
 use super::patience::patiently;
 use super::recorder::Recorder;
-use super::support::install::{RELEASE, SYSTEM, chart, operator_binary};
-use super::support::{Cluster, Operator};
 
 /// How long a replica may take to end by itself: the chart's grace period.
 const ENDS: Duration = Duration::from_secs(30);

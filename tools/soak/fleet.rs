@@ -6,8 +6,7 @@
 use std::fmt;
 
 use serde_json::{Value, json};
-
-use super::support::objects::{self, BUDGET_LABEL, Workload, deployment};
+use testkit::objects::{self, BUDGET_LABEL, Workload, deployment};
 
 /// One budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
+use testkit::bill::{self, Account, Bill, Standing};
+use testkit::store::Change;
 
 use super::book::{Book, Figures};
-use super::support::bill::{self, Account, Bill, Standing};
-use super::support::store::Change;
 use super::tally::Tally;
 
 /// How long a leader may take to see a pod that nobody asked it about: its watch may be waiting to be resumed.

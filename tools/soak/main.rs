@@ -6,9 +6,6 @@
 //! every ten seconds, a table in the end, and the exit code: 0 when the rule of [`judge`] was never broken and
 //! everything settled, 1 when not, 130 when interrupted. After a failure the folder with all logs is kept.
 
-#[path = "../../tests/support/mod.rs"]
-mod support;
-
 mod actions;
 mod book;
 mod calm;
@@ -29,6 +26,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 use clap::Parser;
+use testkit::store::STORE_JSON;
+use testkit::{Cluster, Options};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use actions::{Action, Hand, Outcome};
@@ -36,8 +35,6 @@ use chance::Chance;
 use faults::{Deck, Plant};
 use recorder::{Recorder, Verdict};
 use report::{Deeds, seconds};
-use support::store::STORE_JSON;
-use support::{Cluster, Options};
 
 /// Between two lines that say how it stands.
 const PROGRESS: Duration = Duration::from_secs(10);

@@ -9,12 +9,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use testkit::Cluster;
+use testkit::store::{self, Change};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::judge::{Judge, RANGE, Violation};
-use super::support::Cluster;
-use super::support::store::{self, Change};
 
 /// How many lines of what happened are kept.
 const LINES: usize = 60;

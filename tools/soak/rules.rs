@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::bill::Account;
+use testkit::objects::{self, Workload, granted_pod};
+use testkit::store::Change;
 
 use super::judge::{BUDGETS, Judge, PODS};
-use super::support::bill::Account;
-use super::support::objects::{self, Workload, granted_pod};
-use super::support::store::Change;
 
 /// A store that is written to, and the judge who sees it.
 #[derive(Default)]

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use testkit::bill::{Account, Standing};
+
 use super::book::Figures;
 use super::judge::View;
-use super::support::bill::{Account, Standing};
 
 /// Counts of a recording.
 #[derive(Debug, Default)]

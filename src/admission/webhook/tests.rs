@@ -6,18 +6,16 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use testkit::large::in_full;
 
 use super::review::{self, Outcome, Reason, Refusal, Request, Resource};
 use super::{mutate, validate, workload};
 use crate::api::{WorkloadKind, names, patch};
 
-#[path = "../../../tests/admission/large.rs"]
-mod large;
-
 type Texts = BTreeMap<String, String>;
 
 fn table<T: DeserializeOwned>(text: &str) -> Vec<T> {
-    let cases: Vec<T> = serde_yaml::from_str(&large::in_full(text)).unwrap();
+    let cases: Vec<T> = serde_yaml::from_str(&in_full(text)).unwrap();
     assert!(!cases.is_empty());
     cases
 }

@@ -4,11 +4,11 @@
 use kube::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use testkit::eventually;
+use testkit::install::SYSTEM;
 
 use super::tables::{Verdict, make_guarded_pods, table};
 use super::{Refusal, SOON, account, installed, refusal};
-use crate::support::eventually;
-use crate::support::install::SYSTEM;
 
 const NAMESPACE: &str = "confined";
 

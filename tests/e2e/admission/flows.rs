@@ -5,10 +5,10 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
+use testkit::objects::{self, deployment};
+use testkit::{Cluster, eventually};
 
 use super::{BEFORE, BUDGET, GATE, Refusal, SOON, bind, gates, installed, operator, refusal};
-use crate::support::objects::{self, deployment};
-use crate::support::{Cluster, eventually};
 
 async fn read(client: &Client, namespace: &str, name: &str) -> Deployment {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);

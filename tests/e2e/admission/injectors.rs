@@ -5,10 +5,10 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use serde_json::{Value, json};
+use testkit::{Cluster, eventually};
 
 use super::tables::env_of;
 use super::{BUDGET, GATE, Refusal, SOON, gates, installed, try_pod};
-use crate::support::{Cluster, eventually};
 
 /// Installs a policy that changes the pods with the label `test: NAME`. In which order the API server asks policies is not
 /// stated; it may change whenever one of them does.

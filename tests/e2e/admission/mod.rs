@@ -7,8 +7,6 @@
 mod confined;
 mod flows;
 mod injectors;
-#[path = "../../admission/large.rs"]
-mod large;
 mod tables;
 mod untold;
 
@@ -20,11 +18,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use testkit::cluster::client_of;
+use testkit::install::{RELEASE, SYSTEM, chart};
+use testkit::{Cluster, Operator, Shared, Version, eventually};
 use tokio::sync::OnceCell;
-
-use crate::support::cluster::client_of;
-use crate::support::install::{RELEASE, SYSTEM, chart};
-use crate::support::{Cluster, Operator, Shared, Version, eventually};
 
 const SOON: Duration = Duration::from_secs(60);
 const BUDGET: &str = "poolbudget.dev/budget";
@@ -33,7 +30,7 @@ const GATE: &str = "poolbudget.dev/connections";
 /// The namespace with a workload that was there, and wrong, before the policies were.
 const BEFORE: &str = "before";
 
-static CLUSTER: Shared = Shared::new();
+static CLUSTER: Shared = Shared::of(Version::Current);
 static INSTALLED: OnceCell<()> = OnceCell::const_new();
 
 /// The same where the webhook gates, and the replica that serves it.

@@ -12,13 +12,13 @@ use poolbudget::api::{DbConnectionBudget, DbConnectionBudgetStatus, WorkloadKind
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use testkit::Cluster;
+use testkit::large::in_full;
 
-use super::large::in_full;
 use super::{
     BUDGET, GATE, Refusal, by_policies_and_by_the_webhook, gates, installed, operator, refusal,
     try_deployment, try_pod,
 };
-use crate::support::Cluster;
 
 by_policies_and_by_the_webhook! {
     a_labelled_pod_is_born_with_its_gate_and_with_env_that_reads_its_grant,
@@ -301,7 +301,7 @@ async fn nobody_but_the_operator_writes_the_status_of_a_budget() {
     let cluster = installed().await;
     cluster.create_namespace("status").await.unwrap();
     let spec = json!({"limit": {"connections": 10}, "reserved": 0});
-    cluster.apply(&crate::support::objects::budget("status", "main", &spec)).await.unwrap();
+    cluster.apply(&testkit::objects::budget("status", "main", &spec)).await.unwrap();
     let quarantine = json!({"status": {"ledger": {"quarantine": []}}});
     let params = PatchParams { dry_run: true, ..PatchParams::default() };
     let of = |client: Client| Api::<DbConnectionBudget>::namespaced(client, "status");

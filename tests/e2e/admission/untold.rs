@@ -4,11 +4,11 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use testkit::Cluster;
+use testkit::install::{RELEASE, SYSTEM};
 
 use super::tables::{Verdict, deployment};
 use super::{BEFORE, BUDGET, Refusal, by_policies_and_by_the_webhook, installed, pod_with, refusal, try_pod};
-use crate::support::Cluster;
-use crate::support::install::{RELEASE, SYSTEM};
 use crate::world::until_ready;
 
 by_policies_and_by_the_webhook! {

@@ -12,14 +12,14 @@ use kube::core::ApiResource;
 use kube::{Api, Client};
 use poolbudget::budget::rollout::IntOrPercent;
 use serde_json::{Value, json};
+use testkit::eventually;
+use testkit::objects::{DRAIN_MS, START_MS};
 
 use super::real::{bind, name};
 use super::recording::{TEMPLATE, class, template_of};
 use super::script::Class;
 use super::sets::{Seen, Step, Twin, Update, target};
 use crate::model::{daemon_set, stateful_set};
-use crate::support::eventually;
-use crate::support::objects::{DRAIN_MS, START_MS};
 use crate::world::SOON;
 
 const NAME: &str = "app";

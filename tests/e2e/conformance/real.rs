@@ -17,12 +17,12 @@ use kube::{Api, Client};
 use kube_runtime::watcher::{self, Event, watcher};
 use poolbudget::budget::rollout::{IntOrPercent, Strategy};
 use serde_json::{Value, json};
+use testkit::objects::{DRAIN_MS, START_MS};
+use testkit::{Cluster, eventually};
 use tokio::task::AbortHandle;
 
 use super::recording::{Act, DESIRED, Recording, Rest, Seen, TEMPLATE, class, template_of};
 use super::script::{Class, Edit, Script, Step};
-use crate::support::objects::{DRAIN_MS, START_MS};
-use crate::support::{Cluster, eventually};
 use crate::world::SOON;
 
 const NAME: &str = "app";

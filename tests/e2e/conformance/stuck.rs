@@ -3,6 +3,7 @@
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use testkit::eventually;
 
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -11,7 +12,6 @@ use k8s_openapi::api::admissionregistration::v1::{
 use super::real::Stage;
 use super::recording::Rest;
 use super::script::{Script, Step, pods, roll_out, scale};
-use crate::support::eventually;
 use crate::world::{SHARED, SOON};
 
 const NAMESPACE: &str = "instant";

@@ -1,10 +1,10 @@
 //! DaemonSets, ReplicaSets and bare pods. The cluster has two nodes.
 
 use serde_json::json;
+use testkit::objects::{daemon_set, pod, replica_set};
 
 use super::{governed, plain};
 use crate::installed::{Installed, SHOP};
-use crate::support::objects::{daemon_set, pod, replica_set};
 
 #[tokio::test]
 async fn a_daemon_set_is_adopted_and_rolled_out_with_and_without_surge_while_its_operator_dies() {

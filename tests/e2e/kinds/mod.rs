@@ -7,10 +7,10 @@ mod rollouts;
 mod tasks;
 
 use serde_json::{Value, json};
+use testkit::eventually;
+use testkit::objects::{Workload, budget};
 
 use crate::installed::{Installed, SETTLES, SHOP};
-use crate::support::eventually;
-use crate::support::objects::{Workload, budget};
 
 /// A workload as a user has it before poolbudget: SQLAlchemy's defaults as literals.
 fn plain(workload: Workload) -> Workload {

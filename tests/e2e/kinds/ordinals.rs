@@ -1,8 +1,9 @@
 //! StatefulSets: a successor has the name of its predecessor, and an ordered one makes one pod at a time.
 
+use testkit::objects::stateful_set;
+
 use super::{governed, plain};
 use crate::installed::{Installed, SHOP};
-use crate::support::objects::stateful_set;
 
 #[tokio::test]
 async fn stateful_sets_are_adopted_scaled_and_rolled_out_while_their_operator_dies() {
@@ -58,7 +59,7 @@ async fn pods_below_a_partition_stay_and_are_not_taken_for_old_ones() {
     shop.apply(&db.to_string()).await;
     shop.holds(&[("StatefulSet", "db", 3)]).await;
     shop.kubectl(&["set", "image", "statefulset/db", "app=app:2"]).await;
-    crate::support::eventually(crate::installed::SETTLES, "the last pod is new", async || {
+    testkit::eventually(crate::installed::SETTLES, "the last pod is new", async || {
         // While it is replaced there is none.
         let path = "jsonpath={.spec.containers[0].image}";
         let image = shop.try_kubectl(&["get", "pod", "db-2", "-o", path]).await?;

@@ -1,12 +1,12 @@
 //! Others who have a say in pods: their scheduling gates, their injectors.
 
 use serde_json::{Value, json};
+use testkit::eventually;
+use testkit::objects::{budget, deployment, job};
 
 use super::governed;
 use super::tasks::done;
 use crate::installed::{Installed, SETTLES, SHOP};
-use crate::support::eventually;
-use crate::support::objects::{budget, deployment, job};
 
 #[tokio::test]
 async fn a_job_that_another_gate_holds_lets_the_next_one_run_and_runs_when_that_gate_goes() {

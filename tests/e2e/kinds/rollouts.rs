@@ -2,11 +2,11 @@
 //! ready, is played by the test. The pods are made by the real ReplicaSet controller.
 
 use serde_json::{Value, json};
+use testkit::eventually;
+use testkit::objects::{BAD_IMAGE, autoscaler, budget, deployment};
 
 use super::{governed, plain};
 use crate::installed::{Installed, SETTLES, SHOP};
-use crate::support::eventually;
-use crate::support::objects::{BAD_IMAGE, autoscaler, budget, deployment};
 
 /// The resource as far as the operator and kubectl need it.
 fn definition() -> String {

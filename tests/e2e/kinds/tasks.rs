@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use testkit::eventually;
+use testkit::objects::{RUN_MS, cron_job, deployment, job};
+
 use super::governed;
 use crate::installed::{Installed, SETTLES, SHOP};
-use crate::support::eventually;
-use crate::support::objects::{RUN_MS, cron_job, deployment, job};
 
 #[tokio::test]
 async fn a_migration_waits_for_its_connection_and_passes_what_waits_with_it() {

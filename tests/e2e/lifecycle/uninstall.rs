@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use testkit::install::{RELEASE, SYSTEM};
+use testkit::{Version, eventually};
+
 use super::run_release_hook;
 use crate::installed::{Installed, SETTLES, on_every_version};
 use crate::main_job::governed;
-use crate::support::install::{RELEASE, SYSTEM};
-use crate::support::{Version, eventually};
 
 on_every_version! {
     an_uninstall_while_pods_wait_ends_nobody,

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use super::cluster::{Cluster, Options};
 use super::tools::Version;
 
-/// Put into a static: `static CLUSTER: Shared = Shared::new();`
+/// Put into a static: `static CLUSTER: Shared = Shared::of(Version::Current);`
 #[derive(Debug)]
 pub struct Shared {
     version: Version,
@@ -23,11 +23,6 @@ static ALL: Mutex<Vec<&'static Shared>> = Mutex::new(Vec::new());
 
 impl Shared {
     /// Nothing is started yet.
-    pub const fn new() -> Self {
-        Self::of(Version::Current)
-    }
-
-    /// The same of another version.
     pub const fn of(version: Version) -> Self {
         Self { version, cluster: OnceCell::const_new() }
     }

@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use super::server::Server;
 use super::until::until;
 use super::{place, user};
-use crate::support::ports::free_port;
-use crate::support::process::{Process, Spec};
+use crate::ports::free_port;
+use crate::process::{Process, Spec};
 
 /// How long it may take to serve.
 const START_DEADLINE: Duration = Duration::from_secs(30);

@@ -1,9 +1,8 @@
 //! Applications with real connections: pods of the test cluster as Python processes on a real PostgreSQL.
 //!
-//! In:   the programs that `set-up` provides, and the harness of `tests/support` beside it as `support`.
+//! In:   the programs that `tests/postgres/set-up` provides.
 //! Out:  [`Story`], told on two [`Side`]s at once, one without and one with poolbudget: what each server held over
 //!       time, by its own word, and what it refused.
-//! Forbidden here: anything of the crate `poolbudget`. What judges the operator shares no code with it.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -15,8 +14,6 @@
 //! | [`apps`] | the Deployments and the budget |
 //! | [`way`] | what is limited, and what is done |
 //! | [`side`], [`story`], [`told`] | the same load with and without poolbudget, and what came of it |
-#![allow(dead_code, reason = "the test and the demo use different parts of it")]
-#![allow(unreachable_pub, reason = "the items are public to the target that takes the bench in")]
 
 pub mod apps;
 pub mod clock;

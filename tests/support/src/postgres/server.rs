@@ -14,9 +14,9 @@ use tokio::process::Command;
 
 use super::until::until;
 use super::{place, user};
-use crate::support::folder::Folder;
-use crate::support::ports::free_port;
-use crate::support::process::{Process, Spec};
+use crate::folder::Folder;
+use crate::ports::free_port;
+use crate::process::{Process, Spec};
 
 /// How long it may take to serve.
 const START_DEADLINE: Duration = Duration::from_secs(60);

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::place;
+
 /// The folder of the applications: what an image would hold.
 pub fn apps() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres/apps")
+    place::root().join("tests/postgres/apps")
 }
 
 /// Where `set-up` puts what it makes.
 fn made() -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target")).join("postgres")
+    place::target().join("postgres")
 }
 
 /// Node.js.

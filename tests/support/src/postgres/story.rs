@@ -17,8 +17,8 @@ use super::kubelet::Kubelet;
 use super::side::Side;
 use super::told::{Glance, Mark, Told};
 use super::way::Way;
-use crate::support::install::chart;
-use crate::support::{Cluster, Operator, Options, Recorder};
+use crate::install::chart;
+use crate::{Cluster, Operator, Options, Recorder};
 
 /// The namespace of the side without poolbudget.
 pub const WITHOUT: &str = "without";

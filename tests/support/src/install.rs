@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::cluster::Cluster;
 use super::operator::Operator;
+use super::place;
 use super::tools::Version;
 
 /// The namespace of the operator.
@@ -38,16 +39,14 @@ pub fn operator_binary() -> Result<PathBuf> {
     if let Some(path) = env::var_os("POOLBUDGET_BINARY") {
         return PathBuf::from(path).canonicalize().context("POOLBUDGET_BINARY names no file");
     }
-    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
-    let path = target.join("release/poolbudget");
+    let path = place::target().join("release/poolbudget");
     ensure!(path.exists(), "run `make release`: there is no {}", path.display());
     Ok(path)
 }
 
 /// The chart of this tree.
 pub fn chart() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/poolbudget")
+    place::root().join("charts/poolbudget")
 }
 
 impl Cluster {

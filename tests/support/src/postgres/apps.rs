@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::kubelet::ASKED;
-use crate::support::objects;
+use crate::objects;
 
 /// The name of the budget.
 pub const BUDGET: &str = "main";

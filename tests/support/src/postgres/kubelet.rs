@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use super::place;
 use super::pod::{Host, Runner};
 use super::tally::Tally;
-use crate::support::Cluster;
-use crate::support::cluster::client_of;
+use crate::Cluster;
+use crate::cluster::client_of;
 
 /// A pod with this annotation is run here.
 pub const ASKED: &str = "test.poolbudget.dev/kubelet";

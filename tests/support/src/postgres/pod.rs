@@ -23,7 +23,7 @@ use super::container::Running;
 use super::env::{variables, words};
 use super::tally::{Life, Tally};
 use super::until::until;
-use crate::support::process::Spec;
+use crate::process::Spec;
 
 /// Between two looks at the processes of a pod.
 const TICK: Duration = Duration::from_millis(20);

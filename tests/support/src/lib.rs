@@ -1,17 +1,18 @@
-//! A real control plane for tests and the demo: etcd, API server, controller manager, scheduler and
-//! kwok's fake kubelets on loopback, each cluster with its own ports, certificates and folder.
+//! What tests, benches and the programs of `tools/` are made of. First of all a real control plane: etcd, API server,
+//! controller manager, scheduler and kwok's fake kubelets on loopback, each cluster with its own ports, certificates and
+//! folder.
 //!
 //! In:   the programs that `make cluster-tools` builds. Out: [`Cluster`] to work on, [`Operator`] to run
-//!       against it, [`Recorder`] to judge by. A test target takes all of it in with
-//!       `#[path = "../support/mod.rs"] mod support;`, an example with `../tests/support/mod.rs`.
-//! Forbidden here: anything of the crate `poolbudget`. What judges the operator shares no code with it.
+//!       against it, [`Recorder`] to judge by.
+//! Forbidden here: anything of the crate `poolbudget`, which this one does not depend on. What judges the operator
+//! shares no code with it.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`cluster`] | start, stop and restart of a whole control plane; clients and kubeconfigs |
 //! | [`shared`] | one cluster for several tests |
 //! | [`components`] | the command line of each program |
-//! | [`process`], [`folder`], [`ports`], [`pki`], [`tools`] | what a cluster is made of |
+//! | [`process`], [`folder`], [`ports`], [`pki`], [`place`], [`tools`] | what a cluster is made of |
 //! | [`commands`] | kubectl and helm, with failures that can be read |
 //! | [`install`] | the chart in a cluster, and the program that stands for its pods |
 //! | [`account`] | kubeconfigs with a ServiceAccount's token |
@@ -21,13 +22,16 @@
 //! | [`store`] | every write to the store, in order, whatever is killed meanwhile |
 //! | [`audit`] | who wrote what, from the API server's audit log |
 //! | [`objects`] | budgets and workloads as text to apply |
+//! | [`large`] | tables of cases with what is too large to be written down |
+//! | [`postgres`] | pods as real processes on a real PostgreSQL |
 //! | [`mod@eventually`] | await a condition with a deadline |
 #![allow(
-    dead_code,
-    unused_imports,
-    reason = "every target that takes the harness in uses another part of it"
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "it is test code: it fails the test"
 )]
-#![allow(unreachable_pub, reason = "the items are public to the target that takes the harness in")]
 
 pub mod account;
 pub mod audit;
@@ -39,12 +43,15 @@ pub mod eventually;
 pub mod folder;
 pub mod in_force;
 pub mod install;
+pub mod large;
 pub mod launch;
 pub mod ledger;
 pub mod objects;
 pub mod operator;
 pub mod pki;
+pub mod place;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod recorder;
 pub mod relay;

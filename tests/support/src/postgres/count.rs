@@ -12,7 +12,7 @@ use super::pooler::Pooler;
 use super::server::Server;
 use super::until::until;
 use super::{clock, place};
-use crate::support::process::{Process, Spec};
+use crate::process::{Process, Spec};
 
 /// How long the count may be behind.
 const CATCH_UP: Duration = Duration::from_secs(30);

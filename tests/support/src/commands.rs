@@ -17,12 +17,7 @@ use super::cluster::Cluster;
 impl Cluster {
     /// Runs kubectl as the administrator and gives what it printed.
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
-        self.kubectl_as(self.kubeconfig(), args).await
-    }
-
-    /// Runs kubectl as whoever a kubeconfig names.
-    pub async fn kubectl_as(&self, kubeconfig: &Path, args: &[&str]) -> Result<String> {
-        run(self.command("kubectl", kubeconfig), args, "").await
+        run(self.command("kubectl", self.kubeconfig()), args, "").await
     }
 
     /// Runs helm as the administrator and gives what it printed. What it installs is told of an image, which the chart does
@@ -40,12 +35,7 @@ impl Cluster {
 
     /// `kubectl apply` of the text, which may hold several documents.
     pub async fn apply(&self, manifest: &str) -> Result<String> {
-        self.apply_as(self.kubeconfig(), manifest).await
-    }
-
-    /// `kubectl apply` of the text as whoever a kubeconfig names.
-    pub async fn apply_as(&self, kubeconfig: &Path, manifest: &str) -> Result<String> {
-        run(self.command("kubectl", kubeconfig), &["apply", "-f", "-"], manifest).await
+        run(self.command("kubectl", self.kubeconfig()), &["apply", "-f", "-"], manifest).await
     }
 
     /// A program of the cluster that reads nothing of the user's own configuration.

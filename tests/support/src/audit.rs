@@ -28,8 +28,6 @@ pub struct Request {
     pub user: User,
     /// What for; a request for no object has none.
     pub object_ref: Option<Object>,
-    /// The answer.
-    pub response_status: Option<Answer>,
     /// `ResponseStarted` (a watch that goes on) or `ResponseComplete`.
     pub stage: String,
 }
@@ -53,13 +51,6 @@ pub struct Object {
     pub namespace: String,
     /// Empty for lists and for names that the server makes.
     pub name: String,
-}
-
-/// How it was answered.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Answer {
-    /// The HTTP status.
-    pub code: u16,
 }
 
 impl Request {

@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::lines::{Did, Follower, Line};
-use crate::support::process::{Process, Spec};
+use crate::process::{Process, Spec};
 
 /// What a kubelet calls the end of a process that was killed.
 const KILLED: i32 = 128 + libc::SIGKILL;

@@ -3,7 +3,9 @@
 //! In: the environment. Out: the path of a program, or the sentence that says how to get it.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use super::place;
 
 /// Which Kubernetes a cluster is made of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,7 +28,7 @@ impl Tools {
     /// The folder that `POOLBUDGET_CLUSTER_TOOLS` names, else the one in which the build leaves them.
     pub fn find(version: Version) -> Self {
         let home = env::var_os("POOLBUDGET_CLUSTER_TOOLS").map(PathBuf::from);
-        let home = home.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/.build"));
+        let home = home.unwrap_or_else(|| place::root().join("tests/cluster/.build"));
         Self { folder: home.join("bin"), version }
     }
 

@@ -16,7 +16,7 @@ use super::pooler::Pooler;
 use super::server::Server;
 use super::tally::Life;
 use super::way::Way;
-use crate::support::Cluster;
+use crate::Cluster;
 
 /// One side.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! `<<text*n>>` stands for n times the text, in which `#` is the number of the time.
 
 /// The table with all of them in full.
-pub(crate) fn in_full(table: &str) -> String {
+pub fn in_full(table: &str) -> String {
     let mut parts = table.split("<<");
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {

@@ -1,21 +1,21 @@
 //! Which of their rights the accounts of the chart have used, from the audit log of a cluster that ends.
 //!
-//! In: what the API server decided, and by which role. Out: a file for each cluster in [`COLLECTED`], which the chart's tests
-//! hold against the roles; and a failed test where an account asked for what it may not do.
+//! In: what the API server decided, and by which role. Out: a file for each cluster in the folder that [`COLLECTED`] names,
+//! which the chart's tests hold against the roles; and a failed test where an account asked for what it may not do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::{env, fs};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::cluster::Cluster;
 
-/// Where the files are; tests alone have such a place.
-pub const COLLECTED: Option<&str> = option_env!("CARGO_TARGET_TMPDIR");
+/// The variable that names the folder of the files. `make e2e` sets it; without it none is written.
+pub const COLLECTED: &str = "POOLBUDGET_RIGHTS";
 
 /// How the names of the accounts begin, as a line of the audit log has it.
 const ACCOUNTS: &str = r#""username":"system:serviceaccount:poolbudget-system:poolbudget"#;
@@ -85,9 +85,9 @@ impl Cluster {
                 used.extend(event.right());
             }
         }
-        if let Some(folder) = COLLECTED {
+        if let Some(folder) = env::var_os(COLLECTED) {
             let name = self.folder().path().file_name().unwrap_or_default();
-            let file = Path::new(folder).join("rights").join(name);
+            let file = Path::new(&folder).join(name);
             fs::create_dir_all(file.with_file_name("")).context("make the folder of the rights")?;
             let text: String = used.into_iter().map(|right| right + "\n").collect();
             fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;

@@ -1,0 +1,14 @@
+//! Where the project is, and what is built of it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The folder of the project.
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// Where cargo and the Makefile put what they build.
+pub fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}

@@ -82,20 +82,20 @@ image: release ## Check that the program can stand alone in an image, and build 
 	@tests/image/check $(TARGET_DIR)/release/poolbudget
 	@tests/image/build $(IMAGE)
 
-# Every test target by name, but those that `test` runs in a way of their own; a new one is run without being named here.
+# Every test target by name, the one of the testkit and of poolbudget all but those that `test` runs in a way of their own; a new one is run without being named here.
 APART := e2e postgres simulation
-TESTS := $(filter-out $(APART),$(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)) $(patsubst tests/%.rs,%,$(wildcard tests/*.rs)))
+TESTS := testkit $(filter-out $(APART),$(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)) $(patsubst tests/%.rs,%,$(wildcard tests/*.rs)))
 # What needs neither a cluster nor a minute of its own: the loop of every day.
 QUICK := $(filter-out controller,$(TESTS))
 .PHONY: quick
 quick: cluster-tools ## Format, clippy, unit tests, properties, commands, chart, documents: 1 minute once it is built
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
-	$(CARGO) test --quiet --lib --bins $(QUICK:%=--test %)
+	$(CARGO) test --quiet --workspace --lib --bins $(QUICK:%=--test %)
 
 .PHONY: test
 test: cluster-tools release ## Run all tests, those on a real control plane included: 35 minutes once the tools are built
-	$(CARGO) test --lib --bins --examples $(TESTS:%=--test %)
+	$(CARGO) test --workspace --lib --bins --examples $(TESTS:%=--test %)
 	tests/image/check $(TARGET_DIR)/release/poolbudget
 	$(MAKE) health
 	$(CARGO) test --profile simulation --test simulation

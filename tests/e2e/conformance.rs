@@ -16,8 +16,8 @@ mod stuck;
 mod twin;
 
 use futures::{StreamExt as _, stream};
+use testkit::model::deployment::{Deployment, Write};
 
-use crate::model::deployment::{Deployment, Write};
 use crate::world::SHARED;
 use judge::{Tally, judge};
 use real::record;

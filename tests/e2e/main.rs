@@ -5,10 +5,6 @@
 //! (`RUST_TEST_THREADS=1` for the calmest run). The programs come from `make cluster-tools`. With
 //! `POOLBUDGET_KEEP=1` the folders of the clusters, with the logs of all programs, stay for reading.
 
-#[cfg(test)]
-#[path = "../model/mod.rs"]
-mod model;
-
 // Every integration test is built with cfg(test); saying so tells clippy that these modules may unwrap.
 #[cfg(test)]
 mod admission;

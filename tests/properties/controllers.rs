@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use poolbudget::budget::amount::Pods;
-use poolbudget::budget::rollout::{IntOrPercent, Strategy};
+use poolbudget::budget::rollout;
 use proptest::prelude::{prop_assert_eq, prop_oneof, proptest};
 use proptest::strategy::Strategy as _;
-
-use crate::model::deployment::{Deployment, Template};
-use crate::model::replica_set::{Change, Phase, Pod, Report, batches, change, report};
+use testkit::model::IntOrPercent;
+use testkit::model::deployment::{Deployment, Strategy, Template};
+use testkit::model::replica_set::{Change, Phase, Pod, Report, batches, change, report};
 
 pub(crate) fn template(id: u32) -> Template {
     Template { id, good: true, processes: 1, labelled: true }
@@ -93,14 +93,23 @@ fn int_or_percent() -> impl proptest::strategy::Strategy<Value = IntOrPercent> {
     prop_oneof![(0u32..40).prop_map(IntOrPercent::Int), (0u32..=150).prop_map(IntOrPercent::Percent)]
 }
 
+/// The same number to the operator.
+fn ours(number: IntOrPercent) -> rollout::IntOrPercent {
+    match number {
+        IntOrPercent::Int(pods) => rollout::IntOrPercent::Int(pods),
+        IntOrPercent::Percent(percent) => rollout::IntOrPercent::Percent(percent),
+    }
+}
+
 proptest! {
     /// What the plan keeps slots for is what the controller does: no pod more at any instant, no pod fewer.
     #[test]
     fn a_rollout_goes_as_far_as_the_strategy_says(
         replicas in 1u32..60, surge in int_or_percent(), unavailable in int_or_percent(),
     ) {
-        let strategy = rolling(surge, unavailable);
-        let mut deployment = settled(replicas, strategy);
+        let mut deployment = settled(replicas, rolling(surge, unavailable));
+        let strategy =
+            rollout::Strategy::RollingUpdate { max_surge: ours(surge), max_unavailable: ours(unavailable) };
         deployment.template = template(1);
         let (mut old, mut new, mut most) = (i64::from(replicas), 0, 0);
         for _ in 0..4 {

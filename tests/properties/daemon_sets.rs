@@ -1,10 +1,10 @@
 //! The model of the DaemonSet controller, case by case.
 
-use poolbudget::budget::rollout::IntOrPercent::{self, Int, Percent};
+use testkit::model::IntOrPercent::{self, Int, Percent};
 
 use crate::controllers::template;
-use crate::model::daemon_set::Change::{Create, Delete};
-use crate::model::daemon_set::{Change, DaemonSet, Pod, Update};
+use testkit::model::daemon_set::Change::{Create, Delete};
+use testkit::model::daemon_set::{Change, DaemonSet, Pod, Update};
 
 const NODES: [usize; 4] = [0, 1, 2, 3];
 

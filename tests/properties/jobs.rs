@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use testkit::model::cron_job::{Concurrency, CronJob, Pass};
+use testkit::model::job::{Change, End, Job, Pod};
+
 use crate::controllers::template;
-use crate::model::cron_job::{Concurrency, CronJob, Pass};
-use crate::model::job::{Change, End, Job, Pod};
 
 const NOW: Duration = Duration::from_secs(1_000);
 

@@ -1,10 +1,6 @@
 //! Rules that hold for every input of the arithmetic core, tried on random ones.
 
 #[cfg(test)]
-#[path = "../model/mod.rs"]
-mod model;
-
-#[cfg(test)]
 mod controllers;
 #[cfg(test)]
 mod daemon_sets;

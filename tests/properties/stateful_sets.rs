@@ -1,12 +1,12 @@
 //! The model of the StatefulSet controller, case by case.
 
-use poolbudget::budget::rollout::IntOrPercent;
 use proptest::prelude::{any, prop_assert, prop_oneof, proptest};
 use proptest::strategy::{Just, Strategy};
+use testkit::model::IntOrPercent;
+use testkit::model::stateful_set::Change::{Create, Delete};
+use testkit::model::stateful_set::{Change, Pod, StatefulSet, Update};
 
 use crate::controllers::template;
-use crate::model::stateful_set::Change::{Create, Delete};
-use crate::model::stateful_set::{Change, Pod, StatefulSet, Update};
 
 const ONE_BY_ONE: Update = Update::Rolling { partition: 0, max_unavailable: None };
 

@@ -1,6 +1,6 @@
 //! The stories that other protocols fail on. Where a rule is what keeps one from going wrong, it goes wrong without it.
 
-use poolbudget::budget::rollout::Strategy;
+use testkit::model::deployment::Strategy;
 
 use crate::simulator::Outcome;
 use crate::simulator::cluster::Facts;

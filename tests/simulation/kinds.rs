@@ -1,13 +1,13 @@
 //! Stories of the kinds whose controllers act otherwise than those of Deployments.
 
 use kube::runtime::watcher::Event;
-use poolbudget::budget::rollout::IntOrPercent::{Int, Percent};
+use testkit::model::IntOrPercent::{Int, Percent};
+use testkit::model::cron_job::Concurrency;
+use testkit::model::job::End;
+use testkit::model::{daemon_set, stateful_set};
 
 use crate::simulator::Outcome;
 use crate::simulator::cluster::{Facts, Kind};
-use crate::simulator::model::cron_job::Concurrency;
-use crate::simulator::model::job::End;
-use crate::simulator::model::{daemon_set, stateful_set};
 use crate::simulator::mutation::Mutation;
 use crate::simulator::plan::Action::{
     Crash, CutWatch, DeletePod, ForcePod, LoseNode, Outage, RollOut, Scale, Undo,

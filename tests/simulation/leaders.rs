@@ -1,6 +1,6 @@
 //! Leaders that die, and leaders that do not know yet that there is another one.
 
-use poolbudget::budget::rollout::Strategy;
+use testkit::model::deployment::Strategy;
 
 use crate::simulator::cluster::Kind;
 use crate::simulator::judge::Fault;

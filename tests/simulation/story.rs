@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use kube::runtime::watcher::Event;
-use poolbudget::budget::rollout::{IntOrPercent, Strategy};
+use testkit::model::IntOrPercent;
+use testkit::model::deployment::Strategy;
 
 use crate::simulator::cluster::{Cluster, Facts};
 use crate::simulator::judge::Fault;

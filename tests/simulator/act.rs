@@ -2,11 +2,11 @@
 
 use poolbudget::api::{DbConnectionBudgetSpec, Mode, WorkloadKind};
 use serde_json::json;
+use testkit::model::deployment::Template;
 
 use super::clock;
 use super::cluster::Facts;
 use super::kubelet::Step;
-use super::model::deployment::Template;
 use super::mutation::Mutation;
 use super::plan::{Action, Entry, Terms, Workload};
 use super::pods::Role;

@@ -12,9 +12,9 @@ use poolbudget::cluster::pod::PodView;
 use poolbudget::cluster::workload::{
     CronJobView, DaemonSetView, DeploymentView, JobView, ReplicaSetView, StatefulSetView,
 };
+use testkit::model::deployment::Template;
 
 use super::clock;
-use super::model::deployment::Template;
 use super::objects;
 use super::pods::Pod;
 use super::workload::{App, Maker};

@@ -3,8 +3,9 @@
 //!
 //! In: a seed. Out: a few fail-overs, each with pods that want more than there is before it, during it and after it.
 
+use testkit::random::Random;
+
 use super::cluster::{Facts, Kind};
-use super::model::random::Random;
 use super::plan::{Action, Plan};
 use super::weather::{Call, Moment};
 

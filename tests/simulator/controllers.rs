@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use testkit::model::deployment::Template;
+use testkit::model::replica_set::{self, Change, Phase};
+use testkit::model::{daemon_set, stateful_set};
+use testkit::random::Random;
+
 use super::clock;
 use super::cluster::{Cluster, NODES, Work};
-use super::model::deployment::Template;
-use super::model::random::Random;
-use super::model::replica_set::{self, Change, Phase};
-use super::model::{daemon_set, stateful_set};
 use super::pods::{Pod, Reported, Role};
 use super::workload::{App, Counts, Form, Maker};
 

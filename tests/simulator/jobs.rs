@@ -1,9 +1,10 @@
 //! The controllers of Jobs and CronJobs, and the garbage collector that finds the pods of Jobs that were deleted.
 
+use testkit::model::job::{self, Change, Job};
+
 use super::clock;
 use super::cluster::{Cluster, Work};
 use super::controllers::instant;
-use super::model::job::{self, Change, Job};
 use super::pods::{Pod, Role};
 use super::workload::{Maker, Runs};
 

@@ -4,10 +4,10 @@
 
 use poolbudget::api::DbConnectionBudgetStatus;
 use poolbudget::cluster::node::NodeSight;
+use testkit::model::job::End;
 
 use super::clock;
 use super::cluster::{Cluster, Ghost, Left};
-use super::model::job::End;
 use super::pods::{Pod, Reported, Role};
 
 /// A step in a pod's life.

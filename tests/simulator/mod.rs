@@ -8,9 +8,6 @@
 #![allow(dead_code, reason = "every target that takes the simulation in uses another part of it")]
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "it is test code in examples, too")]
 
-#[path = "../model/mod.rs"]
-pub(crate) mod model;
-
 pub(crate) mod act;
 pub(crate) mod api;
 pub(crate) mod clock;

@@ -1,12 +1,14 @@
 //! What a budget needs so that all that is wanted fits, by arithmetic of its own.
 
 use poolbudget::budget::amount::Pods;
-use poolbudget::budget::rollout::{IntOrPercent, Surge};
+use poolbudget::budget::rollout::{self, Surge};
 use serde_json::json;
+use testkit::model::IntOrPercent;
+use testkit::model::daemon_set::Update;
+use testkit::model::deployment::Strategy;
+use testkit::model::job::Job;
 
 use super::cluster::Cluster;
-use super::model::daemon_set::Update;
-use super::model::job::Job;
 use super::pods::Pod;
 use super::workload::{App, Maker};
 
@@ -85,16 +87,12 @@ fn slots(state: &App, replicas: u32, full: bool) -> u32 {
     match &state.maker {
         Maker::Deployment(deployment) => {
             let surge = if full { Surge::Full } else { Surge::Minimal };
-            deployment.strategy.slots(Pods::new(replicas), surge).get()
+            ours(deployment.strategy).slots(Pods::new(replicas), surge).get()
         }
         Maker::DaemonSet { set, .. } => {
             let Update::Rolling { max_surge, max_unavailable } = set.update else { return replicas };
-            let rounded_up = |of: IntOrPercent| match of {
-                IntOrPercent::Int(pods) => pods,
-                IntOrPercent::Percent(share) => (share * replicas).div_ceil(100),
-            };
-            let surge = rounded_up(max_surge);
-            let needed = u32::from(rounded_up(max_unavailable) == 0).min(surge);
+            let surge = max_surge.rounded_up(replicas);
+            let needed = u32::from(max_unavailable.rounded_up(replicas) == 0).min(surge);
             replicas
                 + if replicas == 0 {
                     0
@@ -105,6 +103,21 @@ fn slots(state: &App, replicas: u32, full: bool) -> u32 {
                 }
         }
         _ => replicas,
+    }
+}
+
+/// The strategy as the operator has it.
+fn ours(strategy: Strategy) -> rollout::Strategy {
+    let number = |number| match number {
+        IntOrPercent::Int(pods) => rollout::IntOrPercent::Int(pods),
+        IntOrPercent::Percent(share) => rollout::IntOrPercent::Percent(share),
+    };
+    match strategy {
+        Strategy::Recreate => rollout::Strategy::Recreate,
+        Strategy::RollingUpdate { max_surge, max_unavailable } => rollout::Strategy::RollingUpdate {
+            max_surge: number(max_surge),
+            max_unavailable: number(max_unavailable),
+        },
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use poolbudget::api::WorkloadKind;
-use poolbudget::budget::rollout::{IntOrPercent, Strategy};
 use poolbudget::cluster::autoscaler::{AutoscalerSpecView, AutoscalerView, TargetView};
 use poolbudget::cluster::env::{Container, EnvVar, FieldRef, ValueFrom};
 use poolbudget::cluster::pod::{
@@ -18,12 +17,14 @@ use poolbudget::cluster::workload::{
 };
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
+use testkit::model::IntOrPercent;
+use testkit::model::cron_job::Concurrency;
+use testkit::model::deployment::Strategy;
+use testkit::model::job::{End, Job};
+use testkit::model::{daemon_set, stateful_set};
 
 use super::clock::timestamp;
 use super::cluster::{BUDGETS, Cluster, Facts, NAMESPACE};
-use super::model::cron_job::Concurrency;
-use super::model::job::{End, Job};
-use super::model::{daemon_set, stateful_set};
 use super::pods::{Pod, Reported};
 use super::workload::{App, Maker, Runs, revision};
 
@@ -181,7 +182,6 @@ fn strategy(strategy: Strategy) -> StrategyView {
                 max_unavailable: Some(number(max_unavailable)),
             }),
         },
-        other => unreachable!("no Deployment has the strategy {other:?}"),
     }
 }
 
@@ -223,13 +223,6 @@ fn written(template: TemplateView) -> Value {
     json!({"metadata": {"labels": labels, "annotations": annotations}, "spec": {"containers": [{"name": "app"}]}})
 }
 
-fn number(value: IntOrPercent) -> Value {
-    match value {
-        IntOrPercent::Int(pods) => json!(pods),
-        IntOrPercent::Percent(share) => json!(format!("{share}%")),
-    }
-}
-
 pub(crate) fn stateful_set(cluster: &Cluster, index: usize) -> StatefulSetView {
     let app = &cluster.apps[index];
     let Maker::StatefulSet(set) = &app.maker else { unreachable!("it is a StatefulSet") };
@@ -237,7 +230,7 @@ pub(crate) fn stateful_set(cluster: &Cluster, index: usize) -> StatefulSetView {
         stateful_set::Update::OnDelete => json!({"type": "OnDelete"}),
         stateful_set::Update::Rolling { partition, max_unavailable } => json!({
             "type": "RollingUpdate",
-            "rollingUpdate": {"partition": partition, "maxUnavailable": max_unavailable.map(number)},
+            "rollingUpdate": {"partition": partition, "maxUnavailable": max_unavailable.map(IntOrPercent::written)},
         }),
     };
     view(json!({
@@ -265,7 +258,7 @@ pub(crate) fn daemon_set(cluster: &Cluster, index: usize) -> DaemonSetView {
         daemon_set::Update::OnDelete => json!({"type": "OnDelete"}),
         daemon_set::Update::Rolling { max_surge, max_unavailable } => json!({
             "type": "RollingUpdate",
-            "rollingUpdate": {"maxSurge": number(max_surge), "maxUnavailable": number(max_unavailable)},
+            "rollingUpdate": {"maxSurge": max_surge.written(), "maxUnavailable": max_unavailable.written()},
         }),
     };
     let mut metadata = metadata(app, index);

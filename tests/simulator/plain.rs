@@ -2,8 +2,9 @@
 //!
 //! In: a seed. Out: a schedule whose figures say what the protocol costs when nothing goes wrong.
 
+use testkit::random::Random;
+
 use super::cluster::Facts;
-use super::model::random::Random;
 use super::plan::{Action, Plan};
 
 /// The ceiling of every workload.

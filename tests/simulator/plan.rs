@@ -6,12 +6,13 @@
 use std::fmt;
 
 use poolbudget::api::WorkloadKind;
-use poolbudget::budget::rollout::{IntOrPercent, Strategy};
+use testkit::model::IntOrPercent;
+use testkit::model::cron_job::Concurrency;
+use testkit::model::deployment::Strategy;
+use testkit::model::{daemon_set, stateful_set};
+use testkit::random::Random;
 
 use super::cluster::{BUDGETS, Disruption, Facts};
-use super::model::cron_job::Concurrency;
-use super::model::random::Random;
-use super::model::{daemon_set, stateful_set};
 use super::weather::{Call, Moment};
 use super::workload::{Form, Task};
 

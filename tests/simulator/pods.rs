@@ -5,10 +5,10 @@
 
 use kube::runtime::watcher::Event;
 use poolbudget::api::{Mode, WorkloadKind};
+use testkit::model::job::End;
 
 use super::clock;
 use super::cluster::{Cluster, Facts, Ghost, Kind, Left, Notes, Work};
-use super::model::job::End;
 use super::objects;
 
 /// What SQLAlchemy opens when nothing is said.

@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 use poolbudget::api::DbConnectionBudget;
 use serde_json::json;
+use testkit::model::daemon_set;
+use testkit::model::job::Job;
 
 use super::act::Reversal;
 use super::clock;
 use super::cluster::{BUDGETS, Facts, NODES};
 use super::judge::Fault;
-use super::model::daemon_set;
-use super::model::job::Job;
 use super::pods::Pod;
 use super::sim::{Happening, Sim};
 use super::weather::Weather;

@@ -3,7 +3,8 @@
 //! In: a schedule that is drawn already. Out: the same with its setting. It has random numbers of its own, so that what
 //! users and faults do stays the same for each seed.
 
-use super::model::random::Random;
+use testkit::random::Random;
+
 use super::plan::{Action, Plan, Workload};
 
 impl Plan {

@@ -4,11 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use testkit::random::Random;
+
 use super::clock;
 use super::cluster::{Cluster, Kind, NODES, Work};
 use super::judge::Judge;
 use super::kubelet::Step;
-use super::model::random::Random;
 use super::mutation::Mutation;
 use super::network::Flight;
 use super::plan::Plan;

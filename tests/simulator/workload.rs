@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use poolbudget::api::WorkloadKind;
-use poolbudget::budget::rollout::{IntOrPercent, Strategy};
+use testkit::model::IntOrPercent;
+use testkit::model::cron_job::{Concurrency, CronJob};
+use testkit::model::daemon_set::{self, DaemonSet};
+use testkit::model::deployment::{Deployment, Strategy, Template};
+use testkit::model::job::Job;
+use testkit::model::stateful_set::{self, StatefulSet};
 
 use super::cluster::Disruption;
-use super::model::cron_job::{Concurrency, CronJob};
-use super::model::daemon_set::{self, DaemonSet};
-use super::model::deployment::{Deployment, Template};
-use super::model::job::Job;
-use super::model::stateful_set::{self, StatefulSet};
 
 /// A kind of workload, and how it replaces its pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use kube::core::{GroupVersionKind, NamespaceResourceScope};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde_json::{Value, json};
 use testkit::objects::{BAD_IMAGE, BUDGET_LABEL, DRAIN_MS};
+use testkit::random::Random;
 use tokio::time::timeout;
 
-use super::chance::Chance;
 use super::fleet::{BUDGETS, Budget, SHOPS, Shop};
 
 /// How long one request may take: without its store the API server would hold it for a minute.
@@ -57,8 +57,8 @@ pub enum Action {
 
 impl Action {
     /// The next one.
-    pub fn draw(chance: &mut Chance) -> Self {
-        let shop = SHOPS.get(chance.place(SHOPS.len())).unwrap_or(&SHOPS[0]);
+    pub fn draw(chance: &mut Random) -> Self {
+        let shop = SHOPS.get(chance.below(SHOPS.len())).unwrap_or(&SHOPS[0]);
         match chance.between(1, 100) {
             1..=22 => Self::Scale(shop, scale(chance)),
             23..=43 => Self::Rollout(shop, chance.between(1, 1_000_000)),
@@ -71,13 +71,13 @@ impl Action {
                 Self::Autoscaler(scaled, min, min + chance.between(0, 5))
             }
             61..=70 => {
-                let budget = BUDGETS.get(chance.place(BUDGETS.len())).unwrap_or(&BUDGETS[0]);
+                let budget = BUDGETS.get(chance.below(BUDGETS.len())).unwrap_or(&BUDGETS[0]);
                 let (what, spec) = edit(chance, budget, shop);
                 Self::Budget(budget, what, spec)
             }
-            71..=75 => Self::Delete(shop, chance.place(1000)),
-            76..=80 => Self::ForceDelete(shop, chance.place(1000)),
-            81..=84 => Self::Evict(shop, chance.place(1000)),
+            71..=75 => Self::Delete(shop, chance.below(1000)),
+            76..=80 => Self::ForceDelete(shop, chance.below(1000)),
+            81..=84 => Self::Evict(shop, chance.below(1000)),
             85..=91 => Self::Adopt(shop),
             92..=93 => Self::Release(shop),
             94..=96 => {
@@ -136,7 +136,7 @@ impl Action {
 }
 
 /// Mostly what fits; sometimes nothing, sometimes far too much.
-fn scale(chance: &mut Chance) -> u32 {
+fn scale(chance: &mut Random) -> u32 {
     match chance.between(1, 100) {
         1..=6 => 0,
         7..=14 => chance.between(10, 25),
@@ -145,7 +145,7 @@ fn scale(chance: &mut Chance) -> u32 {
 }
 
 /// One edit of a budget's spec, as a merge patch, and what it is about.
-fn edit(chance: &mut Chance, budget: &Budget, shop: &Shop) -> (&'static str, Value) {
+fn edit(chance: &mut Random, budget: &Budget, shop: &Shop) -> (&'static str, Value) {
     match chance.between(1, 100) {
         1..=20 => {
             let limit = chance.between(budget.limit * 2 / 3, budget.limit + 3);
@@ -157,14 +157,14 @@ fn edit(chance: &mut Chance, budget: &Budget, shop: &Shop) -> (&'static str, Val
         }
         31..=40 => ("reserved", json!({"reserved": chance.between(0, 4)})),
         41..=55 => {
-            let basis = chance.one_of(&["Ceiling", "Ladder", "Current"]);
-            let surge = chance.one_of(&["Minimal", "Full"]);
+            let basis = chance.pick(&["Ceiling", "Ladder", "Current"]);
+            let surge = chance.pick(&["Minimal", "Full"]);
             (
                 "sizing",
                 json!({"sizing": {"basis": basis, "surge": surge, "overflowRatio": chance.between(0, 4)}}),
             )
         }
-        56..=65 => ("eviction", json!({"evictionPolicy": chance.one_of(&["Allowed", "Forbidden"])})),
+        56..=65 => ("eviction", json!({"evictionPolicy": chance.pick(&["Allowed", "Forbidden"])})),
         66..=90 => {
             let min = chance.between(1, 3);
             let max = min + chance.between(0, 4);

@@ -9,10 +9,10 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use testkit::install::{RELEASE, SYSTEM, chart, operator_binary};
+use testkit::random::Random;
 use testkit::{Cluster, Operator};
 use tokio::time::{sleep, timeout};
 
-use super::chance::Chance;
 use super::patience::patiently;
 use super::recorder::Recorder;
 
@@ -76,13 +76,13 @@ impl Fault {
 /// Faults in an order of chance, none of them forgotten.
 #[derive(Debug)]
 pub struct Deck {
-    chance: Chance,
+    chance: Random,
     cards: Vec<Fault>,
 }
 
 impl Deck {
     /// All faults, and those again.
-    pub const fn new(chance: Chance) -> Self {
+    pub const fn new(chance: Random) -> Self {
         Self { chance, cards: Vec::new() }
     }
 
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn no_fault_is_forgotten_and_each_round_has_another_order() {
-        let mut deck = Deck::new(Chance::new(3, 2));
+        let mut deck = Deck::new(Random::of_purpose(3, 2));
         let mut round = || (0..DECK.len()).map(|_| deck.draw().0).collect::<Vec<_>>();
         let (one, two) = (round(), round());
         assert_ne!(one, two);

@@ -9,7 +9,6 @@
 mod actions;
 mod book;
 mod calm;
-mod chance;
 mod faults;
 mod fleet;
 mod judge;
@@ -26,12 +25,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 use clap::Parser;
+use testkit::random::Random;
 use testkit::store::STORE_JSON;
 use testkit::{Cluster, Options};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use actions::{Action, Hand, Outcome};
-use chance::Chance;
 use faults::{Deck, Plant};
 use recorder::{Recorder, Verdict};
 use report::{Deeds, seconds};
@@ -133,7 +132,7 @@ impl Run<'_> {
 
     /// What users do, until the end.
     async fn act(&self, hand: &Hand, end: Instant) -> Result<()> {
-        let mut chance = Chance::new(self.seed, 1);
+        let mut chance = Random::of_purpose(self.seed, 1);
         let mut first = fleet::unadopted().map(Action::Adopt);
         while Instant::now() < end {
             let action = first.next().unwrap_or_else(|| Action::draw(&mut chance));
@@ -151,7 +150,7 @@ impl Run<'_> {
 
     /// What breaks, until the end.
     async fn strike(&self, plant: &mut Plant<'_>, end: Instant) -> Result<()> {
-        let mut deck = Deck::new(Chance::new(self.seed, 2));
+        let mut deck = Deck::new(Random::of_purpose(self.seed, 2));
         loop {
             sleep(deck.pause()).await;
             if Instant::now() >= end {

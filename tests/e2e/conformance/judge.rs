@@ -9,11 +9,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use testkit::model::deployment::{Deployment, ReplicaSet, Write};
+use testkit::model::replica_set::Report;
+
 use super::recording::{Act, Numbers, Recording, Rest, Seen};
 use super::script::{Edit, Step};
 use super::twin::{Outcome, Pass, Runs, World, numbers, template};
-use crate::model::deployment::{Deployment, ReplicaSet, Write};
-use crate::model::replica_set::Report;
 
 /// How much was compared.
 #[derive(Clone, Copy, Debug, Default)]

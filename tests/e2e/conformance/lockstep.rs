@@ -10,16 +10,15 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use kube::{Api, Client};
-use poolbudget::budget::rollout::IntOrPercent;
 use serde_json::{Value, json};
 use testkit::eventually;
+use testkit::model::{daemon_set, stateful_set};
 use testkit::objects::{DRAIN_MS, START_MS};
 
 use super::real::{bind, name};
 use super::recording::{TEMPLATE, class, template_of};
 use super::script::Class;
 use super::sets::{Seen, Step, Twin, Update, target};
-use crate::model::{daemon_set, stateful_set};
 use crate::world::SOON;
 
 const NAME: &str = "app";
@@ -193,10 +192,6 @@ fn ordinal(pod: &Pod) -> u32 {
 }
 
 fn written(update: Update) -> Value {
-    let number = |of: IntOrPercent| match of {
-        IntOrPercent::Int(pods) => json!(pods),
-        IntOrPercent::Percent(percent) => json!(format!("{percent}%")),
-    };
     match update {
         Update::StatefulSet(stateful_set::Update::OnDelete)
         | Update::DaemonSet(daemon_set::Update::OnDelete) => {
@@ -207,7 +202,7 @@ fn written(update: Update) -> Value {
         }
         Update::DaemonSet(daemon_set::Update::Rolling { max_surge, max_unavailable }) => json!({
             "type": "RollingUpdate",
-            "rollingUpdate": {"maxSurge": number(max_surge), "maxUnavailable": number(max_unavailable)},
+            "rollingUpdate": {"maxSurge": max_surge.written(), "maxUnavailable": max_unavailable.written()},
         }),
     }
 }

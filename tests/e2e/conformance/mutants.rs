@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 
-use poolbudget::budget::rollout::{IntOrPercent, Strategy};
+use testkit::model::IntOrPercent;
+use testkit::model::deployment::Strategy;
+use testkit::model::deployment::{Deployment, Write};
 
 use super::judge::judge;
 use super::recording::Recording;
 use super::script::{Class, Script, Step, edit, percent, pods, roll_out, scale};
 use super::twin::Pass;
 use super::{assert_conforms, faithful, recordings};
-use crate::model::deployment::{Deployment, Write};
 
 type Runs<'a> = &'a dyn Fn(u32) -> bool;
 

@@ -1,6 +1,6 @@
 //! One script for each peculiarity of the Deployment controller, with the sizes to which it leads.
 
-use poolbudget::budget::rollout::Strategy;
+use testkit::model::deployment::Strategy;
 
 use super::script::{Class, Script, Step, edit, percent, pods, roll_out, scale};
 use super::{assert_conforms, recordings};

@@ -11,11 +11,11 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
+use testkit::model::replica_set::{self, Change, Phase, change};
+use testkit::random::Random;
 
 use super::real::{Stage, bind, name};
 use super::script::{Script, edit, pods};
-use crate::model::random::Random;
-use crate::model::replica_set::{self, Change, Phase, change};
 use crate::world::SHARED;
 
 const PODS: u32 = 8;

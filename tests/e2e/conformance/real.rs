@@ -15,8 +15,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use kube_runtime::watcher::{self, Event, watcher};
-use poolbudget::budget::rollout::{IntOrPercent, Strategy};
 use serde_json::{Value, json};
+use testkit::model::deployment::Strategy;
 use testkit::objects::{DRAIN_MS, START_MS};
 use testkit::{Cluster, eventually};
 use tokio::task::AbortHandle;
@@ -292,16 +292,11 @@ fn spec(edit: &Edit) -> Value {
 }
 
 fn strategy(of: Strategy) -> Value {
-    let written = |number: IntOrPercent| match number {
-        IntOrPercent::Int(pods) => json!(pods),
-        IntOrPercent::Percent(percent) => json!(format!("{percent}%")),
-    };
     match of {
         Strategy::Recreate => json!({"type": "Recreate", "rollingUpdate": null}),
         Strategy::RollingUpdate { max_surge, max_unavailable } => json!({
             "type": "RollingUpdate",
-            "rollingUpdate": {"maxSurge": written(max_surge), "maxUnavailable": written(max_unavailable)},
+            "rollingUpdate": {"maxSurge": max_surge.written(), "maxUnavailable": max_unavailable.written()},
         }),
-        other => unreachable!("no Deployment has the strategy {other:?}"),
     }
 }

@@ -3,9 +3,10 @@
 //! In: a seed, or steps by hand. Out: a [`Script`] that runs on real controllers. A step that finds nothing to act
 //! on does nothing. Templates are numbers; the script begins with template 0.
 
-use poolbudget::budget::rollout::{IntOrPercent, Strategy};
+use testkit::model::IntOrPercent;
+use testkit::model::deployment::Strategy;
 
-use crate::model::random::Random;
+use testkit::random::Random;
 
 /// A Deployment and what happens to it; after each step everything comes to rest.
 #[derive(Clone, Debug)]

@@ -6,15 +6,15 @@
 use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, stream};
-use poolbudget::budget::rollout::IntOrPercent::{Int, Percent};
+use testkit::model::IntOrPercent::{Int, Percent};
+use testkit::model::daemon_set::{self, DaemonSet};
+use testkit::model::stateful_set::{self, StatefulSet};
+use testkit::random::Random;
 
 use super::lockstep::{Stage, sorted};
 use super::number;
 use super::script::Class;
 use super::twin::template;
-use crate::model::daemon_set::{self, DaemonSet};
-use crate::model::random::Random;
-use crate::model::stateful_set::{self, StatefulSet};
 use crate::world::SHARED;
 
 /// Scripts in a cluster at the same time.

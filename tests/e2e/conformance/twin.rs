@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use testkit::model::deployment::{Deployment, ReplicaSet, Template, Write};
+use testkit::model::replica_set::{Change, Phase, Pod, Report, change, report};
+
 use super::recording::{Count, Numbers};
 use super::script::{Class, Step};
-use crate::model::deployment::{Deployment, ReplicaSet, Template, Write};
-use crate::model::replica_set::{Change, Phase, Pod, Report, change, report};
 
 /// One pass of the Deployment controller; `Deployment::sync`, or one that errs for a test.
 pub(crate) type Pass = fn(&mut Deployment, &dyn Fn(u32) -> bool) -> Vec<Write>;

@@ -23,6 +23,8 @@
 //! | [`audit`] | who wrote what, from the API server's audit log |
 //! | [`objects`] | budgets and workloads as text to apply |
 //! | [`large`] | tables of cases with what is too large to be written down |
+//! | [`model`] | Kubernetes' workload controllers as arithmetic |
+//! | [`random`] | numbers that look random and can be repeated |
 //! | [`postgres`] | pods as real processes on a real PostgreSQL |
 //! | [`mod@eventually`] | await a condition with a deadline |
 #![allow(
@@ -46,6 +48,7 @@ pub mod install;
 pub mod large;
 pub mod launch;
 pub mod ledger;
+pub mod model;
 pub mod objects;
 pub mod operator;
 pub mod pki;
@@ -53,6 +56,7 @@ pub mod place;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod random;
 pub mod recorder;
 pub mod relay;
 pub mod rights;

@@ -3,17 +3,16 @@
 //! In: the nodes that it shall run on, the pods as its cache has them. Out: one pass of `manage` and `rollingUpdate` in
 //! Kubernetes 1.36 (`pkg/controller/daemon`). Not in it: `minReadySeconds`, taints, the backoff for pods that failed.
 //! Forbidden here: chance (the controller goes through nodes in any order, this one in the order given), and the
-//! arithmetic of the crate.
+//! arithmetic of poolbudget.
 
 use std::collections::BTreeSet;
 
-use poolbudget::budget::rollout::IntOrPercent;
-
+use super::IntOrPercent;
 use super::deployment::Template;
 
 /// How pods of an older template are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Update {
+pub enum Update {
     /// By whoever deletes them.
     OnDelete,
     /// So many nodes at a time; both numbers are rounded up.
@@ -21,30 +20,30 @@ pub(crate) enum Update {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct DaemonSet {
-    pub(crate) update: Update,
-    pub(crate) template: Template,
+pub struct DaemonSet {
+    pub update: Update,
+    pub template: Template,
     /// Whether the controller has acted on the newest spec.
-    pub(crate) observed: bool,
+    pub observed: bool,
 }
 
 /// A pod as the controller sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pod {
+pub struct Pod {
     /// The node that it is for, also while it waits to be bound.
-    pub(crate) node: usize,
-    pub(crate) template: u32,
-    pub(crate) ready: bool,
-    pub(crate) terminating: bool,
+    pub node: usize,
+    pub template: u32,
+    pub ready: bool,
+    pub terminating: bool,
     /// Whether its phase is Succeeded or Failed.
-    pub(crate) ended: bool,
+    pub ended: bool,
     /// The lower, the older.
-    pub(crate) age: u64,
+    pub age: u64,
 }
 
 /// What the controller does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub enum Change {
     /// Makes a pod for a node.
     Create(usize),
     /// Deletes one, by its place in the list.
@@ -66,17 +65,15 @@ enum OnNode {
 }
 
 impl DaemonSet {
-    pub(crate) fn new(update: Update, template: Template) -> Self {
+    pub fn new(update: Update, template: Template) -> Self {
         Self { update, template, observed: false }
     }
 
     /// Surge and unavailable on so many nodes.
     fn fenceposts(&self, nodes: usize) -> (usize, usize) {
         let Update::Rolling { max_surge, max_unavailable } = self.update else { return (0, 0) };
-        let rounded_up = |of: IntOrPercent| match of {
-            IntOrPercent::Int(pods) => usize::try_from(pods).unwrap(),
-            IntOrPercent::Percent(percent) => (usize::try_from(percent).unwrap() * nodes).div_ceil(100),
-        };
+        let nodes = u32::try_from(nodes).unwrap();
+        let rounded_up = |of: IntOrPercent| usize::try_from(of.rounded_up(nodes)).unwrap();
         let (surge, unavailable) = (rounded_up(max_surge), rounded_up(max_unavailable));
         (surge, if surge == 0 && unavailable == 0 { 1 } else { unavailable })
     }
@@ -89,7 +86,7 @@ impl DaemonSet {
 
     /// One pass over the nodes in this order. What is wrong with a node comes before the rollout, which then waits for
     /// the next pass.
-    pub(crate) fn sync(&mut self, nodes: &[usize], pods: &[Pod]) -> Vec<Change> {
+    pub fn sync(&mut self, nodes: &[usize], pods: &[Pod]) -> Vec<Change> {
         self.observed = true;
         let mut changes = self.manage(nodes, pods);
         if changes.is_empty() && self.update != Update::OnDelete {

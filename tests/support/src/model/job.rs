@@ -3,7 +3,7 @@
 //! In: the pods as its cache has them, the time. Out: what one pass of `syncJob` in Kubernetes 1.36
 //! (`pkg/controller/job`) does to them. Not in it: indexed completion, failure and success policies, deadlines, and the
 //! finalizer by which a pod waits to be counted: here a pod that goes unseen is simply missing.
-//! Forbidden here: the arithmetic of the crate, which is to be held against this one.
+//! Forbidden here: the arithmetic of poolbudget, which is to be held against this one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,51 +14,51 @@ use super::deployment::Template;
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
 
 #[derive(Clone, Debug)]
-pub(crate) struct Job {
-    pub(crate) parallelism: u32,
+pub struct Job {
+    pub parallelism: u32,
     /// None: one pod that succeeds is enough.
-    pub(crate) completions: Option<u32>,
+    pub completions: Option<u32>,
     /// Whether a pod is replaced as soon as its deletion begins (`podReplacementPolicy: TerminatingOrFailed`), or when
     /// it has ended (`Failed`).
-    pub(crate) replaces_terminating: bool,
-    pub(crate) suspended: bool,
+    pub replaces_terminating: bool,
+    pub suspended: bool,
     /// The failures that it takes.
-    pub(crate) backoff_limit: u32,
-    pub(crate) template: Template,
-    pub(crate) succeeded: u32,
-    pub(crate) failed: u32,
+    pub backoff_limit: u32,
+    pub template: Template,
+    pub succeeded: u32,
+    pub failed: u32,
     /// Pods that wait or run, as it reports them.
-    pub(crate) active: u32,
+    pub active: u32,
     /// How it ended.
-    pub(crate) finished: Option<End>,
+    pub finished: Option<End>,
     /// Whether it has failed and waits for its pods to be gone.
-    pub(crate) failing: bool,
-    pub(crate) counted: BTreeSet<u32>,
+    pub failing: bool,
+    pub counted: BTreeSet<u32>,
     /// Failures since the last success, and when the last one was seen.
-    pub(crate) in_a_row: u32,
-    pub(crate) last_failure: Duration,
+    pub in_a_row: u32,
+    pub last_failure: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
     Complete,
     Failed,
 }
 
 /// A pod as the controller sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pod {
-    pub(crate) uid: u32,
-    pub(crate) bound: bool,
-    pub(crate) ready: bool,
-    pub(crate) terminating: bool,
+pub struct Pod {
+    pub uid: u32,
+    pub bound: bool,
+    pub ready: bool,
+    pub terminating: bool,
     /// How it ended, if it has.
-    pub(crate) ended: Option<End>,
+    pub ended: Option<End>,
 }
 
 /// What the controller does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub enum Change {
     Nothing,
     /// Makes so many pods.
     Create(u32),
@@ -75,7 +75,7 @@ impl Pod {
 }
 
 impl Job {
-    pub(crate) fn new(parallelism: u32, completions: Option<u32>, template: Template) -> Self {
+    pub fn new(parallelism: u32, completions: Option<u32>, template: Template) -> Self {
         Self {
             parallelism,
             completions,
@@ -95,7 +95,7 @@ impl Job {
     }
 
     /// One pass.
-    pub(crate) fn sync(&mut self, pods: &[Pod], now: Duration) -> Change {
+    pub fn sync(&mut self, pods: &[Pod], now: Duration) -> Change {
         if self.finished.is_some() {
             return Change::Nothing;
         }
@@ -137,7 +137,7 @@ impl Job {
     }
 
     /// The pods that shall work now.
-    pub(crate) fn wanted(&self) -> u32 {
+    pub fn wanted(&self) -> u32 {
         match self.completions {
             _ if self.suspended || self.finished.is_some() || self.failing => 0,
             Some(completions) => completions.saturating_sub(self.succeeded).min(self.parallelism),

@@ -3,17 +3,16 @@
 //! In: the pods as its cache has them. Out: what one pass of `updateStatefulSet` in Kubernetes 1.36
 //! (`pkg/controller/statefulset`) does to them. A pod's successor bears the same name, so it appears only in a pass
 //! that does not see the old object any more. Not in it: volumes, `minReadySeconds`, ordinals that do not begin at 0.
-//! Forbidden here: the arithmetic of the crate, which is to be held against this one.
+//! Forbidden here: the arithmetic of poolbudget, which is to be held against this one.
 
 use std::cmp::Reverse;
 
-use poolbudget::budget::rollout::IntOrPercent;
-
+use super::IntOrPercent;
 use super::deployment::Template;
 
 /// How pods of an older template are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Update {
+pub enum Update {
     /// By whoever deletes them.
     OnDelete,
     /// From the highest ordinal down.
@@ -26,33 +25,33 @@ pub(crate) enum Update {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct StatefulSet {
-    pub(crate) replicas: u32,
+pub struct StatefulSet {
+    pub replicas: u32,
     /// `podManagementPolicy: Parallel`; else OrderedReady.
-    pub(crate) parallel: bool,
-    pub(crate) update: Update,
-    pub(crate) template: Template,
+    pub parallel: bool,
+    pub update: Update,
+    pub template: Template,
     /// The template of the last complete rollout, from which pods below the partition are made.
-    pub(crate) current: Template,
+    pub current: Template,
     /// Whether the controller has acted on the newest spec.
-    pub(crate) observed: bool,
+    pub observed: bool,
 }
 
 /// A pod as the controller sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pod {
-    pub(crate) ordinal: u32,
+pub struct Pod {
+    pub ordinal: u32,
     /// Which template it was made from.
-    pub(crate) template: u32,
-    pub(crate) ready: bool,
-    pub(crate) terminating: bool,
+    pub template: u32,
+    pub ready: bool,
+    pub terminating: bool,
     /// Whether its phase is Succeeded or Failed.
-    pub(crate) ended: bool,
+    pub ended: bool,
 }
 
 /// What the controller does to pods, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub enum Change {
     /// Makes the pod of an ordinal from a template.
     Create(u32, Template),
     /// Deletes one, by its place in the list.
@@ -66,12 +65,12 @@ impl Pod {
 }
 
 impl StatefulSet {
-    pub(crate) fn new(replicas: u32, parallel: bool, update: Update, template: Template) -> Self {
+    pub fn new(replicas: u32, parallel: bool, update: Update, template: Template) -> Self {
         Self { replicas, parallel, update, template, current: template, observed: false }
     }
 
     /// One pass.
-    pub(crate) fn sync(&mut self, pods: &[Pod]) -> Vec<Change> {
+    pub fn sync(&mut self, pods: &[Pod]) -> Vec<Change> {
         let mut changes = Vec::new();
         if self.fill(pods, &mut changes) && self.shrink(pods, &mut changes) {
             self.roll(pods, &mut changes);
@@ -90,7 +89,7 @@ impl StatefulSet {
     }
 
     /// Whether a pod of this ordinal stays as it is when the template changes.
-    pub(crate) fn keeps(&self, ordinal: Option<u32>) -> bool {
+    pub fn keeps(&self, ordinal: Option<u32>) -> bool {
         match self.update {
             Update::OnDelete => true,
             Update::Rolling { partition, .. } => ordinal.is_some_and(|ordinal| ordinal < partition),
@@ -164,10 +163,7 @@ impl StatefulSet {
             }
             return;
         };
-        let most = match most {
-            IntOrPercent::Int(pods) => pods,
-            IntOrPercent::Percent(percent) => percent * self.replicas / 100,
-        };
+        let most = most.rounded_down(self.replicas);
         let missing = (0..self.replicas).filter(|ordinal| !healthy(ordinal)).count();
         let spare = usize::try_from(most.max(1)).unwrap().saturating_sub(missing);
         changes.extend(from_the_highest.filter_map(|it| outdated(&it)).take(spare).map(Change::Delete));

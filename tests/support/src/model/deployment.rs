@@ -4,79 +4,101 @@
 //! [`Deployment::sync`] is one pass of `syncDeployment` in Kubernetes 1.36 (`pkg/controller/deployment`), with
 //! its rounding, its orders and its flaws. Not in it: the clean-up of old revisions, progress deadlines, and
 //! writes that fail because somebody else wrote before.
-//! Forbidden here: the arithmetic of the crate, which is to be held against this one.
+//! Forbidden here: the arithmetic of poolbudget, which is to be held against this one.
 
 use std::cmp::Reverse;
 
-use poolbudget::budget::rollout::{IntOrPercent, Strategy};
+use super::IntOrPercent;
+
+/// How a Deployment replaces its pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// A few at a time.
+    RollingUpdate {
+        /// Pods that may stand on top of the replicas, rounded up.
+        max_surge: IntOrPercent,
+        /// Pods that may be missing from the replicas, rounded down.
+        max_unavailable: IntOrPercent,
+    },
+    /// All old ones first, then the new ones.
+    Recreate,
+}
+
+impl Default for Strategy {
+    /// What a Deployment that says nothing gets: 25 % and 25 %.
+    fn default() -> Self {
+        let quarter = IntOrPercent::Percent(25);
+        Self::RollingUpdate { max_surge: quarter, max_unavailable: quarter }
+    }
+}
 
 /// A pod template: what a pod is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Template {
+pub struct Template {
     /// Two templates of a Deployment are the same exactly when this is.
-    pub(crate) id: u32,
+    pub id: u32,
     /// Whether its pods ever become ready.
-    pub(crate) good: bool,
-    pub(crate) processes: u32,
+    pub good: bool,
+    pub processes: u32,
     /// Whether its pods are governed.
-    pub(crate) labelled: bool,
+    pub labelled: bool,
 }
 
 /// A ReplicaSet: the pods of one revision.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ReplicaSet {
-    pub(crate) template: Template,
+pub struct ReplicaSet {
+    pub template: Template,
     /// The place in the Deployment's history; the largest is the newest.
-    pub(crate) revision: u32,
+    pub revision: u32,
     /// The pods that it shall have.
-    pub(crate) replicas: i64,
+    pub replicas: i64,
     /// The pods that it reports, terminating ones excluded.
-    pub(crate) pods: i64,
+    pub pods: i64,
     /// Those of them that it reports as available.
-    pub(crate) available: i64,
+    pub available: i64,
     /// The place in the order of creation. The controller knows whole seconds, and within one goes by the name.
-    pub(crate) born: usize,
+    pub born: usize,
     /// Its annotation `desired-replicas`: the Deployment's replicas when the set was last resized.
-    pub(crate) desired: i64,
+    pub desired: i64,
     /// Its annotation `max-replicas`: those and the surge.
-    pub(crate) most: i64,
+    pub most: i64,
 }
 
 /// What the controller writes into one ReplicaSet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Write {
+pub struct Write {
     /// Its place among the sets.
-    pub(crate) set: usize,
-    pub(crate) replicas: i64,
-    pub(crate) desired: i64,
-    pub(crate) most: i64,
-    pub(crate) revision: u32,
+    pub set: usize,
+    pub replicas: i64,
+    pub desired: i64,
+    pub most: i64,
+    pub revision: u32,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Deployment {
-    pub(crate) replicas: u32,
-    pub(crate) strategy: Strategy,
-    pub(crate) template: Template,
-    pub(crate) sets: Vec<ReplicaSet>,
-    pub(crate) paused: bool,
+pub struct Deployment {
+    pub replicas: u32,
+    pub strategy: Strategy,
+    pub template: Template,
+    pub sets: Vec<ReplicaSet>,
+    pub paused: bool,
     /// Whether the controller has acted on the newest spec.
-    pub(crate) observed: bool,
+    pub observed: bool,
 }
 
 impl Deployment {
-    pub(crate) fn new(replicas: u32, strategy: Strategy, template: Template) -> Self {
+    pub fn new(replicas: u32, strategy: Strategy, template: Template) -> Self {
         Self { replicas, strategy, template, sets: Vec::new(), paused: false, observed: false }
     }
 
     /// The set of the template, if there is one already.
-    pub(crate) fn newest(&self) -> Option<usize> {
+    pub fn newest(&self) -> Option<usize> {
         self.sets.iter().position(|set| set.template.id == self.template.id)
     }
 
     /// One pass, and what it wrote, in order. `runs` says whether a pod of that template exists that has not
     /// ended, terminating ones included.
-    pub(crate) fn sync(&mut self, runs: impl Fn(u32) -> bool) -> Vec<Write> {
+    pub fn sync(&mut self, runs: impl Fn(u32) -> bool) -> Vec<Write> {
         let count = self.sets.len();
         let mut writes = Vec::new();
         let revised = self.revise(&mut writes);
@@ -104,11 +126,8 @@ impl Deployment {
     /// Surge and unavailable as `ResolveFenceposts` has them.
     fn fenceposts(&self) -> (i64, i64) {
         let Strategy::RollingUpdate { max_surge, max_unavailable } = self.strategy else { return (0, 0) };
-        let pods = |of: IntOrPercent, hundredths: i64| match of {
-            IntOrPercent::Int(pods) => i64::from(pods),
-            IntOrPercent::Percent(percent) => (i64::from(percent) * self.wanted() + hundredths) / 100,
-        };
-        let (surge, unavailable) = (pods(max_surge, 99), pods(max_unavailable, 0));
+        let surge = i64::from(max_surge.rounded_up(self.replicas));
+        let unavailable = i64::from(max_unavailable.rounded_down(self.replicas));
         (surge, if surge == 0 && unavailable == 0 { 1 } else { unavailable })
     }
 
@@ -212,7 +231,7 @@ impl Deployment {
     /// Whether the controller takes every pass for a scaling and finds nothing to do: a flaw of its own, out of
     /// which only a user helps who changes the replicas. One way in: with maxSurge 0 a rollout has just taken a
     /// pod from the old set, and the Deployment is scaled to what is left before the new set gets its first.
-    pub(crate) fn is_stuck(&self) -> bool {
+    pub fn is_stuck(&self) -> bool {
         let mut writes = Vec::new();
         if !self.paused && self.is_rescaled() {
             self.clone().scale(&mut writes);

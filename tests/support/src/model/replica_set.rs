@@ -13,7 +13,7 @@ use std::time::Duration;
 const BURST: usize = 500;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
+pub enum Phase {
     Pending,
     Unknown,
     Running,
@@ -23,34 +23,34 @@ pub(crate) enum Phase {
 
 /// A pod as the controller sees it. Times are since any fixed instant.
 #[derive(Clone, Debug)]
-pub(crate) struct Pod {
+pub struct Pod {
     /// Decides between pods of about the same age.
-    pub(crate) uid: u64,
+    pub uid: u64,
     /// None before it is scheduled.
-    pub(crate) node: Option<u32>,
-    pub(crate) phase: Phase,
-    pub(crate) terminating: bool,
+    pub node: Option<u32>,
+    pub phase: Phase,
+    pub terminating: bool,
     /// Since when it is ready, if it is.
-    pub(crate) ready: Option<Duration>,
-    pub(crate) created: Duration,
+    pub ready: Option<Duration>,
+    pub created: Duration,
     /// Its annotation `pod-deletion-cost`.
-    pub(crate) cost: i32,
+    pub cost: i32,
     /// The most restarts of one of its containers, and of one of its sidecars.
-    pub(crate) restarts: (u32, u32),
+    pub restarts: (u32, u32),
 }
 
 /// What it writes into the status of the set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Report {
-    pub(crate) replicas: i64,
-    pub(crate) ready: i64,
-    pub(crate) available: i64,
-    pub(crate) terminating: i64,
+pub struct Report {
+    pub replicas: i64,
+    pub ready: i64,
+    pub available: i64,
+    pub terminating: i64,
 }
 
 /// What it does to pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub enum Change {
     /// Makes so many.
     Create(usize),
     /// Deletes these, by their place in the list.
@@ -59,7 +59,7 @@ pub(crate) enum Change {
 
 impl Pod {
     /// One that waits to be scheduled.
-    pub(crate) fn new(uid: u64, created: Duration) -> Self {
+    pub fn new(uid: u64, created: Duration) -> Self {
         let (node, phase, cost, restarts) = (None, Phase::Pending, 0, (0, 0));
         Self { uid, node, phase, terminating: false, ready: None, created, cost, restarts }
     }
@@ -69,7 +69,7 @@ impl Pod {
     }
 
     /// Whether it counts as one of the set's replicas.
-    pub(crate) fn is_active(&self) -> bool {
+    pub fn is_active(&self) -> bool {
         !self.terminating && !self.has_ended()
     }
 
@@ -79,7 +79,7 @@ impl Pod {
 }
 
 /// What it reports of the pods of a set.
-pub(crate) fn report(pods: &[Pod], min_ready: Duration, now: Duration) -> Report {
+pub fn report(pods: &[Pod], min_ready: Duration, now: Duration) -> Report {
     let active = || pods.iter().filter(|pod| pod.is_active());
     let number = |count: usize| i64::try_from(count).unwrap();
     Report {
@@ -92,7 +92,7 @@ pub(crate) fn report(pods: &[Pod], min_ready: Duration, now: Duration) -> Report
 
 /// What it does so that the set has `wanted` pods. `related` are the pods of all sets of the same Deployment,
 /// those of this one included.
-pub(crate) fn change(wanted: usize, pods: &[Pod], related: &[Pod], now: Duration) -> Change {
+pub fn change(wanted: usize, pods: &[Pod], related: &[Pod], now: Duration) -> Change {
     let mut active: Vec<usize> = (0..pods.len()).filter(|i| pods[*i].is_active()).collect();
     if active.len() <= wanted {
         return Change::Create((wanted - active.len()).min(BURST));
@@ -109,7 +109,7 @@ pub(crate) fn change(wanted: usize, pods: &[Pod], related: &[Pod], now: Duration
 
 /// The sizes of the batches in which it makes so many pods: a batch begins when all pods of the one before it
 /// were made, and after a failure no other does.
-pub(crate) fn batches(count: usize) -> Vec<usize> {
+pub fn batches(count: usize) -> Vec<usize> {
     let mut left = count;
     let mut sizes = Vec::new();
     let mut next = 1;

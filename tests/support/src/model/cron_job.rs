@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// What becomes of runs that are not done when the next one is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Concurrency {
+pub enum Concurrency {
     /// They run side by side.
     Allow,
     /// The next one is left out.
@@ -17,34 +17,34 @@ pub(crate) enum Concurrency {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct CronJob {
-    pub(crate) period: Duration,
-    pub(crate) concurrency: Concurrency,
-    pub(crate) suspended: bool,
+pub struct CronJob {
+    pub period: Duration,
+    pub concurrency: Concurrency,
+    pub suspended: bool,
     /// Its Jobs that it takes for unfinished, by number.
-    pub(crate) active: Vec<u32>,
+    pub active: Vec<u32>,
     /// For when the last run was scheduled.
-    pub(crate) last: Duration,
+    pub last: Duration,
 }
 
 /// What one pass does, deletions first, and when the next run is due.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pass {
+pub struct Pass {
     /// Jobs that are deleted, together with their pods.
-    pub(crate) replaced: Vec<u32>,
+    pub replaced: Vec<u32>,
     /// Whether a Job is made.
-    pub(crate) begins: bool,
+    pub begins: bool,
     /// After how long to look again.
-    pub(crate) next: Duration,
+    pub next: Duration,
 }
 
 impl CronJob {
-    pub(crate) fn new(period: Duration, concurrency: Concurrency, created: Duration) -> Self {
+    pub fn new(period: Duration, concurrency: Concurrency, created: Duration) -> Self {
         Self { period, concurrency, suspended: false, active: Vec::new(), last: created }
     }
 
     /// One pass. Jobs for which `runs` is false are finished or gone. Who calls adds the Job that begins to `active`.
-    pub(crate) fn sync(&mut self, runs: impl Fn(u32) -> bool, now: Duration) -> Pass {
+    pub fn sync(&mut self, runs: impl Fn(u32) -> bool, now: Duration) -> Pass {
         self.active.retain(|job| runs(*job));
         let period = self.period.as_millis();
         // The latest time that is due: those that were missed before it are left out.

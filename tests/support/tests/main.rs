@@ -1,0 +1,4 @@
+//! The tests' own instruments, tried without a cluster.
+
+#[cfg(test)]
+mod random;

@@ -2,15 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use testkit::folder::Folder;
 use testkit::objects::{self, deployment};
-use testkit::process::{Process, Spec};
 use testkit::store::{self, STORE_JSON};
-use testkit::{Cluster, Options, Recorder, eventually};
+use testkit::{Cluster, Options, Recorder};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
 
@@ -126,37 +122,4 @@ async fn a_start_that_fails_shows_the_log_of_what_failed() {
     let error = Cluster::start(options).await.unwrap_err().to_string();
     assert!(error.contains("kube-apiserver ended with exit status: 1"), "{error}");
     assert!(error.contains("unknown flag: --no-such-flag"), "{error}");
-}
-
-const ORPHAN: &str = "POOLBUDGET_TEST_MAKES_AN_ORPHAN";
-
-/// Not a test by itself: the process that the next one kills.
-#[test]
-fn a_process_to_be_killed() {
-    let Some(folder) = std::env::var_os(ORPHAN).map(PathBuf::from) else { return };
-    let spec = Spec {
-        name: "sleep".to_owned(),
-        program: "/bin/sleep".into(),
-        args: vec!["600".into()],
-        env: [].into(),
-        log: folder.join("log"),
-    };
-    let child = Process::start(&spec).unwrap();
-    std::fs::write(folder.join("pid"), child.pid().to_string()).unwrap();
-    std::process::abort();
-}
-
-#[tokio::test]
-async fn nothing_survives_a_killed_test_runner() {
-    let folder = Folder::create().unwrap();
-    let mut runner = Command::new(std::env::current_exe().unwrap());
-    runner.args(["--exact", "restarts::a_process_to_be_killed"]).env(ORPHAN, folder.path());
-    let ended = runner.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-    assert!(!ended.success());
-    let pid = std::fs::read_to_string(folder.file("pid")).unwrap();
-    eventually(SOON, "the child of the killed process is gone", async || {
-        let there = Path::new("/proc").join(&pid).exists();
-        if there { Err(format!("process {pid} runs")) } else { Ok(()) }
-    })
-    .await;
 }

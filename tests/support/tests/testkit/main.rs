@@ -1,4 +1,10 @@
 //! The tests' own instruments, tried without a cluster.
 
 #[cfg(test)]
+mod judge;
+#[cfg(test)]
+mod launch;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
 mod random;

@@ -83,7 +83,7 @@ image: release ## Check that the program can stand alone in an image, and build 
 	@tests/image/build $(IMAGE)
 
 # Every test target by name, the one of the testkit and of poolbudget all but those that `test` runs in a way of their own; a new one is run without being named here.
-APART := e2e postgres simulation
+APART := e2e postgres
 TESTS := testkit $(filter-out $(APART),$(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)) $(patsubst tests/%.rs,%,$(wildcard tests/*.rs)))
 # What needs neither a cluster nor a minute of its own: the loop of every day.
 QUICK := $(filter-out controller,$(TESTS))
@@ -98,7 +98,7 @@ test: cluster-tools release ## Run all tests, those on a real control plane incl
 	$(CARGO) test --workspace --lib --bins --examples $(TESTS:%=--test %)
 	tests/image/check $(TARGET_DIR)/release/poolbudget
 	$(MAKE) health
-	$(CARGO) test --profile simulation --test simulation
+	$(CARGO) test --profile simulation -p poolbudget-simulation --test simulation
 	$(MAKE) simulate
 	$(MAKE) e2e postgres
 	$(MAKE) soak MINUTES=2
@@ -135,7 +135,7 @@ FROM ?= 0
 .PHONY: simulate
 simulate: ## Run random schedules around the shipping controller: SEEDS=20000 FROM=0, or one SEED in detail
 	@echo 'building the simulation'
-	@$(CARGO) build --quiet --profile simulation --example simulate
+	@$(CARGO) build --quiet --profile simulation -p poolbudget-simulation --example simulate
 	@$(TARGET_DIR)/simulation/examples/simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --from $(FROM)) \
 		$(if $(WITHOUT),--without $(WITHOUT))
 

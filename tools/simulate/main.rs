@@ -5,9 +5,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for a terminal")]
 #![allow(clippy::expect_used, reason = "a lock is poisoned only by a panic that ends the program")]
 
-#[path = "../../tests/simulator/mod.rs"]
-mod simulator;
-
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -15,10 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use simulator::judge::Violation;
-use simulator::mutation::Mutation;
-use simulator::plan::Plan;
-use simulator::report::Report;
+use poolbudget_simulation::judge::Violation;
+use poolbudget_simulation::mutation::Mutation;
+use poolbudget_simulation::plan::Plan;
+use poolbudget_simulation::report::Report;
+use poolbudget_simulation::run;
+use poolbudget_simulation::shrink::shrink;
 
 /// Failing seeds that are listed.
 const LISTED: usize = 20;
@@ -76,8 +75,8 @@ impl Arguments {
 /// One schedule in detail.
 fn tell(plan: &Plan, mutation: Mutation) -> ExitCode {
     let seed = plan.seed;
-    let (plan, tried) = simulator::shrink::shrink(plan, mutation);
-    let outcome = simulator::run(&plan, mutation, true);
+    let (plan, tried) = shrink(plan, mutation);
+    let outcome = run(&plan, mutation, true);
     println!("{plan}");
     outcome.trace.iter().for_each(|line| println!("{line}"));
     match outcome.violation {
@@ -106,7 +105,7 @@ fn run_all(arguments: &Arguments) -> ExitCode {
                     if seed >= end {
                         break;
                     }
-                    let outcome = simulator::run(&arguments.plan(seed), arguments.without, false);
+                    let outcome = run(&arguments.plan(seed), arguments.without, false);
                     report.take(&outcome);
                     if let Some(violation) = outcome.violation {
                         failed.lock().expect("the failed").push((seed, violation));

@@ -16,7 +16,7 @@ const LITERAL: u64 = 15;
 
 /// A container's course, as its kubelet has reported it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reported {
+pub enum Reported {
     Waiting,
     Running,
     Ended,
@@ -24,7 +24,7 @@ pub(crate) enum Reported {
 
 /// What sets a pod apart from others of its template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
     /// Nothing.
     Any,
     /// Its number in its StatefulSet, and so its name.
@@ -36,52 +36,52 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    pub(crate) const fn ordinal(self) -> Option<u32> {
+    pub const fn ordinal(self) -> Option<u32> {
         if let Self::Ordinal(ordinal) = self { Some(ordinal) } else { None }
     }
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Pod {
-    pub(crate) id: u32,
-    pub(crate) name: String,
-    pub(crate) app: usize,
-    pub(crate) template: u32,
-    pub(crate) role: Role,
-    pub(crate) facts: Facts,
+pub struct Pod {
+    pub id: u32,
+    pub name: String,
+    pub app: usize,
+    pub template: u32,
+    pub role: Role,
+    pub facts: Facts,
     /// Kind and name of the object that made it.
-    pub(crate) owner: (WorkloadKind, String),
+    pub owner: (WorkloadKind, String),
     /// Labels by which its controller knows its revision.
-    pub(crate) marks: Vec<(&'static str, String)>,
-    pub(crate) version: u64,
-    pub(crate) created: i64,
-    pub(crate) gated: bool,
+    pub marks: Vec<(&'static str, String)>,
+    pub version: u64,
+    pub created: i64,
+    pub gated: bool,
     /// Whether its env reads the grant: it was made while the policies were in force.
-    pub(crate) late_bound: bool,
-    pub(crate) notes: Option<Notes>,
-    pub(crate) node: Option<(usize, i64)>,
-    pub(crate) reported: Reported,
-    pub(crate) ready: bool,
+    pub late_bound: bool,
+    pub notes: Option<Notes>,
+    pub node: Option<(usize, i64)>,
+    pub reported: Reported,
+    pub ready: bool,
     /// Since when it is ready, or is not.
-    pub(crate) ready_since: i64,
-    pub(crate) restarts: u32,
-    pub(crate) deleting: bool,
+    pub ready_since: i64,
+    pub restarts: u32,
+    pub deleting: bool,
     /// Its processes have ended for good.
-    pub(crate) over: bool,
+    pub over: bool,
     /// They ended by themselves, like this.
-    pub(crate) end: Option<End>,
+    pub end: Option<End>,
     /// Its kubelet has told so.
-    pub(crate) finished: bool,
+    pub finished: bool,
     /// The garbage collector calls it Failed, whatever runs of it.
-    pub(crate) collected: bool,
+    pub collected: bool,
     /// Seconds that its containers get to end.
-    pub(crate) grace: i64,
+    pub grace: i64,
     /// What it has open, where that is asked for ([`super::server`]).
-    pub(crate) open: u64,
+    pub open: u64,
 }
 
 impl Pod {
-    pub(crate) fn uid(&self) -> String {
+    pub fn uid(&self) -> String {
         format!("{:05}", self.id)
     }
 
@@ -90,17 +90,17 @@ impl Pod {
     }
 
     /// Whether it came through the gate.
-    pub(crate) fn is_granted(&self) -> bool {
+    pub fn is_granted(&self) -> bool {
         !self.gated && self.late_bound
     }
 
     /// Whether it got past the gate without a grant.
-    pub(crate) fn has_escaped(&self) -> bool {
+    pub fn has_escaped(&self) -> bool {
         !self.late_bound && self.facts.budget.is_some() && !self.finished
     }
 
     /// What it may hold now: nothing behind the gate and nothing after its processes ended.
-    pub(crate) fn bill(&self) -> u64 {
+    pub fn bill(&self) -> u64 {
         if self.gated || self.over {
             return 0;
         }
@@ -117,7 +117,7 @@ impl Pod {
 
 impl Cluster {
     /// What the pods with a grant of a budget hold now, in truth.
-    pub(crate) fn held(&self, budget: usize) -> u64 {
+    pub fn held(&self, budget: usize) -> u64 {
         let pods = self.pods.values().filter(|pod| pod.facts.budget == Some(budget) && pod.is_granted());
         let ghosts = self.ghosts.iter().filter(|ghost| ghost.budget == budget);
         pods.map(Pod::bill).sum::<u64>() + ghosts.map(|ghost| ghost.bill).sum::<u64>()
@@ -125,7 +125,7 @@ impl Cluster {
 
     /// The same, as far as it can be known: what a container that was started again has left is told by an event, and
     /// `knows` says of which ones.
-    pub(crate) fn held_as_far_as(&self, budget: usize, knows: impl Fn(i64, Option<i64>) -> bool) -> u64 {
+    pub fn held_as_far_as(&self, budget: usize, knows: impl Fn(i64, Option<i64>) -> bool) -> u64 {
         let unknown = self.ghosts.iter().filter(|ghost| {
             ghost.budget == budget
                 && matches!(ghost.left, Left::Restarted { named, .. } if !knows(ghost.since, named))
@@ -134,30 +134,30 @@ impl Cluster {
     }
 
     /// What the pods of a budget hold that passed the gate without a grant.
-    pub(crate) fn escaped(&self, budget: usize) -> u64 {
+    pub fn escaped(&self, budget: usize) -> u64 {
         let pods = self.pods.values().filter(|pod| pod.facts.budget == Some(budget) && !pod.is_granted());
         pods.map(Pod::bill).sum()
     }
 
     /// limit − reserved − what escaped the gate.
-    pub(crate) fn usable(&self, budget: usize) -> Option<u64> {
+    pub fn usable(&self, budget: usize) -> Option<u64> {
         Some(self.available(budget)?.saturating_sub(self.escaped(budget)))
     }
 
     /// limit − reserved.
-    pub(crate) fn available(&self, budget: usize) -> Option<u64> {
+    pub fn available(&self, budget: usize) -> Option<u64> {
         let spec = &self.budgets[budget].as_ref()?.spec;
         let limit = spec.limit.connections.expect("a number");
         Some(u64::from(limit).saturating_sub(u64::from(spec.reserved)))
     }
 
     /// Whether the mode of a budget holds nobody.
-    pub(crate) fn is_free(&self, budget: usize) -> bool {
+    pub fn is_free(&self, budget: usize) -> bool {
         self.budgets[budget].as_ref().is_some_and(|object| object.spec.mode == Mode::Observe)
     }
 
     /// What the status of a budget has granted to pods that wait still.
-    pub(crate) fn promised(&self, budget: usize) -> u64 {
+    pub fn promised(&self, budget: usize) -> u64 {
         let status = self.budgets[budget].as_ref().and_then(|object| object.status.as_ref());
         let grants = status.into_iter().flat_map(|status| &status.ledger.grants);
         let waits =
@@ -166,21 +166,21 @@ impl Cluster {
     }
 
     /// All connections that the database of the first budget has.
-    pub(crate) fn limit(&self) -> Option<u64> {
+    pub fn limit(&self) -> Option<u64> {
         self.budgets[0].as_ref()?.spec.limit.connections.map(u64::from)
     }
 
-    pub(crate) fn own_pods(&self, app: usize, template: u32) -> impl Iterator<Item = &Pod> {
+    pub fn own_pods(&self, app: usize, template: u32) -> impl Iterator<Item = &Pod> {
         self.pods.values().filter(move |pod| pod.app == app && pod.template == template)
     }
 
     /// All pods of a workload.
-    pub(crate) fn pods_of(&self, app: usize) -> impl Iterator<Item = &Pod> {
+    pub fn pods_of(&self, app: usize) -> impl Iterator<Item = &Pod> {
         self.pods.values().filter(move |pod| pod.app == app)
     }
 
     /// A pod changed.
-    pub(crate) fn touch_pod(&mut self, id: u32) {
+    pub fn touch_pod(&mut self, id: u32) {
         let version = self.stamp();
         let Some(pod) = self.pods.get_mut(&id) else { return };
         pod.version = version;
@@ -194,7 +194,7 @@ impl Cluster {
         self.tell_maker(app, template);
     }
 
-    pub(crate) fn create_pod(&mut self, app: usize, template: u32, role: Role) {
+    pub fn create_pod(&mut self, app: usize, template: u32, role: Role) {
         self.pods_born += 1;
         let id = self.pods_born;
         let facts = self.facts(template);
@@ -244,7 +244,7 @@ impl Cluster {
     }
 
     /// The object goes.
-    pub(crate) fn remove_pod(&mut self, id: u32) {
+    pub fn remove_pod(&mut self, id: u32) {
         let Some(mut pod) = self.pods.remove(&id) else { return };
         pod.version = self.stamp();
         if pod.facts.budget.is_some() {
@@ -256,7 +256,7 @@ impl Cluster {
     }
 
     /// A deletion with grace: at once for a pod that is on no node.
-    pub(crate) fn begin_deletion(&mut self, id: u32) {
+    pub fn begin_deletion(&mut self, id: u32) {
         let Some(pod) = self.pods.get_mut(&id) else { return };
         if pod.node.is_none() {
             self.remove_pod(id);
@@ -268,7 +268,7 @@ impl Cluster {
     }
 
     /// The garbage collector ends a pod whose node is gone: it calls it Failed and deletes it by force.
-    pub(crate) fn call_failed(&mut self, id: u32, lives_on: i64, linger: i64) {
+    pub fn call_failed(&mut self, id: u32, lives_on: i64, linger: i64) {
         let Some(pod) = self.pods.get_mut(&id) else { return };
         if pod.end.is_none() {
             pod.collected = true;
@@ -280,7 +280,7 @@ impl Cluster {
     /// A deletion by force: the object is gone at once, its processes go on for so many milliseconds from when their kubelet
     /// knows.
     /// Its connections outlive those for so many milliseconds more.
-    pub(crate) fn force_deletion(&mut self, id: u32, lives_on: i64, linger: i64) {
+    pub fn force_deletion(&mut self, id: u32, lives_on: i64, linger: i64) {
         let Some(pod) = self.pods.get(&id) else { return };
         let away = pod.node.map(|(node, _)| node).filter(|node| self.nodes_lost[*node].is_some());
         let waits_for = away.filter(|node| !self.nodes_gone[*node]).map(|node| (node, lives_on));

@@ -1,18 +1,20 @@
 //! The simulation can fail: with one rule of the protocol left out, it finds what the rule is there for.
 
 use poolbudget::budget::decide::decide;
+use poolbudget_simulation::judge::Fault;
+use poolbudget_simulation::mutation::{Mutation, decide_without};
+use poolbudget_simulation::plan::{Action, Plan};
+use poolbudget_simulation::run;
 use proptest::prelude::*;
 
-use crate::simulator::judge::Fault;
-use crate::simulator::mutation::{Mutation, decide_without};
-use crate::simulator::plan::{Action, Plan};
-use crate::simulator::run;
-use crate::situations::{USUAL, situation};
+use crate::situations::{EXTREME, USUAL, situation};
 
 proptest! {
     /// What is left out is a rule, and not a step that the mutations forgot to take over.
     #[test]
-    fn with_nothing_left_out_the_mutated_decision_is_the_decision(situation in situation(USUAL, 4)) {
+    fn with_nothing_left_out_the_mutated_decision_is_the_decision(
+        situation in prop_oneof![situation(USUAL, 4), situation(EXTREME, 4)],
+    ) {
         let (ours, mutated) = (decide(&situation), decide_without(Mutation::None, &situation));
         prop_assert_eq!(ours.grants, mutated.grants);
         prop_assert_eq!(ours.reclaim, mutated.reclaim);

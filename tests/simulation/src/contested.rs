@@ -10,7 +10,7 @@ use super::plan::{Action, Plan};
 use super::weather::{Call, Moment};
 
 impl Plan {
-    pub(crate) fn contested(seed: u64) -> Self {
+    pub fn contested(seed: u64) -> Self {
         let mut plan = Self::of(seed);
         let mut random = Random::new(seed ^ 0xC0DE);
         (plan.faults, plan.ends_feasible, plan.calm) = (true, true, 30_000);

@@ -1,14 +1,14 @@
 //! The stories that other protocols fail on. Where a rule is what keeps one from going wrong, it goes wrong without it.
 
-use testkit::model::deployment::Strategy;
-
-use crate::simulator::Outcome;
-use crate::simulator::cluster::Facts;
-use crate::simulator::judge::Fault;
-use crate::simulator::mutation::Mutation;
-use crate::simulator::plan::Action::{
+use poolbudget_simulation::Outcome;
+use poolbudget_simulation::cluster::Facts;
+use poolbudget_simulation::judge::Fault;
+use poolbudget_simulation::mutation::Mutation;
+use poolbudget_simulation::plan::Action::{
     CrashPod, DeletePod, ForcePod, Limit, LoseNode, Observe, RollOut, Scale,
 };
+use testkit::model::deployment::Strategy;
+
 use crate::story::{BAD, GOOD, Story, least_ready, most_replicas, processes, rolling};
 
 /// Its pods are there before it is adopted.

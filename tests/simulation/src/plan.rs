@@ -18,59 +18,59 @@ use super::workload::{Form, Task};
 
 /// What a budget says.
 #[derive(Clone, Debug)]
-pub(crate) struct Terms {
-    pub(crate) limit: u32,
-    pub(crate) reserved: u32,
-    pub(crate) basis: &'static str,
-    pub(crate) surge: &'static str,
-    pub(crate) eviction: bool,
+pub struct Terms {
+    pub limit: u32,
+    pub reserved: u32,
+    pub basis: &'static str,
+    pub surge: &'static str,
+    pub eviction: bool,
     /// For how many seconds connections may outlive their processes.
-    pub(crate) linger: u32,
+    pub linger: u32,
     /// Whether it begins in mode Observe.
-    pub(crate) observes: bool,
+    pub observes: bool,
     /// Weight, min, max and maxReplicas of each workload.
-    pub(crate) entries: Vec<Entry>,
+    pub entries: Vec<Entry>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    pub(crate) weight: u32,
-    pub(crate) min: u32,
-    pub(crate) max: Option<u32>,
-    pub(crate) most: Option<u32>,
+pub struct Entry {
+    pub weight: u32,
+    pub min: u32,
+    pub max: Option<u32>,
+    pub most: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Workload {
-    pub(crate) replicas: u32,
-    pub(crate) form: Form,
-    pub(crate) facts: Facts,
+pub struct Workload {
+    pub replicas: u32,
+    pub form: Form,
+    pub facts: Facts,
 }
 
 /// A schedule.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) seed: u64,
-    pub(crate) budgets: Vec<Terms>,
-    pub(crate) workloads: Vec<Workload>,
+pub struct Plan {
+    pub seed: u64,
+    pub budgets: Vec<Terms>,
+    pub workloads: Vec<Workload>,
     /// Milliseconds before the first action.
-    pub(crate) calm: u32,
+    pub calm: u32,
     /// Seconds after the one before, and what happens then.
-    pub(crate) actions: Vec<(u32, Action)>,
+    pub actions: Vec<(u32, Action)>,
     /// Whether in the end the limits are such that everything wanted fits.
-    pub(crate) ends_feasible: bool,
+    pub ends_feasible: bool,
     /// Whether images that never become ready stay as they are; all other workloads have to settle nevertheless.
-    pub(crate) stays_bad: bool,
+    pub stays_bad: bool,
     /// Whether pods become ready only when the database answers them, which has no more connections than its limit. Then in
     /// the end every workload is governed.
-    pub(crate) full: bool,
+    pub full: bool,
     /// Whether faults of the control plane and of the operator's processes occur.
-    pub(crate) faults: bool,
+    pub faults: bool,
 }
 
 /// What somebody does, or what goes wrong. Numbers of pods and sets are taken modulo what is there.
 #[derive(Clone, Debug)]
-pub(crate) enum Action {
+pub enum Action {
     Scale(usize, u32),
     /// An autoscaler goes to so many replicas, one by one every so many seconds.
     Ramp(usize, u32, u32),
@@ -222,7 +222,7 @@ fn terms(random: &mut Random, workloads: &[Workload], budget: usize) -> Terms {
 
 impl Workload {
     /// Makes a Deployment of it, where figures are to be compared or the story is about something else.
-    pub(crate) fn only_a_deployment(&mut self) {
+    pub fn only_a_deployment(&mut self) {
         if !matches!(self.form, Form::Deployment(_)) {
             self.form = Form::Deployment(Strategy::default());
         }
@@ -230,7 +230,7 @@ impl Workload {
 }
 
 impl Plan {
-    pub(crate) fn of(seed: u64) -> Self {
+    pub fn of(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let random = &mut random;
         let two = random.percent(15);

@@ -5,7 +5,7 @@ use super::plan::Plan;
 use super::run;
 
 /// The smallest schedule found that fails in the same way, and how many were tried.
-pub(crate) fn shrink(plan: &Plan, mutation: Mutation) -> (Plan, usize) {
+pub fn shrink(plan: &Plan, mutation: Mutation) -> (Plan, usize) {
     let mut tried = 0;
     let mut smallest = plan.clone();
     let Some(fault) = run(plan, mutation, false).violation.map(|violation| violation.fault) else {

@@ -17,7 +17,7 @@ use super::process::Known;
 
 /// Which promise was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// More is held, or recorded on top of what is held, than may be.
     Over,
     /// A pod got what no status had recorded.
@@ -31,9 +31,9 @@ pub(crate) enum Fault {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Violation {
-    pub(crate) fault: Fault,
-    pub(crate) what: String,
+pub struct Violation {
+    pub fault: Fault,
+    pub what: String,
 }
 
 struct Recorded {
@@ -56,7 +56,7 @@ struct Sums {
     free: bool,
 }
 
-pub(crate) struct Judge {
+pub struct Judge {
     /// By uid; a pod can be recorded more than once when its budget is made anew.
     recorded: HashMap<String, Vec<Recorded>>,
     /// When U changed, and to what.
@@ -65,14 +65,14 @@ pub(crate) struct Judge {
     marks: [u64; BUDGETS.len()],
     /// The most that was held and promised while the mode held nobody.
     heights: [u64; BUDGETS.len()],
-    pub(crate) violation: Option<Violation>,
+    pub violation: Option<Violation>,
     mutation: Mutation,
     /// The largest sum, in thousandths of what was usable.
-    pub(crate) peak: u64,
+    pub peak: u64,
 }
 
 impl Judge {
-    pub(crate) fn new(mutation: Mutation) -> Self {
+    pub fn new(mutation: Mutation) -> Self {
         Self {
             recorded: HashMap::new(),
             usable: Default::default(),
@@ -84,12 +84,12 @@ impl Judge {
         }
     }
 
-    pub(crate) fn complain(&mut self, fault: Fault, what: String) {
+    pub fn complain(&mut self, fault: Fault, what: String) {
         self.violation.get_or_insert(Violation { fault, what });
     }
 
     /// Keeps the history of U.
-    pub(crate) fn watch(&mut self, cluster: &Cluster) {
+    pub fn watch(&mut self, cluster: &Cluster) {
         for (budget, history) in self.usable.iter_mut().enumerate() {
             let Some(available) = cluster.available(budget) else { continue };
             let escaped = cluster.escaped(budget);
@@ -201,7 +201,7 @@ impl Judge {
     }
 
     /// A pod's gate was opened.
-    pub(crate) fn granted(&mut self, cluster: &Cluster, id: u32) {
+    pub fn granted(&mut self, cluster: &Cluster, id: u32) {
         let pod = &cluster.pods[&id];
         let budget = pod.facts.budget.expect("only governed pods have a gate");
         let bill = pod.bill();

@@ -22,15 +22,15 @@ struct Group {
 
 /// What many schedules came to.
 #[derive(Default)]
-pub(crate) struct Report {
+pub struct Report {
     groups: BTreeMap<(bool, &'static str, &'static str), Group>,
-    pub(crate) steps: u64,
-    pub(crate) looks: u64,
-    pub(crate) grants: u64,
+    pub steps: u64,
+    pub looks: u64,
+    pub grants: u64,
 }
 
 impl Report {
-    pub(crate) fn take(&mut self, outcome: &Outcome) {
+    pub fn take(&mut self, outcome: &Outcome) {
         let tally = &outcome.tally;
         self.steps += tally.steps;
         self.looks += tally.looks;
@@ -51,16 +51,16 @@ impl Report {
         group.utilisation.extend(&tally.utilisation);
     }
 
-    pub(crate) fn schedules(&self) -> u64 {
+    pub fn schedules(&self) -> u64 {
         self.groups.values().map(|group| group.schedules).sum()
     }
 
     /// Schedules in which a promise was broken.
-    pub(crate) fn violations(&self) -> u64 {
+    pub fn violations(&self) -> u64 {
         self.groups.values().flat_map(|group| group.faults.values()).sum()
     }
 
-    pub(crate) fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         self.steps += other.steps;
         self.looks += other.looks;
         self.grants += other.grants;

@@ -20,42 +20,42 @@ use super::pods::Pod;
 use super::workload::{App, Maker};
 
 /// The one namespace.
-pub(crate) const NAMESPACE: &str = "shop";
+pub const NAMESPACE: &str = "shop";
 /// The budgets that may exist.
-pub(crate) const BUDGETS: [&str; 2] = ["main", "side"];
+pub const BUDGETS: [&str; 2] = ["main", "side"];
 /// Nodes of the cluster.
-pub(crate) const NODES: usize = 3;
+pub const NODES: usize = 3;
 
-pub(crate) type Notes = BTreeMap<String, String>;
+pub type Notes = BTreeMap<String, String>;
 
 /// What a template says, besides what its Deployment's controller looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Facts {
+pub struct Facts {
     /// Whether its pods become ready.
-    pub(crate) good: bool,
-    pub(crate) processes: u32,
+    pub good: bool,
+    pub processes: u32,
     /// Which budget its label names.
-    pub(crate) budget: Option<usize>,
+    pub budget: Option<usize>,
 }
 
 /// What went on running when its object was gone.
 #[derive(Clone, Debug)]
-pub(crate) struct Ghost {
-    pub(crate) budget: usize,
-    pub(crate) bill: u64,
-    pub(crate) since: i64,
+pub struct Ghost {
+    pub budget: usize,
+    pub bill: u64,
+    pub since: i64,
     /// When its processes have ended.
-    pub(crate) until: i64,
+    pub until: i64,
     /// A node whose kubelet has to come back first, and how long they go on after that.
-    pub(crate) waits_for: Option<(usize, i64)>,
+    pub waits_for: Option<(usize, i64)>,
     /// For how long its connections outlive its processes; in `until` already.
-    pub(crate) linger: i64,
-    pub(crate) left: Left,
+    pub linger: i64,
+    pub left: Left,
 }
 
 /// What left connections behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
+pub enum Left {
     /// A pod that vanished, perhaps with its processes.
     Vanished,
     /// A pod whose processes have ended.
@@ -65,7 +65,7 @@ pub(crate) enum Left {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Disruption {
+pub enum Disruption {
     /// At least so many healthy pods.
     MinAvailable(u32),
     /// At most so many of the wanted ones missing.
@@ -74,7 +74,7 @@ pub(crate) enum Disruption {
 
 /// A kind of object that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     Budgets,
     Pods,
     Deployments,
@@ -88,7 +88,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub const ALL: [Self; 10] = [
         Self::Budgets,
         Self::Pods,
         Self::Deployments,
@@ -104,7 +104,7 @@ impl Kind {
 
 /// What changed, and so leaves work for somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
+pub enum Work {
     Watches(Kind),
     /// The controller of a workload has something to look at.
     Workload(usize),
@@ -118,21 +118,21 @@ pub(crate) enum Work {
 
 /// Every change, with its time.
 #[derive(Default)]
-pub(crate) struct Log {
-    pub(crate) budgets: Vec<(i64, Event<DbConnectionBudget>)>,
-    pub(crate) pods: Vec<(i64, Event<PodView>)>,
-    pub(crate) deployments: Vec<(i64, Event<DeploymentView>)>,
-    pub(crate) sets: Vec<(i64, Event<ReplicaSetView>)>,
-    pub(crate) autoscalers: Vec<(i64, Event<AutoscalerView>)>,
-    pub(crate) stateful_sets: Vec<(i64, Event<StatefulSetView>)>,
-    pub(crate) daemon_sets: Vec<(i64, Event<DaemonSetView>)>,
-    pub(crate) jobs: Vec<(i64, Event<JobView>)>,
-    pub(crate) cron_jobs: Vec<(i64, Event<CronJobView>)>,
-    pub(crate) disruptions: usize,
+pub struct Log {
+    pub budgets: Vec<(i64, Event<DbConnectionBudget>)>,
+    pub pods: Vec<(i64, Event<PodView>)>,
+    pub deployments: Vec<(i64, Event<DeploymentView>)>,
+    pub sets: Vec<(i64, Event<ReplicaSetView>)>,
+    pub autoscalers: Vec<(i64, Event<AutoscalerView>)>,
+    pub stateful_sets: Vec<(i64, Event<StatefulSetView>)>,
+    pub daemon_sets: Vec<(i64, Event<DaemonSetView>)>,
+    pub jobs: Vec<(i64, Event<JobView>)>,
+    pub cron_jobs: Vec<(i64, Event<CronJobView>)>,
+    pub disruptions: usize,
 }
 
 impl Log {
-    pub(crate) fn len(&self, kind: Kind) -> usize {
+    pub fn len(&self, kind: Kind) -> usize {
         match kind {
             Kind::Budgets => self.budgets.len(),
             Kind::Pods => self.pods.len(),
@@ -149,50 +149,50 @@ impl Log {
 }
 
 #[derive(Default)]
-pub(crate) struct Cluster {
+pub struct Cluster {
     version: u64,
     pub(super) pods_born: u32,
     budgets_born: u32,
-    pub(crate) templates: Vec<Facts>,
-    pub(crate) apps: Vec<App>,
-    pub(crate) pods: BTreeMap<u32, Pod>,
-    pub(crate) ghosts: Vec<Ghost>,
-    pub(crate) budgets: [Option<DbConnectionBudget>; BUDGETS.len()],
+    pub templates: Vec<Facts>,
+    pub apps: Vec<App>,
+    pub pods: BTreeMap<u32, Pod>,
+    pub ghosts: Vec<Ghost>,
+    pub budgets: [Option<DbConnectionBudget>; BUDGETS.len()],
     /// Nodes whose objects were deleted while they were lost.
-    pub(crate) nodes_gone: [bool; NODES],
+    pub nodes_gone: [bool; NODES],
     /// Since when a node is lost.
-    pub(crate) nodes_lost: [Option<i64>; NODES],
+    pub nodes_lost: [Option<i64>; NODES],
     /// Whether the admission policies are out of force.
-    pub(crate) gate_is_off: bool,
-    pub(crate) log: Log,
-    pub(crate) work: Vec<Work>,
+    pub gate_is_off: bool,
+    pub log: Log,
+    pub work: Vec<Work>,
     /// Pods that were evicted or deleted to make room.
-    pub(crate) restarts: u64,
+    pub restarts: u64,
 }
 
 impl Cluster {
-    pub(crate) fn stamp(&mut self) -> u64 {
+    pub fn stamp(&mut self) -> u64 {
         self.version += 1;
         self.version
     }
 
-    pub(crate) fn new_template(&mut self, facts: Facts) -> Template {
+    pub fn new_template(&mut self, facts: Facts) -> Template {
         let id = u32::try_from(self.templates.len()).expect("few templates");
         self.templates.push(facts);
         Template { id, good: facts.good, processes: facts.processes, labelled: facts.budget.is_some() }
     }
 
-    pub(crate) fn facts(&self, template: u32) -> Facts {
+    pub fn facts(&self, template: u32) -> Facts {
         self.templates[template as usize]
     }
 
     /// The workloads of a kind.
-    pub(crate) fn apps_of(&self, kind: WorkloadKind) -> impl Iterator<Item = usize> {
+    pub fn apps_of(&self, kind: WorkloadKind) -> impl Iterator<Item = usize> {
         (0..self.apps.len()).filter(move |app| self.apps[*app].kind() == kind)
     }
 
     /// The objects by which the workloads of a kind make their pods.
-    pub(crate) fn parts_of(&self, kind: WorkloadKind) -> impl Iterator<Item = (usize, u32)> {
+    pub fn parts_of(&self, kind: WorkloadKind) -> impl Iterator<Item = (usize, u32)> {
         self.apps_of(kind).flat_map(|app| self.apps[app].parts.keys().map(move |template| (app, *template)))
     }
 
@@ -206,7 +206,7 @@ impl Cluster {
 
     // Changes of objects.
 
-    pub(crate) fn touch_workload(&mut self, app: usize) {
+    pub fn touch_workload(&mut self, app: usize) {
         self.apps[app].version = self.stamp();
         let now = clock::now();
         let kind = match &self.apps[app].maker {
@@ -235,7 +235,7 @@ impl Cluster {
     }
 
     /// A user edits a workload.
-    pub(crate) fn edit_workload(&mut self, app: usize, edit: impl FnOnce(&mut App)) {
+    pub fn edit_workload(&mut self, app: usize, edit: impl FnOnce(&mut App)) {
         edit(&mut self.apps[app]);
         self.apps[app].unobserve();
         self.apps[app].generation += 1;
@@ -244,7 +244,7 @@ impl Cluster {
     }
 
     /// A user gives a workload another template; a Job is deleted and made anew under the same name.
-    pub(crate) fn renew_workload(&mut self, app: usize, template: Template) {
+    pub fn renew_workload(&mut self, app: usize, template: Template) {
         if let Maker::Job(_) = self.apps[app].maker {
             self.apps[app].version = self.stamp();
             self.log.jobs.push((clock::now(), Event::Delete(objects::job(self, app))));
@@ -253,7 +253,7 @@ impl Cluster {
     }
 
     /// The object by which a workload makes the pods of a template changed.
-    pub(crate) fn touch_part(&mut self, app: usize, template: u32) {
+    pub fn touch_part(&mut self, app: usize, template: u32) {
         let version = self.stamp();
         self.apps[app].parts.insert(template, version);
         let now = clock::now();
@@ -267,7 +267,7 @@ impl Cluster {
     }
 
     /// A Job of a CronJob is deleted; its pods are found later.
-    pub(crate) fn remove_run(&mut self, app: usize, template: u32) {
+    pub fn remove_run(&mut self, app: usize, template: u32) {
         if !self.apps[app].parts.contains_key(&template) {
             return;
         }
@@ -282,7 +282,7 @@ impl Cluster {
         self.work.push(Work::Part(app, template));
     }
 
-    pub(crate) fn set_autoscaler(&mut self, app: usize, most: Option<u32>) {
+    pub fn set_autoscaler(&mut self, app: usize, most: Option<u32>) {
         let version = self.stamp();
         let Some(most) = most else {
             let Some((most, _)) = self.apps[app].autoscaler.take() else { return };
@@ -297,13 +297,13 @@ impl Cluster {
         self.work.push(Work::Watches(Kind::Autoscalers));
     }
 
-    pub(crate) fn set_disruption(&mut self, app: usize, disruption: Option<Disruption>) {
+    pub fn set_disruption(&mut self, app: usize, disruption: Option<Disruption>) {
         self.apps[app].disruption = disruption;
         self.log.disruptions += 1;
         self.work.push(Work::Watches(Kind::Disruptions));
     }
 
-    pub(crate) fn create_budget(&mut self, budget: usize, spec: DbConnectionBudgetSpec) {
+    pub fn create_budget(&mut self, budget: usize, spec: DbConnectionBudgetSpec) {
         self.budgets_born += 1;
         let mut object = DbConnectionBudget::new(BUDGETS[budget], spec);
         object.metadata.namespace = Some(NAMESPACE.into());
@@ -312,21 +312,21 @@ impl Cluster {
         self.store_budget(budget, object);
     }
 
-    pub(crate) fn edit_budget(&mut self, budget: usize, edit: impl FnOnce(&mut DbConnectionBudgetSpec)) {
+    pub fn edit_budget(&mut self, budget: usize, edit: impl FnOnce(&mut DbConnectionBudgetSpec)) {
         let Some(mut object) = self.budgets[budget].clone() else { return };
         edit(&mut object.spec);
         object.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
         self.store_budget(budget, object);
     }
 
-    pub(crate) fn store_budget(&mut self, budget: usize, mut object: DbConnectionBudget) {
+    pub fn store_budget(&mut self, budget: usize, mut object: DbConnectionBudget) {
         object.metadata.resource_version = Some(self.stamp().to_string());
         self.log.budgets.push((clock::now(), Event::Apply(object.clone())));
         self.work.push(Work::Watches(Kind::Budgets));
         self.budgets[budget] = Some(object);
     }
 
-    pub(crate) fn delete_budget(&mut self, budget: usize) {
+    pub fn delete_budget(&mut self, budget: usize) {
         let Some(mut object) = self.budgets[budget].take() else { return };
         object.metadata.resource_version = Some(self.stamp().to_string());
         self.log.budgets.push((clock::now(), Event::Delete(object)));

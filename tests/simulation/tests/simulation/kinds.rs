@@ -1,18 +1,18 @@
 //! Stories of the kinds whose controllers act otherwise than those of Deployments.
 
 use kube::runtime::watcher::Event;
+use poolbudget_simulation::Outcome;
+use poolbudget_simulation::cluster::{Facts, Kind};
+use poolbudget_simulation::mutation::Mutation;
+use poolbudget_simulation::plan::Action::{
+    Crash, CutWatch, DeletePod, ForcePod, LoseNode, Outage, RollOut, Scale, Undo,
+};
+use poolbudget_simulation::workload::{Form, Maker, Task};
 use testkit::model::IntOrPercent::{Int, Percent};
 use testkit::model::cron_job::Concurrency;
 use testkit::model::job::End;
 use testkit::model::{daemon_set, stateful_set};
 
-use crate::simulator::Outcome;
-use crate::simulator::cluster::{Facts, Kind};
-use crate::simulator::mutation::Mutation;
-use crate::simulator::plan::Action::{
-    Crash, CutWatch, DeletePod, ForcePod, LoseNode, Outage, RollOut, Scale, Undo,
-};
-use crate::simulator::workload::{Form, Maker, Task};
 use crate::story::{GOOD, Story, least_ready, processes, rolling};
 
 const RELEASED: Facts = Facts { budget: None, ..GOOD };

@@ -17,7 +17,7 @@ use poolbudget::budget::rollout::Strategy;
 
 /// What is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Mutation {
+pub enum Mutation {
     /// Nothing: the code as it ships.
     #[default]
     None,
@@ -51,7 +51,7 @@ pub(crate) enum Mutation {
 
 impl Mutation {
     /// The decision without what is left out.
-    pub(crate) fn decision(self) -> fn(&Situation) -> Decision {
+    pub fn decision(self) -> fn(&Situation) -> Decision {
         match self {
             Self::None
             | Self::GrantsNotPersisted
@@ -92,7 +92,7 @@ impl Mutation {
 }
 
 /// As the core's `decide`, without one of its rules: what the rule does not concern is taken from there.
-pub(crate) fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
+pub fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
     // Where nothing is enforced, no rule is at work.
     if situation.enforcement != Enforcement::Enforced {
         return decide(situation);

@@ -1,12 +1,14 @@
 //! Leaders that die, and leaders that do not know yet that there is another one.
 
+use poolbudget_simulation::cluster::Kind;
+use poolbudget_simulation::judge::Fault;
+use poolbudget_simulation::mutation::Mutation;
+use poolbudget_simulation::plan::Action::{
+    Crash, CutWatch, Delay, Eviction, KillAtWrite, RollOut, Scale, Split,
+};
+use poolbudget_simulation::weather::{Call, Moment};
 use testkit::model::deployment::Strategy;
 
-use crate::simulator::cluster::Kind;
-use crate::simulator::judge::Fault;
-use crate::simulator::mutation::Mutation;
-use crate::simulator::plan::Action::{Crash, CutWatch, Delay, Eviction, KillAtWrite, RollOut, Scale, Split};
-use crate::simulator::weather::{Call, Moment};
 use crate::story::{GOOD, Story, rolling};
 
 /// A rollout and two scale-ups at a full limit: several batches of grants, pods that make room, and time for a take-over

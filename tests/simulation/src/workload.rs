@@ -17,7 +17,7 @@ use super::cluster::Disruption;
 
 /// A kind of workload, and how it replaces its pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Form {
     Deployment(Strategy),
     StatefulSet {
         parallel: bool,
@@ -33,15 +33,15 @@ pub(crate) enum Form {
 
 /// What a Job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Task {
-    pub(crate) completions: Option<u32>,
+pub struct Task {
+    pub completions: Option<u32>,
     /// Whether a pod is replaced as soon as its deletion begins.
-    pub(crate) replaces_terminating: bool,
+    pub replaces_terminating: bool,
 }
 
 /// The controller of a workload, with what its user wants.
 #[derive(Clone, Debug)]
-pub(crate) enum Maker {
+pub enum Maker {
     Deployment(Deployment),
     StatefulSet(StatefulSet),
     DaemonSet { set: DaemonSet, nodes: u32 },
@@ -51,45 +51,45 @@ pub(crate) enum Maker {
 
 /// A CronJob with the Jobs that it has made. Each of them has a template of its own, and goes by it.
 #[derive(Clone, Debug)]
-pub(crate) struct Runs {
-    pub(crate) cron: CronJob,
-    pub(crate) pattern: Job,
-    pub(crate) jobs: Vec<Job>,
+pub struct Runs {
+    pub cron: CronJob,
+    pub pattern: Job,
+    pub jobs: Vec<Job>,
 }
 
 /// What a controller has written into the status of a workload, as far as it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) pods: usize,
-    pub(crate) ready: usize,
+pub struct Counts {
+    pub pods: usize,
+    pub ready: usize,
     /// Pods of the newest template, nodes that should have a pod, and nodes that have one and should not.
-    pub(crate) updated: usize,
-    pub(crate) desired: usize,
-    pub(crate) misplaced: usize,
+    pub updated: usize,
+    pub desired: usize,
+    pub misplaced: usize,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct App {
-    pub(crate) maker: Maker,
-    pub(crate) version: u64,
-    pub(crate) generation: i64,
-    pub(crate) observed: i64,
+pub struct App {
+    pub maker: Maker,
+    pub version: u64,
+    pub generation: i64,
+    pub observed: i64,
     /// The newest template that its controller has seen.
-    pub(crate) seen: u32,
+    pub seen: u32,
     /// How often its template changed.
-    pub(crate) template_generation: u32,
-    pub(crate) counts: Counts,
+    pub template_generation: u32,
+    pub counts: Counts,
     /// Versions of the objects by which it makes its pods, by their template: ReplicaSets, or the Jobs of a CronJob.
-    pub(crate) parts: BTreeMap<u32, u64>,
+    pub parts: BTreeMap<u32, u64>,
     /// Its templates, the newest last.
-    pub(crate) history: Vec<Template>,
+    pub history: Vec<Template>,
     /// maxReplicas of its autoscaler, and that object's version.
-    pub(crate) autoscaler: Option<(u32, u64)>,
-    pub(crate) disruption: Option<Disruption>,
+    pub autoscaler: Option<(u32, u64)>,
+    pub disruption: Option<Disruption>,
 }
 
 impl Form {
-    pub(crate) const fn kind(self) -> WorkloadKind {
+    pub const fn kind(self) -> WorkloadKind {
         match self {
             Self::Deployment(_) => WorkloadKind::Deployment,
             Self::StatefulSet { .. } => WorkloadKind::StatefulSet,
@@ -100,12 +100,12 @@ impl Form {
     }
 
     /// Whether its pods come to an end by themselves.
-    pub(crate) const fn is_task(self) -> bool {
+    pub const fn is_task(self) -> bool {
         matches!(self, Self::Job(_) | Self::CronJob(..))
     }
 
     /// Whether an autoscaler can scale it.
-    pub(crate) const fn is_scalable(self) -> bool {
+    pub const fn is_scalable(self) -> bool {
         matches!(self, Self::Deployment(_) | Self::StatefulSet { .. })
     }
 
@@ -136,7 +136,7 @@ impl Task {
 }
 
 impl App {
-    pub(crate) fn new(form: Form, replicas: u32, template: Template, now: Duration) -> Self {
+    pub fn new(form: Form, replicas: u32, template: Template, now: Duration) -> Self {
         Self {
             maker: form.maker(replicas, template, now),
             version: 0,
@@ -152,7 +152,7 @@ impl App {
         }
     }
 
-    pub(crate) const fn kind(&self) -> WorkloadKind {
+    pub const fn kind(&self) -> WorkloadKind {
         match self.maker {
             Maker::Deployment(_) => WorkloadKind::Deployment,
             Maker::StatefulSet(_) => WorkloadKind::StatefulSet,
@@ -163,12 +163,12 @@ impl App {
     }
 
     /// Whether its pods come to an end by themselves.
-    pub(crate) const fn is_task(&self) -> bool {
+    pub const fn is_task(&self) -> bool {
         matches!(self.maker, Maker::Job(_) | Maker::CronJob(_))
     }
 
     /// Its template as it is wanted now.
-    pub(crate) const fn template(&self) -> Template {
+    pub const fn template(&self) -> Template {
         match &self.maker {
             Maker::Deployment(deployment) => deployment.template,
             Maker::StatefulSet(set) => set.template,
@@ -179,7 +179,7 @@ impl App {
     }
 
     /// The number by which its user scales it.
-    pub(crate) const fn replicas(&self) -> u32 {
+    pub const fn replicas(&self) -> u32 {
         match &self.maker {
             Maker::Deployment(deployment) => deployment.replicas,
             Maker::StatefulSet(set) => set.replicas,
@@ -189,7 +189,7 @@ impl App {
         }
     }
 
-    pub(crate) fn scale(&mut self, replicas: u32) {
+    pub fn scale(&mut self, replicas: u32) {
         match &mut self.maker {
             Maker::Deployment(deployment) => deployment.replicas = replicas,
             Maker::StatefulSet(set) => set.replicas = replicas,
@@ -200,7 +200,7 @@ impl App {
     }
 
     /// Gives it another template. A Job cannot be given one: it is deleted and made anew.
-    pub(crate) fn renew(&mut self, template: Template) {
+    pub fn renew(&mut self, template: Template) {
         self.history.push(template);
         self.template_generation += 1;
         match &mut self.maker {
@@ -216,7 +216,7 @@ impl App {
     }
 
     /// Lets it replace its pods in another way, as far as its kind allows.
-    pub(crate) fn reform(&mut self, form: Form) {
+    pub fn reform(&mut self, form: Form) {
         match (&mut self.maker, form) {
             (Maker::Deployment(deployment), Form::Deployment(strategy)) => deployment.strategy = strategy,
             (Maker::StatefulSet(set), Form::StatefulSet { update, .. }) => set.update = update,
@@ -227,7 +227,7 @@ impl App {
     }
 
     /// Lets it replace all pods of older templates by itself.
-    pub(crate) fn roll_all(&mut self) {
+    pub fn roll_all(&mut self) {
         match &mut self.maker {
             Maker::StatefulSet(set) => {
                 set.update = stateful_set::Update::Rolling { partition: 0, max_unavailable: None };
@@ -241,7 +241,7 @@ impl App {
     }
 
     /// Its controller has not seen its newest spec yet.
-    pub(crate) const fn unobserve(&mut self) {
+    pub const fn unobserve(&mut self) {
         match &mut self.maker {
             Maker::Deployment(deployment) => deployment.observed = false,
             Maker::StatefulSet(set) => set.observed = false,
@@ -250,7 +250,7 @@ impl App {
         }
     }
 
-    pub(crate) const fn is_observed(&self) -> bool {
+    pub const fn is_observed(&self) -> bool {
         match &self.maker {
             Maker::Deployment(deployment) => deployment.observed,
             Maker::StatefulSet(set) => set.observed,
@@ -260,7 +260,7 @@ impl App {
     }
 
     /// Kind and name of the object that makes the pods of a template.
-    pub(crate) fn owner_of(&self, app: usize, template: u32) -> (WorkloadKind, String) {
+    pub fn owner_of(&self, app: usize, template: u32) -> (WorkloadKind, String) {
         match self.maker {
             Maker::Deployment(_) => (WorkloadKind::ReplicaSet, format!("w{app}-{template}")),
             Maker::CronJob(_) => (WorkloadKind::Job, format!("w{app}-{template}")),
@@ -269,7 +269,7 @@ impl App {
     }
 
     /// What its controller writes on the pods of a template, besides the template's own labels.
-    pub(crate) fn marks(&self, app: usize, template: u32) -> Vec<(&'static str, String)> {
+    pub fn marks(&self, app: usize, template: u32) -> Vec<(&'static str, String)> {
         let revision = ("controller-revision-hash", revision(app, template));
         match self.maker {
             Maker::StatefulSet(_) => vec![revision],
@@ -282,6 +282,6 @@ impl App {
 }
 
 /// The name of a revision of a StatefulSet or DaemonSet.
-pub(crate) fn revision(app: usize, template: u32) -> String {
+pub fn revision(app: usize, template: u32) -> String {
     format!("w{app}-r{template}")
 }

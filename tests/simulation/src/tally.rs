@@ -6,43 +6,43 @@ use super::plan::Plan;
 
 /// What one schedule came to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
+pub struct Tally {
     /// Basis and surge that its first budget begins with.
-    pub(crate) group: (&'static str, &'static str),
+    pub group: (&'static str, &'static str),
     /// Whether faults occurred.
-    pub(crate) faults: bool,
-    pub(crate) steps: u64,
-    pub(crate) looks: u64,
-    pub(crate) grants: u64,
+    pub faults: bool,
+    pub steps: u64,
+    pub looks: u64,
+    pub grants: u64,
     /// How often a process of the operator died.
-    pub(crate) deaths: u64,
-    pub(crate) scale_events: u64,
-    pub(crate) restarts: u64,
+    pub deaths: u64,
+    pub scale_events: u64,
+    pub restarts: u64,
     /// Milliseconds from each request for more replicas until all of them were ready.
-    pub(crate) waits: Vec<u32>,
+    pub waits: Vec<u32>,
     /// Thousandths of what is usable that are held when everything has settled.
-    pub(crate) utilisation: Vec<u32>,
+    pub utilisation: Vec<u32>,
     /// Milliseconds from the last action until everything had settled.
-    pub(crate) settled: Option<i64>,
+    pub settled: Option<i64>,
     /// The largest sum, in thousandths of what was usable.
-    pub(crate) peak: u64,
+    pub peak: u64,
     /// The replicas that were asked for last, and when.
     wanted: Vec<Option<(u32, i64)>>,
 }
 
 impl Tally {
-    pub(crate) fn of(plan: &Plan) -> Self {
+    pub fn of(plan: &Plan) -> Self {
         let group = plan.budgets.first().map_or(("", ""), |terms| (terms.basis, terms.surge));
         Self { group, faults: plan.faults, wanted: vec![None; plan.workloads.len()], ..Self::default() }
     }
 
     /// Somebody asks for so many replicas.
-    pub(crate) fn scaled(&mut self, app: usize, from: u32, to: u32) {
+    pub fn scaled(&mut self, app: usize, from: u32, to: u32) {
         self.scale_events += u64::from(from != to);
         self.wanted[app] = (to > from).then(|| (to, clock::now()));
     }
 
-    pub(crate) fn pods_changed(&mut self, cluster: &Cluster, app: usize) {
+    pub fn pods_changed(&mut self, cluster: &Cluster, app: usize) {
         let Some((wanted, since)) = self.wanted[app] else { return };
         let ready = cluster.pods_of(app).filter(|pod| pod.ready && !pod.deleting).count();
         if ready >= wanted as usize {
@@ -51,7 +51,7 @@ impl Tally {
         }
     }
 
-    pub(crate) fn settle(&mut self, cluster: &Cluster, waited: i64) {
+    pub fn settle(&mut self, cluster: &Cluster, waited: i64) {
         self.settled = Some(waited);
         self.restarts = cluster.restarts;
         for budget in (0..cluster.budgets.len()).filter(|budget| !cluster.is_free(*budget)) {

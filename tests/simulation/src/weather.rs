@@ -7,7 +7,7 @@ use super::clock;
 
 /// A sort of request that the operator sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
+pub enum Call {
     ReadBudget,
     WriteStatus,
     PatchPod,
@@ -15,7 +15,7 @@ pub(crate) enum Call {
 
 /// When a process dies at one of its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub enum Moment {
     /// Before it sends it.
     Before,
     /// When it has sent it: the write is carried out, and nobody waits for the answer.
@@ -24,15 +24,15 @@ pub(crate) enum Moment {
 
 /// Until when which fault lasts, and how bad it is.
 #[derive(Default)]
-pub(crate) struct Weather {
-    pub(crate) storm: (i64, u32),
-    pub(crate) outage: i64,
-    pub(crate) lag: (i64, u32),
-    pub(crate) slow: i64,
+pub struct Weather {
+    pub storm: (i64, u32),
+    pub outage: i64,
+    pub lag: (i64, u32),
+    pub slow: i64,
     /// For each [`Call`], until when it takes how many milliseconds to arrive.
-    pub(crate) delays: [(i64, i64); 3],
+    pub delays: [(i64, i64); 3],
     /// At which of the writes to come their sender dies, one after the other.
-    pub(crate) fatal: VecDeque<(u32, Moment)>,
+    pub fatal: VecDeque<(u32, Moment)>,
 }
 
 impl Weather {

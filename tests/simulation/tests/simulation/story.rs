@@ -6,15 +6,14 @@
 use std::collections::BTreeSet;
 
 use kube::runtime::watcher::Event;
+use poolbudget_simulation::cluster::{Cluster, Facts};
+use poolbudget_simulation::judge::Fault;
+use poolbudget_simulation::mutation::Mutation;
+use poolbudget_simulation::plan::{Action, Entry, Plan, Terms, Workload};
+use poolbudget_simulation::workload::Form;
+use poolbudget_simulation::{Outcome, run};
 use testkit::model::IntOrPercent;
 use testkit::model::deployment::Strategy;
-
-use crate::simulator::cluster::{Cluster, Facts};
-use crate::simulator::judge::Fault;
-use crate::simulator::mutation::Mutation;
-use crate::simulator::plan::{Action, Entry, Plan, Terms, Workload};
-use crate::simulator::workload::Form;
-use crate::simulator::{Outcome, run};
 
 /// Seeds under which each story is told.
 const SEEDS: u64 = 50;

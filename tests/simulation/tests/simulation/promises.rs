@@ -1,10 +1,10 @@
 //! What holds for every seed.
 
-use crate::simulator::judge::Violation;
-use crate::simulator::mutation::Mutation;
-use crate::simulator::plan::Plan;
-use crate::simulator::shrink::shrink;
-use crate::simulator::{Outcome, run};
+use poolbudget_simulation::judge::Violation;
+use poolbudget_simulation::mutation::Mutation;
+use poolbudget_simulation::plan::Plan;
+use poolbudget_simulation::shrink::shrink;
+use poolbudget_simulation::{Outcome, run};
 
 #[test]
 fn five_hundred_schedules_keep_every_promise() {

@@ -11,7 +11,7 @@ use super::plan::{Action, Plan};
 const CEILING: u32 = 6;
 
 impl Plan {
-    pub(crate) fn plain(seed: u64) -> Self {
+    pub fn plain(seed: u64) -> Self {
         let mut plan = Self::of(seed);
         let mut random = Random::new(seed ^ 0x5EED);
         plan.faults = false;

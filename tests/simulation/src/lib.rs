@@ -5,36 +5,36 @@
 //! the API server ([`api`]), the controllers ([`controllers`], [`jobs`]), nodes and kubelets ([`kubelet`]), a database ([`server`]), two processes of the
 //! operator ([`process`]), users and faults ([`act`]). What pods really hold is known here and judged after every step
 //! ([`judge`]). Nothing reads a real clock or draws a random number that is not from the seed.
-#![allow(dead_code, reason = "every target that takes the simulation in uses another part of it")]
-#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "it is test code in examples, too")]
+#![expect(missing_docs, reason = "it is read as the cluster that it plays")]
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "it is test code: it fails the test")]
 
-pub(crate) mod act;
-pub(crate) mod api;
-pub(crate) mod clock;
-pub(crate) mod cluster;
-pub(crate) mod contested;
-pub(crate) mod controllers;
-pub(crate) mod door;
-pub(crate) mod jobs;
-pub(crate) mod judge;
-pub(crate) mod kubelet;
-pub(crate) mod mutation;
-pub(crate) mod needs;
-pub(crate) mod network;
-pub(crate) mod objects;
-pub(crate) mod plain;
-pub(crate) mod plan;
-pub(crate) mod pods;
-pub(crate) mod process;
-pub(crate) mod report;
-pub(crate) mod rest;
-pub(crate) mod server;
-pub(crate) mod setting;
-pub(crate) mod shrink;
-pub(crate) mod sim;
-pub(crate) mod tally;
-pub(crate) mod weather;
-pub(crate) mod workload;
+mod act;
+mod api;
+mod clock;
+pub mod cluster;
+mod contested;
+mod controllers;
+mod door;
+mod jobs;
+pub mod judge;
+mod kubelet;
+pub mod mutation;
+mod needs;
+mod network;
+mod objects;
+mod plain;
+pub mod plan;
+mod pods;
+mod process;
+pub mod report;
+mod rest;
+mod server;
+mod setting;
+pub mod shrink;
+mod sim;
+pub mod tally;
+pub mod weather;
+pub mod workload;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -46,16 +46,16 @@ use sim::Sim;
 use tally::Tally;
 
 /// What came of a schedule.
-pub(crate) struct Outcome {
-    pub(crate) tally: Tally,
-    pub(crate) violation: Option<Violation>,
-    pub(crate) trace: Vec<String>,
+pub struct Outcome {
+    pub tally: Tally,
+    pub violation: Option<Violation>,
+    pub trace: Vec<String>,
     /// What was left in the end, with every change on the way.
-    pub(crate) cluster: Cluster,
+    pub cluster: Cluster,
 }
 
 /// Runs a schedule to its end. A panic of the operator is a violation like others.
-pub(crate) fn run(plan: &Plan, mutation: Mutation, traced: bool) -> Outcome {
+pub fn run(plan: &Plan, mutation: Mutation, traced: bool) -> Outcome {
     let mut sim = Sim::new(plan.clone(), mutation, traced);
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| sim.run())) {
         let words = panic.downcast_ref::<String>().cloned();

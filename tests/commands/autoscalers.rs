@@ -1,10 +1,6 @@
 //! `poolbudget plan` with autoscalers: the fewest replicas that run are those that one asks for.
 
-use crate::ran::{Ran, poolbudget};
-
-fn plan(input: &str, arguments: &[&str]) -> Ran {
-    poolbudget(&[&["plan", "-f", "-"], arguments].concat(), input)
-}
+use crate::ran::plan;
 
 /// 18 usable connections; four processes with two connections each, so 8 for each pod.
 fn input(basis: &str, replicas: &str, scaler: &str) -> String {

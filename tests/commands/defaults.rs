@@ -1,10 +1,6 @@
 //! `poolbudget plan` with settings for the whole budget: they hold where a workload has none of its own.
 
-use crate::ran::{Ran, poolbudget};
-
-fn plan(input: &str) -> Ran {
-    poolbudget(&["plan", "-f", "-"], input)
-}
+use crate::ran::plan;
 
 /// 14 usable connections; Deployments of one pod without surge.
 fn input(settings: &str, names: &[&str]) -> String {
@@ -34,7 +30,7 @@ spec:
 
 /// What each process of the workloads gets, in the order of their names.
 fn sizes(settings: &str, names: &[&str]) -> Vec<String> {
-    let ran = plan(&input(settings, names));
+    let ran = plan(&input(settings, names), &[]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
     let rows = ran.out.lines().filter(|line| line.starts_with("Deployment/") && !line.contains(": "));
     rows.map(|row| row.split_whitespace().nth(3).expect("a size").to_owned()).collect()
@@ -57,7 +53,7 @@ fn an_entry_says_what_it_says_and_the_rest_is_as_for_all() {
 #[test]
 fn a_minimum_for_all_that_is_too_large_is_advised_against() {
     let settings = "  defaults: {connectionsPerProcess: {min: 5}}";
-    let ran = plan(&input(settings, &["a", "b", "c"]));
+    let ran = plan(&input(settings, &["a", "b", "c"]), &[]);
     assert_eq!(ran.code, 1, "{}", ran.out);
     assert!(ran.out.contains("  - lower defaults.connectionsPerProcess.min from 5 to 4\n"), "{}", ran.out);
     assert_eq!(sizes("  defaults: {connectionsPerProcess: {min: 4}}", &["a", "b", "c"]).len(), 3);

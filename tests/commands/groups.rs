@@ -1,10 +1,6 @@
 //! `poolbudget plan` with Jobs and CronJobs that one label makes one workload.
 
-use crate::ran::{Ran, poolbudget};
-
-fn plan(input: &str) -> Ran {
-    poolbudget(&["plan", "-f", "-"], input)
-}
+use crate::ran::plan;
 
 const LABELS: &str = "metadata: {labels: {poolbudget.dev/budget: main, poolbudget.dev/workload: import}}";
 
@@ -35,7 +31,7 @@ fn cron_job(name: &str) -> String {
 }
 
 fn rows(input: &str) -> Vec<String> {
-    let ran = plan(input);
+    let ran = plan(input, &[]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
     let rows = ran.out.lines().filter(|line| line.contains("Job/") && !line.contains(": "));
     rows.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
@@ -59,7 +55,7 @@ fn cron_jobs_of_a_group_keep_room_for_a_run_of_each() {
 
 #[test]
 fn what_does_not_fit_is_told_of_the_group() {
-    let ran = plan(&(budget("") + &job("a-1", "parallelism: 9,") + &job("b-2", "parallelism: 9,")));
+    let ran = plan(&(budget("") + &job("a-1", "parallelism: 9,") + &job("b-2", "parallelism: 9,")), &[]);
     assert_eq!(ran.code, 1, "{}", ran.err);
     assert!(ran.out.contains("Job/import: 18 pods × 1 = 18 connections, 12 usable"), "{}", ran.out);
 }

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::ran::{Ran, poolbudget};
+use crate::ran::{inject, plan, poolbudget};
 
 /// A Deployment as people write it.
 const BLOCK: &str = "\
@@ -41,10 +41,6 @@ apiVersion: v1
 kind: Service # of another kind
 metadata:   {name:   api}
 ";
-
-fn inject(input: &str, arguments: &[&str]) -> Ran {
-    poolbudget(&[&["inject", "-f", "-"], arguments].concat(), input)
-}
 
 /// What comes out of what is right.
 fn injected(input: &str) -> String {
@@ -293,7 +289,7 @@ fn a_plan_of_what_was_injected_is_the_plan_of_what_was_not() {
     let budget = "---\napiVersion: poolbudget.dev/v1beta1\nkind: DbConnectionBudget\nmetadata: {name: main}\nspec: \
                   {limit: {connections: 15}}\n";
     let plan = |manifests: &str| {
-        let ran = poolbudget(&["plan", "-f", "-"], &format!("{manifests}{budget}"));
+        let ran = plan(&format!("{manifests}{budget}"), &[]);
         assert_eq!(ran.code, 0, "{}", ran.err);
         ran.out.lines().filter(|line| !line.starts_with("without")).collect::<Vec<_>>().join("\n")
     };

@@ -1,13 +1,6 @@
 //! What stands in other objects: items of lists, the Jobs of a CronJob.
 
-use crate::ran::{Ran, poolbudget};
-
-const BUDGET: &str = "apiVersion: poolbudget.dev/v1beta1
-kind: DbConnectionBudget
-metadata: {name: main}
-spec: {limit: {connections: 15}, reserved: 2}
----
-";
+use crate::ran::{BUDGET, Ran, poolbudget};
 
 fn run(command: &str, manifest: &str) -> Ran {
     poolbudget(&[command, "-f", "-"], &format!("{BUDGET}{manifest}"))

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::ran::{Ran, poolbudget};
+use crate::ran::{inject, plan, poolbudget};
 
 const BUDGET: &str = "
 apiVersion: poolbudget.dev/v1beta1
@@ -41,10 +41,6 @@ spec:
   scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {name}}}
 "
     )
-}
-
-fn plan(input: &str, arguments: &[&str]) -> Ran {
-    poolbudget(&[&["plan", "-f", "-"], arguments].concat(), input)
 }
 
 #[test]
@@ -162,7 +158,7 @@ fn what_wins_over_the_variables_of_a_profile_is_an_error_that_says_what_to_do() 
                /etc/temporal/config/config_template.yaml, which wins over SQL_MAX_CONNS and SQL_VIS_MAX_CONNS; take \
                it out, or state what it allows with the profile Counted and its size";
     assert!(ran.err.contains(why), "{}", ran.err);
-    let injected = poolbudget(&["inject", "-f", "-"], &by_chart);
+    let injected = inject(&by_chart, &[]);
     let note = format!(
         "note: {}",
         why.replace("default/", "").replace("Deployment temporal", "Deployment/temporal")

@@ -11,6 +11,30 @@ pub struct Ran {
     pub err: String,
 }
 
+/// A budget with 13 usable connections, to be followed by other documents.
+pub const BUDGET: &str = "apiVersion: poolbudget.dev/v1beta1
+kind: DbConnectionBudget
+metadata: {name: main}
+spec: {limit: {connections: 15}, reserved: 2}
+---
+";
+
+/// `plan` of what is on standard input.
+pub fn plan(input: &str, arguments: &[&str]) -> Ran {
+    poolbudget(&[&["plan", "-f", "-"], arguments].concat(), input)
+}
+
+/// `inject` into what is on standard input.
+pub fn inject(input: &str, arguments: &[&str]) -> Ran {
+    poolbudget(&[&["inject", "-f", "-"], arguments].concat(), input)
+}
+
+/// Both, of these manifests behind [`BUDGET`].
+pub fn both(manifests: &str) -> [Ran; 2] {
+    let input = format!("{BUDGET}{manifests}");
+    [plan(&input, &[]), inject(&input, &[])]
+}
+
 /// Runs `poolbudget` with these arguments, in the root of the repository, and with `input` on standard input.
 pub fn poolbudget(arguments: &[&str], input: &str) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_poolbudget"))

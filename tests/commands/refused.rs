@@ -1,14 +1,7 @@
 //! What `kubectl apply` would not get into a cluster: fields, versions and numbers that `plan` and `inject` refuse too, and what
 //! `plan` says of the rest.
 
-use crate::ran::{Ran, poolbudget};
-
-const BUDGET: &str = "apiVersion: poolbudget.dev/v1beta1
-kind: DbConnectionBudget
-metadata: {name: main}
-spec: {limit: {connections: 15}, reserved: 2}
----
-";
+use crate::ran::{BUDGET, both, plan, poolbudget};
 
 const DEPLOYMENT: &str = "apiVersion: apps/v1
 kind: Deployment
@@ -23,10 +16,6 @@ spec:
       - name: app
         image: app
 ";
-
-fn both(manifest: &str) -> [Ran; 2] {
-    ["plan", "inject"].map(|command| poolbudget(&[command, "-f", "-"], &format!("{BUDGET}{manifest}")))
-}
 
 /// That both refuse `DEPLOYMENT` with `old` written as `new`, in this sentence.
 fn refused(old: &str, new: &str, sentence: &str) {
@@ -300,7 +289,7 @@ fn what_is_refused_has_no_row_and_nothing_is_said_to_fit() {
         assert!(plan.out.contains("not judged: the input has errors"), "{}", plan.out);
     }
     let odd = DEPLOYMENT.replace("replicas: 2", "replicas: two");
-    let ran = poolbudget(&["plan", "-f", "-", "-o", "json"], &format!("{BUDGET}{odd}"));
+    let ran = plan(&format!("{BUDGET}{odd}"), &["-o", "json"]);
     let answer: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
     let budget = &answer["budgets"][0];
     assert_eq!([&budget["judged"], &budget["fits"], &budget["fitsNow"]], [&serde_json::json!(false); 3]);
@@ -330,7 +319,7 @@ fn an_object_that_is_refused_is_there_for_those_that_name_it() {
 fn limits_are_refused_in_the_words_of_the_resource() {
     let plan = |limit: &str, arguments: &[&str]| {
         let budget = BUDGET.replace("{connections: 15}", limit);
-        poolbudget(&[&["plan", "-f", "-"], arguments].concat(), &format!("{budget}{DEPLOYMENT}")).err
+        plan(&format!("{budget}{DEPLOYMENT}"), arguments).err
     };
     let enterprise = "the Enterprise plan fixes no number: set limit.supabase.compute, or poolSize in session mode, or limit.connections";
     let one_size = "set exactly one of limit.supabase.plan, limit.supabase.compute";
@@ -349,9 +338,7 @@ fn limits_are_refused_in_the_words_of_the_resource() {
 
 #[test]
 fn a_flag_with_a_wrong_number_is_blamed_itself_and_kinds_go_by_the_names_of_kubectl() {
-    let plan = |arguments: &[&str]| {
-        poolbudget(&[&["plan", "-f", "-"], arguments].concat(), &format!("{BUDGET}{DEPLOYMENT}"))
-    };
+    let plan = |arguments: &[&str]| plan(&format!("{BUDGET}{DEPLOYMENT}"), arguments);
     for (arguments, told) in [
         (["--limit", "0"], "'--limit <[BUDGET=]N>': write a whole number from 1 to 1000000"),
         (["--limit", "main=x"], "'--limit <[BUDGET=]N>': write a whole number from 1 to 1000000"),

@@ -2,14 +2,7 @@
 
 use serde_json::Value;
 
-use crate::ran::{Ran, poolbudget};
-
-const BUDGET: &str = "apiVersion: poolbudget.dev/v1beta1
-kind: DbConnectionBudget
-metadata: {name: main}
-spec: {limit: {connections: 15}}
----
-";
+use crate::ran::{both, poolbudget};
 
 const DEPLOYMENT: &str = "apiVersion: apps/v1
 kind: Deployment
@@ -31,13 +24,6 @@ spec:
           value: db
       - name: other
 ";
-
-fn both(manifest: &str) -> [Ran; 2] {
-    [
-        poolbudget(&["plan", "-f", "-"], &format!("{BUDGET}{manifest}")),
-        poolbudget(&["inject", "-f", "-"], &format!("{BUDGET}{manifest}")),
-    ]
-}
 
 /// That both refuse a Deployment with `old` written as `new`, and name place, field, and what is right.
 fn refused(old: &str, new: &str, field: &str, told: &str) {

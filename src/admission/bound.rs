@@ -8,6 +8,7 @@ use super::cel;
 use super::gate;
 use super::guard;
 use super::policy::{Action, Named, Policy, Reason, Rule, Scope};
+use super::workload;
 use crate::api::names;
 
 /// The name of the policy and of its binding.
@@ -21,7 +22,7 @@ pub fn policy() -> Policy {
         name: NAME,
         purpose: "Refuses a pod whose container, once all others have changed it, does not read the pool size that it \
                   will be granted.",
-        requests: vec![gate::PODS],
+        requests: workload::pods(),
         labelled_only: true,
         scope: Scope::Chosen,
         conditions: vec![

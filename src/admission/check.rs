@@ -30,7 +30,7 @@ pub fn workloads() -> Policy {
     Policy {
         name: WORKLOADS_NAME,
         purpose: "Refuses a workload with a poolbudget.dev label or annotation that says nothing sensible.",
-        requests: workload::WORKLOADS.to_vec(),
+        requests: workload::workloads(),
         labelled_only: false,
         scope: Scope::Chosen,
         conditions: vec![
@@ -49,7 +49,7 @@ pub fn pods() -> Policy {
     Policy {
         name: PODS_NAME,
         purpose: "Refuses a pod with a poolbudget.dev label or annotation that says nothing sensible.",
-        requests: vec![gate::PODS],
+        requests: workload::pods(),
         labelled_only: true,
         scope: Scope::Chosen,
         conditions: vec![

@@ -11,6 +11,8 @@
 use super::cel;
 use super::guard::gated;
 use super::policy::{Action, Named, Policy, Reason, Requests, Rule, Scope};
+use crate::api::WorkloadKind;
+use crate::api::kinds::Facts;
 use crate::api::names::{self, OnPods};
 
 /// The name of the policy on pods and of its binding.
@@ -33,12 +35,7 @@ pub fn policies(accounts: &[String]) -> Vec<Policy> {
 
 /// A pod is granted or taken over, once, while it waits. None is made, and only those of budgets are deleted.
 fn pods(accounts: &[String]) -> Policy {
-    let requests = Requests {
-        group: "",
-        version: "v1",
-        operations: &["CREATE", "UPDATE", "DELETE"],
-        resources: &["pods"],
-    };
+    let requests = Requests::core(&["CREATE", "UPDATE", "DELETE"], &["pods"]);
     Policy {
         variables: vec![
             Named::new("annotations", cel::annotations("object.metadata")),
@@ -193,8 +190,9 @@ fn only_waiting_pods_are_taken_over() -> Rule {
 
 /// Adoption of a full database makes one old ReplicaSet smaller by one at a time. A Scale bears no labels.
 fn scale(accounts: &[String]) -> Policy {
+    let Facts { group, version, plural, .. } = WorkloadKind::ReplicaSet.facts();
     let requests =
-        Requests { group: "apps", version: "v1", operations: &["UPDATE"], resources: &["replicasets/scale"] };
+        Requests { group, version, operations: &["UPDATE"], resources: vec![format!("{plural}/scale")] };
     let rule = Rule {
         found_first: false,
         holds: "object.spec.?replicas.orValue(0) == oldObject.spec.?replicas.orValue(0) - 1".to_owned(),
@@ -214,8 +212,7 @@ fn scale(accounts: &[String]) -> Policy {
 
 /// A create cannot be limited to a name by RBAC, and a Secret of another type can ask for the token of another account.
 fn secrets(accounts: &[String]) -> Policy {
-    let requests =
-        Requests { group: "", version: "v1", operations: &["CREATE", "UPDATE"], resources: &["secrets"] };
+    let requests = Requests::core(&["CREATE", "UPDATE"], &["secrets"]);
     let rule = Rule {
         found_first: false,
         holds: format!(

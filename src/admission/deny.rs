@@ -9,18 +9,11 @@
 
 use super::cel;
 use super::policy::{Action, Named, Policy, Requests, Rule, Scope};
+use super::workload;
 use crate::api::{WorkloadKind, names};
 
 /// The name of the policy and of its binding.
 pub const NAME: &str = "deny.poolbudget.dev";
-
-/// What can be scaled: the resource as requests name it, and its kind.
-const SCALED: [(&str, WorkloadKind); 4] = [
-    ("deployments", WorkloadKind::Deployment),
-    ("statefulsets", WorkloadKind::StatefulSet),
-    ("replicasets", WorkloadKind::ReplicaSet),
-    ("rollouts", WorkloadKind::Rollout),
-];
 
 /// The policy on workloads and their scale.
 #[must_use]
@@ -28,28 +21,7 @@ pub fn policy() -> Policy {
     Policy {
         name: NAME,
         purpose: "Refuses replicas that can never fit, where the budget says infeasiblePolicy: Deny.",
-        requests: vec![
-            Requests {
-                group: "apps",
-                version: "v1",
-                operations: &["CREATE", "UPDATE"],
-                resources: &[
-                    "deployments",
-                    "deployments/scale",
-                    "statefulsets",
-                    "statefulsets/scale",
-                    "replicasets",
-                    "replicasets/scale",
-                ],
-            },
-            // Nothing matches where Argo Rollouts is not installed.
-            Requests {
-                group: "argoproj.io",
-                version: "v1beta1",
-                operations: &["CREATE", "UPDATE"],
-                resources: &["rollouts", "rollouts/scale"],
-            },
-        ],
+        requests: requests(),
         // A Scale has the name of its workload and none of its labels.
         labelled_only: false,
         scope: Scope::Chosen,
@@ -66,10 +38,23 @@ pub fn policy() -> Policy {
     }
 }
 
+fn requests() -> Vec<Requests> {
+    let with_scale = |resource: String| {
+        let scale = format!("{resource}/scale");
+        [resource, scale]
+    };
+    let mut requests = workload::writes(WorkloadKind::scales);
+    for request in &mut requests {
+        request.resources = std::mem::take(&mut request.resources).into_iter().flat_map(with_scale).collect();
+    }
+    requests
+}
+
+/// The kind of each resource.
 fn kinds() -> String {
-    let pairs: Vec<String> = SCALED
-        .iter()
-        .map(|(resource, kind)| format!("{}: {}", cel::text(resource), cel::text(&kind.to_string())))
+    let scaled = WorkloadKind::ALL.into_iter().filter(|kind| kind.scales());
+    let pairs: Vec<String> = scaled
+        .map(|kind| format!("{}: {}", cel::text(kind.facts().plural), cel::text(&kind.to_string())))
         .collect();
     format!("{{{}}}", pairs.join(", "))
 }
@@ -113,17 +98,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_that_scales_is_watched_under_its_group_with_its_scale() {
+    fn every_kind_that_scales_is_watched_under_its_group_and_version_with_its_scale() {
         let policy = policy();
-        for (resource, kind) in SCALED {
-            let requests = policy.requests.iter().find(|requests| requests.group == kind.group()).unwrap();
-            for resource in [resource.to_owned(), format!("{resource}/scale")] {
-                assert!(requests.resources.contains(&resource.as_str()), "{resource}");
+        for kind in WorkloadKind::ALL {
+            let facts = kind.facts();
+            let ours =
+                |requests: &&Requests| (requests.group, requests.version) == (facts.group, facts.version);
+            let resources: Vec<&String> =
+                policy.requests.iter().filter(ours).flat_map(|requests| &requests.resources).collect();
+            for resource in [facts.plural.to_owned(), format!("{}/scale", facts.plural)] {
+                assert_eq!(resources.contains(&&resource), facts.scales, "{resource}");
             }
         }
-        let scaled = WorkloadKind::ALL.into_iter().filter(|kind| kind.scales());
-        assert!(
-            scaled.eq(WorkloadKind::ALL.into_iter().filter(|k| SCALED.iter().any(|(_, kind)| kind == k)))
-        );
     }
 }

@@ -9,17 +9,14 @@
 //! It is idempotent: the API server may invoke it again after a sidecar injector.
 
 use super::cel;
-use super::policy::{Action, Named, Policy, Requests, Scope};
+use super::policy::{Action, Named, Policy, Scope};
+use super::workload;
 use crate::api::names;
 use crate::profile::rules::Rule;
 use crate::profile::{self, Gets};
 
 /// The name of the policy and of its binding.
 pub const NAME: &str = "gate.poolbudget.dev";
-
-/// The birth of a pod.
-pub(super) const PODS: Requests =
-    Requests { group: "", version: "v1", operations: &["CREATE"], resources: &["pods"] };
 
 /// Literal values that are remembered: printable and short enough for an annotation. The variables
 /// hold numbers; a value that is not like this says nothing to anybody.
@@ -32,7 +29,7 @@ pub fn policy() -> Policy {
         name: NAME,
         purpose: "Gives each pod with a budget label a scheduling gate, and environment variables that read the \
                   pool size it will be granted.",
-        requests: vec![PODS],
+        requests: workload::pods(),
         labelled_only: true,
         scope: Scope::Chosen,
         conditions: vec![],

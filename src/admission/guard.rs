@@ -9,9 +9,12 @@
 //! `ephemeralcontainers` and `resize` keep the metadata of the old pod.
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
+use kube::Resource as _;
 
 use super::cel;
 use super::policy::{Action, Named, Policy, Reason, Requests, Rule, Scope};
+use super::workload;
+use crate::api::DbConnectionBudget;
 use crate::api::names::{self, OnPods};
 
 /// The name of the policy on pods and of its binding.
@@ -40,7 +43,7 @@ pub fn births() -> Policy {
     Policy {
         name: BIRTHS_NAME,
         purpose: "Refuses a pod with a budget label that nothing has given a gate.",
-        requests: vec![Requests { group: "", version: "v1", operations: &["CREATE"], resources: &["pods"] }],
+        requests: workload::pods(),
         labelled_only: true,
         scope: Scope::Chosen,
         // One that is born on a node cannot bear a gate: the check refuses it, but for what kubelets mirror.
@@ -65,12 +68,7 @@ pub fn pods(operators: &[String]) -> Policy {
         name: NAME,
         purpose: "Lets nobody but poolbudget open the gate of a pod, change its grant, or move it to another \
                   budget.",
-        requests: vec![Requests {
-            group: "",
-            version: "v1",
-            operations: &["UPDATE"],
-            resources: &["pods", "pods/status"],
-        }],
+        requests: vec![Requests::core(&["UPDATE"], &["pods", "pods/status"])],
         labelled_only: true,
         scope: Scope::Chosen,
         conditions: vec![not_of(operators)],
@@ -98,7 +96,7 @@ pub fn statuses(operators: &[String]) -> Policy {
             group: names::GROUP,
             version: "*",
             operations: &["UPDATE"],
-            resources: &["dbconnectionbudgets/status"],
+            resources: vec![format!("{}/status", DbConnectionBudget::plural(&()))],
         }],
         // A budget does not bear the label of its pods.
         labelled_only: false,
@@ -134,12 +132,7 @@ pub fn bindings() -> Policy {
     Policy {
         name: BINDINGS_NAME,
         purpose: "Keeps a binding from writing poolbudget's labels and annotations onto the pod that it binds.",
-        requests: vec![Requests {
-            group: "",
-            version: "v1",
-            operations: &["CREATE"],
-            resources: &["bindings", "pods/binding"],
-        }],
+        requests: vec![Requests::core(&["CREATE"], &["bindings", "pods/binding"])],
         // A Binding does not bear the labels of its pod.
         labelled_only: false,
         scope: Scope::Chosen,

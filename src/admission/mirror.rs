@@ -22,7 +22,7 @@ pub fn policy() -> Policy {
         name: NAME,
         purpose: "Copies a workload's budget label and its poolbudget.dev annotations into the pod template, and \
                   takes them out again when they are removed.",
-        requests: workload::WORKLOADS.to_vec(),
+        requests: workload::workloads(),
         // A selector sees the workload's own labels only, and the label may stand in the template alone.
         labelled_only: false,
         scope: Scope::Chosen,

@@ -166,6 +166,7 @@ pub fn render(objects: &[Object]) -> Result<String, serde_yaml::ser::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::WorkloadKind;
 
     #[test]
     fn a_failure_policy_reads_back_as_it_is_written() {
@@ -211,6 +212,21 @@ mod tests {
             assert_eq!(policy["spec"]["paramKind"].is_object(), depends, "{name}");
             assert_eq!(policy["spec"]["failurePolicy"], if depends { "Ignore" } else { "Fail" }, "{name}");
             assert_eq!(binding["spec"]["paramRef"]["parameterNotFoundAction"] == "Allow", depends, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_policy_about_a_kind_of_workload_names_it_as_the_table_of_kinds_does() {
+        for [policy, _] in pairs(&Settings::for_service_account("here", "someone")) {
+            for rule in policy["spec"]["matchConstraints"]["resourceRules"].as_array().unwrap() {
+                for resource in rule["resources"].as_array().unwrap() {
+                    let plural = resource.as_str().unwrap().split('/').next().unwrap();
+                    let kind = WorkloadKind::ALL.into_iter().find(|kind| kind.facts().plural == plural);
+                    let Some(facts) = kind.map(WorkloadKind::facts) else { continue };
+                    let named = (&rule["apiGroups"][0], &rule["apiVersions"][0]);
+                    assert_eq!(named, (&facts.group.into(), &facts.version.into()), "{plural}");
+                }
+            }
         }
     }
 }

@@ -49,12 +49,12 @@ pub(super) enum Scope {
 }
 
 /// Requests of one API group.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Requests {
     pub(super) group: &'static str,
     pub(super) version: &'static str,
     pub(super) operations: &'static [&'static str],
-    pub(super) resources: &'static [&'static str],
+    pub(super) resources: Vec<String>,
 }
 
 /// A CEL expression with a name: a match condition or a variable.
@@ -139,6 +139,14 @@ impl Object {
             _ => {}
         }
         self
+    }
+}
+
+impl Requests {
+    /// For what stands in no group of its own, as pods do.
+    pub(super) fn core(operations: &'static [&'static str], resources: &[&str]) -> Self {
+        let resources = resources.iter().map(|resource| (*resource).to_owned()).collect();
+        Self { group: "", version: "v1", operations, resources }
     }
 }
 
@@ -285,7 +293,7 @@ fn resource_rule(requests: &Requests) -> NamedRuleWithOperations {
         api_groups: owned(&[requests.group]),
         api_versions: owned(&[requests.version]),
         operations: owned(requests.operations),
-        resources: owned(requests.resources),
+        resources: Some(requests.resources.clone()),
         ..NamedRuleWithOperations::default()
     }
 }

@@ -1,55 +1,88 @@
-//! The workloads that policies are about: which requests write them, and where their pod template stands.
+//! The kinds that policies are about: which requests write them, and where their pod template stands.
 //!
-//! In: nothing but names. Out: requests, CEL, and JSON pointers for the webhook. A policy sees objects of several
-//! types under one name, so CEL is told by `dyn` not to look for fields that only some of them have.
+//! In: the table of `api::kinds`. Out: requests, CEL, and JSON pointers for the twins of the policies. A policy sees
+//! objects of several types under one name, so CEL is told by `dyn` not to look for fields that only some of them have.
 
 use super::policy::Requests;
 use crate::api::WorkloadKind;
 
-const WRITES: &[&str] = &["CREATE", "UPDATE"];
+/// The operations that a kind is looked at for. Neither a pod nor the template of a Job can be changed once it is there.
+const fn operations(kind: WorkloadKind) -> &'static [&'static str] {
+    match kind {
+        WorkloadKind::Pod | WorkloadKind::Job => &["CREATE"],
+        _ => &["CREATE", "UPDATE"],
+    }
+}
 
-/// Writes of workloads. The template of a Job cannot be changed once it is there. A resource that is not installed
-/// (`rollouts`) is asked for by nobody.
-pub(super) const WORKLOADS: [Requests; 4] = [
-    Requests {
-        group: "apps",
-        version: "v1",
-        operations: WRITES,
-        resources: &["deployments", "statefulsets", "daemonsets", "replicasets"],
-    },
-    Requests { group: "batch", version: "v1", operations: WRITES, resources: &["cronjobs"] },
-    Requests { group: "batch", version: "v1", operations: &["CREATE"], resources: &["jobs"] },
-    Requests { group: "argoproj.io", version: "v1alpha1", operations: WRITES, resources: &["rollouts"] },
-];
+/// The writes of these kinds. A resource that is not installed (`rollouts`) is asked for by nobody.
+pub(super) fn writes(of: impl Fn(WorkloadKind) -> bool) -> Vec<Requests> {
+    let mut writes: Vec<Requests> = Vec::new();
+    for kind in WorkloadKind::ALL.into_iter().filter(|kind| of(*kind)) {
+        let (facts, operations) = (kind.facts(), operations(kind));
+        let (group, version, resource) = (facts.group, facts.version, facts.plural.to_owned());
+        let place = (group, version, operations);
+        match writes.iter_mut().find(|known| (known.group, known.version, known.operations) == place) {
+            Some(known) => known.resources.push(resource),
+            None => writes.push(Requests { group, version, operations, resources: vec![resource] }),
+        }
+    }
+    writes
+}
 
-/// The kind whose template stands elsewhere.
-const IS_CRON_JOB: &str = "request.resource.resource == 'cronjobs'";
+/// The births of pods.
+pub(super) fn pods() -> Vec<Requests> {
+    writes(|kind| kind == WorkloadKind::Pod)
+}
+
+/// The writes of what has a pod template.
+pub(super) fn workloads() -> Vec<Requests> {
+    writes(|kind| !kind.facts().template.is_empty())
+}
+
+/// The kind that a request writes, if policies look at it.
+pub(super) fn written(group: &str, version: &str, resource: &str, operation: &str) -> Option<WorkloadKind> {
+    WorkloadKind::ALL.into_iter().find(|kind| {
+        let facts = kind.facts();
+        (facts.group, facts.version, facts.plural) == (group, version, resource)
+            && operations(*kind).contains(&operation)
+    })
+}
+
+/// Whether an object of this kind is written, in CEL.
+fn is(kind: WorkloadKind) -> String {
+    format!("request.resource.resource == '{}'", kind.facts().plural)
+}
+
+/// One text for the kind whose template stands elsewhere, one for all others.
+fn by_kind(text: impl Fn(WorkloadKind) -> String) -> String {
+    let [elsewhere, mostly] = [WorkloadKind::CronJob, WorkloadKind::Deployment].map(text);
+    format!("({} ? {elsewhere} : {mostly})", is(WorkloadKind::CronJob))
+}
 
 /// The pod template of a workload, in CEL; an empty map where it has none.
 pub(super) fn template(workload: &str) -> String {
-    format!(
-        "({IS_CRON_JOB} ? dyn({workload}).spec.?jobTemplate.?spec.?template : dyn({workload}).spec.?template)\
-         .orValue({{}})"
-    )
+    let template = by_kind(|kind| format!("dyn({workload}).{}", kind.facts().template.join(".?")));
+    format!("{template}.orValue({{}})")
 }
 
 /// The JSON pointer to the pod template of the workload that is written, in CEL.
 pub(super) fn template_path() -> String {
-    format!("({IS_CRON_JOB} ? '{}' : '{}')", pointer("cronjobs"), pointer(""))
+    by_kind(|kind| format!("'{}'", pointer(kind)))
 }
 
 /// Whether the object that is written is decided over by another one: a ReplicaSet of a Deployment is written by
 /// its controller, and what it says is that of its Deployment at another time.
 pub(super) fn is_own_master() -> String {
-    "!(request.resource.resource == 'replicasets'\n\
-     \x20 && object.metadata.?ownerReferences.orValue([]).exists(r, r.?controller.orValue(false)))"
-        .to_owned()
+    format!(
+        "!({}\n\
+         \x20 && object.metadata.?ownerReferences.orValue([]).exists(r, r.?controller.orValue(false)))",
+        is(WorkloadKind::ReplicaSet)
+    )
 }
 
-/// The JSON pointer to the pod template in an object of this resource.
-pub(super) fn pointer(resource: &str) -> String {
-    let kind = WorkloadKind::ALL.into_iter().find(|kind| kind.facts().plural == resource);
-    kind.unwrap_or_default().facts().template.iter().flat_map(|part| ["/", part]).collect()
+/// The JSON pointer to the pod template in an object of this kind.
+pub(super) fn pointer(kind: WorkloadKind) -> String {
+    kind.facts().template.iter().flat_map(|part| ["/", part]).collect()
 }
 
 #[cfg(test)]
@@ -57,19 +90,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_with_a_template_is_seen_when_it_is_written() {
-        for facts in
-            WorkloadKind::ALL.map(WorkloadKind::facts).iter().filter(|facts| !facts.template.is_empty())
+    fn every_kind_with_a_template_stands_where_the_policies_look_for_one() {
+        let elsewhere = WorkloadKind::CronJob;
+        for kind in
+            WorkloadKind::ALL.into_iter().filter(|kind| ![elsewhere, WorkloadKind::Pod].contains(kind))
         {
-            let seen = WORKLOADS.iter().any(|requests| {
-                (requests.group, requests.version) == (facts.group, facts.version)
-                    && requests.resources.contains(&facts.plural)
-            });
-            assert!(seen, "{facts:?}");
+            assert_eq!(kind.facts().template, WorkloadKind::Deployment.facts().template, "{kind}");
         }
-        assert_eq!(
-            [pointer("cronjobs"), pointer("jobs")],
-            ["/spec/jobTemplate/spec/template", "/spec/template"]
-        );
+        assert_eq!(pointer(elsewhere), "/spec/jobTemplate/spec/template");
+    }
+
+    #[test]
+    fn a_pod_and_a_job_are_looked_at_when_they_are_made_and_others_at_every_write() {
+        let written = |kind: WorkloadKind, operation| {
+            let facts = kind.facts();
+            written(facts.group, facts.version, facts.plural, operation)
+        };
+        for kind in WorkloadKind::ALL {
+            assert_eq!(written(kind, "CREATE"), Some(kind));
+            let is_fixed = [WorkloadKind::Pod, WorkloadKind::Job].contains(&kind);
+            assert_eq!(written(kind, "UPDATE"), (!is_fixed).then_some(kind));
+            assert_eq!(written(kind, "DELETE"), None);
+        }
     }
 }

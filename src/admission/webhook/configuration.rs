@@ -134,7 +134,7 @@ fn rule(requests: &Requests) -> RuleWithOperations {
         api_groups: owned(&[requests.group]),
         api_versions: owned(&[requests.version]),
         operations: owned(requests.operations),
-        resources: owned(requests.resources),
+        resources: Some(requests.resources.clone()),
         scope: Some("Namespaced".to_owned()),
     }
 }

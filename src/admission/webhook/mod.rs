@@ -18,21 +18,21 @@ mod mirror;
 mod object;
 pub mod review;
 
-use super::policy::Requests;
-use super::workload::{self, WORKLOADS};
-use review::{Outcome, Request};
 use serde_json::Value;
+
+use super::workload;
+use crate::api::WorkloadKind;
+use review::{Outcome, Request, Resource};
 
 /// What becomes of an object: the gate for a pod, the mirror for a workload.
 #[must_use]
 pub fn mutate(request: &Request) -> Outcome {
-    let Some(object) = &request.object else { return Outcome::Pass };
-    let changes = if request.is_for(&super::gate::PODS) {
-        gate::changes(object)
-    } else if request.is_for_a_workload() {
-        mirror::changes(&request.template(), object, request.old_object.as_ref())
-    } else {
-        Vec::new()
+    let changes = match request.written() {
+        Some((WorkloadKind::Pod, object)) => gate::changes(object),
+        Some((kind, object)) => {
+            mirror::changes(&workload::pointer(kind), object, request.old_object.as_ref())
+        }
+        None => Vec::new(),
     };
     if changes.is_empty() { Outcome::Pass } else { Outcome::Patch(changes) }
 }
@@ -40,13 +40,12 @@ pub fn mutate(request: &Request) -> Outcome {
 /// Whether an object may be stored, after everybody has changed it.
 #[must_use]
 pub fn validate(request: &Request) -> Outcome {
-    let Some(object) = &request.object else { return Outcome::Pass };
-    let refusal = if request.is_for(&super::gate::PODS) {
-        check::pod(object)
-    } else if request.is_for_a_workload() {
-        check::workload(&request.template(), object, request.old_object.as_ref())
-    } else {
-        None
+    let refusal = match request.written() {
+        Some((WorkloadKind::Pod, object)) => check::pod(object),
+        Some((kind, object)) => {
+            check::workload(&workload::pointer(kind), object, request.old_object.as_ref())
+        }
+        None => None,
     };
     refusal.map_or(Outcome::Pass, Outcome::Refuse)
 }
@@ -59,21 +58,11 @@ pub fn refusal(path: &str, object: &Value) -> Option<String> {
 }
 
 impl Request {
-    fn is_for_a_workload(&self) -> bool {
-        WORKLOADS.iter().any(|requests| self.is_for(requests))
-    }
-
-    /// Where the pod template of the workload stands.
-    fn template(&self) -> String {
-        workload::pointer(&self.resource.resource)
-    }
-
-    fn is_for(&self, requests: &Requests) -> bool {
-        self.sub_resource.is_empty()
-            && self.resource.group == requests.group
-            && self.resource.version == requests.version
-            && requests.resources.contains(&self.resource.resource.as_str())
-            && requests.operations.contains(&self.operation.as_str())
+    /// The object that is written, if it is of a kind that the rules are about.
+    fn written(&self) -> Option<(WorkloadKind, &Value)> {
+        let Resource { group, version, resource } = &self.resource;
+        let kind = workload::written(group, version, resource, &self.operation)?;
+        self.object.as_ref().filter(|_| self.sub_resource.is_empty()).map(|object| (kind, object))
     }
 }
 

@@ -216,7 +216,7 @@ fn what_is_set_on_a_workload_is_set_in_its_template_and_goes_with_it() {
             let again = mutated(&resource, &after, Some(&before));
             assert_eq!(again, after, "{}: a second pass", case.name);
         }
-        let template = after.pointer(&workload::pointer(resource.rsplit('/').next().unwrap())).unwrap();
+        let template = after.pointer(&workload::pointer(case.kind)).unwrap();
         let template = &template["metadata"];
         let found = TemplateKeys {
             labels: texts(template.get("labels")),

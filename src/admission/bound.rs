@@ -7,7 +7,7 @@
 use super::cel;
 use super::gate;
 use super::guard;
-use super::policy::{Action, Named, Policy, Reason, Rule, Scope};
+use super::policy::{Action, Named, PLAIN, Policy, Reason, Rule};
 use super::workload;
 use crate::api::names;
 
@@ -24,7 +24,6 @@ pub fn policy() -> Policy {
                   will be granted.",
         requests: workload::pods(),
         labelled_only: true,
-        scope: Scope::Chosen,
         conditions: vec![
             Named::new("gated", guard::gated("object")),
             Named::new(
@@ -42,17 +41,17 @@ pub fn policy() -> Policy {
         ],
         action: Action::Refuse(
             Reason::Invalid,
-            vec![Rule {
-                found_first: false,
-                holds: "variables.unbound.size() == 0".to_owned(),
-                allowed: format!(
+            vec![Rule::new(
+                "variables.unbound.size() == 0",
+                format!(
                     "the container that opens connections must read its pool size from the grant, as the gate has it \
                      do: name it in {}, and keep others from changing its env",
                     names::CONTAINER
                 ),
-                found: "variables.unbound.join(', ') + ' does not'".to_owned(),
-            }],
+                "variables.unbound.join(', ') + ' does not'",
+            )],
         ),
+        ..PLAIN
     }
 }
 

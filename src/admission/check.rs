@@ -9,7 +9,7 @@
 
 use super::cel;
 use super::gate;
-use super::policy::{Action, Named, Policy, Reason, Rule, Scope};
+use super::policy::{Action, Named, PLAIN, Policy, Reason, Rule};
 use super::workload;
 use crate::api::{keys, names};
 use crate::profile::rules::{self, Rule as Stated};
@@ -31,8 +31,6 @@ pub fn workloads() -> Policy {
         name: WORKLOADS_NAME,
         purpose: "Refuses a workload with a poolbudget.dev label or annotation that says nothing sensible.",
         requests: workload::workloads(),
-        labelled_only: false,
-        scope: Scope::Chosen,
         conditions: vec![
             Named::new("governed-or-meant-to-be", governed_or_meant_to_be()),
             something_to_judge(template, &unknown("object"), cel::TEMPLATE),
@@ -40,6 +38,7 @@ pub fn workloads() -> Policy {
         ],
         variables: variables(template, unknown("object"), cel::TEMPLATE),
         action: Action::Refuse(Reason::Invalid, rules()),
+        ..PLAIN
     }
 }
 
@@ -51,13 +50,13 @@ pub fn pods() -> Policy {
         purpose: "Refuses a pod with a poolbudget.dev label or annotation that says nothing sensible.",
         requests: workload::pods(),
         labelled_only: true,
-        scope: Scope::Chosen,
         conditions: vec![
             something_to_judge("object", &cel::unknown("object.metadata"), cel::POD),
             no_mirror_pod(),
         ],
         variables: variables("object", cel::unknown("object.metadata"), cel::POD),
         action: Action::Refuse(Reason::Invalid, rules()),
+        ..PLAIN
     }
 }
 

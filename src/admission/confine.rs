@@ -10,7 +10,7 @@
 
 use super::cel;
 use super::guard::gated;
-use super::policy::{Action, Named, Policy, Reason, Requests, Rule, Scope};
+use super::policy::{Action, Named, PLAIN, Policy, Reason, Requests, Rule, Scope};
 use crate::api::WorkloadKind;
 use crate::api::kinds::Facts;
 use crate::api::names::{self, OnPods};
@@ -50,25 +50,19 @@ fn pods(accounts: &[String]) -> Policy {
             requests,
             accounts,
             vec![
-                Rule {
-                    found_first: false,
-                    holds: "request.operation != 'CREATE' || (has(request.dryRun) && request.dryRun)"
-                        .to_owned(),
-                    allowed: "the accounts of poolbudget make no pods, they only try one".to_owned(),
-                    found: "'this request is no dry run'".to_owned(),
-                },
-                Rule {
-                    found_first: false,
-                    holds: format!(
-                        "request.operation == 'CREATE' || {}",
-                        cel::governed("oldObject.metadata")
-                    ),
-                    allowed: format!(
+                Rule::new(
+                    "request.operation != 'CREATE' || (has(request.dryRun) && request.dryRun)",
+                    "the accounts of poolbudget make no pods, they only try one",
+                    "'this request is no dry run'",
+                ),
+                Rule::new(
+                    format!("request.operation == 'CREATE' || {}", cel::governed("oldObject.metadata")),
+                    format!(
                         "the accounts of poolbudget write and delete pods with the label {} alone",
                         names::BUDGET
                     ),
-                    found: "'this one does not bear it'".to_owned(),
-                },
+                    "'this one does not bear it'",
+                ),
                 spec_stays(),
                 metadata_stays(),
                 grant_opens(),
@@ -91,14 +85,13 @@ fn confining(
         name,
         purpose,
         requests: vec![requests],
-        labelled_only: false,
         scope: Scope::Always,
         conditions: vec![Named::new(
             "an-account-of-poolbudget",
             format!("request.userInfo.username in {}", cel::list(&accounts)),
         )],
-        variables: vec![],
         action: Action::Refuse(Reason::Forbidden, rules),
+        ..PLAIN
     }
 }
 
@@ -120,39 +113,37 @@ fn on_update(holds: &str) -> String {
 }
 
 fn spec_stays() -> Rule {
-    Rule {
-        found_first: false,
-        holds: on_update(&format!(
+    Rule::new(
+        on_update(&format!(
             "{}\n\
              \x20 && (variables.gates == variables.oldGates\n\
              \x20   || variables.gates == variables.oldGates.filter(g, g.name != {}))",
             same("object.spec", "oldObject.spec", &["schedulingGates"]),
             cel::text(names::GATE),
         )),
-        allowed: format!(
+        format!(
             "the accounts of poolbudget change nothing in the spec of a pod but its gate {}",
             names::GATE
         ),
-        found: "'this write does'".to_owned(),
-    }
+        "'this write does'",
+    )
 }
 
 fn metadata_stays() -> Rule {
     let mut but = COUNTED.to_vec();
     but.push("annotations");
-    Rule {
-        found_first: false,
-        holds: on_update(&format!(
+    Rule::new(
+        on_update(&format!(
             "{}\n  && {}",
             same("object.metadata", "oldObject.metadata", &but),
             same("variables.annotations", "variables.oldAnnotations", &written_on_pods()),
         )),
-        allowed: format!(
+        format!(
             "the accounts of poolbudget change nothing in the metadata of a pod but {}",
             written_on_pods().join(", ")
         ),
-        found: "'this write does'".to_owned(),
-    }
+        "'this write does'",
+    )
 }
 
 /// What the operator writes on pods.
@@ -162,30 +153,28 @@ fn written_on_pods() -> Vec<&'static str> {
 
 /// A grant that could be written later would let a pod hold more than it is counted with.
 fn grant_opens() -> Rule {
-    Rule {
-        found_first: false,
-        holds: on_update(&format!(
+    Rule::new(
+        on_update(&format!(
             "{}.all(k, variables.annotations[?k] == variables.oldAnnotations[?k]) || ({} && !{})",
             cel::list(&names::GRANT_ANNOTATIONS),
             gated("oldObject"),
             gated("object"),
         )),
-        allowed: "a grant is written by the write that opens the gate, and never again".to_owned(),
-        found: "'this write opens none'".to_owned(),
-    }
+        "a grant is written by the write that opens the gate, and never again",
+        "'this write opens none'",
+    )
 }
 
 fn only_waiting_pods_are_taken_over() -> Rule {
     let key = cel::text(names::TAKEN_OVER_BY);
-    Rule {
-        found_first: false,
-        holds: on_update(&format!(
+    Rule::new(
+        on_update(&format!(
             "variables.annotations[?{key}] == variables.oldAnnotations[?{key}] || {}",
             gated("object")
         )),
-        allowed: format!("{} is written on pods that wait alone", names::TAKEN_OVER_BY),
-        found: "'this one does not wait'".to_owned(),
-    }
+        format!("{} is written on pods that wait alone", names::TAKEN_OVER_BY),
+        "'this one does not wait'",
+    )
 }
 
 /// Adoption of a full database makes one old ReplicaSet smaller by one at a time. A Scale bears no labels.
@@ -193,14 +182,12 @@ fn scale(accounts: &[String]) -> Policy {
     let Facts { group, version, plural, .. } = WorkloadKind::ReplicaSet.facts();
     let requests =
         Requests { group, version, operations: &["UPDATE"], resources: vec![format!("{plural}/scale")] };
-    let rule = Rule {
-        found_first: false,
-        holds: "object.spec.?replicas.orValue(0) == oldObject.spec.?replicas.orValue(0) - 1".to_owned(),
-        allowed: "the accounts of poolbudget scale ReplicaSets down by one alone".to_owned(),
-        found: "'from ' + string(oldObject.spec.?replicas.orValue(0)) + ' this write goes to '\n\
-                \x20 + string(object.spec.?replicas.orValue(0))"
-            .to_owned(),
-    };
+    let rule = Rule::new(
+        "object.spec.?replicas.orValue(0) == oldObject.spec.?replicas.orValue(0) - 1",
+        "the accounts of poolbudget scale ReplicaSets down by one alone",
+        "'from ' + string(oldObject.spec.?replicas.orValue(0)) + ' this write goes to '\n\
+         \x20 + string(object.spec.?replicas.orValue(0))",
+    );
     confining(
         SCALE_NAME,
         "Lets the accounts of poolbudget scale ReplicaSets by nothing but one replica less.",
@@ -213,19 +200,18 @@ fn scale(accounts: &[String]) -> Policy {
 /// A create cannot be limited to a name by RBAC, and a Secret of another type can ask for the token of another account.
 fn secrets(accounts: &[String]) -> Policy {
     let requests = Requests::core(&["CREATE", "UPDATE"], &["secrets"]);
-    let rule = Rule {
-        found_first: false,
-        holds: format!(
+    let rule = Rule::new(
+        format!(
             "object.metadata.?name.orValue('') == {}\n\
              \x20 && (request.operation == 'UPDATE' || object.?type.orValue('') == 'kubernetes.io/tls')",
             cel::text(names::WEBHOOK_SECRET)
         ),
-        allowed: format!(
+        format!(
             "the accounts of poolbudget write the Secret {} alone, and make it of type kubernetes.io/tls",
             names::WEBHOOK_SECRET
         ),
-        found: "'this is another one'".to_owned(),
-    };
+        "'this is another one'",
+    );
     confining(
         SECRETS_NAME,
         "Lets the accounts of poolbudget write no Secret but the certificate of its webhook.",

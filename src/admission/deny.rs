@@ -8,7 +8,7 @@
 //! Fewer replicas than before, and any other change at the same number, pass too, however far above they are.
 
 use super::cel;
-use super::policy::{Action, Named, Policy, Requests, Rule, Scope};
+use super::policy::{Action, Named, PLAIN, Policy, Requests, Rule};
 use super::workload;
 use crate::api::{WorkloadKind, names};
 
@@ -21,10 +21,8 @@ pub fn policy() -> Policy {
     Policy {
         name: NAME,
         purpose: "Refuses replicas that can never fit, where the budget says infeasiblePolicy: Deny.",
+        // Whatever its labels: a Scale has the name of its workload and none of them.
         requests: requests(),
-        // A Scale has the name of its workload and none of its labels.
-        labelled_only: false,
-        scope: Scope::Chosen,
         conditions: vec![
             Named::new("more-than-before", format!("{} > {}", replicas("object"), replicas_before())),
             Named::new("the-budget-denies", "params.spec.?infeasiblePolicy.orValue('Wait') == 'Deny'"),
@@ -35,6 +33,7 @@ pub fn policy() -> Policy {
             Named::new("limits", limits()),
         ],
         action: Action::RefuseByBudget(vec![fits()]),
+        ..PLAIN
     }
 }
 
@@ -82,15 +81,13 @@ fn limits() -> String {
 }
 
 fn fits() -> Rule {
-    Rule {
-        found_first: false,
-        holds: "variables.limits.all(n, variables.wanted <= n)".to_owned(),
-        allowed: "replicas that can never fit are denied by the budget".to_owned(),
-        found: "'beside the other workloads of ' + params.metadata.name + ' at most ' + string(variables.limits[0])\n\
-                \x20 + ' of ' + variables.kind + '/' + object.metadata.name + ' fit, and '\n\
-                \x20 + string(variables.wanted) + ' are asked for'"
-            .to_owned(),
-    }
+    Rule::new(
+        "variables.limits.all(n, variables.wanted <= n)",
+        "replicas that can never fit are denied by the budget",
+        "'beside the other workloads of ' + params.metadata.name + ' at most ' + string(variables.limits[0])\n\
+         \x20 + ' of ' + variables.kind + '/' + object.metadata.name + ' fit, and '\n\
+         \x20 + string(variables.wanted) + ' are asked for'",
+    )
 }
 
 #[cfg(test)]

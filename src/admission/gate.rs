@@ -9,7 +9,7 @@
 //! It is idempotent: the API server may invoke it again after a sidecar injector.
 
 use super::cel;
-use super::policy::{Action, Named, Policy, Scope};
+use super::policy::{Action, Named, PLAIN, Policy};
 use super::workload;
 use crate::api::names;
 use crate::profile::rules::Rule;
@@ -31,10 +31,9 @@ pub fn policy() -> Policy {
                   pool size it will be granted.",
         requests: workload::pods(),
         labelled_only: true,
-        scope: Scope::Chosen,
-        conditions: vec![],
         variables: variables(),
         action: Action::Patch(patch()),
+        ..PLAIN
     }
 }
 

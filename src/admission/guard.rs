@@ -12,7 +12,7 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use kube::Resource as _;
 
 use super::cel;
-use super::policy::{Action, Named, Policy, Reason, Requests, Rule, Scope};
+use super::policy::{Action, Named, PLAIN, Policy, Reason, Requests, Rule};
 use super::workload;
 use crate::api::DbConnectionBudget;
 use crate::api::names::{self, OnPods};
@@ -45,19 +45,17 @@ pub fn births() -> Policy {
         purpose: "Refuses a pod with a budget label that nothing has given a gate.",
         requests: workload::pods(),
         labelled_only: true,
-        scope: Scope::Chosen,
         // One that is born on a node cannot bear a gate: the check refuses it, but for what kubelets mirror.
         conditions: vec![Named::new("without-a-node", format!("{} == ''", cel::node("object")))],
-        variables: vec![],
         action: Action::Refuse(
             Reason::Forbidden,
-            vec![Rule {
-                found_first: false,
-                holds: gated("object"),
-                allowed: format!("a pod of a budget is born with the gate {}", names::GATE),
-                found: "'what gives it one is not in force at this moment, try again'".to_owned(),
-            }],
+            vec![Rule::new(
+                gated("object"),
+                format!("a pod of a budget is born with the gate {}", names::GATE),
+                "'what gives it one is not in force at this moment, try again'",
+            )],
         ),
+        ..PLAIN
     }
 }
 
@@ -70,7 +68,6 @@ pub fn pods(operators: &[String]) -> Policy {
                   budget.",
         requests: vec![Requests::core(&["UPDATE"], &["pods", "pods/status"])],
         labelled_only: true,
-        scope: Scope::Chosen,
         conditions: vec![not_of(operators)],
         variables: vec![
             Named::new("annotations", cel::annotations("object.metadata")),
@@ -82,6 +79,7 @@ pub fn pods(operators: &[String]) -> Policy {
             Reason::Forbidden,
             vec![gate_stays_shut(), grant_stays(), budget_stays(), workload_stays(), app_stays()],
         ),
+        ..PLAIN
     }
 }
 
@@ -92,29 +90,26 @@ pub fn statuses(operators: &[String]) -> Policy {
     Policy {
         name: STATUS_NAME,
         purpose: "Lets nobody but poolbudget write the status of a budget, which is part of the sum.",
+        // Whatever its labels: a budget does not bear the one of its pods.
         requests: vec![Requests {
             group: names::GROUP,
             version: "*",
             operations: &["UPDATE"],
             resources: vec![format!("{}/status", DbConnectionBudget::plural(&()))],
         }],
-        // A budget does not bear the label of its pods.
-        labelled_only: false,
-        scope: Scope::Chosen,
         conditions: vec![not_of(operators)],
-        variables: vec![],
         action: Action::Refuse(
             Reason::Forbidden,
-            vec![Rule {
-                found_first: false,
-                holds: "false".to_owned(),
-                allowed: "the status of a budget is written by poolbudget alone".to_owned(),
-                found: format!(
+            vec![Rule::new(
+                "false",
+                "the status of a budget is written by poolbudget alone",
+                format!(
                     "'to take a pod that is gone off the sum, name it in the annotation ' + {}",
                     cel::text(names::FORGET)
                 ),
-            }],
+            )],
         ),
+        ..PLAIN
     }
 }
 
@@ -132,24 +127,21 @@ pub fn bindings() -> Policy {
     Policy {
         name: BINDINGS_NAME,
         purpose: "Keeps a binding from writing poolbudget's labels and annotations onto the pod that it binds.",
+        // Whatever its labels: a Binding does not bear those of its pod.
         requests: vec![Requests::core(&["CREATE"], &["bindings", "pods/binding"])],
-        // A Binding does not bear the labels of its pod.
-        labelled_only: false,
-        scope: Scope::Chosen,
         conditions: vec![Named::new(
             "carries-our-names",
             format!("{} || {}", ours("annotations"), ours("labels")),
         )],
-        variables: vec![],
         action: Action::Refuse(
             Reason::Forbidden,
-            vec![Rule {
-                found_first: false,
-                holds: "false".to_owned(),
-                allowed: format!("a binding must not carry labels or annotations of {}", names::GROUP),
-                found: "'bind the pod without them'".to_owned(),
-            }],
+            vec![Rule::new(
+                "false",
+                format!("a binding must not carry labels or annotations of {}", names::GROUP),
+                "'bind the pod without them'",
+            )],
         ),
+        ..PLAIN
     }
 }
 
@@ -169,25 +161,23 @@ pub(super) fn gated(pod: &str) -> String {
 }
 
 fn gate_stays_shut() -> Rule {
-    Rule {
-        found_first: false,
-        holds: format!("{} || !{}", gated("object"), gated("oldObject")),
-        allowed: format!("only poolbudget opens the gate {}", names::GATE),
-        found: format!(
+    Rule::new(
+        format!("{} || !{}", gated("object"), gated("oldObject")),
+        format!("only poolbudget opens the gate {}", names::GATE),
+        format!(
             "'it does so when the connections of the pod fit into the budget '\n\
              \x20 + oldObject.metadata.?labels[?{}].orValue('')",
             cel::text(names::BUDGET)
         ),
-    }
+    )
 }
 
 fn grant_stays() -> Rule {
-    Rule {
-        found_first: false,
-        holds: "variables.grant.size() == 0".to_owned(),
-        allowed: "the grant of a pod is written by poolbudget alone".to_owned(),
-        found: "'this write changes ' + variables.grant.join(', ')".to_owned(),
-    }
+    Rule::new(
+        "variables.grant.size() == 0",
+        "the grant of a pod is written by poolbudget alone",
+        "'this write changes ' + variables.grant.join(', ')",
+    )
 }
 
 fn budget_stays() -> Rule {
@@ -206,23 +196,19 @@ fn workload_stays() -> Rule {
 
 fn label_stays(label: &str, allowed: &str) -> Rule {
     let key = cel::text(label);
-    Rule {
-        found_first: false,
-        holds: format!("object.metadata.?labels[?{key}] == oldObject.metadata.?labels[?{key}]"),
-        allowed: allowed.to_owned(),
-        found: format!("'this write changes the label ' + {key}"),
-    }
+    Rule::new(
+        format!("object.metadata.?labels[?{key}] == oldObject.metadata.?labels[?{key}]"),
+        allowed,
+        format!("'this write changes the label ' + {key}"),
+    )
 }
 
 fn app_stays() -> Rule {
-    Rule {
-        found_first: false,
-        holds: "variables.app.size() == 0".to_owned(),
-        allowed:
-            "what poolbudget counts a pod by stays as the pod was created, annotate its workload instead"
-                .to_owned(),
-        found: "'this write changes ' + variables.app.join(', ')".to_owned(),
-    }
+    Rule::new(
+        "variables.app.size() == 0",
+        "what poolbudget counts a pod by stays as the pod was created, annotate its workload instead",
+        "'this write changes ' + variables.app.join(', ')",
+    )
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! Nothing else of a workload is touched, and neither are its `scale` and `status` subresources.
 
 use super::cel;
-use super::policy::{Action, Named, Policy, Scope};
+use super::policy::{Action, Named, PLAIN, Policy};
 use super::workload;
 use crate::api::names;
 
@@ -22,10 +22,8 @@ pub fn policy() -> Policy {
         name: NAME,
         purpose: "Copies a workload's budget label and its poolbudget.dev annotations into the pod template, and \
                   takes them out again when they are removed.",
+        // Whatever its labels: a selector sees the workload's own only, and the label may stand in the template alone.
         requests: workload::workloads(),
-        // A selector sees the workload's own labels only, and the label may stand in the template alone.
-        labelled_only: false,
-        scope: Scope::Chosen,
         conditions: vec![
             Named::new("own-master", workload::is_own_master()),
             Named::new("has-a-template", format!("{}.?metadata.hasValue()", workload::template("object"))),
@@ -33,6 +31,7 @@ pub fn policy() -> Policy {
         ],
         variables: variables(),
         action: Action::Patch(format!("({})\n+ ({})", mirror_label(), mirror_annotations())),
+        ..PLAIN
     }
 }
 

@@ -150,6 +150,29 @@ impl Requests {
     }
 }
 
+impl Rule {
+    /// A rule whose sentence says first what is allowed.
+    pub(super) fn new(
+        holds: impl Into<String>,
+        allowed: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self { holds: holds.into(), allowed: allowed.into(), found: found.into(), found_first: false }
+    }
+}
+
+/// What a policy is of which nothing else is said: it sees every object of its requests.
+pub(super) const PLAIN: Policy = Policy {
+    name: "",
+    purpose: "",
+    requests: Vec::new(),
+    labelled_only: false,
+    scope: Scope::Chosen,
+    conditions: Vec::new(),
+    variables: Vec::new(),
+    action: Action::Refuse(Reason::Forbidden, Vec::new()),
+};
+
 impl Named {
     pub(super) fn new(name: &'static str, expression: impl Into<String>) -> Self {
         Self { name, expression: expression.into() }

@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::api::BudgetKey;
 
@@ -91,32 +91,27 @@ struct Counted {
     without: HashSet<BudgetKey>,
 }
 
+/// A metric under its name, with what it says.
+fn named<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, says: &str) -> M {
+    let metric = M::default();
+    registry.register(name, says, metric.clone());
+    metric
+}
+
+/// Times in seconds under their name, with what they say.
+fn times<const N: usize>(registry: &mut Registry, name: &str, says: &str, buckets: [f64; N]) -> Histogram {
+    let times = Histogram::new(buckets);
+    registry.register_with_unit(name, says, Unit::Seconds, times.clone());
+    times
+}
+
+/// How long a grant may take, and an answer to an API server.
+const GRANTS: [f64; 12] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0];
+const ANSWERS: [f64; 11] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0];
+
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("poolbudget");
-        let metrics = Self {
-            registry: Arc::new(Registry::default()),
-            limit: Family::default(),
-            usable: Family::default(),
-            committed: Family::default(),
-            waiting: Family::default(),
-            grants: Family::default(),
-            evictions: Family::default(),
-            grant_latency: Histogram::new([
-                0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0,
-            ]),
-            leader: Gauge::default(),
-            api_errors: Family::default(),
-            status_writes: Counter::default(),
-            reviews: Family::default(),
-            review_duration: Histogram::new([
-                0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0,
-            ]),
-            certificate: Gauge::default(),
-            drops: Family::default(),
-            counted: Arc::default(),
-            uncounted: Gauge::default(),
-        };
+        let metrics = Self::registered();
         for port in ["http", "webhook"] {
             for reason in ["full", "source", "no_request"] {
                 drop(metrics.drops.get_or_create(&DropLabels { port, reason }));
@@ -140,62 +135,55 @@ impl Default for Metrics {
                 drop(metrics.reviews.get_or_create(&ReviewLabels { path, outcome }));
             }
         }
-        metrics.register(&mut registry);
-        Self { registry: Arc::new(registry), ..metrics }
+        metrics
     }
 }
 
 impl Metrics {
-    fn register(&self, registry: &mut Registry) {
-        registry.register("limit_connections", "Connections that the plan allows", self.limit.clone());
-        registry.register("usable_connections", "Connections that may be granted", self.usable.clone());
-        registry.register(
-            "committed_connections",
-            "Connections granted to pods not yet gone",
-            self.committed.clone(),
-        );
-        registry.register("waiting_pods", "Pods that wait at the gate", self.waiting.clone());
-        registry.register("grants", "Pods that were granted", self.grants.clone());
-        registry.register(
-            "evictions",
-            "Pods that were evicted or deleted to make room",
-            self.evictions.clone(),
-        );
-        registry.register_with_unit(
-            "grant_latency",
-            "Time from seeing a pod at the gate to the gate being gone",
-            Unit::Seconds,
-            self.grant_latency.clone(),
-        );
-        registry.register("leader", "1 while this process leads", self.leader.clone());
-        registry.register("api_errors", "Requests that failed, by class", self.api_errors.clone());
-        registry.register("status_writes", "Statuses written", self.status_writes.clone());
-        registry.register(
-            "admission_reviews",
-            "Admission reviews, by path and outcome",
-            self.reviews.clone(),
-        );
-        registry.register_with_unit(
-            "admission_duration",
-            "Time from the head of an admission review to its answer",
-            Unit::Seconds,
-            self.review_duration.clone(),
-        );
-        registry.register(
-            "webhook_certificate_expiry_timestamp_seconds",
-            "When the certificate that is shown expires; 0 without one",
-            self.certificate.clone(),
-        );
-        registry.register(
-            "connections_dropped",
-            "Connections that were closed or refused, because there were too many or no request came",
-            self.drops.clone(),
-        );
-        registry.register(
-            "budgets_without_series",
-            "Budgets without series of their own, because there are too many",
-            self.uncounted.clone(),
-        );
+    fn registered() -> Self {
+        let mut registry = Registry::with_prefix("poolbudget");
+        let all = &mut registry;
+        Self {
+            limit: named(all, "limit_connections", "Connections that the plan allows"),
+            usable: named(all, "usable_connections", "Connections that may be granted"),
+            committed: named(all, "committed_connections", "Connections granted to pods not yet gone"),
+            waiting: named(all, "waiting_pods", "Pods that wait at the gate"),
+            grants: named(all, "grants", "Pods that were granted"),
+            evictions: named(all, "evictions", "Pods that were evicted or deleted to make room"),
+            grant_latency: times(
+                all,
+                "grant_latency",
+                "Time from seeing a pod at the gate to the gate being gone",
+                GRANTS,
+            ),
+            leader: named(all, "leader", "1 while this process leads"),
+            api_errors: named(all, "api_errors", "Requests that failed, by class"),
+            status_writes: named(all, "status_writes", "Statuses written"),
+            reviews: named(all, "admission_reviews", "Admission reviews, by path and outcome"),
+            review_duration: times(
+                all,
+                "admission_duration",
+                "Time from the head of an admission review to its answer",
+                ANSWERS,
+            ),
+            certificate: named(
+                all,
+                "webhook_certificate_expiry_timestamp_seconds",
+                "When the certificate that is shown expires; 0 without one",
+            ),
+            drops: named(
+                all,
+                "connections_dropped",
+                "Connections that were closed or refused, because there were too many or no request came",
+            ),
+            uncounted: named(
+                all,
+                "budgets_without_series",
+                "Budgets without series of their own, because there are too many",
+            ),
+            counted: Arc::default(),
+            registry: Arc::new(registry),
+        }
     }
 
     fn counted(&self) -> MutexGuard<'_, Counted> {

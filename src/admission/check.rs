@@ -7,6 +7,8 @@
 //! A workload is judged when something of what is judged changes: one that was bad before keeps its
 //! scale-downs, its finalizers and its image updates.
 
+pub(super) mod native;
+
 use super::cel;
 use super::gate;
 use super::policy::{Action, Named, PLAIN, Policy, Reason, Rule};

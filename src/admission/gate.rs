@@ -4,9 +4,11 @@
 //! fail where the check has something to explain: validating policies run after mutating ones, so a pod
 //! with an unknown container, a bad env name or more than can be looked at is gated, its env is left alone, and the check
 //! refuses it.
-//! `webhook::gate` is the same in Rust.
+//! `native` is the same in Rust, and `tests/admission/gate.yaml` is the table of cases of both.
 //!
 //! It is idempotent: the API server may invoke it again after a sidecar injector.
+
+pub(super) mod native;
 
 use super::cel;
 use super::policy::{Action, Named, PLAIN, Policy};

@@ -7,6 +7,8 @@
 //!
 //! Nothing else of a workload is touched, and neither are its `scale` and `status` subresources.
 
+pub(super) mod native;
+
 use super::cel;
 use super::policy::{Action, Named, PLAIN, Policy};
 use super::workload;

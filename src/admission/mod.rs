@@ -13,20 +13,23 @@
 //! | `confine` | the operator's own accounts do no more than it ever asks for | ValidatingAdmissionPolicy |
 //! | `deny` | under `infeasiblePolicy: Deny`, replicas that can never fit are refused | ValidatingAdmissionPolicy |
 //!
-//! Clusters before Kubernetes 1.36 have no MutatingAdmissionPolicy: there `webhook` stands in for gate, mirror and check.
-//! `tests/admission/` holds the rules as a table of cases, in the language of neither, and both have to pass it.
+//! Gate, mirror and check have a twin in Rust, `native` beside the policy: `plan` and `inject` say without a cluster what
+//! they would do (`request`), and where the cluster cannot evaluate them `crate::webhook` answers with it. Policy and
+//! twin of each have to pass one table of cases, in the language of neither: `tests/admission/gate.yaml`, `mirror.yaml`,
+//! `check.yaml`. `cel` and `object` are what the policies share, and what the twins do.
 
 pub mod bound;
 mod cel;
-mod chart;
+pub(crate) mod chart;
 pub mod check;
 pub mod confine;
 pub mod deny;
 pub mod gate;
 pub mod guard;
 pub mod mirror;
-mod policy;
-pub mod webhook;
+mod object;
+pub(crate) mod policy;
+pub mod request;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -36,7 +39,7 @@ use std::str::FromStr;
 use k8s_openapi::api::admissionregistration::v1::MatchResources;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
-pub use chart::{chart_crd, chart_policies, chart_webhook};
+pub use chart::{chart_crd, chart_policies};
 pub use policy::{Object, Policy};
 
 /// What differs between two installations of the policies.
@@ -102,7 +105,7 @@ impl Settings {
         }
     }
 
-    fn metadata(&self, name: &str) -> ObjectMeta {
+    pub(crate) fn metadata(&self, name: &str) -> ObjectMeta {
         ObjectMeta { name: Some(name.to_owned()), labels: Some(self.labels.clone()), ..ObjectMeta::default() }
     }
 
@@ -119,14 +122,14 @@ pub fn policies(settings: &Settings) -> Vec<Policy> {
     policies
 }
 
-/// The policies that the webhook takes the place of, in the order in which they see a request.
+/// The policies that the webhook can take the place of, in the order in which they see a request.
 fn replaceable() -> Vec<Policy> {
     vec![mirror::policy(), gate::policy(), check::workloads(), check::pods()]
 }
 
 /// The policies that stay where the webhook is in use: what they need is as old as scheduling gates. A webhook would
 /// be asked about every scale-up of the cluster to deny one.
-fn staying(settings: &Settings) -> Vec<Policy> {
+pub(crate) fn staying(settings: &Settings) -> Vec<Policy> {
     let operators = &settings.operators;
     let mut staying = vec![
         deny::policy(),
@@ -149,7 +152,8 @@ pub fn objects(settings: &Settings) -> Vec<Object> {
     installed(policies(settings), settings)
 }
 
-fn installed(policies: Vec<Policy>, settings: &Settings) -> Vec<Object> {
+/// These policies, each with its binding.
+pub(crate) fn installed(policies: Vec<Policy>, settings: &Settings) -> Vec<Object> {
     policies.into_iter().flat_map(|policy| policy.objects(settings)).collect()
 }
 

@@ -21,7 +21,7 @@ use super::{FailurePolicy, Settings};
 use crate::api::{DbConnectionBudget, names};
 
 /// The well-known annotation in which a cluster object says what it is for.
-pub(super) const DESCRIPTION: &str = "kubernetes.io/description";
+pub(crate) const DESCRIPTION: &str = "kubernetes.io/description";
 
 /// A policy: which requests it sees, what it computes from them, and what it does.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct Policy {
     pub name: &'static str,
     /// What it is for, in a sentence; stands on the object.
     pub purpose: &'static str,
-    pub(super) requests: Vec<Requests>,
+    pub(crate) requests: Vec<Requests>,
     /// Only objects that bear the budget label, before or after the write.
     pub(super) labelled_only: bool,
     pub(super) scope: Scope,
@@ -50,11 +50,11 @@ pub(super) enum Scope {
 
 /// Requests of one API group.
 #[derive(Clone, Debug)]
-pub(super) struct Requests {
-    pub(super) group: &'static str,
-    pub(super) version: &'static str,
-    pub(super) operations: &'static [&'static str],
-    pub(super) resources: Vec<String>,
+pub(crate) struct Requests {
+    pub(crate) group: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) operations: &'static [&'static str],
+    pub(crate) resources: Vec<String>,
 }
 
 /// A CEL expression with a name: a match condition or a variable.
@@ -209,7 +209,7 @@ impl Policy {
     }
 
     /// Which objects it sees, by their own labels before or after the write; nothing means all.
-    pub(super) fn selector(&self) -> Option<LabelSelector> {
+    pub(crate) fn selector(&self) -> Option<LabelSelector> {
         let labelled = LabelSelector {
             match_expressions: Some(vec![LabelSelectorRequirement {
                 key: names::BUDGET.to_owned(),
@@ -222,7 +222,7 @@ impl Policy {
     }
 
     /// What narrows that down further.
-    pub(super) fn match_conditions(&self) -> Option<Vec<MatchCondition>> {
+    pub(crate) fn match_conditions(&self) -> Option<Vec<MatchCondition>> {
         non_empty(self.conditions.iter().map(match_condition).collect())
     }
 }

@@ -3,10 +3,10 @@
 use clap::{Args, ValueEnum};
 
 use super::render;
-use crate::admission::webhook::configuration::{self, Place};
 use crate::admission::{self, FailurePolicy, Settings};
 use crate::api;
 use crate::profile;
+use crate::webhook::configuration::{self, Place};
 
 #[derive(Args, Debug)]
 pub(super) struct CrdArgs {
@@ -60,7 +60,7 @@ pub(super) fn profiles() -> anyhow::Result<()> {
 pub(super) fn policies(args: &PoliciesArgs) -> anyhow::Result<()> {
     match (args.chart, args.webhook) {
         (true, false) => return Ok(render::put(&admission::chart_policies()?)?),
-        (true, true) => return Ok(render::put(&admission::chart_webhook()?)?),
+        (true, true) => return Ok(render::put(&configuration::chart()?)?),
         (false, _) => {}
     }
     let failure_policy = match args.failure_policy {

@@ -23,7 +23,6 @@ use tokio::time::Instant;
 
 use super::client::client;
 use crate::admission;
-use crate::admission::webhook::configuration;
 use crate::api::names;
 use crate::budget::amount::Connections;
 use crate::budget::split::Split;
@@ -32,6 +31,7 @@ use crate::controller::gateway::{Gateway, GatewayError, KubeGateway, Sizes};
 use crate::controller::lease::{Elector, Leadership};
 use crate::controller::lists::Pages;
 use crate::telemetry::metrics::Metrics;
+use crate::webhook::configuration;
 
 #[derive(Args, Debug)]
 pub(super) struct ReleaseArgs {

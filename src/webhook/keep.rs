@@ -22,8 +22,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::certificate::{CannotMake, Held, Lives, renewed};
+use super::configuration::NAME;
 use super::shown::Shown;
-use crate::admission::webhook::configuration::NAME;
 use crate::api::names;
 
 /// The name of the Secret.

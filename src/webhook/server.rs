@@ -1,6 +1,6 @@
 //! Connections from API servers: TLS, HTTP, limits; one answer for each review.
 //!
-//! In: a listener and a certificate. Out: what `admission::webhook` says to each body. Nothing that a client does
+//! In: a listener and a certificate. Out: what `admission::request` says to each body. Nothing that a client does
 //! keeps others from being answered: handshakes, bodies and answers have deadlines, and the memory of all bodies
 //! together has a bound.
 
@@ -17,10 +17,10 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::configuration::{MUTATE, VALIDATE};
+use super::review::{self, Malformed};
 use super::shown::Shown;
-use crate::admission::webhook::configuration::{MUTATE, VALIDATE};
-use crate::admission::webhook::review::{self, Malformed, Outcome};
-use crate::admission::webhook::{mutate, validate};
+use crate::admission::request::{Outcome, mutate, validate};
 use crate::telemetry::listen::{Bounds, Port, listen};
 use crate::telemetry::metrics::Metrics;
 

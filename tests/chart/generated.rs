@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use poolbudget::admission::webhook::configuration::{self, Place};
-use poolbudget::admission::{Object, Settings, chart_policies, chart_webhook, objects};
+use poolbudget::admission::{Object, Settings, chart_policies, objects};
+use poolbudget::webhook::configuration::{self, Place};
 use serde_json::Value;
 
 use crate::render::{chart, render};
@@ -11,7 +11,7 @@ use crate::render::{chart, render};
 #[test]
 fn the_generated_templates_are_what_the_source_says() {
     for (name, generated) in
-        [("policies.yaml", chart_policies().unwrap()), ("webhook.yaml", chart_webhook().unwrap())]
+        [("policies.yaml", chart_policies().unwrap()), ("webhook.yaml", configuration::chart().unwrap())]
     {
         let committed = fs::read_to_string(chart().join("templates").join(name)).unwrap();
         assert!(committed == generated, "run `make verify`: templates/{name} is out of date");

@@ -195,7 +195,7 @@ fn what_release_may_delete_is_what_gates_pods() {
     let rendered = render(&[]);
     let webhook = render(&[r#"admission.mode="webhook""#]);
     let configuration = webhook.only("MutatingWebhookConfiguration");
-    assert_eq!(configuration["metadata"]["name"], poolbudget::admission::webhook::configuration::NAME);
+    assert_eq!(configuration["metadata"]["name"], poolbudget::webhook::configuration::NAME);
     let mut names: Vec<&str> = rendered
         .of_kind("MutatingAdmissionPolicyBinding")
         .map(|binding| binding["metadata"]["name"].as_str().unwrap())

@@ -1,13 +1,12 @@
 //! One workload: from its label to the pod template that admission would make of its pods.
 //!
-//! In: an object. Out: the same with another template. What a pod gets is asked of the webhook's own functions, so that
-//! both ways can never differ.
+//! In: an object. Out: the same with another template. What a pod gets is asked of the twins of the policies, so that
+//! it can never differ.
 
 use serde_json::Value;
 
 use super::notes;
-use crate::admission::webhook::review::{Outcome, Request, Resource};
-use crate::admission::webhook::{mutate, validate};
+use crate::admission::request::{Outcome, Request, Resource, mutate, validate};
 use crate::api::names;
 use crate::cluster::pod::PodView;
 use crate::cluster::template::AppFacts;

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::{Document, Place, list};
-use crate::admission::webhook;
+use crate::admission::request;
 use crate::api::kinds::Facts;
 use crate::api::{WorkloadKind, names};
 
@@ -167,9 +167,9 @@ impl Object {
     #[must_use]
     pub fn refusal(&self, workload: Workload) -> Option<String> {
         let path = |template: &[&str]| template.iter().flat_map(|part| ["/", part]).collect::<String>();
-        let own = webhook::refusal(&path(workload.template), &self.value);
+        let own = request::refusal(&path(workload.template), &self.value);
         // What is made from a CronJob is a Job, and that is admitted too.
-        own.or_else(|| webhook::refusal(&path(WorkloadKind::Job.facts().template), self.job()?))
+        own.or_else(|| request::refusal(&path(WorkloadKind::Job.facts().template), self.job()?))
     }
 
     /// The Job that a CronJob makes.

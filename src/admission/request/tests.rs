@@ -8,8 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use testkit::large::in_full;
 
-use super::review::{self, Outcome, Reason, Refusal, Request, Resource};
-use super::{mutate, validate, workload};
+use super::{Outcome, Reason, Refusal, Request, Resource, mutate, validate, workload};
 use crate::api::{WorkloadKind, names, patch};
 
 type Texts = BTreeMap<String, String>;
@@ -35,19 +34,15 @@ fn request(resource: &str, object: &Value, old: Option<&Value>) -> Request {
     }
 }
 
-/// What an object is after `/mutate`, the patch read back from the answer's own bytes.
+/// What an object is after the gate, or the mirror.
 fn mutated(resource: &str, object: &Value, old: Option<&Value>) -> Value {
-    let outcome = mutate(&request(resource, object, old));
-    let answer: Value = serde_json::from_slice(&review::answer("1", &outcome).unwrap()).unwrap();
-    assert_eq!(answer["response"]["allowed"], true, "{answer}");
-    let mut object = object.clone();
-    if answer["response"]["patchType"] == "JSONPatch" {
-        let bytes: k8s_openapi::ByteString =
-            serde_json::from_value(answer["response"]["patch"].clone()).unwrap();
-        let patch: json_patch::Patch = serde_json::from_slice(&bytes.0).unwrap();
-        json_patch::patch(&mut object, &patch).unwrap();
+    let mut after = object.clone();
+    match mutate(&request(resource, object, old)) {
+        Outcome::Pass => {}
+        Outcome::Patch(changes) => json_patch::patch(&mut after, &changes).unwrap(),
+        Outcome::Refuse(refusal) => panic!("{refusal:?}"),
     }
-    object
+    after
 }
 
 fn texts(value: Option<&Value>) -> Texts {
@@ -359,49 +354,4 @@ fn a_pool_in_another_container_than_kubectl_takes_is_refused() {
     assert!(
         refusal.sentence.starts_with("app sets DB_POOL_SIZE or DB_MAX_OVERFLOW, but only proxy is counted;")
     );
-}
-
-// The envelope --------------------------------------------------------------------------------------
-
-#[test]
-fn a_review_is_read_and_its_answer_names_it() {
-    let body = json!({
-        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-        "request": {
-            "uid": "705ab4f5", "operation": "UPDATE", "namespace": "shop", "name": "api", "dryRun": true,
-            "resource": {"group": "apps", "version": "v1", "resource": "deployments"}, "subResource": "scale",
-            "object": {"spec": {"replicas": 2}}, "oldObject": null, "options": {}, "userInfo": {},
-        },
-    });
-    let request = review::read(body.to_string().as_bytes()).unwrap();
-    assert_eq!((request.uid.as_str(), request.sub_resource.as_str()), ("705ab4f5", "scale"));
-    assert_eq!(request.object.unwrap()["spec"]["replicas"], 2);
-    assert_eq!(request.old_object, None);
-    let refusal = Refusal { reason: Reason::Forbidden, sentence: "no".to_owned() };
-    let answer: Value =
-        serde_json::from_slice(&review::answer("705ab4f5", &Outcome::Refuse(refusal)).unwrap()).unwrap();
-    let expected = json!({
-        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-        "response": {
-            "uid": "705ab4f5", "allowed": false,
-            "status": {"code": 403, "reason": "Forbidden", "message": "no"},
-        },
-    });
-    assert_eq!(answer, expected);
-}
-
-#[test]
-fn a_body_that_is_no_review_is_told_why() {
-    let said = |body: &str| review::read(body.as_bytes()).unwrap_err().to_string();
-    assert!(said("").starts_with("the body is not an AdmissionReview: "), "{}", said(""));
-    assert_eq!(
-        said(r#"{"apiVersion": "v1", "kind": "Pod"}"#),
-        "the body is v1/Pod, this webhook answers admission.k8s.io/v1/AdmissionReview"
-    );
-    assert_eq!(
-        said(r#"{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}"#),
-        "the AdmissionReview has no request"
-    );
-    let number = r#"{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": 1}}"#;
-    assert!(said(number).contains("request.uid: invalid type: integer `1`"), "{}", said(number));
 }

@@ -3,74 +3,14 @@
 //! In: the body of a request. Out: a [`Request`], or a sentence that says why it is none; the body of the
 //! answer. What the answer says is not decided here.
 
-use json_patch::PatchOperation;
 use k8s_openapi::ByteString;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-pub use super::super::policy::Reason;
+use crate::admission::request::{Outcome, Reason, Refusal, Request};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
-
-/// What the API server wants to know.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Request {
-    /// Names this request; the answer repeats it.
-    pub uid: String,
-    /// What kind of object it is about.
-    pub resource: Resource,
-    /// `scale`, for example; empty for the object itself.
-    #[serde(default)]
-    pub sub_resource: String,
-    /// `CREATE` or `UPDATE`.
-    pub operation: String,
-    /// Where the object is.
-    #[serde(default)]
-    pub namespace: String,
-    /// What it is called; empty while the API server has yet to make up a name.
-    #[serde(default)]
-    pub name: String,
-    /// As it is to be.
-    #[serde(default)]
-    pub object: Option<Value>,
-    /// As it is.
-    #[serde(default)]
-    pub old_object: Option<Value>,
-}
-
-/// A kind of object, as it stands in a URL.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-pub struct Resource {
-    /// The API group; empty for the core.
-    #[serde(default)]
-    pub group: String,
-    /// The version of the group.
-    pub version: String,
-    /// The plural.
-    pub resource: String,
-}
-
-/// What is answered.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// The object may be as it is.
-    Pass,
-    /// The object may be, with these changes.
-    Patch(Vec<PatchOperation>),
-    /// The request is refused.
-    Refuse(Refusal),
-}
-
-/// Why a request is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The class, which gives the HTTP status.
-    pub reason: Reason,
-    /// What the caller reads.
-    pub sentence: String,
-}
 
 /// A body that holds no review that can be answered.
 #[derive(Debug, thiserror::Error)]
@@ -135,4 +75,55 @@ pub fn answer(uid: &str, outcome: &Outcome) -> Result<Vec<u8>, serde_json::Error
         }
     };
     serde_json::to_vec(&json!({"apiVersion": API_VERSION, "kind": KIND, "response": response}))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_review_is_read_and_its_answer_names_it() {
+        let body = json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {
+                "uid": "705ab4f5", "operation": "UPDATE", "namespace": "shop", "name": "api", "dryRun": true,
+                "resource": {"group": "apps", "version": "v1", "resource": "deployments"}, "subResource": "scale",
+                "object": {"spec": {"replicas": 2}}, "oldObject": null, "options": {}, "userInfo": {},
+            },
+        });
+        let request = read(body.to_string().as_bytes()).unwrap();
+        assert_eq!((request.uid.as_str(), request.sub_resource.as_str()), ("705ab4f5", "scale"));
+        assert_eq!(request.object.unwrap()["spec"]["replicas"], 2);
+        assert_eq!(request.old_object, None);
+        let refusal = Refusal { reason: Reason::Forbidden, sentence: "no".to_owned() };
+        let answer: Value =
+            serde_json::from_slice(&answer("705ab4f5", &Outcome::Refuse(refusal)).unwrap()).unwrap();
+        let expected = json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "response": {
+                "uid": "705ab4f5", "allowed": false,
+                "status": {"code": 403, "reason": "Forbidden", "message": "no"},
+            },
+        });
+        assert_eq!(answer, expected);
+    }
+
+    #[test]
+    fn a_body_that_is_no_review_is_told_why() {
+        let said = |body: &str| read(body.as_bytes()).unwrap_err().to_string();
+        assert!(said("").starts_with("the body is not an AdmissionReview: "), "{}", said(""));
+        assert_eq!(
+            said(r#"{"apiVersion": "v1", "kind": "Pod"}"#),
+            "the body is v1/Pod, this webhook answers admission.k8s.io/v1/AdmissionReview"
+        );
+        assert_eq!(
+            said(r#"{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}"#),
+            "the AdmissionReview has no request"
+        );
+        let number =
+            r#"{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": 1}}"#;
+        assert!(said(number).contains("request.uid: invalid type: integer `1`"), "{}", said(number));
+    }
 }

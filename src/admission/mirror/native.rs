@@ -1,16 +1,20 @@
-//! The mirror: a workload's label and annotations in its template. The twin of the policy in `admission::mirror`.
+//! The mirror in Rust: a workload's label and annotations in its template.
 //!
 //! In: a workload as it is to be and as it is. Out: the changes of its template's metadata.
 
 use json_patch::PatchOperation;
 use serde_json::Value;
 
-use super::object::{self, Texts};
+use crate::admission::object::{self, Texts};
 use crate::api::names;
 use crate::api::patch::{self, member};
 
 /// The changes that bring the template, which stands at `path`, in step; empty when it is, and where there is none.
-pub(super) fn changes(path: &str, workload: &Value, old: Option<&Value>) -> Vec<PatchOperation> {
+pub(in crate::admission) fn changes(
+    path: &str,
+    workload: &Value,
+    old: Option<&Value>,
+) -> Vec<PatchOperation> {
     let path = &format!("{path}/metadata");
     if is_decided_over(workload) || workload.pointer(path).is_none() {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The gate: what a labelled pod is born with. The twin of the policy in `admission::gate`.
+//! The gate in Rust: what a labelled pod is born with.
 //!
 //! In: a pod that is to be created. Out: its scheduling gate and the env entries that read its grant, as
 //! changes; none for a pod that has them. What the check is to explain is gated, its env is left alone.
@@ -6,7 +6,7 @@
 use json_patch::PatchOperation;
 use serde_json::{Value, json};
 
-use super::object::{self, Texts};
+use crate::admission::object::{self, Texts};
 use crate::api::names;
 use crate::api::patch::{self, member, place};
 use crate::profile::Gets;
@@ -15,7 +15,7 @@ use crate::profile::stated::{Entry, Stated};
 const ANNOTATIONS: &str = "/metadata/annotations";
 
 /// The changes that gate a pod; empty when there is nothing left to change.
-pub(super) fn changes(pod: &Value) -> Vec<PatchOperation> {
+pub(in crate::admission) fn changes(pod: &Value) -> Vec<PatchOperation> {
     let metadata = pod.get("metadata");
     if !object::governed(metadata) {
         return Vec::new();

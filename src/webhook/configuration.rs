@@ -10,8 +10,9 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::super::policy::{DESCRIPTION, Policy, Requests};
-use super::super::{Object, Settings, check, gate, installed, mirror, staying};
+use crate::admission::chart::{self, GENERATED, SLOT};
+use crate::admission::policy::{DESCRIPTION, Policy, Requests};
+use crate::admission::{self, Object, Settings, check, gate, installed, mirror, staying};
 
 /// The name of both configurations.
 pub const NAME: &str = "poolbudget.dev";
@@ -87,6 +88,25 @@ pub fn configurations(settings: &Settings, place: &Place) -> [Object; 2] {
     [Object::MutatingWebhooks(Box::new(mutating)), Object::ValidatingWebhooks(Box::new(validating))]
 }
 
+/// Their template in the Helm chart.
+///
+/// # Errors
+///
+/// When a configuration cannot be written as YAML.
+pub fn chart() -> Result<String, serde_yaml::ser::Error> {
+    let configurations = configurations(&chart::slots(), &Place::Url(SLOT.to_owned()));
+    let injection = "  annotations:\n    {{- include \"poolbudget.authorityInjection\" . | nindent 4 }}\n";
+    let mut text =
+        chart::with_values(&admission::render(&configurations)?).replace("  annotations:\n", injection);
+    for path in [MUTATE, VALIDATE] {
+        text = text.replace(
+            &format!("clientConfig:\n    url: {SLOT}{path}\n"),
+            &format!("clientConfig: {{{{ include \"poolbudget.webhookClient\" (list . \"{path}\") }}}}\n"),
+        );
+    }
+    Ok(format!("{GENERATED}{}", chart::only_for("webhook", &text)))
+}
+
 fn metadata(settings: &Settings, purpose: &str) -> ObjectMeta {
     let mut metadata = settings.metadata(NAME);
     metadata.annotations = Some([(DESCRIPTION.to_owned(), purpose.to_owned())].into());
@@ -156,10 +176,8 @@ mod tests {
         let [mutating, validating] = rendered(&Place::service("there"));
         let entries =
             [mutating, validating].map(|object| object["webhooks"].as_array().unwrap().clone()).concat();
-        let policies: Vec<Value> = super::super::super::objects(&settings)
-            .iter()
-            .map(|o| serde_json::to_value(o).unwrap())
-            .collect();
+        let policies: Vec<Value> =
+            admission::objects(&settings).iter().map(|o| serde_json::to_value(o).unwrap()).collect();
         for entry in &entries {
             let policy = policies.iter().find(|policy| policy["metadata"]["name"] == entry["name"]).unwrap();
             let constraints = &policy["spec"]["matchConstraints"];
@@ -173,6 +191,19 @@ mod tests {
         }
         let names: Vec<&Value> = entries.iter().map(|entry| &entry["name"]).collect();
         assert_eq!(names, [mirror::NAME, gate::NAME, check::WORKLOADS_NAME, check::PODS_NAME]);
+    }
+
+    #[test]
+    fn no_slot_is_left_in_the_chart_and_nothing_else_that_helm_would_expand() {
+        let text = chart().unwrap();
+        assert!(!text.contains(SLOT), "{text}");
+        assert_eq!(text.matches(".Values.failurePolicy").count(), 4);
+        assert_eq!(text.matches(".Values.namespaceSelector").count(), 4);
+        assert_eq!(text.matches("poolbudget.webhookClient").count(), 4);
+        assert_eq!(text.matches("poolbudget.labels").count(), 2);
+        let settings = Settings::for_service_account("ns", "name");
+        let text = admission::render(&configurations(&settings, &Place::service("ns"))).unwrap();
+        assert!(!text.contains("{{"), "{text}");
     }
 
     #[test]

@@ -1,26 +1,26 @@
-//! The check: bad labels and annotations. The twin of the policies in `admission::check`.
+//! The check in Rust: bad labels and annotations.
 //!
 //! In: a pod, or a workload as it is to be and as it is. Out: the first rule of `profile::rules` that does not hold.
 
 use serde_json::Value;
 
-use super::super::policy::Reason;
-use super::object::{self, Texts};
-use super::review::Refusal;
+use crate::admission::object::{self, Texts};
+use crate::admission::policy::Reason;
+use crate::admission::request::Refusal;
 use crate::api::keys::{self, Map};
 use crate::api::names;
 use crate::profile::rules::Rule;
 use crate::profile::stated::Stated;
 
 /// Why a pod is refused.
-pub(super) fn pod(pod: &Value) -> Option<Refusal> {
+pub(in crate::admission) fn pod(pod: &Value) -> Option<Refusal> {
     object::governed(pod.get("metadata"))
         .then(|| judge(pod, object::unknown(pod.get("metadata")), true))
         .flatten()
 }
 
 /// Why a workload is refused whose template stands at `path`. One that was bad before keeps its scale-downs, its finalizers and its image updates.
-pub(super) fn workload(path: &str, workload: &Value, old: Option<&Value>) -> Option<Refusal> {
+pub(in crate::admission) fn workload(path: &str, workload: &Value, old: Option<&Value>) -> Option<Refusal> {
     let now = workload.pointer(path);
     let governed = object::governed(now.and_then(|now| now.get("metadata")));
     let unknown = unknown(path, workload);

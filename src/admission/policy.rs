@@ -51,10 +51,10 @@ pub(super) enum Scope {
 /// Requests of one API group.
 #[derive(Clone, Debug)]
 pub(crate) struct Requests {
-    pub(crate) group: &'static str,
-    pub(crate) version: &'static str,
-    pub(crate) operations: &'static [&'static str],
-    pub(crate) resources: Vec<String>,
+    pub(super) group: &'static str,
+    pub(super) version: &'static str,
+    pub(super) operations: &'static [&'static str],
+    pub(super) resources: Vec<String>,
 }
 
 /// A CEL expression with a name: a match condition or a variable.
@@ -148,6 +148,17 @@ impl Requests {
         let resources = resources.iter().map(|resource| (*resource).to_owned()).collect();
         Self { group: "", version: "v1", operations, resources }
     }
+
+    /// The same in the words of the API.
+    pub(crate) fn rule(&self) -> NamedRuleWithOperations {
+        NamedRuleWithOperations {
+            api_groups: Some(vec![self.group.to_owned()]),
+            api_versions: Some(vec![self.version.to_owned()]),
+            operations: Some(self.operations.iter().map(|operation| (*operation).to_owned()).collect()),
+            resources: Some(self.resources.clone()),
+            ..NamedRuleWithOperations::default()
+        }
+    }
 }
 
 impl Rule {
@@ -202,7 +213,7 @@ impl Policy {
 
     fn match_constraints(&self) -> MatchResources {
         MatchResources {
-            resource_rules: Some(self.requests.iter().map(resource_rule).collect()),
+            resource_rules: Some(self.requests.iter().map(Requests::rule).collect()),
             object_selector: self.selector(),
             ..MatchResources::default()
         }
@@ -307,17 +318,6 @@ impl Frame<'_> {
 
     fn namespaces(&self) -> Option<MatchResources> {
         (self.scope == Scope::Chosen).then(|| self.settings.scope())
-    }
-}
-
-fn resource_rule(requests: &Requests) -> NamedRuleWithOperations {
-    let owned = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect());
-    NamedRuleWithOperations {
-        api_groups: owned(&[requests.group]),
-        api_versions: owned(&[requests.version]),
-        operations: owned(requests.operations),
-        resources: Some(requests.resources.clone()),
-        ..NamedRuleWithOperations::default()
     }
 }
 

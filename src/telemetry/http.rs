@@ -13,7 +13,7 @@ use hyper::body::{Bytes, Incoming};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::listen::{Bounds, Port, listen};
+use super::listen::{Bounds, Port, listen, plain, respond};
 use super::metrics::Metrics;
 
 /// Kubelets connect anew for each probe, and scrapers are few.
@@ -23,6 +23,8 @@ const BOUNDS: Bounds = Bounds {
     first_request: Duration::from_secs(5),
     idle: Duration::from_secs(120),
 };
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What must be there before this process is of use.
 #[derive(Clone, Debug, Default)]
@@ -72,29 +74,15 @@ pub async fn serve(
 }
 
 fn answer(path: &str, metrics: &Metrics, readiness: &Readiness) -> Response<Full<Bytes>> {
-    let (code, kind, body) = match path {
-        "/livez" => (StatusCode::OK, "text/plain", "ok\n".to_owned()),
-        "/readyz" => {
-            let missing = readiness.missing();
-            if missing.is_empty() {
-                (StatusCode::OK, "text/plain", "ok\n".to_owned())
-            } else {
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "text/plain",
-                    format!("waiting for: {}\n", missing.join(", ")),
-                )
-            }
+    let missing = readiness.missing();
+    match path {
+        "/readyz" if !missing.is_empty() => {
+            plain(StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}\n", missing.join(", ")))
         }
-        "/metrics" => {
-            (StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", metrics.render())
-        }
-        _ => (StatusCode::NOT_FOUND, "text/plain", "try /livez, /readyz or /metrics\n".to_owned()),
-    };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = code;
-    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
-    response
+        "/livez" | "/readyz" => plain(StatusCode::OK, "ok\n"),
+        "/metrics" => respond(StatusCode::OK, OPEN_METRICS, metrics.render()),
+        _ => plain(StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n"),
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -162,6 +163,19 @@ where
     if let Err(error) = ended {
         tracing::debug!(%error, port = hall.port.name, "connection ended");
     }
+}
+
+/// An answer in words.
+pub fn plain(code: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    respond(code, "text/plain", text)
+}
+
+/// An answer whose body is of this type.
+pub fn respond(code: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }
 
 /// Everybody who is connected.

@@ -5,8 +5,8 @@
 //! nothing of the operator bears the budget label, and so it can always start.
 
 use k8s_openapi::api::admissionregistration::v1::{
-    MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ServiceReference, ValidatingWebhook,
-    ValidatingWebhookConfiguration, WebhookClientConfig,
+    MutatingWebhook, MutatingWebhookConfiguration, NamedRuleWithOperations, RuleWithOperations,
+    ServiceReference, ValidatingWebhook, ValidatingWebhookConfiguration, WebhookClientConfig,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -149,12 +149,12 @@ fn validating(policy: &Policy, settings: &Settings, client: WebhookClientConfig)
 }
 
 fn rule(requests: &Requests) -> RuleWithOperations {
-    let owned = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect());
+    let NamedRuleWithOperations { api_groups, api_versions, operations, resources, .. } = requests.rule();
     RuleWithOperations {
-        api_groups: owned(&[requests.group]),
-        api_versions: owned(&[requests.version]),
-        operations: owned(requests.operations),
-        resources: Some(requests.resources.clone()),
+        api_groups,
+        api_versions,
+        operations,
+        resources,
         scope: Some("Namespaced".to_owned()),
     }
 }

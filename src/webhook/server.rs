@@ -21,7 +21,7 @@ use super::configuration::{MUTATE, VALIDATE};
 use super::review::{self, Malformed};
 use super::shown::Shown;
 use crate::admission::request::{Outcome, mutate, validate};
-use crate::telemetry::listen::{Bounds, Port, listen};
+use crate::telemetry::listen::{Bounds, Port, listen, plain, respond};
 use crate::telemetry::metrics::Metrics;
 
 /// An object has at most 3 MiB when it is written, and an update brings the old one along.
@@ -89,7 +89,7 @@ impl Desk {
         let answered = tokio::time::timeout(ANSWER, self.answer(path, request)).await;
         let late = || Err((StatusCode::REQUEST_TIMEOUT, format!("no whole review within {ANSWER:?}")));
         let (outcome, response) = match answered.unwrap_or_else(|_| late()) {
-            Ok((outcome, body)) => (word(&outcome), json(body)),
+            Ok((outcome, body)) => (word(&outcome), respond(StatusCode::OK, "application/json", body)),
             Err((code, why)) => {
                 tracing::warn!(path, %code, why, "a review was not answered");
                 ("unanswered", plain(code, format!("{why}\n")))
@@ -146,21 +146,6 @@ fn word(outcome: &Outcome) -> &'static str {
         Outcome::Patch(_) => "changed",
         Outcome::Refuse(_) => "refused",
     }
-}
-
-fn json(body: Vec<u8>) -> Response<Full<Bytes>> {
-    response(StatusCode::OK, "application/json", body)
-}
-
-fn plain(code: StatusCode, text: String) -> Response<Full<Bytes>> {
-    response(code, "text/plain", text.into_bytes())
-}
-
-fn response(code: StatusCode, kind: &'static str, body: Vec<u8>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = code;
-    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
-    response
 }
 
 #[cfg(test)]

@@ -1,8 +1,19 @@
-//! How the slots of a workload are written in a table.
+//! How the slots of a workload are written, and the columns of the table in which they stand.
 //!
 //! In: its kind, its slots, and the pods that it asks for at the most. Out: `4 (3 + 1 surge)`.
 
+use super::render::Align;
 use crate::api::WorkloadKind;
+
+/// What each workload gets, in the table of `plan` as in the one of `status`.
+pub(super) const COLUMNS: [(&str, Align); 6] = [
+    ("WORKLOAD", Align::Left),
+    ("REPLICAS", Align::Left),
+    ("SLOTS", Align::Left),
+    ("PER PROCESS", Align::Left),
+    ("PER POD", Align::Right),
+    ("HOLDS", Align::Right),
+];
 
 /// What the slots are made of, where a rollout takes more than the replicas.
 pub(super) fn slots(kind: WorkloadKind, slots: u64, pods: u64) -> String {

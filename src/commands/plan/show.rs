@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::outcome::{BudgetOutcome, Outcome, WorkloadOutcome};
-use crate::commands::render::{Align, Bar, Cell, Paint, Table, Tone};
+use crate::commands::render::{Bar, Cell, Paint, Table, Tone};
 use crate::commands::slots;
 
 /// What a workload says whose pods show nothing.
@@ -66,14 +66,7 @@ fn budget(budget: &BudgetOutcome, paint: Paint) -> String {
 }
 
 fn workloads(workloads: &[WorkloadOutcome]) -> Table {
-    let mut table = Table::new(&[
-        ("WORKLOAD", Align::Left),
-        ("REPLICAS", Align::Left),
-        ("SLOTS", Align::Left),
-        ("PER PROCESS", Align::Left),
-        ("PER POD", Align::Right),
-        ("HOLDS", Align::Right),
-    ]);
+    let mut table = Table::new(&slots::COLUMNS);
     for workload in workloads {
         table.row([
             Cell::from(format!("{}/{}", workload.kind, workload.name)),

@@ -50,15 +50,7 @@ impl Shares<'_> {
     }
 
     fn table(self) -> Table {
-        let mut table = Table::new(&[
-            ("WORKLOAD", Align::Left),
-            ("REPLICAS", Align::Left),
-            ("SLOTS", Align::Left),
-            ("PER PROCESS", Align::Left),
-            ("PER POD", Align::Right),
-            ("HOLDS", Align::Right),
-            ("WAITING", Align::Right),
-        ]);
+        let mut table = Table::new(&[&slots::COLUMNS[..], &[("WAITING", Align::Right)]].concat());
         for workload in &self.status.workloads {
             table.row(row(workload));
         }

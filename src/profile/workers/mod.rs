@@ -78,7 +78,7 @@ pub struct Unknown {
 
 impl Found {
     fn stated(processes: u32, by: &str) -> Self {
-        Self { processes, by: by.to_owned(), stated: true, unknown: None, goes_on: false, strange: false }
+        Self { stated: true, ..Self::by_itself(processes, by) }
     }
 
     fn by_itself(processes: u32, by: &str) -> Self {
@@ -86,28 +86,14 @@ impl Found {
     }
 
     fn unknown(why: String) -> Self {
-        let unknown = Unknown { why, told: true, refused: false };
-        Self {
-            processes: 1,
-            by: String::new(),
-            stated: false,
-            unknown: Some(unknown),
-            goes_on: false,
-            strange: false,
-        }
+        let unknown = Some(Unknown { why, told: true, refused: false });
+        Self { unknown, ..Self::by_itself(1, "") }
     }
 
     fn too_long() -> Self {
         let why = "its command is too long to be read".to_owned();
-        let unknown = Unknown { why, told: true, refused: true };
-        Self {
-            processes: 1,
-            by: String::new(),
-            stated: false,
-            unknown: Some(unknown),
-            goes_on: false,
-            strange: false,
-        }
+        let unknown = Some(Unknown { why, told: true, refused: true });
+        Self { unknown, ..Self::by_itself(1, "") }
     }
 
     /// A program that is not known: it counts where others run at that time.

@@ -1,4 +1,5 @@
-//! The layers of docs/architecture.md: which module may use which, and no circle among the files of the controller.
+//! The layers of docs/architecture.md: which module may use which, no circle among the files of the controller,
+//! and no copy of a module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -34,8 +35,11 @@ fn modules() -> BTreeMap<String, Module> {
     .collect()
 }
 
+/// The code in a folder, without what is built there.
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let entries = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
+    let entries = entries.map(|entry| entry.path());
     let found = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
     found.filter(|path| path.extension().is_some_and(|ext| ext == "rs")).collect()
 }
@@ -154,6 +158,17 @@ fn the_stages_of_the_controller_know_each_other_in_one_direction_alone() {
         let next: Vec<String> = next.into_iter().cloned().collect();
         done.extend(next);
     }
+}
+
+#[test]
+fn no_target_takes_in_a_module_of_which_it_leaves_out_a_part() {
+    let pardon = ["allow(dead", "_code"].concat();
+    let pardoned: Vec<PathBuf> = ["benches", "src", "tests", "tools"]
+        .iter()
+        .flat_map(|folder| files(&root().join(folder)))
+        .filter(|file| fs::read_to_string(file).unwrap().contains(&pardon))
+        .collect();
+    assert!(pardoned.is_empty(), "what several need belongs into testkit or the simulation: {pardoned:#?}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Budgets as the controller leaves them, recorded for what reads their health: `examples/argo-cd` is held against them, and
-//! kstatus (tests/kstatus).
+//! Budgets as the controller leaves them, recorded for what reads their health: `tests/kstatus` holds kstatus against them, and
+//! the script for Argo CD.
 //!
 //! A record that is not as the controller writes it now fails here; `POOLBUDGET_RECORD=1` writes it anew.
 
@@ -117,8 +117,7 @@ fn misannotated(cluster: &mut Cluster) {
 }
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("examples/argo-cd/poolbudget.dev/DbConnectionBudget/testdata")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/kstatus/testdata")
 }
 
 #[test]

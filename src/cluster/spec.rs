@@ -26,7 +26,7 @@ pub enum SpecError {
     Tier,
     /// A plan fixes no number.
     #[error(
-        "the Enterprise plan fixes no number: set limit.supabase.compute, or poolSize in session mode, or limit.connections"
+        "the Enterprise plan has no fixed limit: set limit.supabase.compute, or poolSize in session mode, or limit.connections"
     )]
     Enterprise,
     /// The reserve leaves nothing.

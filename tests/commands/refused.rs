@@ -321,7 +321,7 @@ fn limits_are_refused_in_the_words_of_the_resource() {
         let budget = BUDGET.replace("{connections: 15}", limit);
         plan(&format!("{budget}{DEPLOYMENT}"), arguments).err
     };
-    let enterprise = "the Enterprise plan fixes no number: set limit.supabase.compute, or poolSize in session mode, or limit.connections";
+    let enterprise = "the Enterprise plan has no fixed limit: set limit.supabase.compute, or poolSize in session mode, or limit.connections";
     let one_size = "set exactly one of limit.supabase.plan, limit.supabase.compute";
     let one_form = "set exactly one of limit.supabase, limit.connections, limit.postgres";
     for (limit, sentence) in [

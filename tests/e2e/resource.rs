@@ -83,7 +83,7 @@ fn refused() -> Vec<(&'static str, Value, &'static str)> {
         (
             "enterprise alone",
             json!({"limit": {"supabase": {"plan": "Enterprise", "connection": "Session"}}}),
-            "the Enterprise plan fixes no number",
+            "the Enterprise plan has no fixed limit",
         ),
         (
             "unknown plan",

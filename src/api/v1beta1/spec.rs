@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::status::DbConnectionBudgetStatus;
 use crate::api::kinds::WorkloadKind;
 
-/// How many connections the database allows, and how they are shared among workloads of this namespace.
+/// How many connections the database allows, and how the workloads of this namespace share them.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "poolbudget.dev",
@@ -74,7 +74,7 @@ use crate::api::kinds::WorkloadKind;
         .field_path(".reserved")
 )]
 pub struct DbConnectionBudgetSpec {
-    /// How many connections the database plan allows, in the way that the workloads connect. Set exactly one of
+    /// How many connections the database plan allows on the connection path that the workloads use. Set exactly one of
     /// supabase, connections, postgres.
     pub limit: LimitSpec,
 
@@ -83,9 +83,9 @@ pub struct DbConnectionBudgetSpec {
     #[schemars(range(min = 0, max = 1_000_000), extend("format" = "int32"))]
     pub reserved: u32,
 
-    /// What the operator does. Gate: it holds each new pod at a scheduling gate until its connections fit.
-    /// Observe: it only computes and reports. New pods keep the sizes of their own env; the operator opens their gates at once,
-    /// so they wait while it does not run.
+    /// What the operator does. Gate: it holds each new pod at a scheduling gate until the pod's connections fit. Observe: it
+    /// only computes and reports. New pods keep the sizes of their own env. The operator opens their gates at once, so they
+    /// wait only while no operator runs.
     #[serde(default)]
     pub mode: Mode,
 
@@ -94,31 +94,32 @@ pub struct DbConnectionBudgetSpec {
     pub sizing: Sizing,
 
     /// What happens to a scale-up that does not fit beside the other workloads, even at the smallest sizes. Wait: its pods
-    /// wait at the gate, and events say why. Deny: the API server refuses it; an autoscaler then leaves its workload as it is
-    /// and tries again.
+    /// wait at the gate, and events say why. Deny: the API server refuses the scale-up. An autoscaler then leaves the
+    /// workload as it is and tries again.
     #[serde(default)]
     pub infeasible_policy: InfeasiblePolicy,
 
-    /// Whether the operator may evict pods that hold more than their share, one at a time and through the Eviction API, when
-    /// another pod needs the connections.
+    /// Whether the operator may evict pods that hold more than their share when another pod needs the connections. It evicts
+    /// one pod at a time, through the Eviction API.
     #[serde(default)]
     pub eviction_policy: EvictionPolicy,
 
     /// For how many seconds the connections of a pod still count after its containers have ended, and those of a container
-    /// after it was restarted. 0 is right if pods end without running queries: the server closes an idle connection as soon
-    /// as its client is gone. A running query goes on to its end, so set this to the seconds of the longest query that a pod
-    /// may leave behind. With client_connection_check_interval = 1s (PostgreSQL 14 and newer) 2 is enough.
+    /// after it has restarted. Use 0 if pods never end during a query: the server closes an idle connection as soon as its
+    /// client is gone. But the server finishes a running query first, so set this to the duration of the longest query that
+    /// may be running when a pod ends. With client_connection_check_interval = 1s (PostgreSQL 14 and newer) 2 is enough.
     #[serde(default)]
     #[schemars(range(min = 0, max = 3600), extend("format" = "int32"))]
     pub linger_seconds: u32,
 
-    /// Settings for workloads without an entry of their own, such as Jobs with generated names, and for what an entry leaves
+    /// Settings for workloads without their own entry, such as Jobs with generated names, and for fields that an entry leaves
     /// out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "not_null::<DefaultsSpec>")]
     pub defaults: Option<DefaultsSpec>,
 
-    /// Settings for single workloads. A labelled workload needs no entry; what an entry leaves out comes from defaults.
+    /// Settings for individual workloads. A labelled workload needs no entry. Fields that an entry leaves out come from
+    /// defaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
@@ -129,18 +130,18 @@ fn default_reserved() -> u32 {
     1
 }
 
-/// The limit in one of three forms.
+/// The limit, in one of three forms.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.supabase), has(self.connections), has(self.postgres)].filter(x, x).size() == 1")
     .message("set exactly one of limit.supabase, limit.connections, limit.postgres"))]
 pub struct LimitSpec {
-    /// A Supabase project: the limit comes from the table of its compute size and connection path.
+    /// A Supabase project: poolbudget looks up the limit by compute size and connection path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "not_null::<SupabaseLimit>")]
     pub supabase: Option<SupabaseLimit>,
 
-    /// The number of connections itself.
+    /// The number of connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000), schema_with = "positive_million")]
     pub connections: Option<u32>,
@@ -158,27 +159,27 @@ pub struct LimitSpec {
     validation = Rule::new("has(self.plan) != has(self.compute)")
         .message("set exactly one of limit.supabase.plan, limit.supabase.compute"),
     validation = Rule::new("!has(self.poolSize) || self.connection == 'Session'")
-        .message("poolSize limits clients in session mode only; with this connection leave it out"),
+        .message("poolSize limits clients in session mode only; leave it out with this connection"),
     validation = Rule::new("!has(self.plan) || self.plan != 'Enterprise' || has(self.poolSize)")
-        .message("the Enterprise plan fixes no number: set limit.supabase.compute, or poolSize in session mode, or limit.connections")
+        .message("the Enterprise plan has no fixed limit: set limit.supabase.compute, or poolSize in session mode, or limit.connections")
 )]
 pub struct SupabaseLimit {
-    /// The plan, if the project has the compute size that the plan includes: Nano with Free, Micro with Pro and Team.
+    /// The plan, if the project has the compute size that the plan includes: Nano for Free, Micro for Pro and Team.
     /// Enterprise includes no fixed size and needs poolSize.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "not_null::<Plan>")]
     pub plan: Option<Plan>,
 
-    /// The compute size, if it is not the one that the plan includes.
+    /// The compute size, if it differs from the one that the plan includes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "not_null::<Compute>")]
     pub compute: Option<Compute>,
 
     /// How the workloads connect. Session: host *.pooler.supabase.com, port 5432. Transaction: same host,
-    /// port 6543. Direct: host db.<ref>.supabase.co, port 5432. Dedicated: the same, port 6543.
+    /// port 6543. Direct: host db.<ref>.supabase.co, port 5432. Dedicated: same host as Direct, port 6543.
     pub connection: SupabaseConnection,
 
-    /// The pool size, if you changed it in the dashboard. In session mode it is the number of clients that may connect.
+    /// The pool size, if you changed it in the dashboard. In session mode it limits the number of clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "positive_million")]
     pub pool_size: Option<u32>,
@@ -193,7 +194,7 @@ pub enum Plan {
     Pro,
     /// Includes Micro.
     Team,
-    /// Includes no size that could be looked up.
+    /// Includes no fixed compute size.
     Enterprise,
 }
 
@@ -255,9 +256,9 @@ fn default_superuser_reserved() -> u32 {
 /// How pods get their sizes.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Compute and report; let every pod pass with the sizes of its own env.
+    /// Compute and report only; let every pod start with the sizes of its own env.
     Observe,
-    /// Hold each pod until its size fits.
+    /// Hold each pod at its gate until its connections fit.
     #[default]
     Gate,
 }
@@ -266,17 +267,17 @@ pub enum Mode {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Sizing {
-    /// For how many replicas there is room at the planned sizes. Ceiling: for maxReplicas of the HPA or of this budget, so no
-    /// scale-up below it replaces a pod. Ladder: for the next power of two. Current: for the current replicas.
+    /// The number of replicas that sizes are computed for. Ceiling: maxReplicas of the HPA or of this budget, so a scale-up
+    /// below it never replaces a pod. Ladder: the next power of two. Current: the current replicas.
     #[serde(default)]
     pub basis: Basis,
 
-    /// Room for the extra pods of a rollout. Minimal: for one pod, where a rollout cannot start without it. Full: for all of
+    /// Room for the surge pods of a rollout. Minimal: for one pod, if a rollout cannot start without it. Full: for all of
     /// maxSurge, so rollouts are faster and pools smaller.
     #[serde(default)]
     pub surge: Surge,
 
-    /// Connections of max_overflow for each one of pool_size. With 2, a size of 5 is split into 2 + 3, and 15 into 5 + 10.
+    /// The ratio of max_overflow to pool_size. With 2, a size of 5 is split into 2 + 3, and 15 into 5 + 10.
     #[serde(default = "default_overflow_ratio")]
     #[schemars(range(min = 0, max = 100), extend("format" = "int32"))]
     pub overflow_ratio: u32,
@@ -292,7 +293,7 @@ fn default_overflow_ratio() -> u32 {
     2
 }
 
-/// For how many replicas room is kept.
+/// The number of replicas that sizes are computed for.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Basis {
     /// The most replicas that the workload may get.
@@ -304,37 +305,37 @@ pub enum Basis {
     Current,
 }
 
-/// Room for the extra pods of a rollout.
+/// Room for the surge pods of a rollout.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Surge {
-    /// One pod where a rollout cannot move without.
+    /// One pod, if a rollout cannot start without it.
     #[default]
     Minimal,
     /// All of maxSurge.
     Full,
 }
 
-/// What happens to a scale-up that can never fit.
+/// What happens to a scale-up that does not fit.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InfeasiblePolicy {
     /// Its pods wait.
     #[default]
     Wait,
-    /// It is refused.
+    /// The API server refuses it.
     Deny,
 }
 
 /// Whether running pods may be evicted.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EvictionPolicy {
-    /// Yes, within what PodDisruptionBudgets allow.
+    /// Yes, as far as PodDisruptionBudgets allow.
     #[default]
     Allowed,
-    /// No: new pods wait until others go by themselves.
+    /// No: new pods wait until other pods terminate on their own.
     Forbidden,
 }
 
-/// Settings of all workloads that say nothing else.
+/// Settings for workloads that do not set their own.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct DefaultsSpec {
@@ -342,7 +343,7 @@ pub struct DefaultsSpec {
     #[serde(default)]
     pub connections_per_process: SizeBounds,
 
-    /// Share of a workload relative to others. Default: 1.
+    /// Share of a workload relative to the others. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "positive_thousand")]
     pub weight: Option<u32>,
@@ -360,18 +361,18 @@ pub struct WorkloadSpec {
     #[serde(default)]
     pub kind: WorkloadKind,
 
-    /// Share of this workload relative to others: with 2 each of its processes gets about twice as many connections as those
-    /// of a workload with 1. Default: defaults.weight, else 1.
+    /// Share of this workload relative to the others. With 2, each of its processes gets about twice as many connections as
+    /// the processes of a workload with 1. Default: defaults.weight, else 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "positive_thousand")]
     pub weight: Option<u32>,
 
-    /// Bounds on the connections of one process. A bound that is left out comes from defaults.connectionsPerProcess, unless it would
-    /// contradict the other one.
+    /// Bounds on the connections of one process. If you leave out a bound, it comes from defaults.connectionsPerProcess, unless
+    /// that value would contradict the other bound.
     #[serde(default)]
     pub connections_per_process: SizeBounds,
 
-    /// The most replicas that this workload will get, if no HorizontalPodAutoscaler says so.
+    /// The most replicas that this workload will have, if it has no HorizontalPodAutoscaler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "positive_million")]
     pub max_replicas: Option<u32>,
@@ -382,12 +383,12 @@ pub struct WorkloadSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.min) || !has(self.max) || self.min <= self.max").message("connectionsPerProcess.min must not be larger than connectionsPerProcess.max"))]
 pub struct SizeBounds {
-    /// The fewest connections with which one process works. Default: 1. Pods wait rather than get less.
+    /// The fewest connections that one process needs to work. Default: 1. Pods wait rather than get fewer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "positive_ten_thousand")]
     pub min: Option<u32>,
 
-    /// The most connections that one process can use. What it does not use goes to others.
+    /// The most connections that one process can use. The rest goes to other workloads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "positive_million")]
     pub max: Option<u32>,

@@ -13,7 +13,7 @@ use crate::api::kinds::WorkloadKind;
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct DbConnectionBudgetStatus {
-    /// The generation of the spec that this status answers.
+    /// The generation of the spec that this status was computed from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
@@ -27,16 +27,16 @@ pub struct DbConnectionBudgetStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitStatus>,
 
-    /// limit - reserved - what pods that escaped the gate may hold.
+    /// limit - reserved - the connections that pods without a grant may hold because they passed the gate.
     #[serde(default)]
     pub usable: i64,
 
-    /// Connections granted to pods that still exist. In mode Gate this is more than usable only while ledger.highWater is set,
-    /// or while a pod has passed the gate without a grant. In mode Observe: what all pods may hold by their own env.
+    /// Connections granted to pods that still exist. In mode Gate this exceeds usable only while ledger.highWater is set, or
+    /// while a pod that passed the gate without a grant exists. In mode Observe: what all pods may hold by their own env.
     #[serde(default)]
     pub committed: i64,
 
-    /// How many pods the workloads want, and where their pods are.
+    /// How many pods the workloads want, and the state of their pods.
     #[serde(default)]
     pub pods: PodCounts,
 
@@ -45,11 +45,11 @@ pub struct DbConnectionBudgetStatus {
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub workloads: Vec<WorkloadStatus>,
 
-    /// How many more workloads share this budget than the list has room for. They get their shares as well.
+    /// How many workloads share this budget beyond those in the list. They get their shares as well.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_workloads: i32,
 
-    /// What poolbudget itself carries on from here, and its successor after it. The rest of the status is for readers.
+    /// State that poolbudget itself reads back, also after a change of leader. The rest of the status is for readers.
     #[serde(default)]
     pub ledger: LedgerStatus,
 }
@@ -59,7 +59,7 @@ fn is_zero(number: &i32) -> bool {
     *number == 0
 }
 
-/// Pods by where they are.
+/// Pods by state.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct PodCounts {
@@ -75,17 +75,16 @@ pub struct PodCounts {
     /// Terminating pods that still hold what they were granted.
     #[serde(default)]
     pub draining: i32,
-    /// Running pods without a grant: from before the label, or past the gate.
+    /// Running pods without a grant: created before the label, or past the gate.
     #[serde(default)]
     pub foreign: i32,
 }
 
-/// The part of the protocol's state that outlives a leader.
+/// State that survives a change of leader.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerStatus {
-    /// The term of the leader: each new leader raises it before its first grant, and writes of older leaders fail from then
-    /// on.
+    /// The term of the leader. Each new leader raises it before its first grant; from then on, writes of older leaders fail.
     #[serde(default)]
     pub epoch: i64,
 
@@ -93,29 +92,29 @@ pub struct LedgerStatus {
     #[serde(default)]
     pub mode: Mode,
 
-    /// What pods held when a new spec put them above the limit: a lower limit, or mode Gate. Until they are below it again,
-    /// pods that replace others may be granted up to this sum, so that no workload is left without ready pods.
+    /// What pods held when a change of the spec (a lower limit, or mode Gate) put them above the limit. Until they are below
+    /// the limit again, pods that replace others may be granted up to this sum, so that no workload loses all its ready pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high_water: Option<i64>,
 
-    /// Grants that are decided and not yet seen on their pods, at most 500. They count as committed.
+    /// Grants that are recorded but not yet seen on their pods, at most 500. They count as committed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub grants: Vec<GrantInFlight>,
 
-    /// What is gone and still counts as committed: pods whose end was not observed, and connections that outlive their pod.
-    /// At most 256 entries; the last one counts for all others.
+    /// Connections that still count as committed although their pod or container is gone: the operator did not see it end, or
+    /// its connections may outlive it. At most 256 entries; the last one counts for all others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub quarantine: Vec<Quarantined>,
 
-    /// How each workload was before, at most 800 of them.
+    /// What to remember about each workload, for at most 800 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub baselines: Vec<Baseline>,
 }
 
-/// How a workload was before.
+/// What to remember about a workload.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Baseline {
@@ -124,10 +123,10 @@ pub struct Baseline {
     pub kind: WorkloadKind,
     /// The workload's name.
     pub name: String,
-    /// The replica count at which it was last fully rolled out. So many pods are replaced first if they are lost.
+    /// The replica count at which it was last fully rolled out. If pods are lost, they are replaced first up to this count.
     #[serde(default)]
     pub replicas: i32,
-    /// Its running pods from before the label. They can only become fewer.
+    /// Its running pods that were created before the label. This number never rises.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub foreign: i32,
     /// The level of basis Ladder.
@@ -157,23 +156,23 @@ pub struct WorkloadStatus {
     /// Replicas that it wants.
     #[serde(default)]
     pub replicas: i32,
-    /// Replicas for which room is kept.
+    /// Replicas that sizes are computed for.
     #[serde(default)]
     pub ceiling: i32,
     /// The most replicas that fit beside the other workloads. Set only with infeasiblePolicy: Deny; the API server refuses a
     /// scale-up beyond it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub largest_replicas: Option<i32>,
-    /// Pods that may hold connections at once: replicas for which room is kept, and surge.
+    /// Pods that may hold connections at the same time: the ceiling and surge pods.
     #[serde(default)]
     pub slots: i32,
-    /// pool_size of one process of a pod that is granted now.
+    /// pool_size that each process of a new pod gets.
     #[serde(default)]
     pub pool_size: i32,
-    /// max_overflow of one process of a pod that is granted now.
+    /// max_overflow that each process of a new pod gets.
     #[serde(default)]
     pub max_overflow: i32,
-    /// Connections of one pod that is granted now.
+    /// Connections that a new pod gets.
     #[serde(default)]
     pub per_pod: i64,
     /// Connections granted to its pods that are not gone yet.
@@ -185,7 +184,7 @@ pub struct WorkloadStatus {
     /// Its pods that wait at the gate.
     #[serde(default)]
     pub waiting: i32,
-    /// Its running pods without a grant: from before the label, or past the gate.
+    /// Its running pods without a grant: created before the label, or past the gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign: Option<ForeignStatus>,
 }
@@ -196,7 +195,7 @@ pub struct WorkloadStatus {
 pub struct ForeignStatus {
     /// How many.
     pub pods: i32,
-    /// What they may hold on top of what is committed.
+    /// Connections that they may hold on top of what is committed.
     pub connections: i64,
 }
 
@@ -206,12 +205,12 @@ pub struct ForeignStatus {
 pub struct LadderStatus {
     /// Replicas for which room is kept.
     pub level: i32,
-    /// Since when a lower level would do.
+    /// The time since which a lower level has been enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low_since: Option<Time>,
 }
 
-/// A grant that is decided and not yet seen on its pod.
+/// A grant that is recorded but not yet seen on its pod.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantInFlight {
@@ -227,7 +226,7 @@ pub struct GrantInFlight {
     /// max_overflow of one process.
     #[schemars(range(min = 0))]
     pub max_overflow: i32,
-    /// The whole pod's bill.
+    /// Connections of the whole pod.
     #[schemars(range(min = 1))]
     pub connections: i64,
 }
@@ -240,45 +239,45 @@ impl GrantInFlight {
     }
 }
 
-/// Why something counts that is gone.
+/// Why connections still count.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum QuarantineCause {
-    /// The pod is gone, and nobody saw its containers end.
+    /// The pod is gone, and the operator did not see its containers end.
     #[default]
     Vanished,
-    /// The pod is called Failed or Succeeded, and nobody saw its containers end.
+    /// The pod is Failed or Succeeded, but the operator did not see its containers end.
     NotSeenToEnd,
-    /// It was gone when the operator took the budget over.
+    /// The pod disappeared while no operator led.
     WhileNobodyLed,
-    /// The pod ended, and its last queries may go on.
+    /// The pod ended, and its last queries may still run.
     Ended,
-    /// A container was started again, and the last queries of the one before it may go on.
+    /// A container restarted, and the last queries of its previous run may still run.
     Restarted,
-    /// It stands for several, of which there are too many.
+    /// The entry stands for several pods, because the list is full.
     Several,
 }
 
-/// Something that is gone and still counts.
+/// Connections that still count although their pod or container is gone.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Quarantined {
-    /// What it is known by: of most the pod's uid.
+    /// The entry's identifier, in most cases the pod's uid.
     pub uid: String,
     /// The pod's name.
     pub pod: String,
-    /// The pod's node. Its kubelet has to be heard of before the entry ends.
+    /// The pod's node. The entry ends only after the node's kubelet has reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
     /// Why it still counts.
     #[serde(default)]
     pub cause: QuarantineCause,
-    /// What it may still hold.
+    /// Connections that may still be open.
     #[schemars(range(min = 0))]
     pub connections: i64,
-    /// For how many seconds it counts, from when its node was heard of. Each new leader counts them anew, because clocks
-    /// may differ.
+    /// How many seconds it counts after its node has reported. Each new leader starts the count again, because clocks may
+    /// differ.
     #[serde(default)]
     pub seconds: i64,
-    /// When they are over by the clock of the leader that took note of it.
+    /// When these seconds end, by the clock of the leader that recorded the entry.
     pub until: Time,
 }

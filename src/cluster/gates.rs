@@ -44,7 +44,7 @@ impl fmt::Display for OtherGates {
             0 => write!(f, "another scheduling gate, {}, holds it", self.first),
             more => write!(
                 f,
-                "{} other scheduling gates, {} among them, hold it",
+                "{} other scheduling gates hold it, for example {}",
                 more.saturating_add(1),
                 self.first
             ),
@@ -76,7 +76,7 @@ mod tests {
         let one = said(&["poolbudget.dev/connections", "kueue.x-k8s.io/admission"]);
         assert_eq!(one.as_deref(), Some("another scheduling gate, kueue.x-k8s.io/admission, holds it"));
         let three = said(&["a", "poolbudget.dev/connections", "b", "c"]);
-        assert_eq!(three.as_deref(), Some("3 other scheduling gates, a among them, hold it"));
+        assert_eq!(three.as_deref(), Some("3 other scheduling gates hold it, for example a"));
         let long = "x".repeat(1_000);
         assert_eq!(OtherGates::of(&gates(&[&long])).map(|others| others.first.len()), Some(317));
     }

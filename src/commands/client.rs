@@ -14,13 +14,13 @@ use crate::controller::lists::BoundedAnswers;
 /// Which cluster a command talks to, and where in it.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct ClusterArgs {
-    /// Namespace, if not that of the context
+    /// Namespace [default: that of the context]
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
-    /// Context of the kubeconfig, if not the current one
+    /// Context of the kubeconfig [default: the current one]
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// Kubeconfig file, if not $KUBECONFIG or ~/.kube/config
+    /// Kubeconfig file [default: $KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 }

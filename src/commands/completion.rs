@@ -7,7 +7,7 @@ use super::render;
 
 #[derive(Args, Debug)]
 pub(super) struct CompletionArgs {
-    /// Shell for which it is printed
+    /// Shell to print the script for
     #[arg(value_enum)]
     shell: Shell,
 }

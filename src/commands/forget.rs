@@ -30,13 +30,13 @@ pub(super) struct ForgetArgs {
 #[derive(Args, Debug)]
 #[group(required = true, multiple = true)]
 struct WhichArgs {
-    /// What is kept for this pod; may be repeated
+    /// The connections kept for this pod; may be repeated
     #[arg(long, value_name = "NAME")]
     pod: Vec<String>,
-    /// What is kept for the pods of this node; may be repeated
+    /// The connections kept for the pods of this node; may be repeated
     #[arg(long, value_name = "NAME")]
     node: Vec<String>,
-    /// All that is kept now
+    /// Everything that is kept now
     #[arg(long)]
     all: bool,
 }
@@ -54,7 +54,7 @@ pub(super) async fn forget(args: ForgetArgs) -> anyhow::Result<()> {
     let api: Api<DbConnectionBudget> = Api::namespaced(connection.client, &connection.namespace);
     let what = format!("cannot read the budget {} of namespace {}", args.budget, connection.namespace);
     let found = api.get_opt(&args.budget).await.map_err(|error| trouble::told(&what, RESOURCE, &error))?;
-    let Some(budget) = found else { bail!("{what}: there is none") };
+    let Some(budget) = found else { bail!("{what}: it does not exist") };
     let kept = budget.status.map(|status| status.ledger.quarantine).unwrap_or_default();
     let meant = chosen(&kept, &args.which)?;
     let uids: Vec<&str> = meant.iter().map(|entry| entry.uid.as_str()).collect();
@@ -63,7 +63,7 @@ pub(super) async fn forget(args: ForgetArgs) -> anyhow::Result<()> {
     api.patch_metadata(&args.budget, &params, &Patch::Merge(patch)).await.map_err(|error| {
         trouble::told(&format!("cannot mark the budget {}", args.budget), RESOURCE, &error)
     })?;
-    render::put(&told(&meant)).context("cannot say what was done")
+    render::put(&told(&meant)).context("cannot print what was done")
 }
 
 /// The entries that are meant.
@@ -74,15 +74,15 @@ fn chosen<'a>(kept: &'a [Quarantined], which: &WhichArgs) -> anyhow::Result<Vec<
     }
     let names: Vec<&str> = kept.iter().map(|entry| entry.pod.as_str()).collect();
     match names.as_slice() {
-        [] => bail!("nothing is in quarantine: nothing is to be forgotten"),
-        names => bail!("none of them is in quarantine; there are: {}", names.join(", ")),
+        [] => bail!("the quarantine is empty, so there is nothing to forget"),
+        names => bail!("none of these is in quarantine; there are: {}", names.join(", ")),
     }
 }
 
 fn told(meant: &[&Quarantined]) -> String {
     let line = |entry: &&Quarantined| {
         let node = entry.node.as_ref().map_or_else(String::new, |node| format!(" on node {node}"));
-        format!("{}{node}: its {} connections do not count any more\n", entry.pod, entry.connections)
+        format!("{}{node}: its {} connections no longer count\n", entry.pod, entry.connections)
     };
     meant.iter().map(line).collect()
 }
@@ -122,12 +122,12 @@ mod tests {
         assert_eq!(meant(&which(&["c"], &["n1"], false)).expect("all three"), "abc");
         assert_eq!(meant(&which(&[], &[], true)).expect("all three"), "abc");
         let error = meant(&which(&["x"], &[], false)).expect_err("none").to_string();
-        assert_eq!(error, "none of them is in quarantine; there are: a, b, c");
+        assert_eq!(error, "none of these is in quarantine; there are: a, b, c");
     }
 
     #[test]
     fn what_was_done_is_told_by_pod() {
         let entry = kept("a", Some("n1"));
-        assert_eq!(told(&[&entry]), "a on node n1: its 3 connections do not count any more\n");
+        assert_eq!(told(&[&entry]), "a on node n1: its 3 connections no longer count\n");
     }
 }

@@ -32,7 +32,7 @@ use crate::telemetry::log;
 #[derive(Parser, Debug)]
 #[command(name = "poolbudget", version, about, long_about = None, propagate_version = true)]
 #[command(after_help = "Examples:
-  poolbudget plan -f deploy/                 does it fit?
+  poolbudget plan -f deploy/                 check whether the manifests fit
   poolbudget status                          the budgets of your namespace
   poolbudget explain api-5d9c7b-x2x4x        why this pod has its size, or why it waits
   poolbudget crd | kubectl apply -f -        install the resource without the chart
@@ -49,11 +49,11 @@ pub struct Cli {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Logging")]
 struct LogArgs {
-    /// What is logged: error, warn, info, debug, trace, or a list such as info,poolbudget=debug [default: info; for
-    /// commands that print something: error]
+    /// Log level: error, warn, info, debug, trace, or a list such as info,poolbudget=debug [default: info for run and
+    /// release, error for other commands]
     #[arg(long = "log", env = "POOLBUDGET_LOG", global = true, hide_env = true)]
     filter: Option<String>,
-    /// How logs are written
+    /// Log format
     #[arg(long = "log-format", env = "POOLBUDGET_LOG_FORMAT", value_enum, default_value_t, global = true)]
     format: log::Format,
 }
@@ -69,15 +69,15 @@ impl LogArgs {
 enum Command {
     /// Run the operator
     Run(run::RunArgs),
-    /// Show budgets: limit, shares, what waits, what is in the way
+    /// Show budgets: limit, shares, waiting pods, problems
     #[command(after_help = "Examples:
   poolbudget status                      all budgets of the namespace of your context
   poolbudget status main -n shop         one budget
-  poolbudget status -A                   those of all namespaces
+  poolbudget status -A                   budgets of all namespaces
   poolbudget status main --watch         watch for changes, until Ctrl-C
   poolbudget status main -o json | jq .status.committed")]
     Status(status::StatusArgs),
-    /// Explain why a pod has its size, or why it waits, and what a workload gets
+    /// Explain why a pod has its size or why it waits, and what a workload gets
     #[command(after_help = "Examples:
   poolbudget explain api-5d9c7b-x2x4x        a pod: its size and why, or what it waits for
   poolbudget explain deploy/api -n shop      a workload: its share, its slots, its pods
@@ -87,9 +87,9 @@ enum Command {
     #[command(
         long_about = "Release the connections that are still counted for pods that are gone.
 
-When a pod vanishes and its end was not observed, its connections count until its node reports again, and for its \
-grace period after that. If you know that the node is off, or that the database has closed the connections, say so \
-here. This cannot be undone: if something still runs, more connections than the limit can be open.",
+When a pod vanishes and the operator did not see it end, its connections count until its node reports again, plus its \
+grace period. Use this command if you know that the node is off or that the database has closed the connections. It \
+cannot be undone: if something still runs, more connections than the limit can be open.",
         after_help = "Examples:
   poolbudget forget main --pod api-5d9c7b-x2x4x      one pod
   poolbudget forget main -n shop --node worker-3     all pods of a node that is off
@@ -99,10 +99,10 @@ here. This cannot be undone: if something still runs, more connections than the 
     /// Open every gate, so that poolbudget can be uninstalled
     #[command(long_about = "Open every gate, so that poolbudget can be uninstalled.
 
-Removes the policies that gate pods, waits until new pods are created without a gate, and then gives every \
+Deletes the policies or the webhook that gate pods, waits until new pods are created without a gate, and then gives every \
 waiting pod the smallest size. The chart runs it before an uninstall.")]
     Release(release::ReleaseArgs),
-    /// Check without a cluster whether manifests fit into their budgets
+    /// Check without a cluster whether manifests fit their budgets
     #[command(long_about = plan::ABOUT, after_help = plan::EXAMPLES)]
     Plan(plan::PlanArgs),
     /// Write gate, env and label into the pod templates of manifests
@@ -110,7 +110,7 @@ waiting pod the smallest size. The chart runs it before an uninstall.")]
     Inject(inject::InjectArgs),
     /// Print the CustomResourceDefinition
     Crd(print::CrdArgs),
-    /// Print the admission policies, or the configurations of the webhook
+    /// Print the admission policies, or the webhook configurations
     Policies(print::PoliciesArgs),
     /// Print the page of the profiles
     #[command(hide = true)]

@@ -12,7 +12,7 @@ use super::render;
 /// The flag with which a command is asked for output that programs can read.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(super) struct OutputArgs {
-    /// Print it for programs to read
+    /// Print machine-readable output
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     output: Option<Format>,
 }

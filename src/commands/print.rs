@@ -10,7 +10,7 @@ use crate::webhook::configuration::{self, Place};
 
 #[derive(Args, Debug)]
 pub(super) struct CrdArgs {
-    /// Print the template of the Helm chart instead of the resource
+    /// Print the Helm chart's template instead of the resource
     #[arg(long)]
     chart: bool,
 }
@@ -20,20 +20,19 @@ pub(super) struct PoliciesArgs {
     /// Namespace of the operator
     #[arg(long, env = "POD_NAMESPACE", default_value = "poolbudget-system")]
     namespace: String,
-    /// ServiceAccount of the operator: beside the one of `release`, whose name ends in -release, the only one that may open
-    /// gates
+    /// ServiceAccount of the operator. Only it and the account of `release`, whose name ends in -release, may open gates
     #[arg(long, default_value = "poolbudget")]
     service_account: String,
-    /// What happens to a request when a policy cannot be evaluated
+    /// What the API server does with a request when it cannot evaluate a policy
     #[arg(long, value_enum, default_value_t = Failure::Fail)]
     failure_policy: Failure,
     /// Print the webhook configurations, and only the policies that the webhook does not replace
     #[arg(long)]
     webhook: bool,
-    /// Where API servers find the webhook when they cannot reach its Service, such as https://10.0.0.7:9443
+    /// URL of the webhook for API servers that cannot reach its Service, such as https://10.0.0.7:9443
     #[arg(long, value_name = "URL", requires = "webhook")]
     webhook_url: Option<String>,
-    /// Print the template of the Helm chart instead
+    /// Print the Helm chart's template instead
     #[arg(long)]
     chart: bool,
 }
@@ -41,9 +40,9 @@ pub(super) struct PoliciesArgs {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "PascalCase")]
 enum Failure {
-    /// The request is refused
+    /// Refuse the request
     Fail,
-    /// The request passes
+    /// Let the request pass
     Ignore,
 }
 

@@ -35,13 +35,13 @@ use crate::webhook::configuration;
 
 #[derive(Args, Debug)]
 pub(super) struct ReleaseArgs {
-    /// Namespace in which a dry-run pod is tried, and of the Lease
+    /// Namespace of the Lease, and of the dry-run pod
     #[arg(long, env = "POD_NAMESPACE", default_value = "poolbudget-system")]
     namespace: String,
-    /// Name of the Lease that says who leads
+    /// Name of the Lease for leader election
     #[arg(long, default_value = "poolbudget")]
     lease_name: String,
-    /// Seconds after which it gives up
+    /// Seconds until it gives up
     #[arg(long, default_value_t = 240)]
     timeout_seconds: u64,
 }
@@ -74,7 +74,7 @@ impl Release {
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), &self.args.namespace);
         let elector = Elector::new(leases, &self.args.lease_name, IDENTITY);
         tokio::select! {
-            () = elector.hold(leadership.clone()) => bail!("the Lease is not held any more"),
+            () = elector.hold(leadership.clone()) => bail!("lost the Lease"),
             done = self.work(leadership) => done,
         }
     }
@@ -96,17 +96,17 @@ impl Release {
 
     async fn await_alone(&self, leadership: &Leadership) -> anyhow::Result<()> {
         let ReleaseArgs { namespace, lease_name, .. } = &self.args;
-        tracing::info!(namespace, lease = lease_name, "taking the Lease, so that nobody leads any more");
+        tracing::info!(namespace, lease = lease_name, "taking the Lease, so that the leader stops");
         while !leadership.holds() {
             if Instant::now() > self.deadline {
                 bail!(
-                    "the Lease {namespace}/{lease_name} could not be taken, so the leader may still run; nothing was done. \
+                    "cannot take the Lease {namespace}/{lease_name}, so the leader may still run; nothing was done. \
                      See the log, and --namespace and --lease-name"
                 );
             }
             tokio::time::sleep(PAUSE).await;
         }
-        tracing::info!("nobody leads any more");
+        tracing::info!("the Lease is held; no replica leads");
         Ok(())
     }
 
@@ -164,14 +164,14 @@ async fn await_ungated(client: &Client, namespace: &str, deadline: Instant) -> a
             Ok(born) if born.spec.scheduling_gates.iter().all(|gate| gate.name != names::GATE) => {
                 return Ok(());
             }
-            Ok(_) => format!("pods are still born with the gate {}", names::GATE),
+            Ok(_) => format!("pods are still created with the gate {}", names::GATE),
             Err(kube::Error::Api(status)) if status.is_forbidden() => {
-                format!("a pod that is only tried is refused: {}", status.message)
+                format!("a dry-run pod is refused: {}", status.message)
             }
-            Err(error) => return Err(error).context("cannot try a dry-run pod"),
+            Err(error) => return Err(error).context("cannot create a dry-run pod"),
         };
         if Instant::now() > deadline {
-            bail!("{seen}, although nothing of ours should do that any more");
+            bail!("{seen}, although poolbudget's policies and webhook are deleted");
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -21,25 +21,25 @@ use crate::webhook::{self, Source};
 
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {
-    /// Where /livez, /readyz and /metrics are served
+    /// Address that serves /livez, /readyz and /metrics
     #[arg(long, env = "POOLBUDGET_HTTP_ADDRESS", default_value = "0.0.0.0:8080")]
     http_address: SocketAddr,
-    /// Name of the Lease that says who leads
+    /// Name of the Lease for leader election
     #[arg(long, default_value = "poolbudget")]
     lease_name: String,
     /// Namespace of that Lease
     #[arg(long, env = "POD_NAMESPACE", default_value = "poolbudget-system")]
     namespace: String,
-    /// Name of this replica, unique among them
+    /// Name of this replica, unique among the replicas
     #[arg(long, env = "POD_NAME", default_value_t = anonymous())]
     identity: String,
-    /// Where admission reviews are served over HTTPS; left out, they are not
+    /// Address that serves admission reviews over HTTPS; without it, none are served
     #[arg(long, env = "POOLBUDGET_WEBHOOK_ADDRESS")]
     webhook_address: Option<SocketAddr>,
-    /// What API servers connect to [default: poolbudget-webhook.NAMESPACE.svc]
+    /// Host name that API servers connect to [default: poolbudget-webhook.NAMESPACE.svc]
     #[arg(long, env = "POOLBUDGET_WEBHOOK_HOST", requires = "webhook_address")]
     webhook_host: Option<String>,
-    /// Folder with tls.crt and tls.key that somebody else renews; left out, they are made and renewed here
+    /// Folder with tls.crt and tls.key that are renewed by others; without it, the operator makes and renews its own
     #[arg(
         long,
         env = "POOLBUDGET_WEBHOOK_CERTIFICATE",

@@ -23,9 +23,9 @@ pub(super) async fn refused(client: &Client) -> Option<String> {
     match tokio::time::timeout(PATIENCE, stranger(client)).await {
         Ok(Ok(user)) => user.map(|user| {
             format!(
-                "{user} is not the operator: the policy {} of this cluster lets only its ServiceAccount open gates, so nothing could \
-                 be granted, and the Lease would be kept from those who can; use a kubeconfig with the token of that ServiceAccount \
-                 (kubectl create token poolbudget -n poolbudget-system)",
+                "{user} is not the operator: the policy {} of this cluster lets only the operator's ServiceAccount open gates, so \
+                 this process could grant nothing and would block the replicas that can; use a kubeconfig with the token of that \
+                 ServiceAccount (kubectl create token poolbudget -n poolbudget-system)",
                 guard::NAME
             )
         }),

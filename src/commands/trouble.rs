@@ -11,23 +11,22 @@ use kube::Error;
 pub(super) fn told(what: &str, resource: &str, error: &Error) -> anyhow::Error {
     match error {
         Error::Api(status) => match status.code {
-            401 => anyhow!("{what}: the cluster does not know these credentials; log in again"),
+            401 => anyhow!("{what}: the cluster does not accept these credentials; log in again"),
             403 => anyhow!(
                 "{what}: {}; the ClusterRole view, bound to you in that namespace, is enough: \
                  kubectl create rolebinding poolbudget-view --clusterrole=view --user=YOU -n NAMESPACE",
                 status.message
             ),
             404 if resource.ends_with(".poolbudget.dev") => anyhow!(
-                "{what}: this cluster does not know DbConnectionBudgets; install poolbudget with its chart, or the \
-                 resource alone: poolbudget crd | kubectl apply -f -"
+                "{what}: this cluster has no DbConnectionBudget resource; install poolbudget with its chart, or only \
+                 the resource: poolbudget crd | kubectl apply -f -"
             ),
             _ => anyhow!("{what}: {}", status.message),
         },
         Error::Auth(_) => anyhow!("{what}: cannot log in: {}", root(error)),
-        Error::Service(_) | Error::HyperError(_) => anyhow!(
-            "{what}: cannot reach the cluster: {}; `kubectl cluster-info` tries the same one",
-            root(error)
-        ),
+        Error::Service(_) | Error::HyperError(_) => {
+            anyhow!("{what}: cannot reach the cluster: {}; check with `kubectl cluster-info`", root(error))
+        }
         _ => anyhow!("{what}: {error}"),
     }
 }
@@ -69,6 +68,6 @@ mod tests {
         let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
         let error = Error::Service(Box::new(std::io::Error::other(refused)));
         let said = told("cannot list it", "pods", &error).to_string();
-        assert!(said.contains("cannot reach the cluster: connection refused; `kubectl"), "{said}");
+        assert!(said.contains("cannot reach the cluster: connection refused; check with `kubectl"), "{said}");
     }
 }

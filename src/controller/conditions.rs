@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::memory::Hindrances;
 use super::view::{Assessed, View};
-use super::wait::StillHeld;
+use super::wait::{StillHeld, connections, pods};
 use super::{quarantine, retire, summary};
 use crate::api::conditions::{ConditionReason as Reason, ConditionType, Finding, Status};
 use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
@@ -48,7 +48,7 @@ pub fn findings(
         kind: ConditionType::LimitConfirmed,
         status: Status::Unknown,
         reason: Reason::NotChecked,
-        message: "the limit is what the spec states; the database was not asked".into(),
+        message: "the limit comes from the spec; poolbudget does not check it against the database".into(),
     });
     let mut all = summary::of(&findings, view.decision.high_water.is_some());
     all.append(&mut findings);
@@ -59,7 +59,7 @@ pub fn findings(
 fn within_limit(view: &View) -> Option<Finding> {
     let promise = match view.mode {
         Mode::Gate => return None,
-        Mode::Observe => "mode Observe ends no pod and changes no size",
+        Mode::Observe => "mode Observe evicts no pod and changes no size",
     };
     if view.refusal.is_some() {
         return None;
@@ -70,8 +70,7 @@ fn within_limit(view: &View) -> Option<Finding> {
     let usable = view.decision.usable;
     let (holds, reason) =
         if held <= usable { (true, Reason::WithinLimit) } else { (false, Reason::OverLimit) };
-    let message =
-        format!("the pods may hold {} connections, {usable} are usable; {promise}", held.in_words());
+    let message = format!("the pods may hold {}, and {usable} are usable; {promise}", connections(held));
     Some(Finding { kind: ConditionType::WithinLimit, status: holds.into(), reason, message })
 }
 
@@ -121,7 +120,7 @@ fn listed(mut parts: Vec<String>) -> String {
 fn unknown_pods(view: &View) -> impl Iterator<Item = String> {
     let running = view.scene.pods.iter().filter(|pod| !pod.gated);
     running.filter_map(|pod| {
-        pod.app.instances.as_ref().err().map(|why| format!("Pod/{} runs, but {why}", pod.name))
+        pod.app.instances.as_ref().err().map(|why| format!("Pod/{} is running, but {why}", pod.name))
     })
 }
 
@@ -135,7 +134,7 @@ fn feasible(view: &View) -> Finding {
         Feasibility::Infeasible(_) => (false, Reason::DoesNotFit),
     };
     if view.refusal.is_some() {
-        let message = "not known: the budget is not accepted".into();
+        let message = "unknown, because the budget is not accepted".into();
         return Finding {
             kind: ConditionType::Feasible,
             status: Status::Unknown,
@@ -165,7 +164,7 @@ fn settled(view: &View) -> Finding {
         return waits(view, waiting);
     }
     if decision.ledger.escaped > Connections::ZERO {
-        let message = "pods run without a grant; see condition ForeignPods".into();
+        let message = "some pods run without a grant; see condition ForeignPods".into();
         return finding(false, Reason::ForeignPods, message);
     }
     let moving: Vec<String> =
@@ -177,7 +176,11 @@ fn settled(view: &View) -> Finding {
     if decision.ledger.draining > Connections::ZERO {
         return finding(false, Reason::Draining, format!("{} connections", StillHeld::by_pods_of(view)));
     }
-    finding(true, Reason::Settled, "all pods are granted, current and ready; none is pending".into())
+    finding(
+        true,
+        Reason::Settled,
+        "all pods are granted, ready and of the newest revision; no pod waits".into(),
+    )
 }
 
 /// Whether not everything that a workload wants is granted, current and ready: also between two steps of its rollout.
@@ -199,7 +202,7 @@ fn waits(view: &View, waiting: usize) -> Finding {
     } else if no_room && decision.reclaim.draining {
         (Reason::Draining, format!("{} connections", StillHeld::by_pods_of(view)))
     } else if no_slot && infeasible {
-        (Reason::Infeasible, "not all of them fit; see condition Feasible".to_owned())
+        (Reason::Infeasible, "not all pods fit; see condition Feasible".to_owned())
     } else if no_room {
         (
             Reason::Reclaiming,
@@ -211,7 +214,7 @@ fn waits(view: &View, waiting: usize) -> Finding {
     } else if let Some(why) = held_elsewhere(view) {
         (Reason::OtherGate, why)
     } else {
-        (Reason::Waiting, "see the events of the pods".to_owned())
+        (Reason::Waiting, "see the pods' events".to_owned())
     };
     let pods = if waiting == 1 { "1 pod waits".to_owned() } else { format!("{waiting} pods wait") };
     let joint = if reason == Reason::NoSlot { " " } else { ": " };
@@ -231,7 +234,7 @@ fn held_elsewhere(view: &View) -> Option<String> {
     match others.as_slice() {
         [] => None,
         [one] => Some(one.to_string()),
-        [first, ..] => Some(format!("other scheduling gates hold them, {} among them", first.first)),
+        [first, ..] => Some(format!("other scheduling gates hold them, for example {}", first.first)),
     }
 }
 
@@ -239,7 +242,7 @@ fn held_elsewhere(view: &View) -> Option<String> {
 #[must_use]
 pub fn unwritable(why: &str) -> Vec<Finding> {
     let message = format!(
-        "the API server refuses the status, without which nothing is granted: {}",
+        "the API server refuses the status, and without it poolbudget grants nothing: {}",
         shortened(why, QUOTED)
     );
     let refused = Finding {
@@ -270,7 +273,7 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
     let stuck = room.missing.is_some() && !room.draining && room.candidates.is_empty();
     if stuck && budget.spec.eviction_policy == EvictionPolicy::Forbidden {
         let message =
-            "pods hold more than their share and evictionPolicy is Forbidden: new pods wait until they go"
+            "pods hold more than their share, and evictionPolicy is Forbidden: new pods wait until those pods terminate"
                 .into();
         return finding(true, Reason::EvictionForbidden, message);
     }
@@ -281,7 +284,8 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
     let without_slot = room.candidates.is_empty() && has_no_slot(view);
     if (stuck || without_slot) && !kept.is_empty() {
         let message = format!(
-            "pods of {} hold more than their share, and nobody would do their work again: new pods wait until they end",
+            "pods of {} hold more than their share. poolbudget does not evict them, because nothing would redo their \
+             work; new pods wait until they end",
             listed(kept)
         );
         return finding(true, Reason::NotReplaced, message);
@@ -292,8 +296,8 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
     let bad = bad_revisions(view);
     if !bad.is_empty() && view.decision.ledger.committed > view.scene.situation.available {
         let message = format!(
-            "new pods of {} do not become Ready, and {} connections are held of {} that the limit allows, which may be all \
-             that the database has: a pod that holds more than its share is evicted {DEADLINE} seconds after the last one",
+            "new pods of {} do not become Ready. Pods hold {} connections, and the limit allows {}, so the database may have \
+             none left. poolbudget evicts the next pod that holds more than its share {DEADLINE} seconds after the last one",
             listed(bad),
             view.decision.ledger.committed,
             view.scene.situation.available,
@@ -302,12 +306,12 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
     }
     if !bad.is_empty() {
         let message = format!(
-            "the newest pods of {} do not become Ready; their rollout stands still, others are not affected",
+            "the newest pods of {} do not become Ready; their rollout is stuck, other workloads are not affected",
             listed(bad)
         );
         return finding(true, Reason::BadRevision, message);
     }
-    finding(false, Reason::NotBlocked, "nothing outside of the budget keeps pods waiting".into())
+    finding(false, Reason::NotBlocked, "nothing other than the limit keeps pods waiting".into())
 }
 
 /// Who escaped the gate, when pods wait for it and nobody goes to make room: no granted pod is sent away for it.
@@ -328,9 +332,9 @@ fn escaped_in_the_way(view: &View) -> Option<String> {
     let names =
         escaped.iter().map(|pod| format!("Pod/{} ({})", pod.name, pod.hold.bill().in_words())).collect();
     Some(format!(
-        "pods wait because others run without a grant and may hold {} connections: {}. Delete them; new ones are \
+        "pods wait because others run without a grant and may hold {}: {}. Delete those; their replacements are \
          created with the gate",
-        ledger.escaped.in_words(),
+        connections(ledger.escaped),
         listed(names)
     ))
 }
@@ -363,18 +367,18 @@ fn foreign_pods(view: &View) -> Finding {
     for Assessed { of: w, standing, .. } in view.workloads() {
         if w.unadopted.connections > Connections::ZERO {
             parts.push(format!(
-                "{} pods of {} from before its label may hold {} connections on top of the budget, until its rollout has replaced them",
-                w.unadopted.pods,
+                "{} of {}, created before it was labelled, may hold {} on top of the budget until its rollout replaces them",
+                pods(w.unadopted.pods),
                 w.demand.name,
-                w.unadopted.connections.in_words()
+                connections(w.unadopted.connections)
             ));
         }
         if standing.escaped > Pods::ZERO {
             parts.push(format!(
-                "{} pods of {} run without a grant and may hold {} connections, which are taken off what is usable",
-                standing.escaped,
+                "{} of {} without a grant may hold {}, which poolbudget subtracts from what is usable",
+                pods(standing.escaped),
                 w.demand.name,
-                standing.escaped_bills.in_words()
+                connections(standing.escaped_bills)
             ));
         }
     }
@@ -388,9 +392,10 @@ fn foreign_pods(view: &View) -> Finding {
     if !others.is_empty() {
         let bills: Connections = others.iter().map(|pod| pod.hold.bill()).sum();
         parts.push(format!(
-            "{} other labelled pods run without a grant and may hold {} connections, which are taken off what is usable",
-            others.len(),
-            bills.in_words()
+            "{} with the label but without a known workload or a grant may hold {}, which poolbudget subtracts from what is \
+             usable",
+            pods(Pods::new(u32::try_from(others.len()).unwrap_or(u32::MAX))),
+            connections(bills)
         ));
     }
     if parts.is_empty() {

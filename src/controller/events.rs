@@ -178,8 +178,10 @@ pub async fn report_unreadable_budget<G: Gateway>(
         uid: unreadable.metadata.uid.clone(),
         ..ObjectReference::default()
     };
-    let note =
-        format!("this budget cannot be read and grants nothing until it is mended: {}", unreadable.why);
+    let note = format!(
+        "poolbudget cannot read this budget and grants nothing until it is fixed: {}",
+        unreadable.why
+    );
     context
         .gateway
         .publish(event(EventType::Warning, WaitReason::BudgetUnreadable.name(), "Report", &note), about)
@@ -239,7 +241,7 @@ pub async fn tell_forgotten<G: Gateway>(
     for entry in forgotten.iter().take(AT_ONCE) {
         let node = entry.node.as_ref().map_or_else(String::new, |node| format!(" on node {node}"));
         let note = format!(
-            "{} connections of {}{node} do not count any more, although nobody saw it end: the annotation {} names it",
+            "the {} connections of {}{node} no longer count: the annotation {} names it, although poolbudget did not see it end",
             entry.connections,
             entry.pod,
             names::FORGET

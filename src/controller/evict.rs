@@ -83,24 +83,30 @@ async fn end<G: Gateway>(context: &Context<G>, pod: &PodRecord, cause: Cause) ->
 #[must_use]
 pub fn why(cause: Cause, decision: &Decision) -> &'static str {
     match cause {
-        Cause::Stalled => "it waits beyond the replicas of its workload, which cannot shrink while it does",
-        Cause::Superseded => {
-            "it is not ready, of an older revision, and a newer pod of its workload needs the room"
+        Cause::Stalled => {
+            "its workload was scaled down, and the scale-down cannot continue while this pod waits"
         }
-        Cause::Leaving => "it is beyond the replicas of its workload, of which another pod needs the room",
-        Cause::Escaped => "it holds connections without a grant, and its successor will not",
+        Cause::Superseded => {
+            "it is not ready and has an older revision, and a newer pod of its workload needs the room"
+        }
+        Cause::Leaving => {
+            "its workload was scaled down and has one pod too many, and another pod of it needs the room"
+        }
+        Cause::Escaped => {
+            "it holds connections without a grant, and its replacement is created with the gate"
+        }
         Cause::Oversize if decision.grants.shortfall().is_none() => {
-            "it holds more than its workload's share, and the budget commits more than it may, as after a lower limit"
+            "it holds more than its workload's share, and more connections are committed than the limit allows"
         }
         Cause::Oversize => "it holds more than its workload's share, and another pod needs the room",
-        Cause::Surplus => "its workload has more pods than the budget can carry",
+        Cause::Surplus => "its workload has more pods than the budget has room for",
     }
 }
 
 async fn tell<G: Gateway>(context: &Context<G>, key: &BudgetKey, pod: &PodRecord, why: &str) {
     context.metrics.evicted(key);
     tracing::info!(budget = %key, pod = pod.name, why, "pod ended to make room");
-    let note = format!("ended to make room in budget {}: {why}", key.name);
+    let note = format!("removed to make room in budget {}: {why}", key.name);
     let event = events::event(EventType::Normal, "Reclaimed", "Evict", &note);
     context.gateway.publish(event, events::about_pod(pod)).await;
 }

@@ -132,10 +132,10 @@ impl Kept {
     fn how_long(&self, now: Timestamp) -> String {
         let node = self.entry.node.as_deref().unwrap_or_default();
         match &self.word {
-            Word::Away => format!("until its node {node} is Ready again, and its grace period after"),
-            Word::Unknown(why) => format!("its node {node} cannot be asked: {why}"),
+            Word::Away => format!("until its node {node} is Ready again, plus its grace period"),
+            Word::Unknown(why) => format!("the operator cannot read its node {node}: {why}"),
             Word::Silent if self.entry.node.is_some() && self.entry.until.0 < now => {
-                format!("until its node {node} is heard of, and its grace period after")
+                format!("until its node {node} reports, plus its grace period")
             }
             _ => format!("until {}", self.entry.until.0),
         }
@@ -397,8 +397,8 @@ pub fn in_the_way(view: &View, quarantine: Option<&Quarantine>, now: Timestamp) 
     }
     let BudgetKey { namespace, name } = &view.key;
     Some(format!(
-        "pods wait for {kept} connections of pods that are gone and that nobody saw end: {}. Who knows that nothing of one \
-         of them runs any more can say so: poolbudget forget {name} -n {namespace} --pod NAME",
+        "pods wait for {kept} connections that still count for pods that are gone, because poolbudget did not see them end: \
+         {}. If you know that nothing of such a pod still runs: poolbudget forget {name} -n {namespace} --pod NAME",
         parts.join("; ")
     ))
 }

@@ -48,7 +48,9 @@ impl Refused {
     pub fn sentence(&self) -> String {
         let whose = match self.purpose {
             Purpose::Reclaim => "that holds more than its share",
-            Purpose::Adoption => "from before its workload was labelled, for which a new one cannot connect",
+            Purpose::Adoption => {
+                "created before its workload was labelled, and a new pod cannot connect until one of those is gone"
+            }
         };
         format!("{} refuses the eviction of a pod {whose}", self.by)
     }

@@ -14,6 +14,7 @@ use super::gateway::{Gateway, GatewayError};
 use super::memory::Memory;
 use super::refused::Purpose;
 use super::view::{Assessed, View};
+use super::wait::{connections, pods};
 use crate::api::BudgetKey;
 use crate::api::WorkloadKind;
 use crate::budget::adoption::PATIENCE;
@@ -53,8 +54,8 @@ pub async fn step<G: Gateway>(
             context.metrics.evicted(key);
             tracing::info!(budget = %key, pod, %workload, "pod from before the label ended");
             let note = format!(
-                "{set} was scaled down by one: its pods are from before the label, and new pods do not become Ready \
-                 while such pods may hold all connections that there are"
+                "poolbudget scaled {set} down by one: its pods were created before the label and may hold all connections \
+                 of the database, and new pods do not become Ready"
             );
             let event = events::event(EventType::Normal, "ForeignPodEnded", "Evict", &note);
             context.gateway.publish(event, events::about_workload(&key.namespace, workload)).await;
@@ -79,10 +80,10 @@ pub fn in_the_way(view: &View) -> Option<String> {
     let (name, before) = (&workload.demand.name, workload.unadopted);
     let then = what_then(kind, held_up.may_end, view.scene.situation.eviction);
     Some(format!(
-        "new pods of {name} do not become Ready, and {} pods from before its label may hold {} connections, which may be \
-         all that the database has: {then}",
-        before.pods,
-        before.connections.in_words()
+        "new pods of {name} do not become Ready. {} created before the label may hold {}, which may be all that the \
+         database has: {then}",
+        pods(before.pods),
+        connections(before.connections)
     ))
 }
 
@@ -90,20 +91,20 @@ pub fn in_the_way(view: &View) -> Option<String> {
 fn what_then(kind: WorkloadKind, may_end: bool, eviction: bool) -> String {
     match kind {
         WorkloadKind::Deployment if !eviction => {
-            "evictionPolicy is Forbidden: scale the ReplicaSet of those down by one yourself".to_owned()
+            "evictionPolicy is Forbidden, so scale the old ReplicaSet down by one yourself".to_owned()
         }
         WorkloadKind::Deployment if may_end => {
-            format!("poolbudget ends one of them every {PATIENCE} seconds until the new pods can connect")
+            format!("poolbudget removes one old pod every {PATIENCE} seconds until the new pods can connect")
         }
         WorkloadKind::Deployment => {
-            "none of those is ended, because too few would be Ready without it: scale the \
-                                     ReplicaSet of those down by one yourself"
+            "poolbudget removes none of them, because too few pods would be Ready: scale the old ReplicaSet down by \
+             one yourself"
                 .to_owned()
         }
         WorkloadKind::Rollout | WorkloadKind::DaemonSet => {
-            "let its update strategy end an old pod first (maxSurge: 0, maxUnavailable: 1)".to_owned()
+            "change its update strategy so that an old pod ends first (maxSurge: 0, maxUnavailable: 1)".to_owned()
         }
-        _ => "delete those, one at a time".to_owned(),
+        _ => "delete the old pods one at a time".to_owned(),
     }
 }
 
@@ -128,9 +129,9 @@ mod tests {
         let said = |kind| what_then(kind, false, true);
         assert!(
             what_then(WorkloadKind::Deployment, true, true)
-                .starts_with("poolbudget ends one of them every 60 seconds")
+                .starts_with("poolbudget removes one old pod every 60 seconds")
         );
-        assert!(said(WorkloadKind::Deployment).contains("too few would be Ready"));
+        assert!(said(WorkloadKind::Deployment).contains("too few pods would be Ready"));
         assert!(what_then(WorkloadKind::Deployment, true, false).contains("yourself"));
         // Their controllers would make another pod like it.
         assert!(said(WorkloadKind::Rollout).contains("maxUnavailable: 1"));

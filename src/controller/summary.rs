@@ -19,7 +19,8 @@ fn coming_down() -> Finding {
         kind: Type::Reconciling,
         status: Status::True,
         reason: Reason::ComingDown,
-        message: "pods hold more than the changed spec allows, and are replaced one by one".to_owned(),
+        message: "pods hold more than the changed spec allows; poolbudget replaces them one by one"
+            .to_owned(),
     }
 }
 

@@ -175,49 +175,74 @@ impl Wait {
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAccepted { budget, why } => write!(f, "budget {budget} gives no sizes: {why}"),
+            Self::NotAccepted { budget, why } => {
+                write!(f, "budget {budget} is not accepted and grants nothing: {why}")
+            }
             Self::NotFound(BudgetKey { namespace, name }) => write!(
                 f,
-                "its label {} names the DbConnectionBudget {name}, which does not exist in namespace {namespace}; it waits until it does",
+                "its label {} names the DbConnectionBudget {name}, which does not exist in namespace {namespace}; waiting for it to be created",
                 names::BUDGET
             ),
             Self::Unreadable { budget, why } => write!(
                 f,
-                "the DbConnectionBudget {budget} cannot be read; the pod waits until it is mended: {why}"
+                "poolbudget cannot read the DbConnectionBudget {budget}; waiting for it to be fixed: {why}"
             ),
-            Self::NoSize(why) => write!(f, "no size can be given: {why}"),
+            Self::NoSize(why) => write!(f, "poolbudget cannot give it a size: {why}"),
             Self::OtherGates(others) => {
-                let gone = if others.more == 0 { "that is gone" } else { "they are gone" };
-                write!(f, "{others}; it is granted when {gone} and its connections fit")
+                let gone = if others.more == 0 { "that gate is gone" } else { "those gates are gone" };
+                write!(f, "{others}; poolbudget grants it when {gone} and its connections fit")
             }
             Self::UnknownOwner(maker) => {
-                write!(f, "its {maker}, or the workload of it, is not known yet")
+                write!(f, "the operator has not seen its {maker}, or the workload that owns it, yet")
             }
             Self::NeverFits { budget } => write!(
                 f,
-                "one pod of its workload alone needs more than budget {budget} has; see its condition Feasible"
+                "a single pod of its workload needs more than budget {budget} has; see the condition Feasible of that budget"
             ),
             Self::NoSlot { budget, slots } => match slots.get() {
                 0 => write!(f, "budget {budget} has no room for a pod of this workload now"),
                 1 => write!(
                     f,
-                    "budget {budget} has room for 1 pod of this workload, which is taken; waiting for it to terminate"
+                    "budget {budget} has room for 1 pod of this workload, and that slot is taken; waiting for that pod to terminate"
                 ),
                 more => write!(
                     f,
-                    "budget {budget} has room for {more} pods of this workload, and all is taken; waiting for one to terminate"
+                    "budget {budget} has room for {more} pods of this workload, and all slots are taken; waiting for one to terminate"
                 ),
             },
             Self::Draining { missing, held, usable } => {
-                write!(f, "{missing} connections are missing; {held} of {usable}")
+                write!(f, "{}; {held} of {usable}", lacking(*missing))
             }
             Self::NoRoom { missing, committed, usable } => {
-                write!(f, "{missing} connections are missing: {committed} of {usable} are committed")
+                write!(f, "{}: {committed} of {usable} are committed", lacking(*missing))
             }
             Self::Burst => {
-                f.write_str("other tasks may be coming; it is sized together with them in a few seconds")
+                f.write_str("more pods of Jobs may arrive; poolbudget sizes them together in a few seconds")
             }
             Self::Behind { budget } => write!(f, "an older pod of budget {budget} is served first"),
         }
+    }
+}
+
+fn lacking(missing: Connections) -> String {
+    match missing.get() {
+        1 => "1 connection is missing".to_owned(),
+        _ => format!("{missing} connections are missing"),
+    }
+}
+
+/// A number of pods, with its noun.
+#[must_use]
+pub fn pods(number: Pods) -> String {
+    if number == Pods::new(1) { "1 pod".to_owned() } else { format!("{number} pods") }
+}
+
+/// A number of connections, with its noun.
+#[must_use]
+pub fn connections(number: Connections) -> String {
+    if number == Connections::ONE {
+        "1 connection".to_owned()
+    } else {
+        format!("{} connections", number.in_words())
     }
 }

@@ -19,7 +19,7 @@ fn a_target_that_is_none_is_refused_before_any_cluster_is_asked() {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert_eq!(
         ran.err,
-        "poolbudget: \"node/a\" is nothing that can be explained: write NAME, pod/NAME, or a workload such as deployment/NAME\n"
+        "poolbudget: \"node/a\" is not a pod or a workload: write NAME, pod/NAME, or a workload such as deployment/NAME\n"
     );
 }
 

@@ -69,8 +69,8 @@ fn under_a_lowered_limit_new_pods_that_cannot_connect_are_no_bad_revision() {
     assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "AboveLimit"));
     assert_eq!(
         blocked.message,
-        "new pods of Deployment/api do not become Ready, and 8 connections are held of 4 that the limit allows, which may be \
-         all that the database has: a pod that holds more than its share is evicted 600 seconds after the last one"
+        "new pods of Deployment/api do not become Ready. Pods hold 8 connections, and the limit allows 4, so the database may \
+         have none left. poolbudget evicts the next pod that holds more than its share 600 seconds after the last one"
     );
 }
 
@@ -135,8 +135,8 @@ fn a_pod_from_before_the_label_goes_when_a_new_one_finds_nothing_left_to_open() 
     assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "ForeignPods"));
     assert_eq!(
         blocked.message,
-        "new pods of Deployment/api do not become Ready, and 1 pods from before its label may hold 15 connections, which \
-         may be all that the database has: poolbudget ends one of them every 60 seconds until the new pods can connect"
+        "new pods of Deployment/api do not become Ready. 1 pod created before the label may hold 15 connections, which may \
+         be all that the database has: poolbudget removes one old pod every 60 seconds until the new pods can connect"
     );
     cluster.turns(&mut term, 50);
     assert_eq!(cluster.server().retired.len(), 1, "that one has time to help");
@@ -168,7 +168,7 @@ fn where_too_few_pods_would_be_ready_those_from_before_the_label_stay_and_their_
     assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "ForeignPods"));
     assert!(
         blocked.message.ends_with(
-            "none of those is ended, because too few would be Ready without it: scale the ReplicaSet of those down by one \
+            "poolbudget removes none of them, because too few pods would be Ready: scale the old ReplicaSet down by one \
              yourself"
         ),
         "{}",
@@ -191,8 +191,8 @@ fn a_disruption_budget_that_keeps_a_pod_from_before_the_label_is_asked_every_fiv
     assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "PodDisruptionBudget"));
     assert_eq!(
         blocked.message,
-        "PodDisruptionBudget calm refuses the eviction of a pod from before its workload was labelled, for which a new one \
-         cannot connect"
+        "PodDisruptionBudget calm refuses the eviction of a pod created before its workload was labelled, and a new pod \
+         cannot connect until one of those is gone"
     );
     cluster.server().protected.clear();
     cluster.turns(&mut term, 6);
@@ -210,7 +210,7 @@ fn where_eviction_is_forbidden_pods_from_before_the_label_stay() {
     let blocked = cluster.server().condition("Blocked");
     assert_eq!(blocked.reason, "ForeignPods");
     assert!(
-        blocked.message.ends_with("scale the ReplicaSet of those down by one yourself"),
+        blocked.message.ends_with("scale the old ReplicaSet down by one yourself"),
         "{}",
         blocked.message
     );

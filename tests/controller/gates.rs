@@ -62,8 +62,8 @@ fn a_pod_that_another_gate_holds_holds_nothing_itself_and_waits_for_that_gate() 
         "{}",
         cluster.describe()
     );
-    let why = "another scheduling gate, kueue.x-k8s.io/admission, holds it; it is granted when that is gone and its \
-               connections fit";
+    let why = "another scheduling gate, kueue.x-k8s.io/admission, holds it; poolbudget grants it when that gate is gone \
+               and its connections fit";
     assert_eq!(said(&cluster, "Pod/"), [("OtherGate".to_owned(), why.to_owned())]);
     let found = ["Accepted", "Feasible", "Settled", "Blocked"].map(|kind| {
         let condition = cluster.server().condition(kind);

@@ -72,7 +72,7 @@ fn observe_says_what_the_pods_may_hold_and_whether_that_fits() {
     let within = server.condition("WithinLimit");
     assert_eq!((within.status.as_str(), within.reason.as_str()), ("False", "OverLimit"));
     let told =
-        "the pods may hold 30 connections, 13 are usable; mode Observe ends no pod and changes no size";
+        "the pods may hold 30 connections, and 13 are usable; mode Observe evicts no pod and changes no size";
     assert_eq!(within.message, told);
     assert_eq!(server.condition("Feasible").status, "True", "the plan is told all the same");
     assert_eq!((status.workloads[0].pool_size, status.workloads[0].max_overflow), (2, 4));

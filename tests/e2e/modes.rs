@@ -45,7 +45,7 @@ async fn the_mode_changes_with_pods_waiting_running_and_rolling() {
     set(&shop, "Observe").await;
     shop.complete("api", 20).await;
     let within = shop.awaits("WithinLimit", "False", "OverLimit").await;
-    assert!(within.contains("mode Observe ends no pod and changes no size"), "{within}");
+    assert!(within.contains("mode Observe evicts no pod and changes no size"), "{within}");
     assert_eq!(shop.budget().await["status"]["ledger"]["grants"], Value::Null);
 
     // Rolling while the gate comes back.

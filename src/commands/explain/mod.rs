@@ -34,7 +34,7 @@ use words::{Explanation, State};
 
 #[derive(Args, Debug)]
 pub(super) struct ExplainArgs {
-    /// What is to be explained: NAME, pod/NAME, deployment/NAME, or kind and name as two words
+    /// What to explain: NAME, pod/NAME, deployment/NAME, or kind and name as two words
     #[arg(required = true, num_args = 1..=2, value_name = "POD|WORKLOAD")]
     target: Vec<String>,
     #[command(flatten)]
@@ -101,7 +101,7 @@ fn find(sight: &Sight, target: &Target) -> anyhow::Result<Option<Vec<Explanation
                     let pod = pod.map(|_| format!("Pod/{name}"));
                     let all: Vec<String> =
                         pod.into_iter().chain(several.iter().map(|record| record.key.to_string())).collect();
-                    Err(anyhow!("{name} is the name of {}: say which", all.join(" and ")))
+                    Err(anyhow!("{name} is the name of {}: write which one you mean", all.join(" and ")))
                 }
             }
         }

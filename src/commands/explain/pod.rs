@@ -43,14 +43,14 @@ fn without_budget(record: &PodRecord, why: &str) -> Explanation {
         Hold::Waiting | Hold::InFlight(_) => told(record, State::Waiting, why),
         Hold::Granted(bill) => {
             let held = count(bill.get(), "connection");
-            told(record, State::Granted, format!("{held}, for life; but {why}"))
+            told(record, State::Granted, format!("{held} for as long as it lives; but {why}"))
         }
         Hold::Escaped(own) => told(record, State::Foreign, format!("it may hold {}; {why}", own.in_words())),
     }
 }
 
 fn ended(record: &PodRecord) -> Explanation {
-    told(record, State::Ended, "all its containers have ended: it holds no connection any more")
+    told(record, State::Ended, "all its containers have ended, so it holds no connection")
 }
 
 fn with_budget(sight: &Sight, record: &PodRecord, look: &Look) -> Explanation {
@@ -125,14 +125,15 @@ impl Seen<'_> {
         let (hold, terminating) =
             self.core().map_or((Hold::Waiting, false), |pod| (pod.hold, pod.terminating));
         match hold {
-            Hold::Waiting if terminating => {
-                Standing::new(State::Ended, "it is being deleted at the gate: it never held a connection")
-            }
+            Hold::Waiting if terminating => Standing::new(
+                State::Ended,
+                "it was deleted while it waited at the gate, so it never held a connection",
+            ),
             Hold::Waiting => self.waiting(),
             hold if terminating => {
                 let held = hold.bill().in_words();
                 let when = reclaim::due(self.record.due, self.sight.now);
-                let summary = format!("it is being deleted, and counts with {held} until it is gone,{when}");
+                let summary = format!("it is terminating and counts as {held} until it is gone,{when}");
                 Standing { note: when.trim_start().to_owned(), ..Standing::new(State::Draining, summary) }
             }
             Hold::InFlight(bill) => {
@@ -160,9 +161,10 @@ impl Seen<'_> {
         let bill = granted.map_or(Connections::ZERO, |grant| grant.bill);
         let what = match self.view.mode {
             Mode::Gate => format!("it fits and is granted {} now", count(bill.get(), "connection")),
-            mode => format!("mode {mode:?} holds no pod: its gate is opened now"),
+            mode => format!("mode {mode:?} holds no pod back, so the operator opens its gate now"),
         };
-        let doubt = "if it still waits in some seconds, no operator leads (poolbudget status says more)";
+        let doubt =
+            "if it still waits after some seconds, no replica of the operator leads (see poolbudget status)";
         Standing::new(State::BeingGranted, format!("{what}; {doubt}"))
     }
 
@@ -206,7 +208,7 @@ impl Seen<'_> {
         let share = plan.bill;
         if self.view.mode != Mode::Gate {
             return format!(
-                "by the plan a pod of its workload gets {now}; mode {:?} evicts nobody for it",
+                "the plan gives a pod of its workload {now}; mode {:?} evicts no pod for that",
                 self.view.mode
             );
         }
@@ -215,18 +217,18 @@ impl Seen<'_> {
             Hold::Granted(bill) if bill > share => {
                 let fate = match self.look.budget.spec.eviction_policy {
                     _ if plan.nature != Nature::Service => {
-                        "nobody would do its work again, so it is not evicted"
+                        "nothing would redo its work, so it is not evicted"
                     }
                     EvictionPolicy::Allowed => "it may be evicted when another pod needs the room",
                     EvictionPolicy::Forbidden => {
-                        "evictionPolicy is Forbidden, so it stays until somebody deletes it"
+                        "evictionPolicy is Forbidden, so it stays until you delete it"
                     }
                 };
-                format!("{} more than a pod of its workload gets now, {now}; {fate}", bill.minus(share))
+                format!("{} more than a pod of its workload gets now ({now}); {fate}", bill.minus(share))
             }
             Hold::Granted(_) => {
                 format!(
-                    "a pod of its workload gets more now, {now}; it keeps its size for life, its successor gets that"
+                    "a pod of its workload gets more now ({now}); this pod keeps its size, its replacement gets the new one"
                 )
             }
             _ => format!("a pod of its workload gets {now}"),
@@ -267,7 +269,7 @@ impl Seen<'_> {
         let order = queue::order(&self.view.scene.situation.pods);
         let place = order.iter().position(|pod| *pod == self.pod)? + 1;
         Some(format!(
-            "{place} of {} that wait, oldest first, for {} s; {}",
+            "number {place} of {} waiting pods, oldest first, after {} s; {}",
             order.len(),
             core.age,
             of_class(class)
@@ -301,7 +303,10 @@ impl Seen<'_> {
             .filter(|want| matches!(want.class, Class::Task | Class::Rest))
             .find_map(|want| pods.get(want.pod).filter(|pod| pod.age >= PATIENCE));
         first.map_or_else(String::new, |pod| {
-            format!("Pod/{} has waited {} s: after {PATIENCE} s nobody passes it any more", pod.name, pod.age)
+            format!(
+                "Pod/{} has waited {} s; after {PATIENCE} s no younger pod may pass it",
+                pod.name, pod.age
+            )
         })
     }
 
@@ -312,9 +317,8 @@ impl Seen<'_> {
             let why = candidates
                 .get(place)
                 .map_or("", |candidate| evict::why(candidate.cause, &self.view.decision));
-            let turn =
-                if place == 0 { "it is the next".to_owned() } else { format!("{place} others go before it") };
-            told.point("next", format!("it is to go to make room, {turn}: {why}"));
+            let turn = if place == 0 { "it is next".to_owned() } else { format!("{place} others go first") };
+            told.point("next", format!("the operator will remove it to make room ({turn}): {why}"));
         }
         let Some(core) = self.core() else { return };
         if matches!(core.hold, Hold::Escaped(_)) {
@@ -331,9 +335,11 @@ impl Seen<'_> {
         let share = workload.and_then(|w| Some(self.view.workload(w)?.share));
         match share.map(|share| share.nature) {
             Some(Nature::Service) => {
-                "its successor comes through the gate: `kubectl rollout restart` of its workload replaces it"
+                "run `kubectl rollout restart` on its workload: the replacement is created with the gate"
             }
-            Some(Nature::Task | Nature::Loose) | None => "made anew, it comes through the gate",
+            Some(Nature::Task | Nature::Loose) | None => {
+                "delete it and create it again: the new pod gets the gate"
+            }
         }
     }
 }
@@ -346,12 +352,12 @@ fn size(record: &PodRecord, note: &GrantNote, bill: Connections) -> String {
     if record.bill_of(note.pool_size.into(), note.max_overflow.into()) == bill {
         return text;
     }
-    format!("{text}; it counts with {}, which its own env or an annotation allows", bill.in_words())
+    format!("{text}; it counts as {}, which its own env or an annotation allows", bill.in_words())
 }
 
 /// How a pod comes to run without a grant.
-const ESCAPED: &str = "it was made while the gate was not in force, or its kubelet runs it from a file, or its grant was \
-                       spoiled; what its own env allows is taken off what others may use";
+const ESCAPED: &str = "it was created while nothing added the gate to pods, or its kubelet runs it from a file, or its \
+                       grant is damaged; poolbudget subtracts what its own env allows from what others may use";
 
 /// Everything that a grant of it would have to fit beside.
 fn sum(want: &Want, usable: Connections) -> String {
@@ -368,21 +374,21 @@ fn sum(want: &Want, usable: Connections) -> String {
 /// Why a task does not have its size yet.
 fn until_calm() -> String {
     format!(
-        "it gets its size together with other tasks that may be coming, when none has come for {CALM} s, and after \
-         {LONGEST} s in any case"
+        "it is sized together with other pods of Jobs: when none has arrived for {CALM} s, and after {LONGEST} s in \
+         any case"
     )
 }
 
 fn of_class(class: Class) -> &'static str {
     match class {
-        Class::Lost => "it replaces a pod that stood, and such go before all others, at any size that fits",
+        Class::Lost => "it replaces a lost pod; these are served first, at any size that fits",
         Class::Surge => {
-            "it takes the slot that is kept so that rollouts can move, and such go right after replacements of lost pods"
+            "it takes the slot that is kept for rollouts; these pods are served right after replacements of lost pods"
         }
-        Class::Task => "it does work and ends by itself, and such go right after replacements of lost pods",
+        Class::Task => "it belongs to a Job; these pods are served right after replacements of lost pods",
         Class::Rest => {
-            "it is one more pod, and such go after replacements of lost pods, after tasks and after rollouts"
+            "it is an additional pod; these are served after replacements of lost pods, Jobs and rollouts"
         }
-        Class::Beyond => "it is beyond the slots of its workload",
+        Class::Beyond => "its workload has no free slot",
     }
 }

@@ -20,11 +20,11 @@ pub(super) fn for_the_refused(sight: &Sight, look: &Look) -> String {
     if room.draining {
         return format!("waiting is enough: {draining}");
     }
-    let also = if draining.is_empty() { String::new() } else { format!("; besides, {draining}") };
+    let also = if draining.is_empty() { String::new() } else { format!("; also, {draining}") };
     let goes = room.candidates.first().and_then(|candidate| {
         let pod = look.view.scene.pods.get(candidate.pod)?;
         Some(format!(
-            "Pod/{} is to go for it: {}",
+            "the operator will remove Pod/{} for it: {}",
             pod.name,
             evict::why(candidate.cause, &look.view.decision)
         ))
@@ -35,13 +35,13 @@ pub(super) fn for_the_refused(sight: &Sight, look: &Look) -> String {
 
 fn nobody_goes(view: &View, eviction: EvictionPolicy) -> String {
     match eviction {
-        _ if view.mode != Mode::Gate => "no pod is sent away in this mode".to_owned(),
+        _ if view.mode != Mode::Gate => "this mode evicts no pod".to_owned(),
         EvictionPolicy::Forbidden => {
-            "evictionPolicy is Forbidden, so it waits until a pod of the budget goes by itself".to_owned()
+            "evictionPolicy is Forbidden, so it waits until a pod of the budget terminates".to_owned()
         }
         EvictionPolicy::Allowed => {
-            "no pod may be sent away now (none holds too much, or its workload is short of ready pods); it \
-                                    waits until one goes or becomes ready"
+            "the operator may evict no pod now (none holds too much, or its workload has too few ready pods); it waits \
+             until one terminates or becomes ready"
                 .to_owned()
         }
     }
@@ -56,7 +56,7 @@ fn draining(sight: &Sight, look: &Look) -> String {
         });
     let quarantine = look.budget.status.iter().flat_map(|status| &status.ledger.quarantine).map(|entry| {
         let when = due(Some(entry.until.0.as_second()), sight.now);
-        format!("Pod/{} is gone and counts with {}{when}", entry.pod, entry.connections)
+        format!("Pod/{} is gone and gives back {}{when}", entry.pod, entry.connections)
     });
     let all: Vec<String> = leaving.chain(quarantine).collect();
     let others = all.len().saturating_sub(NAMED);

@@ -22,10 +22,10 @@ const NAMED: usize = 4;
 pub(super) fn budget(look: &Look) -> String {
     let Look { budget, view } = look;
     let name = &view.key.name;
-    let Some(limit) = &view.limit else { return format!("{name}, which gives no sizes") };
+    let Some(limit) = &view.limit else { return format!("{name}, which is not accepted") };
     let escaped = match view.decision.ledger.escaped {
         Connections::ZERO => String::new(),
-        escaped => format!(", {} taken off for pods without a grant", escaped.in_words()),
+        escaped => format!(", {} subtracted for pods without a grant", escaped.in_words()),
     };
     format!(
         "{name}: {} ({}), {} reserved{escaped}, {} usable, {} committed",
@@ -51,14 +51,14 @@ pub(super) fn profile(profile: Option<&'static Profile>) -> Option<String> {
     let variables: Vec<&str> = profile.variables().map(|(name, _)| name).collect();
     let how = match (&profile.sizing, profile.own_names()) {
         (Sizing::Written(_), OwnNames::Must) => {
-            "its annotations name the variable that is written".to_owned()
+            "poolbudget writes the variable that its annotations name".to_owned()
         }
         (Sizing::Written(_), OwnNames::May) => {
-            format!("written are {}, or what its annotations name instead", variables.join(", "))
+            format!("poolbudget writes {}, or the variables that its annotations name", variables.join(", "))
         }
-        (Sizing::Written(_), OwnNames::Fixed) => format!("written are {}", variables.join(", ")),
-        (Sizing::Counted { .. }, _) => "counted, not written: no variable sets its size".to_owned(),
-        (Sizing::Unbounded, _) => "no variable bounds what it opens".to_owned(),
+        (Sizing::Written(_), OwnNames::Fixed) => format!("poolbudget writes {}", variables.join(", ")),
+        (Sizing::Counted { .. }, _) => "counted, not limited: no variable sets its size".to_owned(),
+        (Sizing::Unbounded, _) => "no variable limits what it opens".to_owned(),
     };
     Some(format!("{}: {how}", profile.name))
 }
@@ -66,7 +66,7 @@ pub(super) fn profile(profile: Option<&'static Profile>) -> Option<String> {
 /// What an instance gets at least, where that is not for the budget to say.
 pub(super) fn least(demand: &Demand) -> Option<String> {
     let who = demand.needed_by.as_ref()?;
-    Some(format!("{who} needs at least {} for each of its pools", count(demand.min.get(), "connection")))
+    Some(format!("{who} needs at least {} in each of its pools", count(demand.min.get(), "connection")))
 }
 
 /// Why a pod of a workload gets what it gets.
@@ -102,7 +102,7 @@ fn sum(view: &View) -> String {
         .map(|(name, share)| format!("{name} {} × {}", count(share.slots.get(), "slot"), share.bill))
         .collect();
     if parts.len() > NAMED {
-        named.push(format!("{} others {others}", parts.len() - NAMED));
+        named.push(format!("{} other workloads {others}", parts.len() - NAMED));
     }
     format!("{} = {total}", named.join(" + "))
 }
@@ -111,7 +111,7 @@ fn sum(view: &View) -> String {
 fn limit(demand: &Demand, share: &Share, planned: Connections, usable: Connections) -> String {
     let weight = if demand.weight > 1 { format!("; its weight is {}", demand.weight) } else { String::new() };
     if demand.max.is_some_and(|max| share.size >= max) {
-        return format!("; it is to have no more: connectionsPerProcess.max is {}{weight}", share.size);
+        return format!("; it gets no more because connectionsPerProcess.max is {}{weight}", share.size);
     }
     let step = Connections::ONE.per_pod(share.instances).times(share.slots);
     let left = usable.minus(planned);
@@ -129,7 +129,7 @@ pub(super) fn slots(sight: &Sight, look: &Look, workload: usize) -> Option<Strin
         let asked = line.pods.plus(line.surge);
         if share.slots < asked {
             return Some(format!(
-                "{} of the {asked} that it asks for, because not everything fits",
+                "{} of the {asked} that it needs, because not everything fits",
                 share.slots
             ));
         }
@@ -137,10 +137,8 @@ pub(super) fn slots(sight: &Sight, look: &Look, workload: usize) -> Option<Strin
     let surge = share.slots.minus(demand.peak());
     let surge = match view.scene.situation.surge {
         _ if surge == Pods::ZERO => String::new(),
-        Surge::Minimal if surge == Pods::ONE => {
-            " + 1 for the surge pod without which a rollout could not move".to_owned()
-        }
-        Surge::Minimal => format!(" + {surge} for the surge pods without which a rollout could not move"),
+        Surge::Minimal if surge == Pods::ONE => " + 1 for the surge pod that a rollout needs".to_owned(),
+        Surge::Minimal => format!(" + {surge} for the surge pods that a rollout needs"),
         Surge::Full => format!(" + {surge} for the surge pods of a rollout"),
     };
     let replicas = count(demand.peak().get(), "replica");
@@ -151,10 +149,10 @@ pub(super) fn slots(sight: &Sight, look: &Look, workload: usize) -> Option<Strin
 /// Who says for how many replicas slots are kept.
 fn source(sight: &Sight, look: &Look, key: &WorkloadKey) -> String {
     match look.view.scene.situation.basis {
-        Basis::Current => "sizing.basis Current: the current replicas count, so a scale-up makes shares smaller".to_owned(),
-        Basis::Ladder => "sizing.basis Ladder: the next power of two counts".to_owned(),
+        Basis::Current => "sizing.basis is Current, so sizes are for the current replicas and a scale-up makes shares smaller".to_owned(),
+        Basis::Ladder => "sizing.basis is Ladder, so sizes are for the next power of two".to_owned(),
         Basis::Ceiling => ceiling(sight, look, key).unwrap_or_else(|| {
-            "no HorizontalPodAutoscaler or maxReplicas states a ceiling, so a scale-up makes shares smaller".to_owned()
+            "no HorizontalPodAutoscaler or maxReplicas sets a ceiling, so a scale-up makes shares smaller".to_owned()
         }),
     }
 }
@@ -182,13 +180,14 @@ pub(super) fn rollout(demand: &Demand, share: &Share) -> String {
     match demand.strategy {
         _ if demand.replicas == Pods::ZERO => "there is no pod to replace".to_owned(),
         Strategy::Task => "its pods end when their work is done".to_owned(),
-        Strategy::Loose => "nobody replaces its pods".to_owned(),
+        Strategy::Loose => "nothing replaces its pods".to_owned(),
         Strategy::OnDelete | Strategy::StatefulSet { max_unavailable: None, .. } => {
-            "whoever deletes a pod gets a new one, which takes its room".to_owned()
+            "when you delete a pod, its replacement takes its room".to_owned()
         }
-        Strategy::Recreate => "all its pods end first; their successors take their room".to_owned(),
+        Strategy::Recreate => "all its pods terminate first; their replacements take their room".to_owned(),
         Strategy::Twice => {
-            "a second set of pods becomes ready before the first goes, and slots are kept for both".to_owned()
+            "a second set of pods becomes ready before the first terminates, and slots are kept for both"
+                .to_owned()
         }
         Strategy::RollingUpdate { .. } | Strategy::DaemonSet { .. } | Strategy::StatefulSet { .. } => {
             step_by_step(share.rho, surge, unavailable)
@@ -198,7 +197,7 @@ pub(super) fn rollout(demand: &Demand, share: &Share) -> String {
 
 fn step_by_step(rho: Pods, surge: Pods, unavailable: Pods) -> String {
     if rho > Pods::ZERO {
-        return "one pod more is started first, for which a slot is kept; then pod by pod".to_owned();
+        return "one surge pod starts first, in a slot that is kept for it; then pods are replaced one by one".to_owned();
     }
     let beside = if surge > Pods::ZERO {
         format!("; up to {surge} more start while slots are free")
@@ -206,5 +205,5 @@ fn step_by_step(rho: Pods, surge: Pods, unavailable: Pods) -> String {
         String::new()
     };
     let missing = count(unavailable.get(), "pod");
-    format!("up to {missing} may be missing, and each leaves its room to its successor{beside}")
+    format!("up to {missing} may be unavailable, and each leaves its room to its replacement{beside}")
 }

@@ -17,9 +17,7 @@ pub(super) enum Target {
 
 /// A target that names no kind that is known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is nothing that can be explained: write NAME, pod/NAME, or a workload such as deployment/NAME"
-)]
+#[error("{0:?} is not a pod or a workload: write NAME, pod/NAME, or a workload such as deployment/NAME")]
 pub(super) struct NoTarget(String);
 
 impl FromStr for Target {

@@ -189,7 +189,7 @@ fn a_pod_that_another_gate_holds_is_told_so_and_takes_nothing_from_pods_that_sta
     let shop = calm().pod("api-1-c", "api", &held);
     shop.tells(
         "api-1-c",
-        "waits another scheduling gate, kueue.x-k8s.io/admission, holds it; it is granted when that is gone",
+        "waits another scheduling gate, kueue.x-k8s.io/admission, holds it; poolbudget grants it when that gate is gone",
     );
     shop.tells("deploy/api", "2 replicas");
     shop.tells("api-1-a", "share that is what a pod of its workload gets now");
@@ -198,7 +198,7 @@ fn a_pod_that_another_gate_holds_is_told_so_and_takes_nothing_from_pods_that_sta
         .deployment("api", 2, &json!({}))
         .pod("api-1-a", "api", &granted(2, 2, 4))
         .pod("api-1-c", "api", &held);
-    shop.tells("api-1-a", "a pod of its workload gets more now, 2 + 4 = 6 connections");
+    shop.tells("api-1-a", "a pod of its workload gets more now (2 + 4 = 6 connections)");
 }
 
 #[test]
@@ -238,14 +238,14 @@ fn a_pod_above_its_share_is_told_what_may_become_of_it() {
     let shop = full(&json!({}));
     shop.tells(
         "api-1-a",
-        "share 4 more than a pod of its workload gets now, 1 + 1 = 2 connections; it may be evicted",
+        "share 4 more than a pod of its workload gets now (1 + 1 = 2 connections); it may be evicted",
     );
-    shop.tells("api-1-a", "next it is to go to make room, it is the next: it holds more");
+    shop.tells("api-1-a", "next the operator will remove it to make room (it is next): it holds more");
     let shop = full(&json!({"evictionPolicy": "Forbidden"}));
-    shop.tells("api-1-a", "evictionPolicy is Forbidden, so it stays until somebody deletes it why");
+    shop.tells("api-1-a", "evictionPolicy is Forbidden, so it stays until you delete it why");
     shop.tells(
         "web-1-c",
-        "next evictionPolicy is Forbidden, so it waits until a pod of the budget goes by itself",
+        "next evictionPolicy is Forbidden, so it waits until a pod of the budget terminates",
     );
 }
 
@@ -254,7 +254,7 @@ fn a_bare_pod_above_its_share_is_not_said_to_be_evicted() {
     let mut bare = granted(4, 2, 6);
     merge(&mut bare, &json!({"metadata": {"ownerReferences": null}}));
     let shop = full(&json!({})).pod("alone", "alone", &bare);
-    shop.tells("alone", "nobody would do its work again, so it is not evicted");
+    shop.tells("alone", "nothing would redo its work, so it is not evicted");
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn a_pod_below_its_share_keeps_its_size() {
     );
     shop.tells(
         "api-1-a",
-        "a pod of its workload gets more now, 2 + 2 = 4 connections; it keeps its size for life",
+        "a pod of its workload gets more now (2 + 2 = 4 connections); this pod keeps its size",
     );
 }
 
@@ -277,7 +277,7 @@ fn what_drains_is_told_with_the_time_that_is_left() {
     in_time.tells("web-1-c", "next waiting is enough: Pod/api-1-a gives back 6 in 20 s at the latest");
     in_time.tells(
         "api-1-a",
-        "draining it is being deleted, and counts with 6 until it is gone, in 20 s at the latest",
+        "draining it is terminating and counts as 6 until it is gone, in 20 s at the latest",
     );
     in_time.tells("deploy/api", "api-1-a draining 6 in 20 s at the latest");
     shop("2026-11-21T16:59:48Z").tells("web-1-c", "gives back 6, which is 12 s overdue: see its node");
@@ -290,7 +290,7 @@ fn what_is_in_quarantine_is_told_with_the_time_that_is_left() {
         {"uid": "g", "pod": "web-1-g", "connections": 13, "seconds": 40, "until": "2026-11-21T17:00:33Z"}]);
     let shop =
         Shop::new(&json!({}), &status).deployment("web", 1, &json!({})).pod("web-1-c", "web", &waiting());
-    shop.tells("web-1-c", "waiting is enough: Pod/web-1-g is gone and counts with 13 in 33 s at the latest");
+    shop.tells("web-1-c", "waiting is enough: Pod/web-1-g is gone and gives back 13 in 33 s at the latest");
 }
 
 #[test]
@@ -304,8 +304,11 @@ fn a_pod_whose_elder_has_waited_long_is_told_which() {
         shop = shop.pod(name, "api", &waiting());
     }
     shop.tells("api-1-e", "waits an older pod of budget main is served first");
-    shop.tells("api-1-e", "turn 3 of 3 that wait, oldest first, for 60 s; it is one more pod");
-    shop.tells("api-1-e", "next Pod/api-1-d has waited 60 s: after 30 s nobody passes it any more");
+    shop.tells(
+        "api-1-e",
+        "turn number 3 of 3 waiting pods, oldest first, after 60 s; it is an additional pod",
+    );
+    shop.tells("api-1-e", "next Pod/api-1-d has waited 60 s; after 30 s no younger pod may pass it");
 }
 
 #[test]
@@ -344,7 +347,7 @@ fn what_would_be_granted_now_is_told_with_the_doubt_that_nobody_leads() {
     let shop = calm().pod("api-1-c", "api", &waiting()).deployment("api", 3, &json!({}));
     shop.tells(
         "api-1-c",
-        "granting it fits and is granted 3 connections now; if it still waits in some seconds",
+        "granting it fits and is granted 3 connections now; if it still waits after some seconds",
     );
 }
 
@@ -361,8 +364,11 @@ fn a_grant_on_its_way_is_told_as_such() {
 #[test]
 fn a_mode_that_holds_nobody_is_told_and_no_eviction_is_threatened() {
     let shop = full(&json!({"mode": "Observe"}));
-    shop.tells("api-1-a", "gets 1 + 1 = 2 connections; mode Observe evicts nobody for it");
-    shop.tells("web-1-c", "granting mode Observe holds no pod: its gate is opened now");
+    shop.tells(
+        "api-1-a",
+        "the plan gives a pod of its workload 1 + 1 = 2 connections; mode Observe evicts no pod for that",
+    );
+    shop.tells("web-1-c", "granting mode Observe holds no pod back, so the operator opens its gate now");
 }
 
 #[test]
@@ -381,7 +387,10 @@ fn a_budget_that_cannot_be_read_is_told_with_the_field() {
     let shop = Shop::without_budget().deployment("api", 1, &json!({})).pod("api-1-c", "api", &waiting());
     shop.see::<DbConnectionBudget>(json!({
         "metadata": {"name": "main", "namespace": "shop", "uid": "b"}, "spec": {"limit": 5}}));
-    shop.tells("api-1-c", "cannot be read; the pod waits until it is mended: spec.limit");
+    shop.tells(
+        "api-1-c",
+        "poolbudget cannot read the DbConnectionBudget main; waiting for it to be fixed: spec.limit",
+    );
 }
 
 #[test]
@@ -410,7 +419,7 @@ fn a_part_of_a_workload_is_explained_as_the_workload() {
 fn a_name_that_is_several_things_has_to_be_told_apart() {
     let shop = calm().pod("api", "api", &granted(1, 0, 1));
     let why = shop.find("api").expect_err("two").to_string();
-    assert_eq!(why, "api is the name of Pod/api and Deployment/api: say which");
+    assert_eq!(why, "api is the name of Pod/api and Deployment/api: write which one you mean");
     assert!(shop.told("pod/api").starts_with("Pod/api "));
 }
 
@@ -440,11 +449,11 @@ fn an_app_of_another_profile_is_told_what_is_written_for_it() {
         Shop::new(&json!({}), &settled("api", 1)).deployment("api", 1, &notes).pod("api-1-a", "api", &pod)
     };
     for target in ["deployment/api", "pod/api-1-a"] {
-        shop("n8n").tells(target, "profile n8n: written are DB_POSTGRESDB_POOL_SIZE");
-        shop("Superset").tells(target, "profile Superset: counted, not written: no variable sets its size");
+        shop("n8n").tells(target, "profile n8n: poolbudget writes DB_POSTGRESDB_POOL_SIZE");
+        shop("Superset").tells(target, "profile Superset: counted, not limited: no variable sets its size");
         shop("Rails").tells(
             target,
-            "profile Rails: written are RAILS_MAX_THREADS, or what its annotations name instead",
+            "profile Rails: poolbudget writes RAILS_MAX_THREADS, or the variables that its annotations name",
         );
         assert!(!shop("SQLAlchemy").told(target).contains("profile"), "{target}");
     }

@@ -43,14 +43,14 @@ fn not_governed(record: &WorkloadRecord) -> Explanation {
         names::BUDGET
     );
     let summary =
-        format!("it has no label {}, so no budget limits it; to put it under one: {how}", names::BUDGET);
+        format!("it has no label {}, so no budget limits it; to add it to one: {how}", names::BUDGET);
     Explanation::new(&key.kind.to_string(), &key.name, &record.namespace, State::NotGoverned, summary)
 }
 
 fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
     let view = &look.view;
     let Some(workload) = view.workloads().find(|workload| workload.facts.key == *key) else {
-        let summary = format!("no pod of it counts in budget {}", view.key.name);
+        let summary = format!("budget {} counts no pod of it", view.key.name);
         return told(sight, key, State::NotGoverned, summary);
     };
     let Assessed { index: w, facts: labelled, of, share, standing, baseline } = workload;
@@ -86,7 +86,7 @@ fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
         told.point("note", note);
     }
     if let Some(fault) = &labelled.fault {
-        told.point("fault", format!("its pods can be given no size: {fault}"));
+        told.point("fault", format!("poolbudget cannot give its pods a size: {fault}"));
     }
     if let Some(why) = labelled.passes() {
         told.point("fault", format!("it {why}"));
@@ -100,7 +100,7 @@ fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
 
 fn before_the_label(pods: Pods, connections: Connections) -> String {
     format!(
-        "{} from before the label may hold {} connections on top of the budget, until its rollout has replaced them",
+        "{} created before the label may hold {} connections on top of the budget until its rollout replaces them",
         count(pods.get(), "pod"),
         connections.in_words()
     )

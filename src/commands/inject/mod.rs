@@ -20,28 +20,28 @@ use super::render::{self, ColorArgs, Tone};
 
 pub(super) const ABOUT: &str = "Write gate, env and label into the pod templates of manifests
 
-For clusters in which neither the policies nor the webhook of poolbudget may run. Writes into the pod template of each \
-workload with the label poolbudget.dev/budget what admission would give its pods, and prints the manifests. A document \
-that changes is printed anew: its values stay, its comments and the order of its fields go. With --patch the manifests \
-stay as they are, and kustomize makes the changes. Injecting twice changes nothing more.
+For clusters that cannot run poolbudget's policies or its webhook. Adds to the pod template of each workload with the \
+label poolbudget.dev/budget what admission would add to its pods, and prints the manifests. Documents that change keep \
+their values but lose comments and field order. With --patch the manifests stay as they are, and kustomize applies the \
+changes. Injecting twice gives the same result as injecting once.
 
-Exit codes: 0 written, 2 the input is wrong, and then nothing is written.";
+Exit codes: 0 written; 2 the input is wrong and nothing is written.";
 
 pub(super) const EXAMPLES: &str = "Examples:
   poolbudget inject -f deployment.yaml | kubectl apply -f -
-  poolbudget inject -f deployment.yaml --budget main > governed.yaml   label what has no label
+  poolbudget inject -f deployment.yaml --budget main > governed.yaml   also label workloads without the label
   helm template charts/shop | poolbudget inject -f - | kubectl apply -f -
   poolbudget inject -f base/ --patch > poolbudget/kustomization.yaml   a component for kustomize";
 
 #[derive(Args, Debug)]
 pub(super) struct InjectArgs {
-    /// A file, a folder with all that is under it, or - for standard input; may be repeated
+    /// A file, a folder (with its subfolders), or - for standard input; may be repeated
     #[arg(short = 'f', long = "filename", required = true, value_name = "FILE|DIR|-")]
     files: Vec<PathBuf>,
-    /// The budget for workloads that bear no label; without it they are left alone
+    /// Budget for workloads without the label; without this flag they are left alone
     #[arg(long, value_name = "NAME")]
     budget: Option<String>,
-    /// Print a Component of kustomize with a JSON patch for each workload, instead of the manifests
+    /// Print a kustomize Component with a JSON patch for each workload, instead of the manifests
     #[arg(long)]
     patch: bool,
     #[command(flatten)]

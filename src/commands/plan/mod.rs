@@ -24,7 +24,7 @@ use super::render::{self, ColorArgs, Tone};
 use outcome::Outcome;
 use what_if::WhatIf;
 
-pub(super) const ABOUT: &str = "Check without a cluster whether manifests fit into their budgets
+pub(super) const ABOUT: &str = "Check without a cluster whether manifests fit their budgets
 
 Reads budgets, workloads and autoscalers, and shows the sizes that the operator would grant. Objects of other kinds \
 are skipped.
@@ -34,16 +34,16 @@ Exit codes: 0 everything fits, 1 something does not fit, 2 the input is wrong.";
 pub(super) const EXAMPLES: &str = "Examples:
   poolbudget plan -f deploy/                                  all manifests in a folder
   helm template charts/shop | poolbudget plan -f -            a rendered chart
-  poolbudget plan -f deploy/ --replicas api=8 --processes api=4   what if
-  poolbudget plan -f deploy/ --label api=main                 what if it had the label
-  poolbudget plan -f deploy/ --limit 30 -o json               another limit, for machines";
+  poolbudget plan -f deploy/ --replicas api=8 --processes api=4   with other numbers
+  poolbudget plan -f deploy/ --label api=main                 as if api had the label
+  poolbudget plan -f deploy/ --limit 30 -o json               with another limit, as JSON";
 
 #[derive(Args, Debug)]
 pub(super) struct PlanArgs {
-    /// A file, a folder with all that is under it, or - for standard input; may be repeated
+    /// A file, a folder (with its subfolders), or - for standard input; may be repeated
     #[arg(short = 'f', long = "filename", required = true, value_name = "FILE|DIR|-")]
     files: Vec<PathBuf>,
-    /// The namespace of objects that state none
+    /// Namespace of objects that do not set one
     #[arg(short, long, default_value = "default")]
     namespace: String,
     #[command(flatten)]

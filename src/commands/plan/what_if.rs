@@ -17,16 +17,16 @@ use crate::commands::input::{Object, Workload};
 /// Changes to try.
 #[derive(Args, Clone, Debug, Default)]
 pub struct WhatIf {
-    /// What if a workload had so many replicas; may be repeated
+    /// Plan with this number of replicas; may be repeated
     #[arg(long, value_name = "[KIND/]NAME=N", help_heading = "What if", value_parser = replicas)]
     replicas: Vec<Change<u32>>,
-    /// What if each pod of a workload ran so many processes; may be repeated
+    /// Plan with this number of processes in each pod; may be repeated
     #[arg(long, value_name = "[KIND/]NAME=N", help_heading = "What if", value_parser = processes)]
     processes: Vec<Change<u32>>,
-    /// What if a workload bore the label of a budget; may be repeated
+    /// Plan as if the workload had the label of this budget; may be repeated
     #[arg(long, value_name = "[KIND/]NAME=BUDGET", help_heading = "What if", value_parser = label)]
     label: Vec<Change<String>>,
-    /// What if the limit were another one; with several budgets, of which one
+    /// Plan with this limit; with several budgets, name the budget
     #[arg(long, value_name = "[BUDGET=]N", help_heading = "What if")]
     limit: Vec<Limit>,
 }

@@ -217,6 +217,6 @@ async fn what_is_forbidden_ends_it_at_once_with_what_was_attempted() {
 async fn while_the_lease_cannot_be_taken_nothing_is_done_and_the_end_says_so() {
     let (server, done) = release_of(waiting(), |line, _| line.contains("/leases").then_some(403)).await;
     let error = done.expect_err("no Lease").to_string();
-    assert!(error.starts_with("the Lease system/poolbudget could not be taken"), "{error}");
+    assert!(error.starts_with("cannot take the Lease system/poolbudget"), "{error}");
     assert_eq!(server.acts(), []);
 }

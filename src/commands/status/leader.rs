@@ -16,7 +16,7 @@ const LEASE: &str = "poolbudget";
 /// Where the operator is.
 #[derive(Args, Clone, Debug)]
 pub(in crate::commands) struct OperatorArgs {
-    /// Namespace of the operator, to see whether one leads
+    /// Namespace of the operator, to check whether it runs
     #[arg(long, value_name = "NAME", default_value = "poolbudget-system")]
     operator_namespace: String,
 }
@@ -42,10 +42,10 @@ impl OperatorArgs {
             Ok(Some(lease)) => judge(&lease, namespace, Timestamp::now()),
             Ok(None) => Leader::Never(format!(
                 "no operator has ever run in namespace {namespace}: new pods wait until one does; if it is installed in another \
-                 namespace, name that with --operator-namespace"
+                 namespace, pass that as --operator-namespace"
             )),
             Err(error) => {
-                Leader::Unknown(format!("the Lease {LEASE} in namespace {namespace} cannot be read: {error}"))
+                Leader::Unknown(format!("cannot read the Lease {LEASE} in namespace {namespace}: {error}"))
             }
         }
     }

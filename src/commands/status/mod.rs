@@ -35,7 +35,7 @@ const RESOURCE: &str = "dbconnectionbudgets.poolbudget.dev";
 
 #[derive(Args, Debug)]
 pub(super) struct StatusArgs {
-    /// One budget; without it all of the namespace
+    /// One budget; without NAME, all budgets of the namespace
     name: Option<String>,
     /// Budgets of all namespaces
     #[arg(short = 'A', long, conflicts_with = "name")]
@@ -218,7 +218,7 @@ impl Picture {
         let budget = match budget {
             Guarded::Read(budget) => budget,
             Guarded::Unreadable(object) => {
-                let why = format!("cannot be read, and grants nothing until it is mended: {}", object.why);
+                let why = format!("cannot be read, and grants nothing until it is fixed: {}", object.why);
                 return format!(
                     "{}   {}\n",
                     self.paint.text(Tone::Strong, &name),

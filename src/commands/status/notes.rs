@@ -50,27 +50,28 @@ pub(super) fn notes(budget: &DbConnectionBudget, leader: &Leader) -> Vec<Note> {
 
 fn kept(entry: &Quarantined) -> Option<String> {
     let why = match entry.cause {
-        QuarantineCause::Vanished => "vanished, and nobody saw its containers end",
-        QuarantineCause::NotSeenToEnd => "is called over, and nobody saw its containers end",
+        QuarantineCause::Vanished => "vanished before the operator saw its containers end",
+        QuarantineCause::NotSeenToEnd => {
+            "is Succeeded or Failed, but the operator did not see its containers end"
+        }
         QuarantineCause::WhileNobodyLed | QuarantineCause::Several => "still count",
-        QuarantineCause::Ended => "ended, and its last queries may go on",
+        QuarantineCause::Ended => "ended, and its last queries may still run",
         QuarantineCause::Restarted => {
-            "had a container started again, and the last queries of the one before may go on"
+            "restarted a container, and the last queries of the previous run may still run"
         }
     };
-    let node =
-        entry.node.as_ref().map_or_else(String::new, |node| format!(" after its node {node} was heard of"));
+    let node = entry.node.as_ref().map_or_else(String::new, |node| format!(" after its node {node} reports"));
     Some(format!(
-        "{} {why}: {} connections count for {} s{node}",
+        "{} {why}: {} connections still count for {} s{node}",
         entry.pod, entry.connections, entry.seconds
     ))
 }
 
 fn outdated(answered: Option<i64>, asked: Option<i64>) -> String {
     match answered {
-        None => "no operator has answered this budget yet, so nothing above is known".to_owned(),
+        None => "no operator has seen this budget yet, so the numbers above are not known".to_owned(),
         Some(answered) => format!(
-            "the spec was changed since: this answers generation {answered}, the spec is of generation {}",
+            "the spec has changed since: this status is for generation {answered}, the spec is at generation {}",
             asked.unwrap_or_default()
         ),
     }
@@ -95,16 +96,16 @@ fn of_condition(condition: &Condition) -> Option<Note> {
 fn advice(kind: ConditionType, reason: Reason) -> Option<&'static str> {
     Some(match (kind, reason) {
         (ConditionType::Feasible, Reason::DoesNotFit) => {
-            "`poolbudget plan` with the manifests tries what would be enough"
+            "Run `poolbudget plan` with the manifests to see what would be enough"
         }
-        (_, Reason::PodDisruptionBudget) => "It is tried again; `kubectl get pdb` shows what it waits for",
+        (_, Reason::PodDisruptionBudget) => "poolbudget retries; `kubectl get pdb` shows what it waits for",
         (_, Reason::EvictionForbidden) => {
             "Set spec.evictionPolicy to Allowed, or delete one of those pods when it suits you"
         }
         (_, Reason::AboveLimit) => "Wait, or delete a pod that holds more than its share",
-        (_, Reason::BadRevision) => "Fix the image, or `kubectl rollout undo` it",
+        (_, Reason::BadRevision) => "Fix the image, or run `kubectl rollout undo`",
         (ConditionType::Settled, Reason::Reclaiming | Reason::NoSlot | Reason::Waiting) => {
-            "`poolbudget explain POD` says what one of them waits for"
+            "`poolbudget explain POD` says what a pod waits for"
         }
         _ => return None,
     })
@@ -163,9 +164,9 @@ mod tests {
             said(&budget(3, Some(3), &findings), &Leader::Leads),
             [
                 "Feasible: the message of Feasible",
-                "Settled: the message of Settled. `poolbudget explain POD` says what one of them waits for",
+                "Settled: the message of Settled. `poolbudget explain POD` says what a pod waits for",
                 "Blocked: the message of Blocked. Wait, or delete a pod that holds more than its share",
-                "Blocked: the message of Blocked. Fix the image, or `kubectl rollout undo` it",
+                "Blocked: the message of Blocked. Fix the image, or run `kubectl rollout undo`",
             ]
         );
     }
@@ -176,13 +177,13 @@ mod tests {
         assert_eq!(
             said(&budget(3, Some(2), &[]), &unknown),
             [
-                "Outdated: the spec was changed since: this answers generation 2, the spec is of generation 3",
+                "Outdated: the spec has changed since: this status is for generation 2, the spec is at generation 3",
                 "Operator: whether an operator leads may not be read",
             ]
         );
         assert_eq!(
             said(&budget(1, None, &[]), &Leader::Leads),
-            ["Outdated: no operator has answered this budget yet, so nothing above is known"]
+            ["Outdated: no operator has seen this budget yet, so the numbers above are not known"]
         );
     }
 

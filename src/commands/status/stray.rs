@@ -43,7 +43,7 @@ pub(super) fn strays(world: &World, namespace: &str) -> Vec<String> {
         })
         .collect();
     if strays.len() > NAMED {
-        told.push(format!("and {} workloads more name budgets that do not exist", strays.len() - NAMED));
+        told.push(format!("and {} more workloads name budgets that do not exist", strays.len() - NAMED));
     }
     told
 }
@@ -126,7 +126,7 @@ mod tests {
         let told = strays(&observed.world(), "shop");
         assert_eq!(
             (told.len(), told[10].as_str()),
-            (11, "and 2 workloads more name budgets that do not exist")
+            (11, "and 2 more workloads name budgets that do not exist")
         );
     }
 }

@@ -13,7 +13,7 @@ async fn stateful_sets_are_adopted_scaled_and_rolled_out_while_their_operator_di
     shop.budget_of(13).await;
     shop.kubectl(&["label", "statefulset", "db", "poolbudget.dev/budget=main"]).await;
     let foreign = shop.awaits("ForeignPods", "True", "RunWithoutGrant").await;
-    assert!(foreign.contains("pods of StatefulSet/db from before its label"), "{foreign}");
+    assert!(foreign.contains("pods of StatefulSet/db, created before it was labelled"), "{foreign}");
     shop.holds(&[("StatefulSet", "db", 2)]).await;
     shop.awaits("ForeignPods", "False", "NoForeignPods").await;
 

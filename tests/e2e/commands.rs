@@ -149,7 +149,7 @@ async fn pods_that_wait_are_explained(shop: &Installed) {
     shop.awaits("Blocked", "True", "EvictionForbidden").await;
     let waiting = pods(shop, &["-l", "app=web", "--field-selector", "spec.nodeName="]).await;
     let told = explained(shop, &waiting[waiting.len() - 1]).await;
-    assert!(told.contains("connections are missing"), "{told}");
+    assert!(told.contains(" missing: "), "{told}");
     assert!(told.contains(" committed + ") && told.contains(", of 13 usable turn "), "{told}");
     assert!(told.contains("next evictionPolicy is Forbidden, so it waits"), "{told}");
     shop.kubectl(&["delete", "deployment", "web"]).await;

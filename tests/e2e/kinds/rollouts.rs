@@ -167,7 +167,7 @@ async fn pods_of_a_revision_that_never_became_ready_make_room_for_those_of_the_n
     let lower = json!({"limit": {"connections": 4}, "reserved": 0, "evictionPolicy": "Forbidden"});
     shop.apply(&budget(SHOP, "main", &lower)).await;
     shop.roll_out_image(2, "shop/app:2").await;
-    shop.awaits_event("Reclaimed", "it is not ready, of an older revision").await;
+    shop.awaits_event("Reclaimed", "it is not ready and has an older revision").await;
     shop.kubectl(&["scale", "replicaset", "api-r1", "--replicas=0"]).await;
     shop.runs("api", "shop/app:2", 2).await;
     shop.holds(&[("Rollout", "api", 2)]).await;

@@ -19,13 +19,13 @@ use crate::budget::reclaim::DEADLINE;
 use crate::budget::rollout::Nature;
 use crate::cluster::template::shortened;
 
-/// A pod of the newest revision that is not ready this many seconds after it could start is taken for a bad one.
+/// A pod of the newest revision counts as bad if it is not ready this many seconds after it could start.
 const BAD_AFTER: u64 = 60;
 
-/// Faults that a message lists; they may be as many as there are workloads.
+/// The most faults that a message lists; there may be as many as there are workloads.
 const NAMED: usize = 10;
 
-/// Characters of what the API server says.
+/// The most characters that are quoted from the API server.
 const QUOTED: usize = 400;
 
 /// All conditions, in a fixed order.
@@ -55,7 +55,7 @@ pub fn findings(
     all
 }
 
-/// Whether the sum is under the limit now; said where the mode does not see to it.
+/// Whether the sum is within the limit now; only for modes that do not enforce it.
 fn within_limit(view: &View) -> Option<Finding> {
     let promise = match view.mode {
         Mode::Gate => return None,
@@ -106,7 +106,7 @@ fn accepted(view: &View) -> Finding {
     finding(false, Reason::Unsupported, listed(faults))
 }
 
-/// Some of them, and how many more there are.
+/// The first parts, and how many more there are.
 fn listed(mut parts: Vec<String>) -> String {
     let others = parts.len().saturating_sub(NAMED);
     parts.truncate(NAMED);
@@ -116,7 +116,7 @@ fn listed(mut parts: Vec<String>) -> String {
     parts.join("; ")
 }
 
-/// Pods that run and say nothing that could be counted: they take all that is usable.
+/// Running pods whose connections cannot be counted: they take all that is usable.
 fn unknown_pods(view: &View) -> impl Iterator<Item = String> {
     let running = view.scene.pods.iter().filter(|pod| !pod.gated);
     running.filter_map(|pod| {
@@ -125,7 +125,7 @@ fn unknown_pods(view: &View) -> impl Iterator<Item = String> {
 }
 
 fn feasible(view: &View) -> Finding {
-    // What escaped lowers what is granted now; whether all fits is a question of limit and wishes.
+    // Escaped pods lower what is granted now; whether everything fits depends on limit and demand.
     let plan = &view.decision.rightful;
     let (holds, reason) = match &plan.feasibility {
         Feasibility::Feasible { .. } => (true, Reason::Fits),
@@ -183,14 +183,14 @@ fn settled(view: &View) -> Finding {
     )
 }
 
-/// Whether not everything that a workload wants is granted, current and ready: also between two steps of its rollout.
+/// Whether something that a workload wants is not yet granted, current or ready, also between two steps of its rollout.
 fn is_moving(workload: &Assessed<'_>) -> bool {
     let Assessed { of, standing, baseline, .. } = workload;
     let complete = standing.whole && standing.admitted == of.demand.replicas && of.observed;
     *baseline != of.demand.replicas || of.unadopted.pods > Pods::ZERO || !complete
 }
 
-/// Why pods wait, by the first of them that says the most.
+/// Why pods wait: the most telling reason that applies.
 fn waits(view: &View, waiting: usize) -> Finding {
     let decision = &view.decision;
     let no_room =
@@ -226,7 +226,7 @@ fn waits(view: &View, waiting: usize) -> Finding {
     }
 }
 
-/// Who holds the pods that wait, where every one of them has another scheduling gate.
+/// What holds the waiting pods, if every one of them has another scheduling gate.
 fn held_elsewhere(view: &View) -> Option<String> {
     let waiting = view.decision.grants.refused.iter();
     let others = waiting.map(|(pod, _)| view.scene.pods.get(*pod)?.other_gates.as_ref());
@@ -238,7 +238,7 @@ fn held_elsewhere(view: &View) -> Option<String> {
     }
 }
 
-/// The API server refuses the status: what is to be said of that in the one of before.
+/// What to report in the previous status when the API server refuses the new one.
 #[must_use]
 pub fn unwritable(why: &str) -> Vec<Finding> {
     let message = format!(
@@ -314,7 +314,7 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
     finding(false, Reason::NotBlocked, "nothing other than the limit keeps pods waiting".into())
 }
 
-/// Who escaped the gate, when pods wait for it and nobody goes to make room: no granted pod is sent away for it.
+/// The escaped pods, if pods wait because of them and nothing makes room: no granted pod is evicted for them.
 fn escaped_in_the_way(view: &View) -> Option<String> {
     let Decision { grants, reclaim, plan, rightful, ledger, .. } = &view.decision;
     let short = |refusal: &Refusal| match refusal {
@@ -339,7 +339,7 @@ fn escaped_in_the_way(view: &View) -> Option<String> {
     ))
 }
 
-/// Whether pods wait because not all that is wanted has a slot.
+/// Whether pods wait because their workload has no free slot.
 fn has_no_slot(view: &View) -> bool {
     view.decision.grants.refused.iter().any(|(_, refusal)| *refusal == Refusal::NoSlot)
 }
@@ -353,7 +353,7 @@ fn never_evicted(view: &View) -> Vec<String> {
     kept.map(|workload| workload.of.demand.name.clone()).collect()
 }
 
-/// Workloads whose newest revision has had a granted pod that is not Ready for long.
+/// Workloads whose newest revision has a granted pod that has not become Ready for long.
 fn bad_revisions(view: &View) -> Vec<String> {
     let in_vain = view.scene.situation.pods.iter().filter(|pod| pod.starts_in_vain(BAD_AFTER));
     let mut bad: Vec<usize> = in_vain.filter_map(|pod| pod.workload).collect();

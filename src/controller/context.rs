@@ -1,7 +1,7 @@
-//! What every stage of a reconcile works with: the door to the API server, what the watches have seen, the clocks.
+//! What every stage of a reconcile works with: the gateway to the API server, what the watches have seen, the clocks.
 //!
-//! In: a gateway, the observed objects. Out: the same to each stage, and two ways to see a pod again. No stage knows another
-//! one by this. Forbidden here: deciding, remembering anything of one budget.
+//! In: a gateway, the observed objects. Out: the same for each stage, and two ways to see a pod again. It does not make
+//! one stage depend on another. Forbidden here: deciding, remembering anything about one budget.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use crate::telemetry::metrics::Metrics;
 
 /// The parts that the stages share.
 pub struct Context<G> {
-    /// The door to the API server.
+    /// The gateway to the API server.
     pub gateway: G,
     /// What the watches have seen.
     pub observed: Observed,
@@ -32,7 +32,7 @@ pub struct Context<G> {
     pub clock: fn() -> Timestamp,
     /// The time since some fixed instant, by a clock that never jumps.
     pub steady: fn() -> Duration,
-    /// What decides: [`decide`], unless a simulation leaves a rule out of it.
+    /// The function that decides: [`decide`], unless a simulation leaves a rule out.
     pub decide: fn(&Situation) -> Decision,
 }
 
@@ -50,7 +50,7 @@ pub struct Moment {
 pub struct Arrivals(Mutex<HashMap<String, Instant>>);
 
 impl Arrivals {
-    /// A pod arrives when nobody else holds it any more.
+    /// Notes arrivals. A pod arrives when no other scheduling gate holds it.
     pub fn note(&self, pods: &[Arc<PodRecord>]) {
         let mut arrivals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for pod in pods.iter().filter(|pod| pod.gated && pod.other_gates.is_none()) {
@@ -58,7 +58,7 @@ impl Arrivals {
         }
     }
 
-    /// How long ago a pod was first seen; it is forgotten.
+    /// How long ago a pod was first seen. Forgets the pod.
     pub fn taken(&self, uid: &str) -> Option<Duration> {
         let mut arrivals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         arrivals.remove(uid).map(|arrived| arrived.elapsed())
@@ -95,7 +95,7 @@ impl<G: Gateway> Context<G> {
         }
     }
 
-    /// Reads a pod again that was not as it had been seen. None when it is gone: it counts until the watch has told so,
+    /// Reads a pod again that was not as last seen. None when it is gone: it counts until the watch reports that,
     /// because only its last state says whether its containers had ended.
     ///
     /// # Errors

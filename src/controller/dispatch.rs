@@ -1,6 +1,6 @@
-//! Who is reconciled when: never the same budget twice at once, failures with backoff, nothing dropped.
+//! Which budget is reconciled when: never the same one twice at once, failures with backoff, nothing dropped.
 //!
-//! In: keys, from any task and as often as they like. Out: calls of one function per key. It knows nothing of what
+//! In: keys, from any task and as often as it likes. Out: calls of one function per key. It knows nothing about what
 //! the function does.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -45,7 +45,7 @@ impl Requests {
 
     /// Requests work on a key, now.
     pub fn request(&self, key: BudgetKey) {
-        // A closed queue means that this process stops leading; whoever leads next looks at everything.
+        // A closed queue means that this process stops leading; the next leader looks at everything.
         let _ = self.0.send(key);
     }
 }
@@ -96,7 +96,7 @@ pub fn backoff(least: Duration, most: Duration) -> ExponentialBackoff {
         .build()
 }
 
-/// Works until `stop`, then lets what runs come to its end. `concurrency` bounds how many keys are worked on at once.
+/// Works until `stop`, then lets running work finish. `concurrency` bounds how many keys are worked on at once.
 pub async fn dispatch<F, Fut>(
     mut requests: mpsc::UnboundedReceiver<BudgetKey>,
     concurrency: usize,
@@ -108,7 +108,7 @@ pub async fn dispatch<F, Fut>(
 {
     let mut agenda = Agenda::default();
     let mut running: HashSet<BudgetKey> = HashSet::new();
-    // Requests that came while their key was running: what they announce may not have been seen.
+    // Keys requested while they were running: the run may not have seen what the request announced.
     let mut again: HashSet<BudgetKey> = HashSet::new();
     let mut failures: HashMap<BudgetKey, ExponentialBackoff> = HashMap::new();
     let mut tasks: JoinSet<(BudgetKey, Next)> = JoinSet::new();

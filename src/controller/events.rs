@@ -24,9 +24,9 @@ use crate::cluster::guarded::Unreadable;
 use crate::cluster::pod::PodRecord;
 use crate::cluster::workload::{WorkloadKey, WorkloadRecord};
 
-/// A pod that is granted sooner than this, in seconds, need not be told why it waits.
+/// A pod that has waited for less than this, in seconds, is not told why it waits.
 const SOON: u64 = 2;
-/// Pods told in one look: words must not keep grants waiting.
+/// The most events in one look: they must not keep grants waiting.
 const AT_ONCE: usize = 64;
 
 /// An event. The API server takes at most 1 kB of note, in bytes.
@@ -62,14 +62,14 @@ pub fn about_workload(namespace: &str, workload: &WorkloadKey) -> ObjectReferenc
     }
 }
 
-/// A reference to the object of a workload, with its uid, by which `kubectl describe` finds what is said of it. None where a
+/// A reference to the object of a workload, with the uid by which `kubectl describe` finds its events. None where a
 /// workload is only a group of objects.
 fn about_object(record: &WorkloadRecord) -> Option<ObjectReference> {
     let uid = record.uid.clone()?;
     Some(ObjectReference { uid: Some(uid), ..about_workload(&record.namespace, &record.key) })
 }
 
-/// What of a workload was told is remembered beside what its pods were; no uid has a slash.
+/// The key under which memory notes what a workload was told, beside the uids of pods; no uid has a slash.
 fn told_as(workload: &WorkloadKey) -> String {
     workload.to_string()
 }
@@ -105,7 +105,7 @@ pub async fn tell_pods<G: Gateway>(context: &Context<G>, view: &View, memory: &m
         if core.age < SOON || memory.told.get(&record.uid) == Some(&reason) {
             continue;
         }
-        // Who waits is looked at again every few seconds; the others are told then.
+        // Waiting pods are looked at again every few seconds; the others are told then.
         if news.len() == AT_ONCE {
             break;
         }
@@ -231,7 +231,7 @@ pub async fn tell_stranded<G: Gateway>(
     Stranded { waiting: waiting.len(), untold: untold.len() > AT_ONCE }
 }
 
-/// Tells a budget what it does not count any more because somebody said so.
+/// Tells a budget which entries no longer count because an annotation names them.
 pub async fn tell_forgotten<G: Gateway>(
     context: &Context<G>,
     budget: &DbConnectionBudget,
@@ -261,7 +261,7 @@ pub async fn tell_forgotten<G: Gateway>(
 /// Publishes what changed between two sets of conditions.
 pub async fn tell_budget<G: Gateway>(context: &Context<G>, budget: &DbConnectionBudget, old: &[Condition]) {
     let new = budget.status.iter().flat_map(|status| &status.conditions);
-    // What a summary says, another condition says too.
+    // Another condition says what a summary says.
     let own =
         |condition: &&Condition| !ConditionType::of(&condition.type_).is_some_and(ConditionType::is_summary);
     for condition in new.filter(own).filter(|condition| is_news(condition, old)) {

@@ -20,7 +20,7 @@ use crate::cluster::pod::PodRecord;
 /// Candidates tried per decision.
 const TRIES: usize = 8;
 
-/// Ends the first candidate that the cluster lets go. True when something came of it that is worth another look soon.
+/// Ends the first candidate that the cluster allows to end. True when the result is worth another look soon.
 ///
 /// # Errors
 /// When the API server does not answer.
@@ -49,7 +49,7 @@ pub async fn reclaim<G: Gateway>(
                 return Ok(true);
             }
             Err(GatewayError::Disruption { budget, .. }) => refusal = refusal.or(Some(budget)),
-            // Gone already, or changed: what that frees is to be seen before another one goes.
+            // Gone already, or changed: see what that frees before another one is ended.
             Err(GatewayError::Outdated { .. }) => {
                 context.refresh_pod(pod).await?;
                 return Ok(true);
@@ -61,8 +61,8 @@ pub async fn reclaim<G: Gateway>(
     Ok(context.refusals.note(key, Purpose::Reclaim, by, now))
 }
 
-/// The best candidate of each workload, then the others, each in order: what refuses one pod of a workload mostly
-/// refuses the next one as well.
+/// The best candidate of each workload, then the others, both in order: whatever refuses one pod of a workload mostly
+/// refuses the next one too.
 fn workloads_first(view: &View) -> impl Iterator<Item = &Candidate> {
     let mut seen = HashSet::new();
     let workload = |candidate: &Candidate| view.scene.situation.pods.get(candidate.pod)?.workload;

@@ -27,9 +27,9 @@ use super::refused::Refusals;
 use crate::cluster::guarded::Guarded;
 use crate::telemetry::metrics::Metrics;
 
-/// After so long without an error the next one is taken for a first one.
+/// After this long without an error, the next one counts as a first one.
 const CALM: Duration = Duration::from_secs(60);
-/// How often it is looked whether a kind is served that need not be installed.
+/// How often to check whether an optional kind is served.
 const DISCOVERY: Duration = Duration::from_secs(30);
 
 /// Follows the cluster until the returned tasks are dropped. `synced` counts the kinds that were listed once.
@@ -115,9 +115,9 @@ pub(super) async fn serves<K: Watched>(client: &Client) -> Result<bool, kube::Er
     }
 }
 
-/// Like the client's own, but never longer than 5 s: an API server that is back should be seen soon. It begins anew
-/// after a minute without errors, and not when it is told to: a watcher says "listing" before each list, also before
-/// one that fails, which is taken for a success.
+/// Like the client's own backoff, but never longer than 5 s, to notice soon that an API server is back. It starts over
+/// after a minute without errors and ignores `reset`: a watcher emits an event before each list, even before one that
+/// fails, and the client takes that event for a success.
 struct Patience {
     delays: backon::ExponentialBackoff,
     last: Option<Instant>,
@@ -151,7 +151,7 @@ impl Feed {
         self.follow::<K>(label, &mut false).await;
     }
 
-    /// Follows a kind that may be installed, come, and go.
+    /// Follows an optional kind, which may come and go.
     async fn follow_installed<K: Watched>(self) {
         let mut counted = false;
         loop {
@@ -160,7 +160,7 @@ impl Feed {
                     () = self.follow::<K>(None, &mut counted) => return,
                     () = self.until_gone::<K>() => {}
                 }
-                // Nobody tells of what went with its kind.
+                // No watch reports the objects that went with their kind.
                 for nothing in [Event::<Guarded<K>>::Init, Event::InitDone] {
                     self.observed.take(nothing, now()).into_iter().for_each(|key| self.requests.request(key));
                 }
@@ -196,7 +196,7 @@ impl Feed {
         }
     }
 
-    /// An object that cannot be read is told of and passed over: the others are followed.
+    /// Reports an object that cannot be read and skips it; the others are followed.
     fn complain<K: Watched>(&self, event: &Event<Guarded<K>>) {
         let (Event::Apply(object) | Event::InitApply(object)) = event else { return };
         if let Some(unreadable) = object.unreadable() {
@@ -220,7 +220,7 @@ impl Feed {
         .await;
     }
 
-    /// Follows PodDisruptionBudgets: not what they are, but that they change.
+    /// Follows PodDisruptionBudgets: not their content, only that they change.
     async fn follow_disruption(self) {
         self.each::<PartialObjectMeta<PodDisruptionBudget>>(None, |event| {
             let (Event::Apply(changed) | Event::Delete(changed)) = event else { return };
@@ -230,7 +230,7 @@ impl Feed {
         .await;
     }
 
-    /// Hands on each event of a kind, for ever: what fails is tried again, if need be in another way.
+    /// Passes on each event of a kind, forever: what fails is tried again, if need be in another way.
     async fn each<K>(&self, label: Option<&str>, mut take: impl FnMut(Event<Guarded<K>>))
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -251,7 +251,7 @@ impl Feed {
         }
     }
 
-    /// Hands on each event until an error that the same watch cannot make good.
+    /// Passes on each event until an error that the same watch cannot recover from.
     async fn each_until<K: Resource<DynamicType = ()>>(
         &self,
         way: Way,
@@ -260,7 +260,7 @@ impl Feed {
     ) -> Result<(), watcher::Error> {
         let mut turn = None;
         loop {
-            // Who lists and gets no answer keeps the others waiting no more.
+            // A list without an answer gives up its turn, so the others need not wait.
             let patience = if turn.is_some() { lists::TURN } else { Duration::MAX };
             match tokio::time::timeout(patience, events.try_next()).await {
                 Err(_) => turn = None,

@@ -1,7 +1,7 @@
-//! The narrow door to the API server: every write and every consistent read of the controller.
+//! The narrow gateway to the API server: every write and every consistent read of the controller.
 //!
-//! In: plain requests. Out: plain answers. Each call is bounded in time and refused when this process no longer
-//! leads. A simulator stands in for it where faults are to be injected.
+//! In: plain requests. Out: plain answers. Each call is bounded in time and refused when this process no longer leads.
+//! A simulator replaces it to inject faults.
 
 use std::future::Future;
 use std::time::Duration;
@@ -36,7 +36,7 @@ use crate::telemetry::metrics::Metrics;
 /// No request of the controller takes longer.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why a call brought nothing.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// The object changed or vanished meanwhile, or a precondition failed: look again.
@@ -71,7 +71,7 @@ pub enum GatewayError {
         /// The server's answer.
         why: String,
     },
-    /// This process does not lead any more.
+    /// This process no longer leads.
     #[error("{what}: not the leader any more")]
     NotLeader {
         /// What was attempted.
@@ -100,7 +100,7 @@ pub struct Sizes {
     pub pool_size: i32,
     /// `max_overflow` of each pool.
     pub max_overflow: i32,
-    /// The whole pod's bill.
+    /// The connection count of the whole pod.
     pub connections: i64,
 }
 
@@ -132,7 +132,7 @@ pub trait Gateway: Send + Sync + 'static {
         pod: &PodRecord,
         budget_uid: &str,
     ) -> impl Future<Output = Result<PodView, GatewayError>> + Send;
-    /// Writes the sizes and takes the gate away, in one write, provided that the pod is as it was seen.
+    /// Writes the sizes and removes the gate, in one write, provided that the pod is as it was seen.
     fn grant(
         &self,
         pod: &PodRecord,
@@ -142,8 +142,8 @@ pub trait Gateway: Send + Sync + 'static {
     fn evict(&self, pod: &PodRecord) -> impl Future<Output = Result<(), GatewayError>> + Send;
     /// Deletes a pod.
     fn delete(&self, pod: &PodRecord) -> impl Future<Output = Result<(), GatewayError>> + Send;
-    /// Scales a ReplicaSet down by one, if the Eviction API would let its youngest Ready pod go: evicted, that would be
-    /// replaced. The name of the pod that was asked for; none where there is none to end.
+    /// Scales a ReplicaSet down by one, if the Eviction API would let its youngest Ready pod go; an evicted pod would
+    /// be replaced. Returns the name of the pod that was asked about; none if there is no pod to end.
     fn retire(
         &self,
         namespace: &str,
@@ -214,7 +214,7 @@ impl KubeGateway {
         self.bounded(what, call).await.map(drop)
     }
 
-    /// Hands on all pods that a selector chooses, by a consistent read.
+    /// Passes on all pods that a selector chooses, by a consistent read.
     async fn each_pod(
         &self,
         what: &str,
@@ -273,8 +273,8 @@ impl GatewayError {
         }
     }
 
-    /// The same of a write that sends a whole object: nothing of it can be outdated but its version, so what else the server
-    /// does not like about it, it will not like the next time either.
+    /// The same for a write that sends a whole object. Only the object's version can be outdated, so anything else that
+    /// the server refuses, it will refuse the next time too.
     #[must_use]
     pub fn of_whole_object(what: String, error: kube::Error) -> Self {
         match error {
@@ -300,17 +300,18 @@ impl GatewayError {
     }
 }
 
-/// What the server says of a pod that several PodDisruptionBudgets select: it evicts none such, whatever they allow.
+/// What the server says about a pod that several PodDisruptionBudgets select: it evicts no such pod, whatever they
+/// allow.
 const SEVERAL: &str = "more than one PodDisruptionBudget";
 
-/// Whether nothing new may be made in a namespace because it goes, with all that is in it.
+/// Whether nothing new may be created in a namespace because it is being deleted.
 fn is_terminating(status: &Status) -> bool {
     let mut causes = status.details.iter().flat_map(|details| &details.causes);
     status.code == 403 && causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
-/// What etcd says of an object that is larger than it takes, and its client of one that it does not even send; the API
-/// server passes both on as errors of its own.
+/// What etcd says about an object that is too large for it, and what its client says about one too large to send; the
+/// API server passes both on as its own errors.
 const TOO_LARGE: [&str; 2] = ["request is too large", "trying to send message larger than max"];
 
 fn is_too_large(status: &Status) -> bool {
@@ -326,7 +327,7 @@ fn is_disruption(status: &Status) -> bool {
     }
 }
 
-/// The server says it in a sentence: "The disruption budget NAME needs 2 healthy pods and has 1 currently".
+/// The server names it in a sentence: "The disruption budget NAME needs 2 healthy pods and has 1 currently".
 fn disruption_budget(status: &Status) -> String {
     if status.message.contains(SEVERAL) {
         return SEVERAL.to_owned();
@@ -339,7 +340,7 @@ fn disruption_budget(status: &Status) -> String {
         .map_or_else(|| "a PodDisruptionBudget".to_owned(), |name| format!("PodDisruptionBudget {name}"))
 }
 
-/// Where the objects of a kind are.
+/// The API resource of a kind.
 #[must_use]
 pub fn resource(kind: WorkloadKind) -> ApiResource {
     let facts = kind.facts();
@@ -350,7 +351,7 @@ fn preconditions(pod: &PodRecord) -> Preconditions {
     Preconditions { uid: Some(pod.uid.clone()), resource_version: None }
 }
 
-/// The JSON patch of a grant. It fails on any pod that is not the one that was seen, still gated, and not
+/// The JSON patch of a grant. It fails unless the pod is the one that was seen, still gated, and not
 /// [fenced](Gateway::fence) since.
 #[must_use]
 pub fn grant_patch(pod: &PodRecord, sizes: Sizes) -> Vec<PatchOperation> {
@@ -378,15 +379,15 @@ pub fn fence_patch(pod: &PodRecord, budget_uid: &str) -> Vec<PatchOperation> {
 
 const ANNOTATIONS: &str = "/metadata/annotations";
 
-/// The beginning of a patch that is meant for this pod alone, with the fence that was seen on it. The version is not
-/// pinned: the scheduler notes on each new pod that it is gated, and most grants would have to be sent twice.
+/// The beginning of a patch for this pod alone, with the fence that was seen on it. The version is not pinned: the
+/// scheduler writes to each new pod that it is gated, so most grants would have to be sent twice.
 fn as_seen(pod: &PodRecord) -> Vec<PatchOperation> {
     let uid = patch::test(place("/metadata/uid"), pod.uid.as_str());
     if pod.annotated {
-        // The API server takes null for "is not there".
+        // The API server treats null as "is not there".
         return vec![uid, patch::test(member(ANNOTATIONS, names::TAKEN_OVER_BY), json!(pod.taken_over_by))];
     }
-    // An empty map may only be put where none is; where none is, there is no fence either.
+    // Add an empty map only where there is none; where there is none, there is no fence either.
     vec![
         uid,
         patch::test(place(ANNOTATIONS), serde_json::Value::Null),
@@ -487,7 +488,7 @@ impl Gateway for KubeGateway {
         }
         match self.bounded(what, self.publisher.publish(&event, &about)).await {
             Ok(_) => {}
-            // What it is about goes, or is gone.
+            // The object of the event is going or gone.
             Err(error @ GatewayError::Outdated { .. }) => tracing::debug!(%error, "event lost"),
             Err(error) => tracing::warn!(%error, "event lost"),
         }

@@ -1,5 +1,5 @@
-//! The grant transaction (protocol §5): record the batch in the status, by compare-and-swap → patch the pods. A crash at
-//! any point leaves an over-count at worst.
+//! The grant transaction (protocol §5): record the batch in the status, by compare-and-swap → patch the pods. A crash
+//! at any point leaves an over-count at worst.
 //!
 //! In: a decision. Out: pods without gate, or grants in flight that are sent again next time.
 
@@ -47,16 +47,16 @@ fn entry(view: &View, pod: usize, size: Connections, bill: Connections, ratio: u
         uid: record.uid.clone(),
         pod: record.name.clone(),
         workload: workload_of(view, pod)?,
-        // A size that does not fit a column of the status cannot be granted; the schema's bounds keep it away.
+        // A size that does not fit a field of the status cannot be granted; the schema's bounds prevent it.
         pool_size: i32::try_from(split.pool_size.get()).ok()?,
         max_overflow: i32::try_from(split.max_overflow.get()).ok()?,
         connections: i64::try_from(bill.get()).ok()?,
     })
 }
 
-/// The entry of a pod that is let through as it is. The gate policies know no modes, so they gate every labelled pod; what
-/// they replaced in it is what it gets back. It goes the way of all grants: a patch that is still on its way when the mode
-/// becomes Gate is on the bill.
+/// The entry of a pod that is let through as it is. The gate policies do not know the mode, so they gate every labelled
+/// pod; the pod gets back the values that they replaced. It is recorded like every grant: if the mode becomes Gate
+/// while its patch is on its way, it is counted.
 fn own_entry(record: &PodRecord, workload: String) -> Option<GrantInFlight> {
     let own = record.own_grant();
     Some(GrantInFlight {
@@ -69,7 +69,7 @@ fn own_entry(record: &PodRecord, workload: String) -> Option<GrantInFlight> {
     })
 }
 
-/// The entries in flight whose pod was not yet seen without its gate and is not gone.
+/// The grants in flight whose pod is still there and was last seen with its gate.
 #[must_use]
 pub fn unseen(view: &View, grants: &[GrantInFlight]) -> Vec<GrantInFlight> {
     let gated: HashSet<&str> =
@@ -123,8 +123,8 @@ async fn send_one<G: Gateway>(
             );
             Ok(())
         }
-        // The pod is not what it was: granted before, gone, or changed. Look at it. If it is what it was, then the
-        // write itself is refused, by an admission policy of the cluster say, and somebody should know.
+        // The pod was granted before, is gone, or changed: look at it. If it is unchanged, the write itself was
+        // refused, for example by an admission policy of the cluster, and somebody should know.
         Err(GatewayError::Outdated { what, why }) => match context.refresh_pod(pod).await? {
             Some(fresh) if fresh.version == pod.version => Err(GatewayError::Refused { what, why }),
             _ => Ok(()),

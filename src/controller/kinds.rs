@@ -1,4 +1,4 @@
-//! Every kind that is watched, in one list: the watches go through it, and a snapshot does.
+//! Every watched kind, in one list for the watches and for snapshots.
 //!
 //! In: a visitor. Out: one visit for each kind. A new kind is added here, with its view in `cluster`.
 
@@ -18,15 +18,15 @@ use crate::cluster::workload::{
 pub enum Served {
     /// In every cluster.
     Always,
-    /// The same; those alone count that have this label.
+    /// In every cluster; only objects with this label count.
     Labelled(&'static str),
-    /// Where somebody has installed the kind.
+    /// Where the kind is installed.
     Installed,
 }
 
 /// What is done with every kind.
 pub trait PerKind {
-    /// Does it with one.
+    /// Does it with one kind.
     fn visit<K: Watched + Resource<Scope = NamespaceResourceScope>>(&mut self, served: Served);
 }
 

@@ -2,7 +2,8 @@
 //!
 //! In: the Lease as the API server has it, local time. Out: [`Leadership`], which ends by itself when the Lease was
 //! not renewed in time. Another holder's Lease is judged by how long it was *seen* unchanged, never by its clock.
-//! Exactness does not rest on it (the epoch in each budget's status does); it keeps two leaders from fighting.
+//! Exactness does not depend on the Lease but on the epoch in each budget's status; the Lease keeps two leaders from
+//! fighting.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,11 +22,11 @@ const DURATION: Duration = Duration::from_secs(15);
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// Time between attempts.
 const RETRY: Duration = Duration::from_secs(2);
-/// One attempt may take so long.
+/// The longest that one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// How long a Lease that was held for the end of all leading stays taken. Longer than it takes to remove the replicas
-/// that strive for it; shorter than anybody who installs again would mind.
+/// How long a Lease stays taken that [`Elector::hold`] took to end all leading. Longer than it takes to remove the
+/// replicas that compete for it; short enough not to bother anybody who installs again.
 const HELD: Duration = Duration::from_secs(30);
 
 /// Whether this process leads, as of now.
@@ -67,13 +68,13 @@ struct Seen {
 /// Who had a Lease before it was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holder {
-    /// This process, or one that did the same and bore its name.
+    /// This process, or an earlier one with the same task and name.
     Same,
     /// Another one, or nobody.
     Other,
 }
 
-/// Strives for the Lease.
+/// Competes for the Lease.
 pub struct Elector {
     api: Api<Lease>,
     name: String,
@@ -89,8 +90,8 @@ impl Elector {
         Self { api, name: name.into(), identity: identity.into(), duration: DURATION, seen: None }
     }
 
-    /// Strives until `stop`, then gives the Lease up. `state` says whether this process leads; `reached` whether the API
-    /// server has shown the Lease yet.
+    /// Competes until `stop`, then releases the Lease. `state` says whether this process leads; `reached` whether the
+    /// API server has shown the Lease yet.
     pub async fn run(
         mut self,
         leadership: Leadership,
@@ -155,9 +156,9 @@ impl Elector {
         spec.renew_time = Some(now);
     }
 
-    /// Takes the Lease from whoever has it and keeps it, until this future is dropped; it then expires by itself.
-    /// `leadership` holds once the former leader must have stopped, by its own clock too and with the same margin as
-    /// at any change of leaders.
+    /// Takes the Lease from any holder and keeps it until this future is dropped; then it expires by itself.
+    /// `leadership` holds once the former leader must have stopped, even by its own clock, with the same margin as at
+    /// any change of leaders.
     pub async fn hold(mut self, leadership: Leadership) {
         self.duration = HELD;
         let mut since: Option<Instant> = None;
@@ -165,7 +166,7 @@ impl Elector {
             let started = Instant::now();
             match tokio::time::timeout(ATTEMPT, self.seize()).await {
                 Ok(Ok(Some(before))) => {
-                    // Whoever had it before may lead until it looks again.
+                    // The former holder may lead until it looks again.
                     let kept = since.filter(|_| before == Holder::Same);
                     let begun = *since.insert(kept.unwrap_or_else(Instant::now));
                     let alone = begun.elapsed() >= DURATION;
@@ -181,7 +182,7 @@ impl Elector {
         }
     }
 
-    /// Takes the Lease, whoever has it, and says who had it; none when somebody wrote it meanwhile.
+    /// Takes the Lease from any holder and says who had it; none when somebody wrote it meanwhile.
     async fn seize(&self) -> Result<Option<Holder>, kube::Error> {
         let Some(mut lease) = self.api.get_opt(&self.name).await? else {
             return Ok(self.create().await?.then_some(Holder::Other));

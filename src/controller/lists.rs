@@ -1,10 +1,10 @@
 //! How much of a list is in memory at a time: tenants decide how large objects are, and how many there are.
 //!
-//! In: what the API server serves and answers. Out: the way in which a kind is listed, whose turn it is, and answers that
-//! are cut off when they are too large. Forbidden here: what an object means.
+//! In: what the API server serves and answers. Out: the way to list a kind, whose turn it is, and answers that are cut
+//! off when they are too large. Forbidden here: what an object means.
 //!
-//! Where the API server streams lists, there is one object of each list in memory. Where it does not, there is one page of one
-//! list, and a page that turns out to be too large is asked for again in a smaller one.
+//! If the API server streams lists, one object of each list is in memory. If it does not, one page of one list is, and
+//! a page that turns out to be too large is asked for again in a smaller one.
 
 use std::fmt::Debug;
 use std::str::FromStr;
@@ -32,7 +32,7 @@ const LARGEST_PAGE: usize = 4 * 1024 * 1024;
 const PAGES: [u32; 3] = [100, 10, 1];
 /// Streamed lists at the same time.
 const STREAMS: u32 = 4;
-/// A turn ends when nothing has come for so long.
+/// A turn ends when nothing has arrived for this long.
 pub(super) const TURN: Duration = Duration::from_secs(10);
 
 /// How a kind is listed.
@@ -40,12 +40,12 @@ pub(super) const TURN: Duration = Duration::from_secs(10);
 pub(super) enum Way {
     /// Object by object, by the watch itself.
     Streamed,
-    /// In pages of so many objects.
+    /// In pages of this many objects.
     Paged(u32),
 }
 
 impl Way {
-    /// The watch that lists in this way the objects that have the label, if one is named.
+    /// The watch that lists in this way, limited to objects with the label if one is named.
     pub(super) fn config(self, label: Option<&str>) -> watcher::Config {
         let config =
             label.map_or_else(watcher::Config::default, |label| watcher::Config::default().labels(label));
@@ -55,7 +55,7 @@ impl Way {
         }
     }
 
-    /// What is to be tried after this error instead; none where the same may succeed the next time.
+    /// The way to try after this error instead; none where the same way may succeed next time.
     pub(super) fn instead(self, error: &watcher::Error) -> Option<Self> {
         match (self, error) {
             (Self::Streamed, watcher::Error::WatchStartFailed(kube::Error::Api(status)))
@@ -71,12 +71,12 @@ impl Way {
     }
 }
 
-/// Whether a watch goes on after this as if nothing had happened, without the event that could not be read.
+/// Whether the watch goes on after this error as usual and loses the event that could not be read.
 pub(super) fn loses_an_event(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::WatchFailed(kube::Error::SerdeError(_)))
 }
 
-/// The next smaller page, if it was its size that an answer failed by.
+/// The next smaller page, if the answer failed because of its size.
 fn smaller(objects: u32, error: &kube::Error) -> Option<u32> {
     let kube::Error::Service(source) = error else { return None };
     source.downcast_ref::<LengthLimitError>()?;
@@ -90,7 +90,7 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Before the first page of what these parameters choose.
+    /// The list that these parameters choose, before its first page.
     pub fn of(params: ListParams) -> Self {
         let [first, ..] = PAGES;
         Self { params: params.limit(first), ended: false }
@@ -121,7 +121,7 @@ impl Pages {
     }
 }
 
-/// Whose turn it is to list: some streams at a time, or one in pages.
+/// Whose turn it is to list: some streamed lists at a time, or one in pages.
 #[derive(Clone)]
 pub(super) struct Turns(Arc<Semaphore>);
 
@@ -137,7 +137,7 @@ impl Turns {
     }
 }
 
-/// A layer of the client that fails with what is larger than any answer has to be; watches have no end and no bound.
+/// A client layer that fails on answers larger than any has to be; watches have no end and no bound.
 #[derive(Clone, Copy, Debug)]
 pub struct BoundedAnswers;
 
@@ -194,8 +194,8 @@ fn bound(query: &str) -> Option<usize> {
     bound
 }
 
-/// The library asks for streamed lists of any age, which an API server that lags behind answers with the past. Without a
-/// version it is asked for the newest.
+/// kube asks for streamed lists of any age, and an API server that lags behind answers those with old state. Without a
+/// version, the request asks for the newest.
 fn newest(uri: &Uri) -> Option<Uri> {
     let text = uri.path_and_query()?.as_str();
     let (rest, any_age) = text.rsplit_once('&')?;

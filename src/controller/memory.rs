@@ -19,20 +19,20 @@ pub struct Memory {
     pub held: Option<Arc<DbConnectionBudget>>,
     /// When its status was last written.
     pub written: Option<Timestamp>,
-    /// What is gone and still counts. It outlives the status, because a status that names it may fail to be written, and
-    /// because a budget that is made anew starts without one.
+    /// What is gone and still counts. It outlives the status, because writing a status that names it may fail, and
+    /// because a budget that is created again starts without one.
     pub quarantine: Quarantine,
-    /// What was dropped from it at somebody's word, and not told yet.
+    /// Entries that were dropped from it because an annotation names them, and not reported yet.
     pub forgotten: Vec<Quarantined>,
     /// What was said about each waiting pod, by uid.
     pub told: HashMap<String, WaitReason>,
-    /// What was said of the budget itself when it could not be read.
+    /// What was reported about the budget itself when it could not be read.
     pub complaint: Option<String>,
     /// The workloads that the status has no room for; a successor sees them for the first time.
     pub unnamed: Vec<Baseline>,
-    /// Why the status was refused that had to be written last.
+    /// Why the API server refused the status that was due last.
     pub unwritable: Option<String>,
-    /// When a pod from before its label was last ended, of each workload that needed it.
+    /// When a pod from before the label was last ended, for each workload that needed it.
     pub retired: HashMap<WorkloadKey, Timestamp>,
 }
 
@@ -46,13 +46,13 @@ pub struct Hindrances<'a> {
 }
 
 impl Memory {
-    /// The status that is in force; none before it was taken over.
+    /// The status that is in force; none before the budget was taken over.
     #[must_use]
     pub fn status(&self) -> Option<&DbConnectionBudgetStatus> {
         self.held.as_ref().and_then(|budget| budget.status.as_ref())
     }
 
-    /// The status that is carried on, with what it has no room for and what it was not told yet.
+    /// The status that is carried on, with what it has no room for and what is not yet written to it.
     #[must_use]
     pub fn carried(&self) -> DbConnectionBudgetStatus {
         let mut carried = self.status().cloned().unwrap_or_default();
@@ -61,7 +61,7 @@ impl Memory {
         carried
     }
 
-    /// Whether the epoch of this very object was taken over.
+    /// Whether this process took over the epoch of this very object.
     #[must_use]
     pub fn holds(&self, budget: &DbConnectionBudget) -> bool {
         self.held.as_ref().is_some_and(|held| held.metadata.uid == budget.metadata.uid)

@@ -1,7 +1,7 @@
 //! The controller: one leader observes, plans, grants, makes room and reports.
 //!
 //! In: a client and settings. Out: the protocol of `docs/protocol.md`, carried out. The order of the steps is in
-//! [`reconcile`]; what is decided is decided in `budget`.
+//! [`reconcile`]; `budget` makes the decisions.
 
 pub mod conditions;
 pub mod context;
@@ -50,9 +50,9 @@ use reconcile::Reconciler;
 
 /// Budgets that are worked on at the same time.
 const CONCURRENCY: usize = 8;
-/// After the first signal, work that runs may take so long to end.
+/// How long running work may take to end after the first signal.
 const DRAIN: Duration = Duration::from_secs(15);
-/// How often what is gone is forgotten.
+/// How often pods that are gone are forgotten.
 const TIDY: Duration = Duration::from_secs(60);
 
 /// A readiness part: the API server has answered.
@@ -71,7 +71,7 @@ pub struct Identity {
     pub name: String,
 }
 
-/// Strives for the Lease and leads while it has it, until `stop`.
+/// Competes for the Lease and leads while it has it, until `stop`.
 pub async fn run(
     client: Client,
     identity: Identity,
@@ -169,6 +169,6 @@ async fn lead(
     if tokio::time::timeout(DRAIN, work).await.is_err() {
         tracing::warn!("work did not end in time; what was recorded is finished by the next leader");
     }
-    // Who does not lead needs no lists to be of use.
+    // A replica that does not lead is useful without lists.
     readiness.set(CACHES, true);
 }

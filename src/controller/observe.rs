@@ -1,4 +1,4 @@
-//! What was observed: from the API server's events to records of the world, and to the budgets they concern.
+//! What was observed: turns the API server's events into records of the world and the budgets that they concern.
 //!
 //! In: events, of watches or of lists. Out: a world that follows the cluster. It decides nothing.
 
@@ -30,7 +30,7 @@ impl Observed {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one event of a watch in. Gives back the budgets that it concerns. `now` is in seconds.
+    /// Takes in one event of a watch. Returns the budgets that it concerns. `now` is in seconds.
     pub fn take<K: Watched>(&self, event: Event<K>, now: u64) -> BTreeSet<BudgetKey> {
         let mut world = self.world();
         let mut unreadable_ones = Vec::new();
@@ -76,14 +76,14 @@ pub trait Watched: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug
     fn read(&self) -> Option<Self::Record>;
     /// Where its records are.
     fn index(world: &mut World) -> &mut Index<Self::Record>;
-    /// Takes a record in. Gives back it and the one that it replaced, or nothing when it brought nothing new.
+    /// Takes in a record. Returns it and the one that it replaced, or nothing if nothing is new.
     fn take_in(world: &mut World, record: Self::Record) -> Vec<Arc<Self::Record>> {
         Self::index(world).apply(record)
     }
     /// The budgets that a record is about.
     fn concerns(world: &World, record: &Self::Record) -> BTreeSet<BudgetKey>;
-    /// What else is to be noted when a record's object is gone, in the state in which it was last seen; whether that was
-    /// its last state is said as well.
+    /// Notes what else follows when a record's object is gone. `last` is the state in which it was last seen;
+    /// `is_final` says whether that was its last state.
     fn gone(_: &mut World, _: &Self::Record, _is_final: bool) {}
     /// What is wrong with it, when it cannot be read.
     fn unreadable(&self) -> Option<&Unreadable> {

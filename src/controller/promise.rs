@@ -1,7 +1,7 @@
-//! What every status keeps that is about to be written: from it a successor knows what was given away.
+//! What every status must keep before it is written: a successor learns from it what was granted.
 //!
-//! In: the status as it is held, the one to be written, and what was decided. Out: the sentence for what is wrong. Every
-//! build that checks its debug assertions holds each write against this; what ships does not, and writes the same.
+//! In: the held status, the one to be written, and what was decided. Out: a sentence for what is wrong. Every build
+//! with debug assertions checks each write; a release build does not, and writes the same.
 
 use std::collections::HashMap;
 
@@ -28,12 +28,12 @@ pub fn fault(
     recorded(new, fresh).or_else(|| meant(view, fresh)).or_else(|| within(view, new, fresh))
 }
 
-/// Each grant stands in the status once, and there are not more than one status can name.
+/// Each grant is in the status once, and there are no more than one status can name.
 fn recorded(new: &DbConnectionBudgetStatus, fresh: &[GrantInFlight]) -> Option<String> {
     if fresh.len() > BATCH || new.ledger.grants.len() > IN_FLIGHT {
         return Some(format!("{} grants of {} in flight", fresh.len(), new.ledger.grants.len()));
     }
-    // Of what others wrote into the status there may be two.
+    // Entries that others wrote into the status may be there twice.
     let mut entries: HashMap<&str, usize> = HashMap::new();
     new.ledger.grants.iter().for_each(|grant| *entries.entry(grant.uid.as_str()).or_default() += 1);
     if let Some(twice) = fresh.iter().find(|grant| entries.get(grant.uid.as_str()) != Some(&1)) {
@@ -43,7 +43,7 @@ fn recorded(new: &DbConnectionBudgetStatus, fresh: &[GrantInFlight]) -> Option<S
     lost.map(|grant| format!("the grant of pod {} is not recorded", grant.uid))
 }
 
-/// Each grant is for a pod that waits at its gate, and its sizes are what is billed.
+/// Each grant is for a pod that waits at its gate, and its connections cover its sizes.
 fn meant(view: &View, fresh: &[GrantInFlight]) -> Option<String> {
     let pods: HashMap<&str, &PodRecord> =
         view.scene.pods.iter().map(|pod| (pod.uid.as_str(), pod.as_ref())).collect();
@@ -59,7 +59,7 @@ fn meant(view: &View, fresh: &[GrantInFlight]) -> Option<String> {
     })
 }
 
-/// In mode Gate nothing is granted without a limit, and what is committed stays within what may be.
+/// In mode Gate, nothing is granted without a limit, and what is committed stays within its bound.
 fn within(view: &View, new: &DbConnectionBudgetStatus, fresh: &[GrantInFlight]) -> Option<String> {
     if view.mode != Mode::Gate {
         return None;

@@ -1,8 +1,8 @@
 //! Events as kubectl shows and sorts them.
 //!
-//! In: what happened, and to what. Out: core/v1 Events. Not those of events.k8s.io/v1, which refuses the first and the last
-//! time (`needs to be unset`, `pkg/apis/core/validation/events.go`), so that `kubectl get events --sort-by=.lastTimestamp`
-//! would not show when they were. What repeats within minutes is counted on the event that is there.
+//! In: what happened, and to what. Out: core/v1 Events. events.k8s.io/v1 refuses the first and the last time
+//! (`needs to be unset`, `pkg/apis/core/validation/events.go`), so `kubectl get events --sort-by=.lastTimestamp` would
+//! not show when they happened. An event that repeats within minutes is counted on the existing one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,10 +15,10 @@ use kube::runtime::events::{Event, EventType};
 use kube::{Client, Error};
 use serde_json::json;
 
-/// For how long an event that repeats is the same one.
+/// How long an event that repeats is counted as the same one.
 const SAME: SignedDuration = SignedDuration::from_mins(6);
 
-/// Events that are remembered; of more each is made anew.
+/// The most events that are remembered; any further one is created anew.
 const REMEMBERED: usize = 10_000;
 
 /// Who reports.
@@ -31,7 +31,7 @@ pub struct Publisher {
     known: Mutex<HashMap<Key, Known>>,
 }
 
-/// By what an event is the same as an earlier one.
+/// What makes an event the same as an earlier one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     namespace: String,
@@ -40,7 +40,7 @@ struct Key {
     action: String,
 }
 
-/// An event that was made.
+/// An event that was created.
 #[derive(Clone)]
 struct Known {
     name: String,
@@ -49,13 +49,13 @@ struct Known {
 }
 
 impl Publisher {
-    /// One that reports as the replica `instance`.
+    /// A publisher that reports as the replica `instance`.
     #[must_use]
     pub fn new(client: Client, instance: &str) -> Self {
         Self { client, instance: instance.to_owned(), known: Mutex::default() }
     }
 
-    /// Makes an event, or counts it once more.
+    /// Creates an event, or counts the existing one once more.
     ///
     /// # Errors
     /// When the API server does not take it.
@@ -87,7 +87,7 @@ impl Publisher {
             Ok(known) if all.len() < REMEMBERED => drop(all.insert(key, known)),
             Ok(_) => {}
             Err(error) => {
-                // It may have been forgotten there; the next one is made anew.
+                // The API server may have dropped it; the next one is created anew.
                 all.remove(&key);
                 return Err(error);
             }

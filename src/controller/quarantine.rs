@@ -1,13 +1,13 @@
 //! What is gone and still counts: pods whose end nobody saw, and connections that outlive their pod.
 //!
-//! In: what the watches noted of pods that went, what their nodes say, the time. Out: entries for the status and the
-//! ledger. The entries are kept here and nowhere else; a status is read once, when its budget is taken over, because one
-//! that still names what is over already may only not have been written yet.
+//! In: what the watches noted about pods that went, what their nodes say, the time. Out: entries for the status and the
+//! ledger. The entries are kept only here. A status is read once, when its budget is taken over: later, a status that
+//! still names an entry that is over may just not be rewritten yet.
 //!
-//! Times are measured by a clock that never jumps, and anew by each leader. An entry whose pod was on a node ends only when
-//! its kubelet was heard of since, because a kubelet that is away ends nothing: when it is back it learns that the pod is
-//! gone, and lets it have its grace period then (`pod_workers.go`). Two signs of life that differ show that it was heard
-//! of; no two clocks are compared.
+//! Times are measured by a clock that never jumps; each leader starts again. An entry whose pod was on a node ends only
+//! after its kubelet has reported since. A kubelet that is away ends nothing: when it is back, it learns that the pod
+//! is gone, and only then gives it its grace period (`pod_workers.go`). Two different signs of life show that it
+//! reported; no two clocks are compared.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -26,21 +26,21 @@ use crate::cluster::node::NodeSight;
 use crate::cluster::pod::PodRecord;
 use crate::cluster::world::{Departed, Departure};
 
-/// On top of the time that containers get to end.
+/// Seconds on top of the time that containers get to end.
 const MARGIN: i64 = 10;
-/// The longest grace period that counts. None is too long for Kubernetes, and with the longest an entry would outlive
-/// everybody. An hour is what a managed upgrade of GKE waits for a pod at the most; a kubelet that restarts gives one
-/// second (`kubelet.go: SyncTerminatingRuntimePod`).
+/// The longest grace period that counts. Kubernetes accepts any, and with the longest an entry would never end. A
+/// managed upgrade of GKE waits at most an hour for a pod; a kubelet that restarts gives one second
+/// (`kubelet.go: SyncTerminatingRuntimePod`).
 const LONGEST: i64 = 3600;
-/// The longest that an entry counts whose node is not asked: a grace period, the margin, and the longest linger.
+/// The longest that an entry counts if its node is not asked: a grace period, the margin, and the longest linger.
 const MOST_SECONDS: i64 = LONGEST + MARGIN + 3600;
-/// A node is asked again after so long.
+/// A node is asked again after this long.
 const AGAIN: Duration = Duration::from_secs(5);
-/// A kubelet has to be heard of within so long before the end: longer than one lets pass between two signs of life.
+/// A kubelet must report within this long before the end: longer than it lets pass between two signs of life.
 const LATE: Duration = Duration::from_secs(15);
 /// Nodes that are asked in one look, at the same time.
 const NODES: usize = 16;
-/// Entries in a status; one of them may stand for many.
+/// The most entries in a status; one of them may stand for many.
 pub const MOST: usize = 256;
 
 /// What the node of an entry said last.
@@ -48,7 +48,7 @@ pub const MOST: usize = 256;
 enum Word {
     /// It was not asked, or has no news.
     Silent,
-    /// It was heard of since.
+    /// Its kubelet has reported since.
     Heard,
     /// It is not Ready.
     Away,
@@ -56,17 +56,17 @@ enum Word {
     Gone,
     /// It could not be asked.
     Unknown(String),
-    /// It was heard of when the time was over.
+    /// Its kubelet reported after the time was over.
     Over,
 }
 
 #[derive(Clone, Debug)]
 struct Kept {
     entry: Quarantined,
-    /// From when on it does not count, if its node has no objection.
+    /// When it stops counting, unless its node objects.
     end: Duration,
     word: Word,
-    /// Whether `end` is reckoned from a sign of life.
+    /// Whether `end` is measured from a sign of life.
     heard: bool,
     /// The last sign of life of its node.
     beat: Option<String>,
@@ -89,7 +89,7 @@ impl Kept {
         self.entry.node.as_ref()?;
         let again = self.asked.map_or(Duration::ZERO, |asked| asked.saturating_add(AGAIN));
         let settled = self.heard || (self.word == Word::Gone && self.asked.is_some());
-        // Twice near the end, so that the second answer tells of the time in between.
+        // Ask twice near the end, so that the second answer covers the time in between.
         let late = self.end.saturating_sub(LATE);
         let due = if self.asked.is_some_and(|asked| asked >= late) { self.end } else { late };
         Some(if settled { due.max(again) } else { again })
@@ -99,7 +99,7 @@ impl Kept {
         let over = now.steady >= self.end;
         let Some(sight) = sight else {
             if self.word != Word::Gone {
-                // The machine may have run until just now, and what it left open lingers like all else.
+                // The machine may have run until just now, and the connections it left open linger too.
                 let lingers = now.steady.saturating_add(Duration::from_secs(linger.into()));
                 if lingers > self.end {
                     self.end = lingers;
@@ -154,7 +154,7 @@ fn after(seconds: i64, now: Timestamp) -> Time {
     Time(now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(now))
 }
 
-/// For how long a pod counts whose end nobody saw: the time that its containers get, and that of its connections.
+/// How long a pod counts if nobody saw its end: the time that its containers get, plus that of its connections.
 #[must_use]
 pub fn unseen_end(grace: i64, linger: u32) -> i64 {
     grace.clamp(0, LONGEST).saturating_add(MARGIN).saturating_add(linger.into())
@@ -179,14 +179,14 @@ pub fn entry(
 #[derive(Debug, Default)]
 pub struct Quarantine {
     kept: Vec<Kept>,
-    /// Pods that are said to be over, are still there as objects, and have had their time.
+    /// Pods that are called over, still exist as objects, and have had their time.
     spent: HashSet<String>,
-    /// For how many seconds connections outlive their processes, by the last spec.
+    /// How many seconds connections outlive their processes, by the last spec.
     linger: u32,
 }
 
 impl Quarantine {
-    /// Takes over what a status names, each for its whole time from now on.
+    /// Takes over the entries of a status, each for its whole time from now on.
     pub fn seed(&mut self, written: &[Quarantined], now: Duration) {
         for entry in written {
             self.count(entry.clone(), now);
@@ -203,7 +203,7 @@ impl Quarantine {
         new
     }
 
-    /// Takes in what went, and the pods that are said to be over and are not seen to be; drops what is over.
+    /// Takes in pods that went, and pods that are called over but were not seen to end; drops entries that are over.
     pub fn keep(&mut self, departures: &[Departure], doubtful: &[&PodRecord], linger: u32, now: Moment) {
         self.linger = linger;
         for departure in departures {
@@ -250,7 +250,7 @@ impl Quarantine {
                     self.count(lingers(pod.uid.clone(), bill(pod), QuarantineCause::Ended), now.steady);
                 }
             }
-            // Each run may have left all that the pod may open.
+            // Each run may have left open all that the pod may open.
             Departed::Restarted(times) if linger > 0 => {
                 let left = bill(pod).saturating_mul(i64::try_from(times).unwrap_or(i64::MAX));
                 let uid = format!("{}-{}", pod.uid, pod.restarts);
@@ -260,7 +260,7 @@ impl Quarantine {
         }
     }
 
-    /// Drops the entries that somebody who knows better names, and gives them back. Naming them again does nothing.
+    /// Drops the entries that a user names, and returns them. Naming them again does nothing.
     pub fn forget(&mut self, named: &str) -> Vec<Quarantined> {
         let named: HashSet<&str> = named.split([',', ' ', '\n']).filter(|uid| !uid.is_empty()).collect();
         let (gone, kept): (Vec<Kept>, Vec<Kept>) = std::mem::take(&mut self.kept)
@@ -278,14 +278,14 @@ impl Quarantine {
         self.kept.is_empty()
     }
 
-    /// In how long the next entry is to be looked at.
+    /// How long until the next entry must be looked at.
     #[must_use]
     pub fn next(&self, now: Duration) -> Option<Duration> {
         let due = self.kept.iter().map(|kept| kept.ask().unwrap_or(kept.end));
         due.min().map(|due| due.saturating_sub(now))
     }
 
-    /// What is in quarantine: so many entries that they fit into a status, which count for all.
+    /// What is in quarantine, in as many entries as fit into a status; together they count for all.
     #[must_use]
     pub fn entries(&self) -> Vec<Quarantined> {
         let entry = |kept: &Kept| kept.entry.clone();
@@ -297,8 +297,8 @@ impl Quarantine {
         named.iter().map(entry).chain(more).collect()
     }
 
-    /// One entry for many. Where they were on several nodes, whoever takes it over has none to ask, so it gets the most
-    /// time that there is.
+    /// One entry for many. If they were on several nodes, a successor has no single node to ask, so it gets the longest
+    /// time.
     fn together(&self, others: &[Kept]) -> Option<Quarantined> {
         let first = &others.first()?.entry;
         let each = || others.iter().map(|kept| &kept.entry);
@@ -318,7 +318,7 @@ impl Quarantine {
         })
     }
 
-    /// The entries that are kept because nobody saw an end, with the time that they are kept for in words.
+    /// The entries that count because nobody saw an end, and in words for how long.
     pub fn unseen(&self, now: Timestamp) -> impl Iterator<Item = (&Quarantined, String)> {
         let lingers =
             |kept: &&Kept| matches!(kept.entry.cause, QuarantineCause::Ended | QuarantineCause::Restarted);
@@ -355,7 +355,7 @@ impl Quarantine {
     }
 }
 
-/// Asks the nodes whose word is needed. One that does not answer keeps its entries, and nothing else.
+/// Asks the nodes whose answer is needed. A node that does not answer keeps its entries, and nothing else.
 pub async fn ask<G: Gateway>(gateway: &G, quarantine: &mut Quarantine, now: Moment) {
     let nodes = quarantine.to_ask(now.steady);
     let mut calls = Vec::with_capacity(nodes.len());
@@ -377,7 +377,7 @@ pub async fn ask<G: Gateway>(gateway: &G, quarantine: &mut Quarantine, now: Mome
 /// Pods and nodes that a message names.
 const NAMED: usize = 5;
 
-/// What is kept because nobody saw its end, where that is what keeps pods waiting: who, for how long, and what to do about it.
+/// If entries whose end nobody saw keep pods waiting: which ones, for how long, and what to do about it.
 #[must_use]
 pub fn in_the_way(view: &View, quarantine: Option<&Quarantine>, now: Timestamp) -> Option<String> {
     let unseen: Vec<(&Quarantined, String)> = quarantine?.unseen(now).collect();
@@ -454,7 +454,7 @@ mod tests {
             (MOST_SECONDS, None),
             "nobody could ask all of them"
         );
-        // A successor counts the one beside a new one of its own.
+        // A successor counts that entry beside a new one of its own.
         let mut next = of(MOST, |_| None);
         next.seed(&entries, Duration::ZERO);
         let uids: HashSet<String> = next.entries().into_iter().map(|entry| entry.uid).collect();

@@ -1,7 +1,7 @@
 //! One look at one budget: take over → observe and decide → grant → make room → report.
 //!
-//! In: the key of a budget. Out: grants, at most one pod ended, a status that says how it is, and when to look again.
-//! The arithmetic is in `budget`, the reading of objects in `cluster`; here is the order of the steps.
+//! In: the key of a budget. Out: grants, at most one pod ended, a status that reports the result, and when to look
+//! again. `budget` has the arithmetic, `cluster` reads the objects; here is the order of the steps.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,13 +23,13 @@ use crate::budget::ledger::Hold;
 use crate::cluster::guarded::Unreadable;
 use crate::cluster::pod::PodRecord;
 
-/// While somebody waits, time alone can change the answer: look again this often.
+/// While a pod waits, time alone can change the decision: look again this often.
 const TICK: Duration = Duration::from_secs(5);
-/// While tasks are arriving, a second more is news.
+/// While tasks are arriving, look again every second.
 const SECOND: Duration = Duration::from_secs(1);
 /// Statuses that record no grant are gathered for this long.
 const GATHER: SignedDuration = SignedDuration::from_millis(500);
-/// A look without any cause, against an event that never came.
+/// The time to a look without any cause, in case an event got lost.
 const PATROL: Duration = Duration::from_secs(300);
 
 /// Reconciles one budget after another.
@@ -96,12 +96,12 @@ impl<G: Gateway> Reconciler<G> {
         self.context.metrics.budget(key, numbers);
         let sent = grant::send(&self.context, key, &view, &grants).await;
 
-        // A pod that cannot be patched keeps neither room nor words from the others.
+        // A pod that cannot be patched does not keep room or events from the others.
         let acted = evict::reclaim(&self.context, key, &view, now).await;
         let retired = retire::step(&self.context, key, &view, &mut memory, now).await;
         events::tell_pods(&self.context, &view, &mut memory).await;
         events::tell_forgotten(&self.context, &held, &mut memory).await;
-        // A failure of one step kept none of the others from being tried.
+        // The failure of one step did not stop the others.
         sent?;
         let ended = acted?;
         let retired = retired?;
@@ -134,8 +134,8 @@ impl<G: Gateway> Reconciler<G> {
         )
     }
 
-    /// Writes the status when it changed. One that records nothing for a successor may wait, so that several changes make
-    /// one write; the time it should wait comes back.
+    /// Writes the status if it changed. A status that records nothing for a successor may wait, so that several changes
+    /// make one write; returns how long it should wait.
     async fn write(
         &self,
         memory: &mut Memory,
@@ -178,8 +178,8 @@ impl<G: Gateway> Reconciler<G> {
         Ok(None)
     }
 
-    /// Says that a status cannot be written and why, in the status of before if that is taken: without a new one nothing is
-    /// granted.
+    /// Reports that a status cannot be written and why, in the previous status if the server takes that: without a new
+    /// one nothing is granted.
     async fn stand_still(
         &self,
         held: &DbConnectionBudget,
@@ -210,17 +210,17 @@ impl<G: Gateway> Reconciler<G> {
                 memory.held = Some(Arc::new(written));
                 Ok(())
             }
-            // Not even that: the event and the log have said it.
+            // Refused too: the event and the log have reported it.
             Err(GatewayError::Refused { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// What is to be said of a key without a budget, or with one that cannot be read. What is granted stays as it is.
+    /// Handles a key whose budget is missing or cannot be read. What is granted stays as it is.
     async fn absent(&self, key: &BudgetKey, unreadable: Option<&Unreadable>, memory: &mut Memory) -> Next {
         let departures = self.context.observed.world().take_departures(key);
         self.context.refusals.forget_all(key);
-        // How long connections linger only a budget says; its own word comes with it.
+        // Only a budget says how long connections linger, and there is none to ask.
         memory.quarantine.keep(&departures, &[], 0, self.context.moment());
         memory.let_go();
         self.context.metrics.forget(key);
@@ -240,7 +240,7 @@ impl<G: Gateway> Reconciler<G> {
         Arc::clone(memories.entry(key.clone()).or_default())
     }
 
-    /// Reads a budget again whose status could not be written.
+    /// Reads a budget again if its status could not be written.
     async fn refresh_budget(&self, held: &DbConnectionBudget) -> Result<(), GatewayError> {
         let (namespace, name) = (held.metadata.namespace.as_deref(), held.metadata.name.as_deref());
         let key = BudgetKey::new(namespace.unwrap_or_default(), name.unwrap_or_default());
@@ -260,7 +260,7 @@ fn quarantines_more(held: &DbConnectionBudget, new: &DbConnectionBudgetStatus) -
     new.ledger.quarantine.iter().any(|entry| !known(entry))
 }
 
-/// The earlier of two looks, but not at once again.
+/// The earlier of two looks; `due` counts as at least `GATHER`.
 fn sooner(next: Next, due: Option<Duration>) -> Next {
     match (next, due) {
         (Next::After(delay), Some(due)) => Next::After(delay.min(due.max(GATHER.unsigned_abs()))),
@@ -268,7 +268,7 @@ fn sooner(next: Next, due: Option<Duration>) -> Next {
     }
 }
 
-/// Whether a status says, and the one before does not, from where the sum comes down. Who takes over must know.
+/// Whether a status has a new high-water mark, from which the sum comes down. A successor must know it.
 fn comes_down(held: &DbConnectionBudget, new: &DbConnectionBudgetStatus) -> bool {
     let (new, old) = (new.ledger.high_water, held.status.as_ref().and_then(|old| old.ledger.high_water));
     new.is_some() && old != new
@@ -276,7 +276,7 @@ fn comes_down(held: &DbConnectionBudget, new: &DbConnectionBudgetStatus) -> bool
 
 fn next_look(view: &View, wait: Option<Duration>, acted: bool) -> Next {
     let gather = GATHER.unsigned_abs();
-    // A pod that does not become Ready makes no event; after a while that is news.
+    // A pod that does not become Ready causes no watch event; after a while that matters.
     let unproven = view.scene.situation.pods.iter().any(|pod| pod.admitted() && !pod.ready);
     let restless = unproven
         || !view.decision.grants.refused.is_empty()

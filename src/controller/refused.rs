@@ -1,8 +1,8 @@
 //! Evictions that were refused, and the pause after each.
 //!
-//! In: who refused what for which purpose, and when. Out: whether asking again is of any use yet. A PodDisruptionBudget
-//! that changes ends the pause. Purposes do not wait for each other: what refuses the pods of one workload may let those of
-//! another one go.
+//! In: what refused an eviction, for which purpose, and when. Out: whether asking again is of any use yet. A change of
+//! a PodDisruptionBudget ends the pause. Purposes do not wait for each other: a PodDisruptionBudget that refuses the
+//! pods of one workload may allow those of another.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,15 +11,15 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::BudgetKey;
 
-/// After a refusal no eviction is tried for so long, unless a PodDisruptionBudget changes.
+/// No eviction is tried for this long after a refusal, unless a PodDisruptionBudget changes.
 const PAUSE: SignedDuration = SignedDuration::from_secs(5);
 
-/// What a pod was to go for.
+/// Why a pod was to be evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
     /// Connections for a pod that waits.
     Reclaim,
-    /// Connections for a new pod, which pods from before the label hold.
+    /// Connections that pods from before the label hold and a new pod needs.
     Adoption,
 }
 
@@ -28,11 +28,11 @@ pub enum Purpose {
 pub struct Refused {
     /// What refused it.
     pub by: String,
-    /// What for the pod was to go.
+    /// Why the pod was to be evicted.
     pub purpose: Purpose,
-    /// No eviction for that purpose is tried before.
+    /// No eviction for that purpose is tried before this.
     until: Timestamp,
-    /// Whether it is so: not any more when a PodDisruptionBudget has changed.
+    /// Whether `until` applies: not after a PodDisruptionBudget has changed.
     pauses: bool,
 }
 
@@ -43,7 +43,7 @@ impl Refused {
         Self { by, purpose, until: now.saturating_add(PAUSE).unwrap_or(now), pauses: true }
     }
 
-    /// What is the matter, as a sentence.
+    /// The refusal as a sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
         let whose = match self.purpose {
@@ -56,12 +56,12 @@ impl Refused {
     }
 }
 
-/// The evictions that were refused last, of all budgets. One for all stages, and for the watch of PodDisruptionBudgets.
+/// The last refused evictions of all budgets, shared by all stages and the watch of PodDisruptionBudgets.
 #[derive(Clone, Debug, Default)]
 pub struct Refusals(Arc<Mutex<HashMap<BudgetKey, BTreeMap<Purpose, Refused>>>>);
 
 impl Refusals {
-    /// Whether a refusal is so fresh that asking again is no use.
+    /// Whether a refusal is so recent that asking again is no use.
     #[must_use]
     pub fn is_paused(&self, key: &BudgetKey, purpose: Purpose, now: Timestamp) -> bool {
         let all = self.all();
@@ -74,7 +74,7 @@ impl Refusals {
         self.all().entry(key.clone()).or_default().insert(purpose, Refused::at(by, purpose, now)).is_none()
     }
 
-    /// Nothing is refused for that purpose any more: an eviction passed, or none is needed.
+    /// Forgets the refusal for that purpose: an eviction passed, or none is needed.
     pub fn forget(&self, key: &BudgetKey, purpose: Purpose) {
         let mut all = self.all();
         let Some(of) = all.get_mut(key) else { return };
@@ -84,13 +84,13 @@ impl Refusals {
         }
     }
 
-    /// Nothing is known of a budget any more.
+    /// Forgets all refusals of a budget.
     pub fn forget_all(&self, key: &BudgetKey) {
         self.all().remove(key);
     }
 
-    /// A PodDisruptionBudget of the namespace changed: it may let an eviction pass that it refused before. Gives back the
-    /// budgets that have waited for that.
+    /// A PodDisruptionBudget of the namespace changed and may now allow an eviction that it refused. Returns the
+    /// budgets that waited for that.
     pub fn disruption_changed(&self, namespace: &str) -> BTreeSet<BudgetKey> {
         let mut waited = BTreeSet::new();
         for (key, of) in self.all().iter_mut().filter(|(key, _)| key.namespace == namespace) {
@@ -102,7 +102,7 @@ impl Refusals {
         waited
     }
 
-    /// One of those of a budget.
+    /// One refusal of a budget.
     #[must_use]
     pub fn first(&self, key: &BudgetKey) -> Option<Refused> {
         self.all().get(key)?.values().next().cloned()

@@ -1,9 +1,9 @@
 //! Adoption of a full database: ends one pod from before the label, so that a new one can connect.
 //!
-//! In: the workload that the decision names. Out: one replica less of an older ReplicaSet, if the Eviction API would let a
-//! pod of it go. Evicted, that would be replaced by another one without a grant, which takes what it gave back; scaling
-//! down is what the Deployment controller itself does with `maxUnavailable: 1`. One at a time for each workload, and each
-//! has [`PATIENCE`] to help.
+//! In: the workload that the decision names. Out: one replica less of an older ReplicaSet, if the Eviction API would
+//! let a pod of it go. An evicted pod would be replaced by another one without a grant, which takes what the first gave
+//! back; scaling down is what the Deployment controller itself does with `maxUnavailable: 1`. Each workload loses one
+//! pod at a time, and each pod that ended has [`PATIENCE`] to help.
 
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::EventType;
@@ -20,11 +20,11 @@ use crate::api::WorkloadKind;
 use crate::budget::adoption::PATIENCE;
 use crate::cluster::workload::WorkloadKey;
 
-/// Ends a pod from before the label, if one has to go and the last one has had its time to help. True when one was
-/// ended.
+/// Ends a pod from before the label, if one has to go and the last one has had time to help. True when the result is
+/// worth another look soon.
 ///
 /// # Errors
-/// When the API server does not answer, or the operator may not.
+/// When the API server does not answer, or the operator has no permission.
 pub async fn step<G: Gateway>(
     context: &Context<G>,
     key: &BudgetKey,
@@ -62,7 +62,7 @@ pub async fn step<G: Gateway>(
             Ok(true)
         }
         Ok(None) => Ok(false),
-        // It changed meanwhile: what that brings is to be seen first.
+        // It changed meanwhile: see first what that brings.
         Err(GatewayError::Outdated { .. }) => Ok(true),
         Err(GatewayError::Disruption { budget, .. }) => {
             Ok(context.refusals.note(key, Purpose::Adoption, budget, now))
@@ -108,7 +108,7 @@ fn what_then(kind: WorkloadKind, may_end: bool, eviction: bool) -> String {
     }
 }
 
-/// The oldest ReplicaSet of a workload whose pods bear no label and are Ready.
+/// The oldest ReplicaSet of a workload with Ready pods that have no label.
 fn oldest_set<G: Gateway>(
     context: &Context<G>,
     key: &BudgetKey,

@@ -1,7 +1,7 @@
-//! One namespace as it is now, for those who look and do not lead.
+//! One namespace as it is now, for commands that look and do not lead.
 //!
-//! In: a client, a namespace. Out: the world that the watches would have built of it. Every kind that is watched is
-//! listed here too, from one table (`kinds`). Forbidden here: waiting for news, deciding anything.
+//! In: a client, a namespace. Out: the world that the watches would have built of it. Every watched kind is listed here
+//! too, from one table (`kinds`). Forbidden here: waiting for news, deciding anything.
 
 use futures::future::{BoxFuture, FutureExt, try_join_all};
 use kube::api::{Api, ListParams};
@@ -65,8 +65,8 @@ struct Lister<'a> {
 }
 
 impl Lister<'_> {
-    /// Lists a kind that need not be installed. The list itself does not tell: who may not read all kinds is refused
-    /// those that are not there, too.
+    /// Lists an optional kind, if it is served. The list itself does not tell: a user who may not read all kinds also
+    /// gets Forbidden for kinds that do not exist.
     async fn list_installed<K: Watched + Resource<Scope = NamespaceResourceScope>>(
         &self,
         params: ListParams,

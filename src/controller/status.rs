@@ -18,8 +18,8 @@ use crate::budget::amount::{Connections, Pods};
 use crate::budget::split::Split;
 use crate::telemetry::metrics::BudgetNumbers;
 
-/// Workloads that a status names: each may take a kilobyte, half of it in the ledger, and etcd takes one and a half megabytes
-/// in all.
+/// The most workloads that a status names: each may take a kilobyte, half of it in the ledger, and etcd takes one and a
+/// half megabytes in all.
 pub const WORKLOADS: usize = 800;
 
 /// The status after this look, with `grants` in flight.
@@ -64,7 +64,7 @@ pub fn assemble(
     }
 }
 
-/// Leaves out the workloads that a status has no room for, and says how many. They come back.
+/// Takes out the workloads that a status has no room for, counts them in it, and returns them.
 pub fn leave_out(status: &mut DbConnectionBudgetStatus) -> Vec<Baseline> {
     let baselines = &mut status.ledger.baselines;
     let unnamed = baselines.split_off(baselines.len().min(WORKLOADS));
@@ -73,7 +73,7 @@ pub fn leave_out(status: &mut DbConnectionBudgetStatus) -> Vec<Baseline> {
     unnamed
 }
 
-/// The budget with the status of before, and the word that no newer one can be written.
+/// The budget with its previous status, plus conditions that say that no newer one can be written.
 #[must_use]
 pub fn standing_still(held: &DbConnectionBudget, why: &str, now: Timestamp) -> DbConnectionBudget {
     let mut said = held.clone();
@@ -87,7 +87,7 @@ pub fn standing_still(held: &DbConnectionBudget, why: &str, now: Timestamp) -> D
     said
 }
 
-/// What the metrics say of a status.
+/// What the metrics say about a status.
 #[must_use]
 pub fn numbers(status: &DbConnectionBudgetStatus) -> BudgetNumbers {
     BudgetNumbers {
@@ -114,11 +114,11 @@ fn pods(view: &View) -> PodCounts {
     }
 }
 
-/// What admission is to refuse of each workload; nothing where it is to refuse nothing.
+/// The most replicas of each workload that admission allows; empty if it refuses nothing.
 fn denied_beyond(view: &View, budget: &DbConnectionBudget) -> Vec<Pods> {
     let spec = &budget.spec;
     let denies = spec.infeasible_policy == InfeasiblePolicy::Deny && spec.mode != Mode::Observe;
-    // A budget that is not accepted says nothing of what could ever fit.
+    // A budget that is not accepted does not say what could ever fit.
     if denies && view.refusal.is_none() { view.scene.situation.largest_replicas() } else { Vec::new() }
 }
 
@@ -162,7 +162,7 @@ fn workload(one: Assessed<'_>, fresh: Fresh, ratio: u32, largest: Option<&Pods>)
     }
 }
 
-/// What the next look is to know of a workload.
+/// What the next look must know about a workload.
 fn baseline(one: Assessed<'_>) -> Baseline {
     Baseline {
         kind: one.facts.key.kind,

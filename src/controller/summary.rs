@@ -1,15 +1,15 @@
-//! The summary that tools read: Ready, and where it is not so, whether that changes by itself.
+//! The summary that tools read: Ready, and whether a problem goes away by itself.
 //!
-//! In: what is found of a budget. Out: conditions by the conventions of kstatus, as Flux, Argo CD and `kubectl wait` read
-//! them. Forbidden here: finding anything; a summary says nothing that no other condition says.
+//! In: the findings about a budget. Out: conditions by the conventions of kstatus, as Flux, Argo CD and `kubectl wait`
+//! read them. Forbidden here: finding anything; a summary only repeats other conditions.
 
 use crate::api::conditions::{ConditionReason as Reason, ConditionType as Type, Finding, Status};
 
-/// Ready first, then Stalled or Reconciling where one of them is so. `comes_down` says whether pods are brought to a spec that was
-/// changed.
+/// Ready first, then Stalled or Reconciling if one of them is true. `comes_down` says whether pods are being replaced
+/// to fit a changed spec.
 #[must_use]
 pub fn of(findings: &[Finding], comes_down: bool) -> Vec<Finding> {
-    // Where a human has to act nothing is worked in, so only one of the two is ever there.
+    // While a human has to act, nothing is Reconciling, so at most one of the two is there.
     let beside = stalled(findings).or_else(|| comes_down.then(coming_down));
     [ready(findings)].into_iter().chain(beside).collect()
 }
@@ -24,7 +24,8 @@ fn coming_down() -> Finding {
     }
 }
 
-/// Accepted and feasible, and its status can be written. Pods may wait for others to terminate all the same.
+/// Ready is a budget that is accepted and feasible, with a status that can be written. Its pods may still wait for
+/// others to terminate.
 fn ready(findings: &[Finding]) -> Finding {
     let of = |finding: &Finding, status| Finding { kind: Type::Ready, status, ..finding.clone() };
     match findings.iter().find(|finding| is_against_ready(finding)) {
@@ -47,7 +48,7 @@ fn is_against_ready(finding: &Finding) -> bool {
     }
 }
 
-/// What only a human ends: a spec that cannot be served, what does not fit, and pods that nobody may end.
+/// What only a human can end: a spec that cannot be served, demand that does not fit, pods that nobody may end.
 fn stalled(findings: &[Finding]) -> Option<Finding> {
     let by_hand = |finding: &&Finding| {
         is_against_ready(finding)

@@ -1,10 +1,10 @@
 //! Take-over of a budget (protocol §5), in exactly this order: the Lease is won already → write epoch + 1, from here on
 //! every write of an older leader fails → list the pods with a consistent read → the ledger is complete.
 //!
-//! In: a budget that this process has not held yet. Out: memory that holds it, a world that knows its pods. The
-//! patches in flight are sent again by the first grant step, as after any lost answer. A budget that was never taken over
-//! may have had a predecessor of the same name, whose record of grants in flight went with it: before its first epoch the
-//! pods that wait are fenced against those.
+//! In: a budget that this process has not held yet. Out: memory that holds it, a world that knows its pods. The first
+//! grant step sends the patches in flight again, as after any lost answer. A budget that was never taken over may have
+//! had a predecessor of the same name, whose record of grants in flight is lost: before the first epoch, waiting pods
+//! are fenced against those grants.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub async fn take_over<G: Gateway>(
     if status.ledger.epoch == 0 {
         fence(context, key, &uid).await?;
     }
-    // Another one in any case, also after the largest, which somebody may have written.
+    // Always another epoch, even after the largest number, which somebody may have written.
     status.ledger.epoch = status.ledger.epoch.wrapping_add(1);
     let epoch = status.ledger.epoch;
     let written = context.gateway.replace_status(&budget).await?;
@@ -66,8 +66,8 @@ pub async fn take_over<G: Gateway>(
     Ok(true)
 }
 
-/// What the last status counts and no pod accounts for: pods that were gone while nobody led. Whether their containers had
-/// ended nobody saw, so they count for as long as a pod may take to end.
+/// What the last status counts and no pod accounts for: pods that went while nobody led. Nobody saw whether their
+/// containers had ended, so they count for as long as a pod may take to end.
 fn unaccounted(
     status: &DbConnectionBudgetStatus,
     pods: &[PodRecord],
@@ -80,7 +80,7 @@ fn unaccounted(
     let bill = |pod: &PodRecord| match pod.hold() {
         _ if waits_out(pod) => 0,
         Hold::Granted(bill) if !pod.ended => i64::try_from(bill.get()).unwrap_or(i64::MAX),
-        // Where the mode held nobody, they were counted with the others.
+        // In a mode other than Gate they were counted with the others.
         Hold::Escaped(bill) if !pod.ended && ledger.mode != Mode::Gate && pod.owner.is_some() => {
             i64::try_from(bill.get()).unwrap_or(i64::MAX)
         }
@@ -98,7 +98,7 @@ fn unaccounted(
     })
 }
 
-/// Marks all pods that wait. The marks stay: a take-over that fails half-way goes on where it was.
+/// Fences all waiting pods. The marks stay: a take-over that fails half-way continues where it was.
 async fn fence<G: Gateway>(context: &Context<G>, key: &BudgetKey, uid: &str) -> Result<(), GatewayError> {
     let pods = context.gateway.pods(key).await?;
     let mut calls = Vec::new();
@@ -108,8 +108,8 @@ async fn fence<G: Gateway>(context: &Context<G>, key: &BudgetKey, uid: &str) -> 
     stream::iter(calls).buffer_unordered(PARALLEL).map_ok(drop).try_collect().await
 }
 
-/// A newer version of a held budget: a user's edit, or a write of ours whose answer was lost. Another epoch in it means
-/// that another process took over meanwhile; while this one has the Lease it takes over again.
+/// A newer version of a held budget: a user's edit, or a write of ours whose answer was lost. If its epoch is another
+/// one, another process took over meanwhile; while this one has the Lease, it takes over again.
 async fn follow<G: Gateway>(
     context: &Context<G>,
     key: &BudgetKey,

@@ -18,10 +18,11 @@ use crate::cluster::scene::{Scene, Terms, WorkloadFacts, scene};
 use crate::cluster::spec;
 use crate::cluster::world::World;
 
-/// Grants that one write of the status records.
+/// The most grants that one write of the status records.
 pub const BATCH: usize = 200;
 
-/// Grants in flight that a status names: each may take 700 bytes, and etcd takes one and a half megabytes in all.
+/// The most grants in flight that a status names: each may take 700 bytes, and etcd takes one and a half megabytes in
+/// all.
 pub const IN_FLIGHT: usize = 500;
 
 /// What was seen and decided in one look.
@@ -39,14 +40,15 @@ pub struct View {
     pub scene: Scene,
     /// What is to be done.
     pub decision: Decision,
-    /// Pods that get a grant too, with one of the next writes.
+    /// Pods that get their grant with one of the next writes.
     pub later: usize,
-    /// max_overflow for each one of pool_size.
+    /// max_overflow for each connection of pool_size.
     pub overflow_ratio: u32,
 }
 
 impl View {
-    /// Looks at the spec of this `generation`. `status` is the one that is carried on; the world is let go before `decide` is called.
+    /// Looks at the spec of this `generation`, with the `status` that is carried on. Drops the world before it calls
+    /// `decide`.
     #[must_use]
     pub fn of(
         world: impl Deref<Target = World>,
@@ -98,7 +100,7 @@ pub struct Assessed<'a> {
 }
 
 impl Assessed<'_> {
-    /// Replicas that it wants, those included that another gate holds.
+    /// Replicas that it wants, including those that another gate holds.
     #[must_use]
     pub fn desired(&self) -> Pods {
         self.of.demand.replicas.plus(self.facts.held)
@@ -110,7 +112,7 @@ impl Assessed<'_> {
         self.of.unadopted.pods.plus(self.standing.escaped)
     }
 
-    /// What those may hold.
+    /// The connections that those may hold.
     #[must_use]
     pub fn foreign_bills(&self) -> Connections {
         self.of.unadopted.connections.plus(self.standing.escaped_bills)
@@ -118,7 +120,7 @@ impl Assessed<'_> {
 }
 
 impl View {
-    /// All workloads, each from all sides.
+    /// All workloads, assessed.
     pub fn workloads(&self) -> impl Iterator<Item = Assessed<'_>> {
         (0..self.scene.workloads.len()).filter_map(|index| self.workload(index))
     }
@@ -143,8 +145,8 @@ impl View {
     }
 }
 
-/// Leaves so many grants as one status can name. The first ones fit without the others, which come with the next writes; so
-/// many there are.
+/// Keeps as many grants as one status can name. The first ones fit without the others, which come with the next writes.
+/// Returns how many come later.
 fn keep_a_batch(situation: &Situation, decision: &mut Decision) -> usize {
     let in_flight = situation.pods.iter().filter(|pod| matches!(pod.hold, Hold::InFlight(_))).count();
     let batch = BATCH.min(IN_FLIGHT.saturating_sub(in_flight));

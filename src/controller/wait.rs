@@ -1,6 +1,6 @@
 //! Why a pod waits at its gate: a closed list of reasons with their facts, and one sentence for each.
 //!
-//! In: a view and a refusal of its decision. Out: a [`Wait`]. Events, conditions and `explain` say it in the same words.
+//! In: a view and a refusal of its decision. Out: a [`Wait`]. Events, conditions and `explain` use the same words.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub enum Wait {
         /// Why.
         why: String,
     },
-    /// Its budget is not there.
+    /// Its budget does not exist.
     NotFound(BudgetKey),
     /// Its budget cannot be read.
     Unreadable {
@@ -32,11 +32,11 @@ pub enum Wait {
         /// What is wrong with it.
         why: String,
     },
-    /// Nothing could tell it a size, and why.
+    /// No size can be given to it, and why.
     NoSize(String),
     /// Other scheduling gates hold it.
     OtherGates(OtherGates),
-    /// What made it is not known yet.
+    /// Its owner is not known yet.
     UnknownOwner(WorkloadKey),
     /// Not even one pod of its workload fits.
     NeverFits {
@@ -47,10 +47,10 @@ pub enum Wait {
     NoSlot {
         /// The budget's name.
         budget: String,
-        /// So many.
+        /// How many.
         slots: Pods,
     },
-    /// What terminating pods give back is enough.
+    /// What terminating pods will give back is enough.
     Draining {
         /// Connections that are missing.
         missing: Connections,
@@ -61,7 +61,7 @@ pub enum Wait {
     },
     /// Connections are missing.
     NoRoom {
-        /// So many.
+        /// How many.
         missing: Connections,
         /// What is committed.
         committed: Connections,
@@ -87,7 +87,7 @@ pub struct StillHeld {
 }
 
 impl StillHeld {
-    /// By the pods of a budget.
+    /// What terminating pods of a budget still hold.
     #[must_use]
     pub fn by_pods_of(view: &View) -> Self {
         let ledger = &view.decision.ledger;
@@ -105,7 +105,7 @@ impl fmt::Display for StillHeld {
 }
 
 impl Wait {
-    /// What a pod of a view waits for that was refused.
+    /// What a refused pod of a view waits for.
     #[must_use]
     pub fn of(view: &View, pod: usize, refusal: Refusal) -> Self {
         let budget = || view.key.name.clone();
@@ -143,7 +143,7 @@ impl Wait {
         }
     }
 
-    /// What a pod waits for whose budget is not there, or cannot be read.
+    /// What a pod waits for if its budget does not exist or cannot be read.
     #[must_use]
     pub fn stranded(key: &BudgetKey, unreadable: Option<&Unreadable>) -> Self {
         match unreadable {

@@ -1,4 +1,4 @@
-//! HorizontalPodAutoscalers: whom they scale, and between which numbers of replicas.
+//! HorizontalPodAutoscalers: what they scale, and between which numbers of replicas.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -25,12 +25,12 @@ pub struct AutoscalerView {
 #[derive(Deserialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct AutoscalerSpecView {
-    /// The fewest replicas that it asks for; left out, 1.
+    /// The fewest replicas that it asks for; 1 if left out.
     pub min_replicas: Option<i32>,
     /// The most replicas that it asks for.
     #[serde(default)]
     pub max_replicas: i32,
-    /// Whom it scales.
+    /// What it scales.
     #[serde(default)]
     pub scale_target_ref: TargetView,
 }

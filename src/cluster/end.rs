@@ -1,11 +1,12 @@
-//! When a pod is over: what was seen to end, and what is only said to have ended.
+//! When a pod is over: what was seen to end, and what is only called over.
 //!
-//! In: a pod. Out: an [`End`]. A phase alone is no evidence: the garbage collector writes Failed on pods of nodes that are
-//! lost, and what a kubelet started there may run on. A container that ended is no evidence either while its pod goes
-//! on: it is started again, and a kubelet tells late. Both together are. The sources are those of Kubernetes 1.33 and 1.36.
+//! In: a pod. Out: an [`End`]. A phase alone is no evidence: the garbage collector writes Failed on pods of lost nodes,
+//! and what a kubelet started there may run on. A container that ended is no evidence either while its pod goes on: the
+//! kubelet starts it again, and reports late. Both together are evidence. The sources are those of Kubernetes 1.33 and
+//! 1.36.
 //!
-//! Ephemeral containers are not looked at: none of them can be named as one that opens connections, so a bill has no
-//! part for them, and they end with their pod.
+//! Ephemeral containers are ignored: none of them can be named as one that opens connections, so they add nothing to
+//! the pod's connection count, and they end with their pod.
 
 use super::env::Container;
 use super::pod::{ContainerStatusView, PodView};
@@ -21,19 +22,18 @@ pub enum End {
     Seen,
 }
 
-/// What a kubelet puts before its reason for not taking a pod in, whatever the reason is (`kubelet.go: rejectPod`): no room
-/// for its cpu, memory, devices or port, another node's affinity, a node that shuts down or lacks memory. The reasons are no
-/// evidence by themselves: `Evicted` is said of pods that never started and of pods that ran, `Preempting` of the latter
-/// alone.
+/// What a kubelet puts before its reason for rejecting a pod, whatever the reason (`kubelet.go: rejectPod`): no room
+/// for its cpu, memory, devices or port, another node's affinity, a node that shuts down or lacks memory. The reason
+/// alone is no evidence: pods that never started and pods that ran get `Evicted`, only pods that ran get `Preempting`.
 const REJECTED: &str = "Pod was rejected: ";
 
-/// The reason in the condition DisruptionTarget of a pod whose phase the garbage collector wrote, because its node is gone
-/// (`gc_controller.go: gcOrphaned`). It leaves alone what is over already.
+/// The reason in the condition DisruptionTarget of a pod whose phase the garbage collector wrote, because its node is
+/// gone (`gc_controller.go: gcOrphaned`). The collector does not touch pods that are already over.
 const COLLECTED: &str = "DeletionByPodGC";
 
 /// The reasons in the conditions Ready and ContainersReady of a pod whose phase its kubelet wrote
-/// (`status/generate.go`). A kubelet writes a phase that is the end only when none of the pod's containers can run
-/// any more (`status_manager.go: mergePodStatus`).
+/// (`status/generate.go`). A kubelet writes a final phase only when none of the pod's containers can run any more
+/// (`status_manager.go: mergePodStatus`).
 const TOLD_BY_KUBELET: [&str; 2] = ["PodFailed", "PodCompleted"];
 
 /// How far a pod has come to its end.
@@ -41,8 +41,8 @@ const TOLD_BY_KUBELET: [&str; 2] = ["PodFailed", "PodCompleted"];
 pub fn end(pod: &PodView) -> End {
     let over = matches!(pod.status.phase.as_deref(), Some("Succeeded" | "Failed"));
     if pod.spec.node_name.is_none() {
-        // Only a kubelet starts containers, only of pods that are bound to its node, and no pod is bound that is being
-        // deleted (`registry/core/pod/storage: setPodNodeAndMetadata`).
+        // Only a kubelet starts containers, and only of pods bound to its node; a pod that is being deleted is never
+        // bound (`registry/core/pod/storage: setPodNodeAndMetadata`).
         let never = over || pod.metadata.deletion_timestamp.is_some();
         return if never { End::Seen } else { End::No };
     }
@@ -53,8 +53,8 @@ pub fn end(pod: &PodView) -> End {
     if seen { End::Seen } else { End::Said }
 }
 
-/// Whether its kubelet never took it in. Started containers leave a status behind, but for those of a kubelet that
-/// restarted, rejects what it ran before, and has to end it first as well.
+/// Whether its kubelet rejected it. Started containers leave a status, except when a kubelet restarts and rejects a pod
+/// that it ran before; it has to end that pod first, too.
 fn is_rejected(pod: &PodView) -> bool {
     let status = &pod.status;
     status.phase.as_deref() == Some("Failed")
@@ -68,12 +68,12 @@ fn is_collected(pod: &PodView) -> bool {
     pod.status.conditions.iter().any(|c| c.reason.as_deref() == Some(COLLECTED))
 }
 
-/// By name, and each of them: a status that is missing is one that was not told.
+/// Whether each container, by name, is reported to have ended: a missing status is no report.
 fn has_each_container_ended(pod: &PodView) -> bool {
     let told = told_by_kubelet(pod);
     let init = pod.spec.init_containers.iter().all(|container| {
         let reports = || reports(container, &pod.status.init_container_statuses);
-        // Those that a failed one kept from their turn have no status, or wait.
+        // Init containers after a failed one have no status, or wait.
         (reports().next().is_some() || told) && reports().all(|report| has_ended(report, told))
     });
     let regular = pod.spec.containers.iter().all(|container| {
@@ -99,7 +99,7 @@ fn reports<'a>(
 }
 
 /// Whether a container ended, or never ran: a pod whose init container fails, or that is deleted meanwhile, ends with
-/// containers that wait for a turn which does not come.
+/// containers that still wait for their turn.
 fn has_ended(report: &ContainerStatusView, told: bool) -> bool {
     let state = &report.state;
     let untouched = state.running.is_none() && report.runs() == 0;

@@ -1,7 +1,7 @@
-//! What a container's environment makes of one variable, for an app that reads a number from it.
+//! What a container's environment says about one variable, for an app that reads a number from it.
 //!
-//! In: a container, the labels and annotations of its pod, a name. Out: a [`Setting`]. What is decided outside of the
-//! pod, or could be read as one number by one app and as another by the next, is [`Setting::Unknown`], never a guess.
+//! In: a container, the labels and annotations of its pod, a name. Out: a [`Setting`]. A value that is decided outside
+//! of the pod, or that different apps may read as different numbers, is [`Setting::Unknown`], never a guess.
 
 use std::collections::BTreeMap;
 
@@ -18,10 +18,10 @@ pub struct Container {
     /// Its environment, entry by entry.
     #[serde(default)]
     pub env: Vec<EnvVar>,
-    /// Whole ConfigMaps and Secrets that are taken into its environment, under the entries.
+    /// Whole ConfigMaps and Secrets that its environment takes in; the entries win over them.
     #[serde(default)]
     pub env_from: Vec<EnvFrom>,
-    /// What it runs in the place of its image's entrypoint.
+    /// What it runs instead of its image's entrypoint.
     #[serde(default)]
     pub command: Words,
     /// The arguments.
@@ -36,7 +36,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// The names of its entries, each after its own.
+    /// The names of its entries, each after the container's name.
     pub(super) fn sets(&self) -> impl Iterator<Item = (&str, &str)> {
         self.env.iter().map(|entry| (self.name.as_str(), entry.name.as_str()))
     }
@@ -56,7 +56,7 @@ pub struct Mount {
 pub struct Words {
     /// The words.
     pub list: Vec<String>,
-    /// Whether there are more, or longer ones, than anybody writes.
+    /// Whether words were cut off: more or longer ones than anybody writes.
     pub cut: bool,
 }
 
@@ -125,10 +125,10 @@ pub struct FieldRef {
     pub field_path: String,
 }
 
-/// Variables that are taken over from elsewhere.
+/// Variables that are taken in from elsewhere.
 #[derive(Deserialize, Clone, Debug, Default)]
 pub struct EnvFrom {
-    /// What their names begin with.
+    /// The prefix of their names.
     #[serde(default)]
     pub prefix: Option<String>,
 }
@@ -138,9 +138,9 @@ pub struct EnvFrom {
 pub enum Setting {
     /// Nothing: the app takes its default.
     Default,
-    /// A text that nobody could take for a number.
+    /// A text that no app reads as a number.
     NoNumber,
-    /// This number; what is too large or too small is the largest or smallest.
+    /// This number; a larger or smaller one than fits becomes the largest or smallest.
     Number(i64),
     /// It cannot be known from the pod.
     Unknown,
@@ -176,9 +176,9 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// The variable as text, for a program whose arguments or settings it is.
+    /// The variable as text, for a program that takes arguments or settings from it.
     pub(super) fn value(self, name: &str) -> Value<'a> {
-        /// Nobody writes a longer one, and it may stand in a command many times.
+        /// Nobody writes a longer value, and a command may contain it many times.
         const LONGEST: usize = 4 << 10;
         let Some(entry) = self.entry(name) else {
             return if self.setting(name) == Setting::Default { Value::Unset } else { Value::Perhaps };
@@ -194,7 +194,7 @@ impl<'a> Environment<'a> {
         if text.len() > LONGEST || text.contains("$(") { Value::Elsewhere } else { Value::Text(text) }
     }
 
-    /// The label or annotation that a variable is read from; none where it is something else.
+    /// The value of the label or annotation that a variable is read from; none if it is read from anything else.
     fn field(self, from: &ValueFrom) -> Option<&'a str> {
         let path = from.field_ref.as_ref().map_or("", |field| field.field_path.as_str());
         let maps = [("annotations", self.annotations), ("labels", self.labels)];
@@ -222,7 +222,7 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// Whether the variable is this text; `by_default` where it is when nobody sets it.
+    /// Whether the variable is this text; `by_default` says whether it is when nobody sets it.
     pub(super) fn stands_at(self, name: &str, text: &str, by_default: bool) -> bool {
         match self.entry(name) {
             None => by_default && self.setting(name) == Setting::Default,
@@ -234,7 +234,7 @@ impl<'a> Environment<'a> {
     pub(super) fn reads(self, name: &str, annotation: &str) -> bool {
         let Some(entry) = self.entry(name) else { return false };
         let field = entry.value_from.as_ref().and_then(|from| from.field_ref.as_ref());
-        // A value comes before its source; the API server takes no entry with both.
+        // A value wins over a source; the API server accepts no entry with both.
         let literal = entry.value.as_ref().is_some_and(|value| !value.is_empty());
         !literal && field.is_some_and(|field| subscript(&field.field_path, "annotations") == Some(annotation))
     }
@@ -245,9 +245,8 @@ fn subscript<'a>(path: &'a str, map: &str) -> Option<&'a str> {
     path.strip_prefix("metadata.")?.strip_prefix(map)?.strip_prefix("['")?.strip_suffix("']")
 }
 
-/// The number that a text is, as Python's `int` reads it: white space around it, a sign, digits with single underscores
-/// between them. A text that is none and has digits all the same (`3.0`, `1e3`, `0x10`, other scripts) is a number to
-/// some apps.
+/// The number in a text, as Python's `int` reads it: white space around it, a sign, digits with single underscores
+/// between them. Some apps also read other texts with digits (`3.0`, `1e3`, `0x10`, other scripts) as numbers.
 #[must_use]
 pub fn number(text: &str) -> Setting {
     let trimmed = text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c));

@@ -1,8 +1,8 @@
 //! The scheduling gates of a pod: ours, and those of others.
 //!
-//! In: the gates. Out: where ours stands, and who else holds the pod. A pod that another gate holds cannot start, whatever
-//! it is granted: it would keep connections from those that could use them, and two that wait for each other's gate would
-//! wait for ever. So it is granted when ours is the last one.
+//! In: the gates. Out: the position of ours, and what else holds the pod. A pod that another gate holds cannot start
+//! even with a grant: it would keep connections from pods that could use them, and two pods that wait for each other's
+//! gate would wait forever. So a pod is granted when our gate is its last one.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::api::names;
 /// The most characters of a name that are kept; the API server allows no more.
 const LONGEST: usize = 317;
 
-/// Where our gate stands among those of a pod; none where it does not bear it.
+/// The position of our gate among those of a pod; none if the pod does not have it.
 #[must_use]
 pub fn ours(gates: &[Gate]) -> Option<usize> {
     gates.iter().position(|gate| gate.name == names::GATE)
@@ -28,7 +28,7 @@ pub struct OtherGates {
 }
 
 impl OtherGates {
-    /// Those of a pod; none where there is none.
+    /// The other gates of a pod; none if there are none.
     #[must_use]
     pub fn of(gates: &[Gate]) -> Option<Self> {
         let mut others = gates.iter().filter(|gate| gate.name != names::GATE);
@@ -37,7 +37,7 @@ impl OtherGates {
     }
 }
 
-/// Who holds a pod: the subject of a sentence, with its verb.
+/// What holds a pod, as subject and verb of a sentence.
 impl fmt::Display for OtherGates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.more {

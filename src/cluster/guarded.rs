@@ -1,7 +1,7 @@
 //! An object that may turn out to be unreadable. One such object must not stop the watch of its kind.
 //!
-//! In: the JSON of an object. Out: the object, or who it is and which of its fields cannot be read. The API server
-//! returns what was stored, also under an earlier or later schema of the resource.
+//! In: the JSON of an object. Out: the object, or its identity and which of its fields cannot be read. The API server
+//! returns what was stored, even under an earlier or later schema of the resource.
 
 use std::borrow::Cow;
 
@@ -31,7 +31,7 @@ pub struct Unreadable {
 }
 
 impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
-    // From the text: built whole as a tree first, an object would take twenty times its size.
+    // Read from the text: a tree of the whole object would take twenty times its size.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         Ok(serde_json::from_str(raw.get())
@@ -40,7 +40,7 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
 }
 
 impl Unreadable {
-    /// What can be said of the text of an object that is no `K`.
+    /// What can be said about the text of an object that is no `K`.
     fn of<K: DeserializeOwned>(raw: &RawValue) -> Self {
         let mut text = serde_json::Deserializer::from_str(raw.get());
         let why = match serde_path_to_error::deserialize::<_, K>(&mut text) {
@@ -51,13 +51,13 @@ impl Unreadable {
     }
 }
 
-/// What is wrong, without the place in a text that nobody sees.
+/// What is wrong, without the position in a text that nobody sees.
 fn plain(error: &serde_json::Error) -> String {
     let (text, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
     text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
-/// The metadata of an object of which nothing else has to be as it should be.
+/// The metadata of an object, whatever else is in it.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Named {

@@ -1,8 +1,8 @@
 //! Metadata as far as it is used.
 //!
-//! In: the metadata of any object. Out: an `ObjectMeta` without the rest. What others may write into an object and nobody
-//! here uses (managedFields, times that no calendar has) is dropped, so that it can neither cost memory nor keep an
-//! object from being read.
+//! In: the metadata of any object. Out: an `ObjectMeta` without the rest. Fields that others may write and nobody here
+//! uses (managedFields, impossible times) are dropped, so that they can neither cost memory nor keep an object from
+//! being read.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ struct MetaView {
 /// Reads metadata; for `deserialize_with`.
 ///
 /// # Errors
-/// When a part that is used is not of its type.
+/// When a part that is used has the wrong type.
 pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
     let view = MetaView::deserialize(deserializer)?;
     Ok(ObjectMeta {
@@ -39,7 +39,7 @@ pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         resource_version: view.resource_version,
         generation: view.generation,
         creation_timestamp: view.creation_timestamp.as_deref().and_then(time),
-        // That it is being deleted counts, not since when.
+        // It matters that it is being deleted, not since when.
         deletion_timestamp: view
             .deletion_timestamp
             .map(|text| time(&text).unwrap_or(Time(Timestamp::UNIX_EPOCH))),
@@ -51,7 +51,7 @@ pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
     })
 }
 
-/// Reads a time; none where the text is no time that can be counted with. For `deserialize_with`.
+/// Reads a time; none if the text is no time that can be used. For `deserialize_with`.
 ///
 /// # Errors
 /// When it is no text.

@@ -1,4 +1,4 @@
-//! Nodes: whether one is Ready, and when its kubelet was last heard of. Asked for one by one, never followed.
+//! Nodes: whether one is Ready, and when its kubelet last reported. Read one by one, never watched.
 //!
 //! In: a node and the Lease of its kubelet. Out: a [`NodeSight`].
 
@@ -38,8 +38,8 @@ pub struct NodeStatusView {
 pub struct NodeSight {
     /// Whether it is Ready.
     pub ready: bool,
-    /// Its kubelet's last sign of life, by the node's own clock: two of them that differ say that it was heard of in
-    /// between, and nothing more. None where there is no Lease to tell.
+    /// Its kubelet's last sign of life, by the node's own clock. Two different ones show that it reported in between,
+    /// and nothing more. None if there is no Lease.
     pub heartbeat: Option<String>,
 }
 

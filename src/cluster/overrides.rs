@@ -1,20 +1,20 @@
 //! What wins over the variables of a profile in a container: a file, an option of its command.
 //!
 //! In: the overrides of a profile, a container with its environment. Out: what was found, and the sentence about it.
-//! Forbidden here: reading what an option or a file says. That it is there is enough for the variables to bind nothing.
+//! Forbidden here: reading what an option or a file says. If it is there, the variables bind nothing.
 
 use super::env::{Container, Environment};
 use super::template::shortened;
 use crate::profile::workers::Value;
 use crate::profile::{Overrides, Profile};
 
-/// Variables that a Java virtual machine or the scripts before it take options from.
+/// Variables from which a Java virtual machine or its start scripts take options.
 const OPTIONS: [&str; 4] = ["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "JAVA_OPTS", "JAVA_OPTS_APPEND"];
 
-/// The most characters of what was found that are quoted.
+/// The most characters that are quoted of what was found.
 const QUOTED: usize = 120;
 
-/// What overrules the variables; none where nothing is seen.
+/// What overrules the variables; none if nothing is found.
 pub(super) fn found(overrides: &Overrides, environment: Environment<'_>) -> Option<String> {
     if overrides.is_empty() {
         return None;
@@ -46,7 +46,7 @@ pub(super) fn sentence(profile: &Profile, container: &str, what: &str) -> String
     )
 }
 
-/// Whether a volume at this path brings this file, by itself or with the directory that it is in.
+/// Whether a volume at this path provides this file, as the file itself or as a directory above it.
 fn brings(mount: &str, file: &str) -> bool {
     let mount = mount.trim_end_matches('/');
     file.strip_prefix(mount).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

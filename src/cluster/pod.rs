@@ -18,7 +18,7 @@ use crate::api::{WorkloadKind, names};
 use crate::budget::amount::{Connections, Instances};
 use crate::budget::ledger::Hold;
 
-/// Seconds that the containers of a pod get to end when it says nothing.
+/// Seconds that the containers of a pod get to end if its spec does not say.
 pub const DEFAULT_GRACE: i64 = 30;
 
 /// A pod, as far as it is parsed.
@@ -77,7 +77,7 @@ pub struct PodStatusView {
     /// Why it is in its phase, in a sentence.
     #[serde(default)]
     pub message: Option<String>,
-    /// When its kubelet first told of it.
+    /// When its kubelet first reported it.
     #[serde(default)]
     pub start_time: Option<IgnoredAny>,
     /// States of init containers.
@@ -115,17 +115,17 @@ pub struct ContainerStatusView {
     /// How often it was started again.
     #[serde(default)]
     pub restart_count: i64,
-    /// Which of the three it is.
+    /// Its present state.
     #[serde(default)]
     pub state: ContainerStateView,
-    /// What became of it before that.
+    /// Its state before that.
     #[serde(default)]
     pub last_state: ContainerStateView,
 }
 
 impl ContainerStatusView {
-    /// How many runs of it have ended before the one of now. A kubelet may forget how often it has started a container, but not
-    /// that it has.
+    /// How many runs of it ended before the present one. A kubelet may forget how often it started a container, but not
+    /// that it did.
     #[must_use]
     pub fn runs(&self) -> u64 {
         let last = u64::from(self.last_state.terminated.is_some());
@@ -151,7 +151,7 @@ pub struct GrantNote {
     pub pool_size: u32,
     /// `max_overflow` of each pool.
     pub max_overflow: u32,
-    /// The whole pod's bill.
+    /// The connection count of the whole pod.
     pub connections: u64,
 }
 
@@ -167,7 +167,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The key of an owner of a kind that is known.
+    /// The key of the owner, if its kind is known.
     #[must_use]
     pub fn workload(&self) -> Option<WorkloadKey> {
         WorkloadKind::of(&self.api_version, &self.kind).map(|kind| WorkloadKey::new(kind, &self.name))
@@ -189,11 +189,11 @@ pub struct PodRecord {
     pub created: i64,
     /// Its controller, when it has one.
     pub owner: Option<Owner>,
-    /// The group of pods that it is of when no controller of a known kind made it.
+    /// The group of pods that it belongs to when no controller of a known kind made it.
     pub group: String,
     /// The revision of the template that it was made from, as its controller marks it.
     pub revision: Option<String>,
-    /// Whether it bears the gate.
+    /// Whether it has the gate.
     pub gated: bool,
     /// The gate's place among its scheduling gates.
     pub gate_index: usize,
@@ -203,17 +203,17 @@ pub struct PodRecord {
     pub annotated: bool,
     /// Whether its deletion has begun.
     pub terminating: bool,
-    /// When a pod whose deletion has begun is to be gone at the latest, seconds.
+    /// When a terminating pod must be gone at the latest, seconds.
     pub due: Option<i64>,
     /// Whether it is over: nothing of it runs, and nothing will run again.
     pub ended: bool,
-    /// Whether it is said to be over, and nobody has seen its containers end.
+    /// Whether its phase says that it is over, but nobody has seen its containers end.
     pub doubtful: bool,
-    /// Whether it is bound to a node, so that containers of it may run whatever its status says by now.
+    /// Whether it is bound to a node, so that its containers may run whatever its status says by now.
     pub bound: bool,
     /// The node that it is bound to.
     pub node: Option<String>,
-    /// How many containers of it have ended and were started again in it.
+    /// How often its containers have ended and were started again.
     pub restarts: u64,
     /// Seconds that its containers get to end.
     pub grace: i64,
@@ -223,14 +223,14 @@ pub struct PodRecord {
     pub scheduled: Option<i64>,
     /// The budget that fenced it, by uid.
     pub taken_over_by: Option<String>,
-    /// The grant that it bears.
+    /// The grant written on it.
     pub grant: Option<GrantNote>,
     /// What its app says.
     pub app: AppFacts,
 }
 
 impl PodRecord {
-    /// Reads a pod. None when it bears no budget label or lacks what every stored object has.
+    /// Reads a pod. None when it has no budget label or lacks what every stored object has.
     #[must_use]
     pub fn read(pod: &PodView) -> Option<Self> {
         let meta = &pod.metadata;
@@ -274,8 +274,8 @@ impl PodRecord {
         })
     }
 
-    /// The record of a pod that cannot be read: it runs and may hold any number of connections. None when it does not even
-    /// say who it is.
+    /// The record of a pod that cannot be read: it counts as running with any number of connections. None when even its
+    /// identity cannot be read.
     #[must_use]
     pub fn unreadable(object: &Unreadable) -> Option<Self> {
         let meta = &object.metadata;
@@ -314,7 +314,7 @@ impl PodRecord {
         self.app.budget.as_deref().unwrap_or_default()
     }
 
-    /// What made it, as far as that is of a known kind; otherwise the group of pods that it is of.
+    /// What made it, if that is of a known kind; otherwise the group of pods that it belongs to.
     #[must_use]
     pub fn maker(&self) -> WorkloadKey {
         let known = self.owner.as_ref().and_then(Owner::workload).filter(|key| key.kind != WorkloadKind::Pod);
@@ -327,13 +327,13 @@ impl PodRecord {
         self.name.rsplit_once('-')?.1.parse().ok()
     }
 
-    /// Pools in this pod; where that is not known, one.
+    /// Pools in this pod; one if that is not known.
     #[must_use]
     pub fn instances(&self) -> Instances {
         self.app.instances.as_ref().map_or(Instances::ONE, |instances| *instances)
     }
 
-    /// What it may hold, by itself; grants in flight are laid over this by the ledger's caller.
+    /// What it may hold by itself; the ledger's caller lays grants in flight over this.
     #[must_use]
     pub fn hold(&self) -> Hold {
         match self.grant {
@@ -343,16 +343,16 @@ impl PodRecord {
         }
     }
 
-    /// The bill that the grant states, but never less than its sizes come to, nor than an env may open that does not
-    /// read them.
+    /// The connection count that the grant states, but never less than its sizes come to, nor than the env may open if
+    /// it does not read them.
     fn bill(&self, note: GrantNote) -> Connections {
         let (pool, overflow) = (u64::from(note.pool_size), u64::from(note.max_overflow));
         let own = if self.app.late_bound { Connections::ZERO } else { self.app.own };
         self.bill_of(pool, overflow).max(Connections::new(note.connections)).max(own)
     }
 
-    /// The grant that leaves it as it would be without poolbudget: at the sizes that its own env states, or at those that an
-    /// app takes that is told nothing.
+    /// The grant that leaves it as it would be without poolbudget: with the sizes that its own env states, or else with
+    /// the app's defaults.
     #[must_use]
     pub fn own_grant(&self) -> GrantNote {
         let own = self.app.stated.unwrap_or_else(|| self.app.usual());
@@ -371,7 +371,7 @@ impl PodRecord {
         pools.map_or(Connections::MAX, |pools| size.per_pod(pools))
     }
 
-    /// Why this pod can be given no size, whatever is free.
+    /// Why this pod can be given no size, however much is free.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         if let Err(why) = &self.app.instances {
@@ -415,13 +415,14 @@ pub fn controller(meta: &ObjectMeta) -> Option<Owner> {
     Some(Owner { api_version, kind, name: owner.name.clone() })
 }
 
-/// The mark of a pod's revision: of a DaemonSet the number of its template, of others the name of a ControllerRevision.
+/// The mark of a pod's revision: for a DaemonSet the number of its template, for others the name of a
+/// ControllerRevision.
 fn revision(meta: &ObjectMeta) -> Option<String> {
     let labels = meta.labels.as_ref()?;
     labels.get("pod-template-generation").or_else(|| labels.get("controller-revision-hash")).cloned()
 }
 
-/// By what pods that nobody made are taken together; all others of a budget are one group.
+/// The group of a pod that no known controller made; pods whose labels name none form one group.
 fn group(meta: &ObjectMeta) -> String {
     let is_name = |value: &&String| !value.is_empty() && value.len() <= names::MAX_LABEL;
     let value = |key: &str| meta.labels.as_ref()?.get(key).filter(is_name);
@@ -429,7 +430,7 @@ fn group(meta: &ObjectMeta) -> String {
     named.map_or("pods", String::as_str).to_owned()
 }
 
-/// Seconds that its containers get to end, as its kubelet reckons them: by its spec, or more if whoever deleted it said so.
+/// Seconds that its containers get to end, as its kubelet counts them: by its spec, or more if its deletion said so.
 fn grace(pod: &PodView) -> i64 {
     let own = pod.spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE);
     own.max(pod.metadata.deletion_grace_period_seconds.unwrap_or(0)).max(0)
@@ -440,7 +441,7 @@ fn scheduled(conditions: &[ConditionView]) -> Option<i64> {
     bound.last_transition_time.as_ref().map(|time| time.0.as_second())
 }
 
-/// The grant annotations; pool_size 0 would mean unlimited, so such a note is none.
+/// The grant annotations; pool_size 0 would mean unlimited, so it counts as no grant.
 fn grant_note(meta: &ObjectMeta) -> Option<GrantNote> {
     let notes = meta.annotations.as_ref()?;
     let pool_size: u32 = notes.get(names::POOL_SIZE)?.parse().ok().filter(|n| *n > 0)?;
@@ -478,7 +479,7 @@ mod tests {
         }
     }
 
-    /// What a grant of any size writes comes to the bill that it was granted for, by itself.
+    /// The sizes that a grant of any size writes come to the connection count that it was granted for.
     #[test]
     fn the_sizes_of_a_grant_come_to_its_bill_for_every_profile_and_whatever_comes_beside_its_pools() {
         use crate::budget::split::Split;

@@ -1,7 +1,7 @@
-//! How many processes each container of a pod is counted with, and who says so.
+//! How many processes are counted for each container of a pod, and who says so.
 //!
-//! In: annotations, containers. Out: [`Counted`] for each of those that open connections. The annotation wins; where it
-//! says nothing of a container, what the container runs is looked at.
+//! In: annotations, containers. Out: [`Counted`] for each container that opens connections. The annotation wins; if it
+//! says nothing about a container, what the container runs decides.
 
 use std::borrow::Cow;
 
@@ -14,18 +14,18 @@ use crate::profile::workers::{Found, Run, find, find_first};
 /// The processes of a container.
 #[derive(Clone, Debug)]
 pub(super) struct Counted {
-    /// So many; none where an annotation states what is no number, or somebody states more than can be counted.
+    /// How many; none if an annotation states no number, or something states more than can be counted.
     pub(super) processes: Option<u32>,
-    /// Who says so, behind the number.
+    /// Who says so, as it follows the number.
     pub(super) from: Cow<'static, str>,
-    /// What its user should know: a contradiction, or that it is not known.
+    /// What its user should know: a contradiction, or that the number is not known.
     pub(super) remark: Option<String>,
     /// Why it can be given no size.
     pub(super) fault: Option<String>,
 }
 
 impl Counted {
-    /// Of a list of containers that are not there, any of which may be any of those that are.
+    /// For a list of too many containers that do not exist, each of which may be any existing one.
     pub(super) fn too_many() -> Self {
         let fault = format!("more than {} containers are named that it does not have", names::MAX_CONTAINERS);
         Self { processes: None, from: Cow::Borrowed("unknown"), remark: None, fault: Some(fault) }
@@ -35,10 +35,10 @@ impl Counted {
 /// The most characters of a name that are quoted.
 const QUOTED: usize = 80;
 
-/// What was counted and who says so.
+/// Who says so, if the annotation does.
 const BY_ANNOTATION: &str = "from the annotation poolbudget.dev/processes";
 
-/// What the annotation says of a container; none when it says nothing.
+/// What the annotation says about a container; none when it says nothing.
 fn annotated<'a>(stated: &Stated<'a>, name: &str) -> Option<&'a str> {
     match stated.processes()? {
         Processes::Each(text) => Some(text),
@@ -46,8 +46,8 @@ fn annotated<'a>(stated: &Stated<'a>, name: &str) -> Option<&'a str> {
     }
 }
 
-/// Counts a container; one that is not there may be any of `candidates`. `first` is one that runs before the others, of
-/// which a number without a name says nothing.
+/// Counts a container; one that does not exist may be any of `candidates`. `first` marks one that runs before the
+/// others; a number without a name says nothing about it.
 pub(super) fn counted(
     stated: &Stated<'_>,
     name: &str,
@@ -132,7 +132,7 @@ fn by_found(found: &Found) -> Counted {
         (found.processes > names::MAX_PROCESSES)
             .then(|| format!("{} says more than {} processes", found.by, names::MAX_PROCESSES))
     };
-    // The largest number stands for all that are larger.
+    // The largest number may stand for any larger one.
     let processes = Some(found.processes).filter(|n| *n < u32::MAX);
     Counted { processes, from: from.into(), remark, fault }
 }
@@ -160,12 +160,12 @@ impl Part<'_> {
     }
 }
 
-/// Who says how many processes there are when most run, in a line.
+/// Who says how many processes there are when the most run, in one line.
 pub(super) fn told(parts: &[Part<'_>]) -> String {
     let stay = |parts: &[Part<'_>]| -> u64 {
         parts.iter().filter(|part| !part.first).map(Part::number).fold(0, u64::saturating_add)
     };
-    // Those before it run beside it, if they stay.
+    // Containers before it run beside it, if they stay.
     let moment = |(place, part): (usize, &Part<'_>)| {
         let beside = stay(parts.get(..place).unwrap_or_default());
         (part.number().saturating_add(beside), place)

@@ -1,4 +1,4 @@
-//! Ending one pod of a ReplicaSet for good: which one, and what keeps the set from making another.
+//! Ending one pod of a ReplicaSet for good: which one, and how to keep the set from creating another.
 //!
 //! In: a ReplicaSet as it is stored, its pods. Out: a selector, a pod, a patch of the set's scale.
 
@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use super::pod::{PodView, controller};
 use crate::api::patch;
 
-/// What is to be known of a ReplicaSet to make it smaller.
+/// What must be known about a ReplicaSet to make it smaller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retirement {
     /// The labels of its pods, as a selector.
@@ -18,7 +18,7 @@ pub struct Retirement {
 }
 
 impl Retirement {
-    /// Reads the set. None where it wants no pods, or selects them by more than labels: no Deployment makes such a set.
+    /// Reads the set. None if it wants no pods, or selects them by more than labels: no Deployment makes such a set.
     #[must_use]
     pub fn of(set: &ReplicaSet) -> Option<Self> {
         let spec = &set.spec;
@@ -31,8 +31,8 @@ impl Retirement {
         (replicas > 0 && !selector.is_empty()).then_some(Self { selector, name, replicas })
     }
 
-    /// The best of the pods so far and one more: the youngest Ready pod of the set. One that is not Ready holds nothing that another one lacks, or very little, and
-    /// the Deployment controller takes such pods away by itself.
+    /// The best of the pods so far and one more: the youngest Ready pod of the set. A pod that is not Ready holds
+    /// little or nothing that another one lacks, and the Deployment controller removes such pods by itself.
     #[must_use]
     pub fn choose(&self, best: Option<PodView>, pod: PodView) -> Option<PodView> {
         let own = |pod: &PodView| {
@@ -48,7 +48,7 @@ impl Retirement {
         best.into_iter().chain(Some(pod).filter(own)).max_by_key(born)
     }
 
-    /// The JSON patch of the set's scale: one replica less, provided that it is what was seen.
+    /// The JSON patch of the set's scale: one replica less, provided that the number is still as it was seen.
     #[must_use]
     pub fn patch(&self) -> Patch {
         let replicas = || patch::place("/spec/replicas");

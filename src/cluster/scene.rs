@@ -29,7 +29,7 @@ use crate::budget::plan::Demand;
 use crate::budget::rollout::Nature;
 use crate::budget::split::Knobs;
 
-/// What is to be known of an app that no variable governs.
+/// The note for an app that no variable governs.
 const COUNTED: &str = "its size is counted, not governed: no variable sets it, so the app itself must keep to what \
                        its annotation poolbudget.dev/connections-per-process or its profile says";
 
@@ -40,39 +40,39 @@ pub struct Scene {
     pub situation: Situation,
     /// The record behind each pod of the situation.
     pub pods: Vec<Arc<PodRecord>>,
-    /// What the core does not need of each workload of the situation.
+    /// What the core does not need to know about each workload of the situation.
     pub workloads: Vec<WorkloadFacts>,
 }
 
-/// What the core does not need of a workload.
+/// What the core does not need to know about a workload.
 #[derive(Clone, Debug)]
 pub struct WorkloadFacts {
     /// Its kind and name.
     pub key: WorkloadKey,
-    /// Replicas of it that another scheduling gate holds: nothing is planned for them before that is gone.
+    /// Its replicas that another scheduling gate holds: nothing is planned for them until that gate is gone.
     pub held: Pods,
-    /// Where it stands on the ladder.
+    /// Its place on the ladder.
     pub rung: Option<Rung>,
     /// Why its annotations cannot be used.
     pub fault: Option<String>,
-    /// What the pools of its newest pods can be told.
+    /// Which sizes can be set on the pools of its newest pods.
     pub knobs: Knobs,
     /// Its label names the budget, but its template does not: its pods pass the gate.
     pub unmirrored: bool,
-    /// The object whose pod template it takes and that is not there.
+    /// A sentence if the object whose pod template it takes does not exist.
     pub missing: Option<String>,
-    /// The fewest replicas to which its autoscalers let it go.
+    /// The fewest replicas that its autoscalers allow.
     pub least_replicas: Option<Pods>,
-    /// What its user should know of it.
+    /// What its user should know about it.
     pub note: Option<&'static str>,
-    /// Its newest revision is made of the template that it has now.
+    /// Whether its newest revision is made from its present template.
     pub newest: bool,
     /// Its record.
     pub record: Arc<WorkloadRecord>,
 }
 
 impl WorkloadFacts {
-    /// All that its user should know of it.
+    /// All that its user should know about it.
     pub fn notes(&self) -> impl Iterator<Item = &str> {
         let stays = self.fault.is_none() && !self.unmirrored;
         let remark = self.record.template.processes_remark.as_deref().filter(|_| stays);
@@ -80,7 +80,7 @@ impl WorkloadFacts {
         self.note.into_iter().chain(remark).chain(unread).chain(self.missing.as_deref().filter(|_| stays))
     }
 
-    /// Why its pods pass the gate although it has the label; none where they do not.
+    /// Why its pods pass the gate although it has the label; none if they do not.
     #[must_use]
     pub fn passes(&self) -> Option<String> {
         let borrowed = self.record.lender.as_ref().map(|lender| &lender.name);
@@ -95,7 +95,7 @@ impl WorkloadFacts {
         })
     }
 
-    /// Who says that its pods run so many processes.
+    /// What says that its pods run this many processes.
     #[must_use]
     pub fn processes_from(&self, processes: u32) -> &str {
         let template = &self.record.template;
@@ -108,14 +108,14 @@ impl WorkloadFacts {
     }
 }
 
-/// What its spec says of a budget.
+/// What the spec of a budget says.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     /// limit − reserved.
     pub available: Connections,
-    /// What comes of the plan.
+    /// How the plan is enforced.
     pub enforcement: Enforcement,
-    /// Whether the spec is another one than the status answers.
+    /// Whether the spec has changed since the status that answers it.
     pub edited: bool,
 }
 
@@ -130,7 +130,7 @@ pub fn scene(
     now: Timestamp,
 ) -> Scene {
     let Terms { available, edited, .. } = terms;
-    // What is only said to be over does not stand any more, and is in quarantine.
+    // Pods that are only called over do not count here; they are in quarantine.
     let stands = |pod: &Arc<PodRecord>| !pod.ended && !pod.doubtful;
     let pods: Vec<Arc<PodRecord>> =
         world.pods.group(&key.namespace, &key.name).into_iter().filter(stands).collect();
@@ -141,7 +141,7 @@ pub fn scene(
         stage.workloads().iter().filter_map(|workload| stage.gather(workload)).collect();
     let (workloads, labelled): (Vec<Workload>, Vec<WorkloadFacts>) = gathered.into_iter().unzip();
     let place: HashMap<&WorkloadKey, usize> = labelled.iter().enumerate().map(|(i, w)| (&w.key, i)).collect();
-    // An entry without bounds is nothing that this controller wrote: its pod is decided on afresh.
+    // This controller writes no entry without bounds: it decides anew on the pod of such an entry.
     let in_flight: HashMap<&str, &GrantInFlight> = status
         .ledger
         .grants
@@ -167,7 +167,7 @@ pub fn scene(
             .iter()
             .map(|entry| Connections::new(u64::try_from(entry.connections).unwrap_or(u64::MAX)))
             .collect(),
-        // In the other modes nobody is held, so nothing has to come down.
+        // In the other modes no pod is held, so nothing has to come down.
         past: Past {
             high_water: status.ledger.high_water.filter(|_| status.ledger.mode == Mode::Gate).map(number),
             committed: edited.then(|| allowed(status)),
@@ -182,13 +182,13 @@ struct Stage<'a> {
     world: &'a World,
     key: &'a BudgetKey,
     spec: &'a DbConnectionBudgetSpec,
-    /// What the status says of each workload.
+    /// What the status says about each workload.
     carried: HashMap<(WorkloadKind, &'a str), &'a Baseline>,
     roll: &'a Roll<'a>,
     now: Timestamp,
 }
 
-/// The pods of a budget, gathered once, for there may be many pods and many workloads.
+/// The pods of a budget, gathered once because there may be many pods and many workloads.
 struct Roll<'a> {
     /// By what made them.
     made: HashMap<WorkloadKey, Vec<&'a PodRecord>>,
@@ -223,8 +223,7 @@ impl Stage<'_> {
         let BudgetKey { namespace, name } = self.key;
         let workloads = &self.world.workloads;
         let named = workloads.of_budget(namespace, name);
-        // WorkloadFacts, but with a template that does not bear the label, or with that of another object: grouped under no
-        // budget.
+        // Labelled, but with a template that lacks the label, or with that of another object: grouped under no budget.
         let mut others = workloads.of_budget(namespace, "");
         others.retain(|record| {
             let takes = || workloads.workload(namespace, &record.key, Some(name))?.template.budget.clone();
@@ -241,7 +240,7 @@ impl Stage<'_> {
             WorkloadKind::Pod => Arc::new(WorkloadRecord::of_loose_pods(workload, made)?),
             _ => self.world.workloads.workload(&self.key.namespace, workload, Some(&self.key.name))?,
         };
-        // They may be many, and stay for as long as somebody wants to read their logs.
+        // Finished Jobs may be many, and stay for as long as somebody wants to read their logs.
         if workload.kind == WorkloadKind::Job && !record.makes_pods() && !self.has_pods(workload) {
             return None;
         }
@@ -260,7 +259,7 @@ impl Stage<'_> {
         let wanted = scaled.filter(|_| stays).map_or(asked, |range| range.raised(asked));
         let carried = self.carried.get(&(workload.kind, workload.name.as_str())).copied();
         let settings = spec::settings(self.spec, workload);
-        // The controller of a Deployment leaves its older sets as small as they are found.
+        // The Deployment controller leaves its older sets as small as it finds them.
         let yields = workload.kind == WorkloadKind::Deployment;
         let mut unadopted =
             if stays { Unadopted { yields, ..unadopted(&others) } } else { Unadopted::default() };
@@ -310,8 +309,8 @@ impl Stage<'_> {
         Some((Workload { demand, carried: baseline, observed: record.observed, unadopted }, labelled))
     }
 
-    /// The replicas that room is needed for now: without those of which nothing stands but a pod that another scheduling
-    /// gate holds. Like the pods of a suspended Job they hold nothing, no slot and no room, until their time has come.
+    /// The replicas that need room now: without those whose only pod is held by another scheduling gate. Like the pods
+    /// of a suspended Job, these hold nothing, no slot and no room, until their time has come.
     fn beside_what_is_held(&self, workload: &WorkloadKey, wanted: Pods, unadopted: Pods) -> Pods {
         let stay = || self.roll.pods_of(workload).iter().filter(|pod| stands(self.world, pod));
         let count = |n: usize| Pods::new(u32::try_from(n).unwrap_or(u32::MAX));
@@ -323,7 +322,7 @@ impl Stage<'_> {
         wanted.min(wanted.minus(held).max(others.plus(unadopted)))
     }
 
-    /// That the object is not there whose pod template a workload takes, where such objects are followed.
+    /// A sentence if the object whose pod template a workload takes does not exist; only for kinds that are followed.
     fn missing_lender(&self, record: &WorkloadRecord) -> Option<String> {
         let lender = record.lender.as_ref()?;
         let is_there = |key| self.world.workloads.find(&self.key.namespace, key).is_some();
@@ -335,7 +334,7 @@ impl Stage<'_> {
         !self.roll.pods_of(workload).is_empty()
     }
 
-    /// Between which numbers of replicas the autoscalers of a workload keep it.
+    /// The range of replicas in which the autoscalers of a workload keep it.
     fn autoscaled(&self, workload: &WorkloadKey) -> Option<Range> {
         let scalers = self.world.autoscalers.group(&self.key.namespace, &workload.to_string());
         let range =
@@ -347,7 +346,7 @@ impl Stage<'_> {
     }
 }
 
-/// Between which numbers of replicas autoscalers keep a workload.
+/// The range of replicas in which autoscalers keep a workload.
 #[derive(Clone, Copy)]
 struct Range {
     least: u32,
@@ -355,7 +354,7 @@ struct Range {
 }
 
 impl Range {
-    /// The replicas that soon will be where so many are asked for. An autoscaler leaves alone what is scaled to zero.
+    /// The replicas that there will soon be if `asked` are wanted. An autoscaler does not touch what is scaled to zero.
     fn raised(self, asked: Pods) -> Pods {
         if asked == Pods::ZERO { asked } else { asked.max(Pods::new(self.least)) }
     }
@@ -366,8 +365,8 @@ fn stands(world: &World, pod: &PodRecord) -> bool {
     !pod.terminating && !world.maker_of(pod).is_some_and(|maker| maker.sends_away(pod))
 }
 
-/// The replicas that a workload wants of a budget. One whose template has left it wants what is not replaced yet: its
-/// rollout may wait for just these pods to become ready.
+/// The replicas that a workload wants from a budget. A workload whose template has left the budget wants what is not
+/// replaced yet: its rollout may wait for exactly these pods to become ready.
 fn wanted(record: &WorkloadRecord, stays: bool, own: &[Arc<WorkloadRecord>], made: &[&PodRecord]) -> Pods {
     let kind = record.key.kind;
     let has_parts = matches!(kind, WorkloadKind::Deployment | WorkloadKind::Rollout | WorkloadKind::CronJob);
@@ -394,8 +393,8 @@ fn fault(template: &AppFacts) -> Option<String> {
     template.instances.clone().err().or_else(|| template.taken.clone()).or_else(|| template.overruled.clone())
 }
 
-/// What the revisions that may still make pods say of their app, the template first. What older revisions of a workload
-/// without parts say is known from its pods alone.
+/// What the revisions that may still make pods say about their app, the template first. Older revisions of a workload
+/// without parts are known only from its pods.
 fn apps<'a>(
     record: &'a WorkloadRecord,
     stays: bool,
@@ -421,18 +420,18 @@ fn least(apps: &[&AppFacts]) -> Connections {
     neediest(apps).map_or(Connections::ONE, AppFacts::least)
 }
 
-/// The one whose smallest size is the largest.
+/// The app whose smallest size is the largest.
 fn neediest<'a>(apps: &[&'a AppFacts]) -> Option<&'a AppFacts> {
     apps.iter().copied().max_by_key(|app| app.least())
 }
 
-/// The size that all of them have, where no variable sets it.
+/// The largest of their sizes, if no variable sets any of them.
 fn most(apps: &[&AppFacts]) -> Option<Connections> {
     apps.iter().map(|app| app.fixed).collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
-/// Pods that a workload has beside its labelled ones. Their number comes from a status that follows the pods late; but it
-/// never rises, since the template bears the label, and so the last status of the budget bounds it.
+/// Pods that a workload has beside its labelled ones. Their number comes from a status that lags behind the pods. But
+/// it never rises, because the template has the label, so the budget's last status bounds it.
 fn before_its_label(record: &WorkloadRecord, labelled: usize, carried: Option<&Baseline>) -> Unadopted {
     let labelled = u32::try_from(labelled).unwrap_or(u32::MAX);
     let most = carried.map_or(u32::MAX, |carried| u32::try_from(carried.foreign).unwrap_or(0));
@@ -441,7 +440,8 @@ fn before_its_label(record: &WorkloadRecord, labelled: usize, carried: Option<&B
     Unadopted { pods, ready, connections, yields: false }
 }
 
-/// Pods of revisions without this budget's label. Those that bear another budget's stand too, but are on its bill.
+/// Pods of revisions without this budget's label. Those with another budget's label count too, but their connections
+/// are on that budget.
 fn unadopted(parts: &[Arc<WorkloadRecord>]) -> Unadopted {
     let mut sum = Unadopted::default();
     for part in parts {
@@ -468,7 +468,7 @@ fn number(connections: i64) -> Connections {
     Connections::new(u64::try_from(connections).unwrap_or(0))
 }
 
-/// What was committed by a status and allowed: in mode Gate what is above that is counted on doubt.
+/// What a status committed within what it allowed: in mode Gate, anything above that was counted in case of doubt.
 fn allowed(status: &DbConnectionBudgetStatus) -> Connections {
     number(if status.ledger.mode == Mode::Gate {
         status.committed.min(status.usable)
@@ -477,7 +477,7 @@ fn allowed(status: &DbConnectionBudgetStatus) -> Connections {
     })
 }
 
-/// The bill that a grant in flight states, but never less than its sizes come to.
+/// The connection count that a grant in flight states, but never less than its sizes come to.
 fn in_flight_bill(pod: &PodRecord, grant: &GrantInFlight) -> Connections {
     let [pool_size, max_overflow] =
         [grant.pool_size, grant.max_overflow].map(|size| u64::try_from(size).unwrap_or(u64::MAX));
@@ -485,21 +485,21 @@ fn in_flight_bill(pod: &PodRecord, grant: &GrantInFlight) -> Connections {
     pod.bill_of(pool_size, max_overflow).max(stated)
 }
 
-/// Where the mode holds nobody, no pod escapes: what runs by its own env has what it should have.
+/// In a mode that holds no pod, none escapes: a pod that runs by its own env holds what it should.
 fn at_liberty(pod: Pod) -> Pod {
     let hold = match pod.hold {
-        // One of no workload has no share that it could have.
+        // A pod without a workload has no share that it could have.
         Hold::Escaped(own) if pod.workload.is_some() => Hold::Granted(own),
         hold => hold,
     };
     Pod { hold, ..pod }
 }
 
-/// Clocks of other machines may be ahead by so many seconds.
+/// Clocks of other machines may be ahead by this many seconds.
 const AHEAD: i64 = 2;
 
-/// Seconds since a pod was created. One that will be created far in the future only shows that clocks differ; it must not
-/// be the youngest until then, since others wait for young tasks to come.
+/// Seconds since a pod was created. A creation time far in the future only shows that clocks differ; the pod must not
+/// be the youngest until then, because others wait for young tasks to come.
 fn age(created: i64, now: Timestamp) -> u64 {
     let age = now.as_second().saturating_sub(created);
     if age < -AHEAD { burst::LONGEST } else { u64::try_from(age).unwrap_or(0) }
@@ -527,7 +527,7 @@ fn core_pod(
     Pod {
         uid: pod.uid.clone(),
         name: pod.name.clone(),
-        // A pod that can be given no size, or that somebody else holds, is in nobody's queue.
+        // A pod that can be given no size, or that another gate holds, is in no queue.
         workload: workload
             .filter(|_| hold != Hold::Waiting || (pod.other_gates.is_none() && pod.fault().is_none())),
         created: pod.created,

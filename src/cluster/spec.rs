@@ -11,17 +11,17 @@ use crate::budget::limit::{Limit, LimitError, LimitSpec, Tier};
 use crate::budget::rollout::Surge;
 use crate::budget::supabase::{Compute, Connection, Plan};
 
-/// Why no limit can be told from a spec.
+/// Why a spec gives no limit.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SpecError {
-    /// The stated limit is none.
+    /// The stated limit is not valid.
     #[error(transparent)]
     Limit(#[from] LimitError),
-    /// Not exactly one form is stated; the API server refuses this unless its rules were switched off, and so it does the
-    /// next two, in the same words.
+    /// Not exactly one form is stated. The API server refuses this and the next two, in the same words, unless its
+    /// rules were switched off.
     #[error("set exactly one of limit.supabase, limit.connections, limit.postgres")]
     Form,
-    /// A project states not exactly one size.
+    /// A project does not state exactly one size.
     #[error("set exactly one of limit.supabase.plan, limit.supabase.compute")]
     Tier,
     /// A plan fixes no number.
@@ -126,7 +126,7 @@ pub fn surge(spec: &DbConnectionBudgetSpec) -> Surge {
     }
 }
 
-/// What a budget says of one workload.
+/// What a budget says about one workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The fewest connections of one process.
@@ -150,7 +150,7 @@ pub fn settings(spec: &DbConnectionBudgetSpec, workload: &WorkloadKey) -> Settin
         own.min.or(defaults.connections_per_process.min).unwrap_or(1),
         own.max.or(defaults.connections_per_process.max),
     );
-    // A bound that stands in an entry wins over the other one where that is a default.
+    // A bound from an entry wins over the other bound if that is a default.
     match (own.min, own.max) {
         (Some(_), None) => max = max.map(|max| max.max(min)),
         (None, Some(most)) => min = min.min(most),

@@ -1,7 +1,8 @@
-//! What a pod (or a pod template) says of its app: budget, pools per pod, and what its own env would allow.
+//! What a pod (or a pod template) says about its app: budget, pools per pod, and what its own env would allow.
 //!
-//! In: labels, annotations, containers. Out: [`AppFacts`]. The same reading serves pods and all that makes pods, so that
-//! they can never disagree. Templates that admission refuses are read too, because their pods may run all the same.
+//! In: labels, annotations, containers. Out: [`AppFacts`]. Pods and everything that makes pods are read in the same
+//! way, so that they can never disagree. Templates that admission refuses are read too, because their pods may run all
+//! the same.
 
 mod app;
 #[cfg(test)]
@@ -19,51 +20,52 @@ use crate::profile::rules::Rule;
 use crate::profile::stated::Stated;
 use crate::profile::{Knob, Profile, Reads, Sizing};
 
-/// What an app says of itself.
+/// What an app says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppFacts {
     /// The budget that its label names.
     pub budget: Option<String>,
-    /// Whose rules its pools follow; none where no profile has the name that it states.
+    /// The profile whose rules its pools follow; none if no profile has the stated name.
     pub profile: Option<&'static Profile>,
     /// Pools in one pod, or the sentence that says why that cannot be known.
     pub instances: Result<Instances, String>,
     /// Processes that run at one time (for messages).
     pub processes: u32,
-    /// Who says so many processes (for messages), behind the number.
+    /// Who says so (for messages), as it follows the number.
     pub processes_from: Cow<'static, str>,
-    /// What the user should know of the number of processes: that the annotation and the command contradict each other,
-    /// or that it is not known.
+    /// What the user should know about the number of processes: that the annotation and the command contradict each
+    /// other, or that it is not known.
     pub processes_remark: Option<String>,
-    /// Pools of each process: engines as stated, times what the profile makes of one (for messages).
+    /// Pools of each process: engines as stated, times the pools that the profile makes of one (for messages).
     pub engines: u32,
-    /// Pools in one pod, as its bill is made: also where the count is refused. None where there can be any number.
+    /// Pools in one pod, as its connection count uses them, even where the count is refused. None if there can be any
+    /// number.
     pub pools: Option<Instances>,
     /// What one pod may hold by its own env, without a grant.
     pub own: Connections,
-    /// How its own env configures a pool, what the gate replaced in it put back: the most of any of its containers. None
-    /// where that has no bound or cannot be known.
+    /// How its own env configures a pool, with the values that the gate replaced put back: the most of any of its
+    /// containers. None if that has no bound or cannot be known.
     pub stated: Option<Split>,
-    /// Whether its containers read their sizes from the grant, and no other one may have a pool.
+    /// Whether its containers read their sizes from the grant, and no other container may have a pool.
     pub late_bound: bool,
-    /// The container that opens connections and does not.
+    /// The container that opens connections and does not read its sizes from the grant.
     pub unbound: Option<String>,
     /// Why it cannot be known which containers have a pool.
     pub taken: Option<String>,
     /// What wins over the variables that would bind it, in a sentence.
     pub overruled: Option<String>,
-    /// What its containers set for another profile, where it names none, in a sentence.
+    /// What its containers set for another profile, if it names none, in a sentence.
     pub unread: Option<String>,
     /// Whether its smallest size is larger because an annotation states connections beside its pools.
     pub extra_stated: bool,
-    /// Connections of one instance, where no variable sets them; those beside the pool included.
+    /// Connections of one instance, if no variable sets them; including those beside the pool.
     pub fixed: Option<Connections>,
-    /// Connections that an instance opens beside its pool: those of a process, shared among its pools. None where that cannot
-    /// be known.
+    /// Connections that an instance opens beside its pool: those of a process, shared among its pools. None if that
+    /// cannot be known.
     pub beside: Option<u32>,
 }
 
-/// For pools whose own default has no bound.
+/// The size that counts for pools whose own default has no bound.
 const USUAL_POOL_SIZE: Connections = Connections::new(10);
 
 type Map = Option<BTreeMap<String, String>>;
@@ -131,7 +133,7 @@ impl AppFacts {
         }
     }
 
-    /// What can be said of a pod that cannot be read.
+    /// What can be said about a pod that cannot be read.
     #[must_use]
     pub fn unreadable(budget: &str, why: &str) -> Self {
         Self {
@@ -156,19 +158,19 @@ impl AppFacts {
         }
     }
 
-    /// Whether it is counted and not governed: no variable could tell it a size.
+    /// Whether it is counted and not governed: no variable could set its size.
     #[must_use]
     pub fn is_counted(&self) -> bool {
         self.profile.is_some_and(|profile| matches!(profile.sizing, Sizing::Counted { .. }))
     }
 
-    /// What its pools can be told.
+    /// Which sizes can be set on its pools.
     #[must_use]
     pub fn knobs(&self) -> Knobs {
         self.profile.map_or(Knobs::BOTH, Profile::knobs).with_beside(self.beside.unwrap_or(0))
     }
 
-    /// The sizes that it takes when it is told nothing; ten where those have no bound.
+    /// The sizes that it takes by default; ten where those have no bound.
     #[must_use]
     pub fn usual(&self) -> Split {
         let pool = self.profile.and_then(Profile::written).and_then(|written| written.pools.first());
@@ -188,7 +190,7 @@ impl AppFacts {
         self.fixed.unwrap_or_else(|| pool.plus(self.knobs().beside()))
     }
 
-    /// Who needs more than one connection for an instance: its profile, an annotation.
+    /// What needs more than one connection for an instance: its profile, an annotation.
     #[must_use]
     pub fn needed_by(&self) -> Option<String> {
         let profile = self.profile.filter(|_| self.fixed.is_none() && self.least() > Connections::ONE)?;
@@ -201,7 +203,7 @@ impl AppFacts {
     }
 }
 
-/// The number that an annotation means: what is refused as a count still runs in a pod that passed the gate.
+/// The number that an annotation means: a refused count still runs in a pod that passed the gate.
 pub(super) fn meant(text: &str) -> Option<u32> {
     match number(text) {
         Setting::Number(n) if n >= 1 => u32::try_from(n).ok(),
@@ -213,7 +215,7 @@ pub(super) fn meant(text: &str) -> Option<u32> {
 const QUOTED: usize = 80;
 const LONGEST: usize = 400;
 
-/// A text that quotes somebody else, cut so that a message stays a sentence.
+/// A quoted text, cut so that a message stays a sentence.
 #[must_use]
 pub fn shortened(text: &str, most: usize) -> String {
     let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };

@@ -1,7 +1,7 @@
 //! Variables of another profile on an app that names none: its granted ones would go unread.
 //!
-//! In: annotations, a container with its environment. Out: the variable, the profiles that read it, and the sentence about
-//! them. Forbidden here: taking a profile for the one that is meant. Names say what an app probably is, and no more.
+//! In: annotations, a container with its environment. Out: the variable, the profiles that read it, and the sentence
+//! about them. Forbidden here: assuming which profile is meant. Names only say what an app probably is.
 
 use super::env::Environment;
 use super::template::shortened;
@@ -9,7 +9,7 @@ use crate::api::names;
 use crate::profile::stated::Stated;
 use crate::profile::{ALL, Gets, Profile};
 
-/// Profiles that are named.
+/// The most profiles that are named.
 const TOLD: usize = 3;
 
 /// The most characters of the name of a container.
@@ -22,7 +22,7 @@ pub(super) struct Unread<'a> {
     pub(super) profiles: Vec<&'static Profile>,
 }
 
-/// The variable of a container that fewest other profiles read; none where the container has those of its own profile.
+/// The variable of a container that the fewest other profiles read; none if the container has those of its own profile.
 pub(super) fn found<'a>(stated: &Stated<'_>, environment: Environment<'a>) -> Option<Unread<'a>> {
     let says = |key| stated.says(key).is_some();
     if [names::PROFILE, names::POOL_SIZE_ENV, names::MAX_OVERFLOW_ENV].into_iter().any(says) {
@@ -34,7 +34,7 @@ pub(super) fn found<'a>(stated: &Stated<'_>, environment: Environment<'a>) -> Op
         Gets::MaxOverflow => environment.reads(name, names::MAX_OVERFLOW),
         Gets::Text(_) => false,
     };
-    // What the gate or `inject` put there says nothing of the app.
+    // What the gate or `inject` put there says nothing about the app.
     if own.variables().any(|variable| environment.is_set(variable.0) && !granted(variable)) {
         return None;
     }

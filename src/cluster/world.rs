@@ -23,9 +23,9 @@ const TOMBSTONE_SECONDS: u64 = 300;
 pub trait Record {
     /// Namespace and name.
     fn place(&self) -> (&str, &str);
-    /// By what the records of a namespace are asked for.
+    /// The group by which the records of a namespace are looked up.
     fn group(&self) -> Cow<'_, str>;
-    /// By what else they are.
+    /// A second such group.
     fn second_group(&self) -> Option<Cow<'_, str>> {
         None
     }
@@ -66,12 +66,12 @@ impl<T> Default for Index<T> {
 }
 
 impl<T: Record + PartialEq> Index<T> {
-    /// Takes a record in unless a newer one is known. Gives back the record and the one that it replaced, or
-    /// nothing when it brought nothing new.
+    /// Takes in a record unless a newer one is known. Returns the record and the one that it replaced, or nothing if
+    /// nothing is new.
     pub fn apply(&mut self, record: T) -> Vec<Arc<T>> {
         self.step += 1;
         let name = owned(record.place());
-        // A version that is no number says nothing: what comes later is then taken for newer.
+        // A version that is no number says nothing: whatever comes later then counts as newer.
         let unknown = record.version() == 0;
         if !unknown && self.tombstones.get(&name).is_some_and(|(version, _)| record.version() <= *version) {
             return Vec::new();
@@ -128,12 +128,12 @@ impl<T: Record + PartialEq> Index<T> {
         self.unreadable.get(&owned((namespace, name))).map(|(object, _)| object)
     }
 
-    /// A watch begins to list anew.
+    /// A watch begins a new list.
     pub fn begin_relist(&mut self) {
         self.relist = Some(self.step);
     }
 
-    /// A watch has listed anew: what was not confirmed meanwhile is gone.
+    /// A watch has finished a new list: records not confirmed meanwhile are gone.
     pub fn end_relist(&mut self) -> Vec<Arc<T>> {
         let Some(began) = self.relist.take() else { return Vec::new() };
         self.unreadable.retain(|_, (_, seen)| *seen > began);
@@ -216,14 +216,14 @@ impl Record for WorkloadRecord {
     fn place(&self) -> (&str, &str) {
         (&self.namespace, &self.key.name)
     }
-    /// The workload of a part; the budget of the template of a workload. No name of a budget has a slash.
+    /// The workload of a part; the budget of the template of a workload. No budget name has a slash.
     fn group(&self) -> Cow<'_, str> {
         match &self.owner {
             Some(owner) => owner.to_string().into(),
             None => self.template.budget.as_deref().unwrap_or_default().into(),
         }
     }
-    /// Of a group no object says which budget it is in: its parts do.
+    /// No object says which budget a group is in: its parts do.
     fn second_group(&self) -> Option<Cow<'_, str>> {
         self.is_grouped().then(|| self.template.budget.as_deref().unwrap_or_default().into())
     }
@@ -262,7 +262,7 @@ impl Record for DbConnectionBudget {
 pub struct World {
     /// Budgets.
     pub budgets: Index<DbConnectionBudget>,
-    /// WorkloadFacts pods, grouped by budget.
+    /// Labelled pods, grouped by budget.
     pub pods: Index<PodRecord>,
     /// What makes pods.
     pub workloads: Workloads,
@@ -271,18 +271,18 @@ pub struct World {
     departures: HashMap<BudgetKey, Vec<Departure>>,
 }
 
-/// How something of a pod went.
+/// How a pod, or containers in it, went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Departed {
     /// The object is gone, and nobody saw its containers end.
     Vanished,
     /// All its containers were seen to have ended.
     Ended,
-    /// Containers ended and were started again in it, so often since it was seen before.
+    /// Containers in it ended and were started again, this often since it was last seen.
     Restarted(u64),
 }
 
-/// A pod of which something went.
+/// A pod that went, or in which containers went.
 #[derive(Clone, Debug)]
 pub struct Departure {
     /// The pod, as it was seen last.
@@ -302,8 +302,8 @@ impl World {
         own.chain(parts).flatten().map(|budget| BudgetKey::new(namespace, &budget)).collect()
     }
 
-    /// Takes a pod in. If another one had its name, that one is gone, and nobody has told how it ended: a new list, or the
-    /// answer to a request, brings the successor of a StatefulSet's pod and says nothing of its predecessor.
+    /// Takes in a pod. If another one had its name, that one is gone, and nobody reported how it ended: a new list, or
+    /// the answer to a request, shows the successor of a StatefulSet's pod and says nothing about its predecessor.
     pub fn see_pod(&mut self, pod: PodRecord) -> Vec<Arc<PodRecord>> {
         let touched = self.pods.apply(pod);
         if let [old, new] = &touched[..] {
@@ -316,9 +316,9 @@ impl World {
         touched
     }
 
-    /// Notes a pod that is gone. If it did not show that its containers had ended, because it was force-deleted or its node
-    /// is lost, what it held may still be open. What its status said of containers does not count: a kubelet tells late. Nor
-    /// does it count that it was on no node, when `last` is older than its end.
+    /// Notes a pod that is gone. If it did not show that its containers had ended, because it was force-deleted or its
+    /// node is lost, its connections may still be open. What its status said about containers does not count: a kubelet
+    /// reports late. Nor does it count that it was on no node, if `last` is older than its end.
     pub fn note_gone(&mut self, last: &PodRecord, is_final: bool) {
         if !last.ended && (last.bound || !is_final) {
             self.note(last, Departed::Vanished);
@@ -329,7 +329,7 @@ impl World {
         }
     }
 
-    /// Notes what ended in a pod since it was seen before.
+    /// Notes what ended in a pod since it was last seen.
     fn note_change(&mut self, old: &PodRecord, new: &PodRecord) {
         if new.ended && !old.ended && new.bound {
             self.note(new, Departed::Ended);
@@ -347,18 +347,18 @@ impl World {
         }
     }
 
-    /// Takes over what was noted for a budget.
+    /// Takes out what was noted for a budget.
     pub fn take_departures(&mut self, key: &BudgetKey) -> Vec<Departure> {
         self.departures.remove(key).unwrap_or_default()
     }
 
-    /// What made a pod: its workload, or the part of it. None when that is not known yet, or of no known kind.
+    /// What made a pod: its workload, or a part of that. None when that is not known yet, or of no known kind.
     #[must_use]
     pub fn maker_of(&self, pod: &PodRecord) -> Option<Arc<WorkloadRecord>> {
         self.workloads.find(&pod.namespace, &pod.maker())
     }
 
-    /// The workload that a pod is of. None when that is not known yet.
+    /// The workload that a pod belongs to. None when that is not known yet.
     #[must_use]
     pub fn workload_of(&self, pod: &PodRecord) -> Option<WorkloadKey> {
         let maker = pod.maker();
@@ -385,8 +385,8 @@ impl Workloads {
         self.0.get(&key.kind)?.find(namespace, &key.name)
     }
 
-    /// The record of a workload: of its object, or of all Jobs that are one workload. Of a budget, if one is named, only
-    /// those that are in it.
+    /// The record of a workload: of its object, or of all Jobs that are one workload. If a budget is named, only of the
+    /// Jobs that are in it.
     #[must_use]
     pub fn workload(
         &self,
@@ -401,8 +401,8 @@ impl Workloads {
         WorkloadRecord::of_jobs(key, &jobs).map(Arc::new)
     }
 
-    /// A record that takes the template of another object, with that one: or, where it is not seen, with that of its newest
-    /// part, which was made of it.
+    /// The record with the template of the object that it takes it from, if any; if that object is not seen, with that
+    /// of its newest part, which was made from it.
     fn with_template(
         &self,
         namespace: &str,
@@ -417,7 +417,7 @@ impl Workloads {
         Some(Arc::new(WorkloadRecord { template, ..WorkloadRecord::clone(&record) }))
     }
 
-    /// The Jobs and CronJobs that are one workload by their label, and the Job that bears its name.
+    /// The Jobs and CronJobs that are one workload by their label, and the Job that has its name.
     #[must_use]
     pub fn jobs(&self, namespace: &str, key: &WorkloadKey, budget: Option<&str>) -> Vec<Arc<WorkloadRecord>> {
         if key.kind != WorkloadKind::Job {
@@ -432,8 +432,8 @@ impl Workloads {
         jobs
     }
 
-    /// The objects whose template names a budget, or none when `budget` is empty, by kind and name. Without the parts of
-    /// other objects.
+    /// The objects whose template names this budget, or none if `budget` is empty, by kind and name. Without the parts
+    /// of other objects.
     #[must_use]
     pub fn of_budget(&self, namespace: &str, budget: &str) -> Vec<Arc<WorkloadRecord>> {
         self.group(namespace, budget)

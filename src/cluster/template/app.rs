@@ -1,5 +1,5 @@
-//! How the app of a pod is read: which containers open connections, how many processes each has, and what the variables of
-//! its profile let them open.
+//! How the app of a pod is read: which containers open connections, how many processes each has, and what the variables
+//! of its profile let them open.
 //!
 //! In: labels, annotations and containers. Out: the single facts that [`AppFacts`](super::AppFacts) puts together.
 
@@ -49,8 +49,8 @@ pub(super) struct Named<'a> {
 }
 
 impl<'a> App<'a> {
-    /// The containers that open connections, in the order in which they start. One that is not there may be any of
-    /// them.
+    /// The containers that open connections, in the order in which they start. A named one that does not exist may be
+    /// any of them.
     pub(super) fn named(&self) -> Vec<Named<'a>> {
         self.those(&self.stated.containers())
     }
@@ -86,7 +86,7 @@ impl<'a> App<'a> {
         named
     }
 
-    /// Counts the processes of each container. One that is not there may be any.
+    /// Counts the processes of each container. One that does not exist may be any.
     pub(super) fn count(&self, containers: &[Named<'a>]) -> Vec<Counted> {
         let absent = containers.iter().filter(|named| named.container.is_none()).count();
         let of = |named: &Named<'a>| {
@@ -154,7 +154,7 @@ impl<'a> App<'a> {
         Some(Instances::of(processes.checked_mul(engines)?, 1))
     }
 
-    /// Connections of one instance that nothing sets.
+    /// Connections of one instance, if no variable sets them.
     pub(super) fn fixed(&self) -> Option<Connections> {
         let Sizing::Counted { default } = self.stated.profile()?.sizing else { return None };
         let size = self.stated.says(names::CONNECTIONS_PER_PROCESS).map_or(default, meant)?;
@@ -176,7 +176,7 @@ impl<'a> App<'a> {
         Some(self.stated.profile()?.knobs().with_beside(self.beside()?))
     }
 
-    /// What one pod may open by its own env, with any container that may have a pool. None where that has no bound.
+    /// What one pod may open by its own env, including any container that may have a pool. None if that has no bound.
     pub(super) fn own(&self) -> Option<Connections> {
         let profile = self.stated.profile()?;
         let engines = u64::from(self.stated.says(names::ENGINES).map_or(Some(1), meant)?);
@@ -214,7 +214,7 @@ impl<'a> App<'a> {
         any.unwrap_or_else(|| of(&Container::default()))
     }
 
-    /// What it would open where it is what a variable of another profile says, the most of those profiles.
+    /// What it would open if it had a profile that reads one of its variables: the most of those profiles.
     fn opens_unread(&self, container: &Container) -> Connections {
         let environment = self.environment(container);
         let profiles =
@@ -339,8 +339,8 @@ impl<'a> App<'a> {
     }
 }
 
-/// What a variable lets a pool open. What stops the app counts as if it were not set: some other version of the app may
-/// take no offence at it.
+/// What a variable lets a pool open. A value that stops the app counts as if it were not set: another version of the
+/// app may not mind it.
 fn opens(knob: &Knob, setting: Setting) -> Connections {
     let reads = match setting {
         Setting::Default => knob.unset,
@@ -358,14 +358,14 @@ fn opens(knob: &Knob, setting: Setting) -> Connections {
     }
 }
 
-/// The same, where an older name may say it in the place of one that is not set. Whether it does depends on the version.
+/// The same, but an older name may count if the present one is not set. Whether it does depends on the version.
 fn with_former(knob: &Knob, setting: Setting, former: Setting) -> Connections {
     let own = opens(knob, setting);
     if setting == Setting::Default && former != Setting::Default { own.max(opens(knob, former)) } else { own }
 }
 
-/// The most that containers have at one time. An init container runs alone but for the sidecars that started before it;
-/// all others run together. None where one of them has no bound.
+/// The most that containers have at one time. An init container runs only beside the sidecars that started before it;
+/// all others run together. None if one of them has no bound.
 fn at_once<'a>(containers: &[Named<'a>], of: impl Fn(&Named<'a>) -> Option<u64>) -> Option<u64> {
     let (mut together, mut most) = (0_u64, 0);
     for container in containers {

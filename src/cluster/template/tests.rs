@@ -164,7 +164,7 @@ fn a_container_that_may_have_a_pool_as_well_is_counted_and_makes_the_pod_one_tha
         let facts = of(&named, &[], &containers);
         assert_eq!((facts.own.get(), facts.late_bound, facts.taken), (3, true, None));
     }
-    // Bound once as the app, and no longer taken for it: both read the grant, and the bill is of one.
+    // It was bound as the app before and no longer counts as it: both read the grant, and the count is of one.
     containers.insert(0, Container { name: "unknown".into(), ..containers[0].clone() });
     let facts = of(&granted, &[], &containers);
     assert_eq!((facts.own.get(), facts.late_bound), (6, false));
@@ -289,7 +289,7 @@ fn what_a_process_opens_beside_its_pools_is_part_of_each_size_and_of_the_bill() 
         (facts.least().get(), facts.beside, facts.own.get())
     };
     assert_eq!(facts("SQLAlchemy", "1", "2"), (3, Some(2), 34));
-    // Three among two engines are two with each.
+    // Three among two engines count as two with each.
     assert_eq!(facts("SQLAlchemy", "2", "3"), (3, Some(2), 66));
     assert_eq!(facts("PostgREST", "1", "3"), (5, Some(4), 28), "on top of what the profile knows");
     assert_eq!(facts("Keycloak", "1", "1"), (5, Some(1), 202));

@@ -15,7 +15,7 @@ use crate::api::{WorkloadKind, names};
 use crate::budget::rollout::Strategy;
 use crate::cluster::meta;
 
-/// What the user of a CronJob should know whose runs may overlap.
+/// The note for a CronJob whose runs may overlap.
 const UNBOUNDED: &str = "concurrencyPolicy Allow sets no bound on how many runs overlap, and room is kept for one: set \
                          workloads[].maxReplicas of this budget, or concurrencyPolicy Forbid";
 
@@ -58,7 +58,7 @@ pub struct JobTemplateView {
 }
 
 impl JobTemplateView {
-    /// The pod template of a Job, once admission has mirrored into it what stands on the Job.
+    /// The pod template of a Job, after admission has copied the Job's own label and annotations into it.
     fn template(&self) -> Cow<'_, TemplateView> {
         let TemplateMetaView { labels, annotations } = &self.metadata;
         if labels.is_none() && annotations.is_none() {

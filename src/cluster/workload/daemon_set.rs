@@ -75,8 +75,8 @@ impl WorkloadView for DaemonSetView {
         let on_delete = self.spec.update_strategy.type_.as_deref() == Some("OnDelete");
         let observed = status.observed_generation.unwrap_or(0) >= meta.generation.unwrap_or(0);
         let newest = meta.annotations.as_ref().and_then(|notes| notes.get(TEMPLATE_GENERATION));
-        // After a rollback pods of the old number are of the newest template again: the controller goes by its hash,
-        // which stands on pods alone.
+        // After a rollback, pods of the old number are of the newest template again: the controller compares its hash,
+        // which is only on pods.
         let rolled = observed && status.updated_number_scheduled >= status.desired_number_scheduled;
         Some(WorkloadRecord {
             observed,

@@ -12,7 +12,7 @@ use crate::api::WorkloadKind;
 use crate::budget::rollout::{IntOrPercent, Strategy};
 use crate::cluster::meta;
 
-/// What a Deployment gets that says nothing.
+/// The default of maxSurge and maxUnavailable.
 pub(super) const QUARTER: IntOrPercent = IntOrPercent::Percent(25);
 
 /// A Deployment, as far as it is parsed.

@@ -1,7 +1,7 @@
-//! Groups of Jobs: those whose pods bear the label `poolbudget.dev/workload` are one workload, `Job/VALUE`.
+//! Groups of Jobs: Jobs whose pods have the same label `poolbudget.dev/workload` are one workload, `Job/VALUE`.
 //!
-//! In: pod templates and the records of Jobs and CronJobs. Out: the key of a group, and its record, which no object stands
-//! for. Names that are generated, by an operator of pipelines or by CronJobs, so have one share and one entry.
+//! In: pod templates and the records of Jobs and CronJobs. Out: the key of a group, and its record, which has no
+//! object. So Jobs with generated names, from a pipeline operator or CronJobs, have one share and one entry.
 
 use std::sync::Arc;
 
@@ -11,20 +11,20 @@ use super::{TemplateView, WorkloadKey, WorkloadRecord};
 use crate::api::{WorkloadKind, names};
 use crate::budget::rollout::Strategy;
 
-/// The group that the pods of a Job are of.
+/// The group that the pods of a Job belong to.
 pub(super) fn key(template: &TemplateView) -> Option<WorkloadKey> {
     let name = template.metadata.labels.as_ref()?.get(names::WORKLOAD)?;
-    // What is longer is no value of a label, and would stand in every status.
+    // A longer text is no label value, and would be in every status.
     (!name.is_empty() && name.len() <= names::MAX_LABEL).then(|| WorkloadKey::new(WorkloadKind::Job, name))
 }
 
 impl WorkloadRecord {
-    /// Jobs, and CronJobs with their runs, that are one workload: it wants what they want, and room for what each of them
-    /// may still want. Runs say nothing of the latter; their CronJob does.
+    /// The record of Jobs, and CronJobs with their runs, that are one workload: it wants what they want, and room for
+    /// what each of them may still want. Runs do not say the latter; their CronJob does.
     #[must_use]
     pub fn of_jobs(group: &WorkloadKey, parts: &[Arc<Self>]) -> Option<Self> {
         let first = parts.iter().find(|part| part.makes_pods()).or_else(|| parts.first())?;
-        // What keeps some of its pods from being given a size is what its user has to hear.
+        // If some of its pods can be given no size, its user has to know why.
         let template = parts.iter().find(|part| part.template.instances.is_err()).unwrap_or(first);
         let meta = ObjectMeta {
             namespace: Some(first.namespace.clone()),
@@ -42,7 +42,7 @@ impl WorkloadRecord {
         })
     }
 
-    /// Whether it is one of several objects that are one workload by their label, or was made by such.
+    /// Whether it is one of several objects that are one workload by their label, or was made by one of them.
     #[must_use]
     pub fn is_grouped(&self) -> bool {
         self.owner.as_ref().is_some_and(|owner| owner.kind == WorkloadKind::Job)

@@ -1,4 +1,4 @@
-//! Jobs: workloads of their own, or parts of one: the runs of a CronJob, or those that bear the label of a group.
+//! Jobs: workloads of their own, or parts of one: the runs of a CronJob, or Jobs with the label of a group.
 //!
 //! In: objects of batch/v1. Out: the record of a workload, or of a part of one.
 
@@ -34,10 +34,10 @@ pub struct JobSpecView {
     /// Pods at a time.
     #[serde(default)]
     pub parallelism: Option<i32>,
-    /// Pods that must succeed; one that does is enough where none is said.
+    /// Pods that must succeed; if absent, one success is enough.
     #[serde(default)]
     pub completions: Option<i32>,
-    /// Whether it waits.
+    /// Whether it is suspended.
     #[serde(default)]
     pub suspend: Option<bool>,
     /// The pod template.
@@ -78,7 +78,7 @@ impl WorkloadView for JobView {
         let over = self.is_over() || base.terminating || self.spec.suspend == Some(true);
         Some(WorkloadRecord {
             replicas: if over { 0 } else { self.wanted() },
-            // What is left to do gets less; the sizes of those who do it stay.
+            // The remaining work shrinks; the sizes of the pods that do it stay.
             ceiling: (!over && cron_job.is_none()).then(|| self.spec.at_once()),
             owner: group::key(&self.spec.template).or(cron_job),
             strategy: Strategy::Task,
@@ -88,19 +88,19 @@ impl WorkloadView for JobView {
 }
 
 impl JobView {
-    /// The pods that the Job controller wants at a time now. Which of those that end succeeded is its own to tell: a
-    /// Job may count a failed pod as none.
+    /// The pods that the Job controller wants at a time now. Only the controller can tell which ended pods succeeded: a
+    /// Job may not count a failed pod.
     fn wanted(&self) -> u32 {
         let (parallelism, done) = (whole(self.spec.parallelism.or(Some(1))), whole(self.status.succeeded));
         match self.spec.completions {
             Some(completions) => whole(Some(completions)).saturating_sub(done).min(parallelism),
-            // The first that succeeds says that there is no more work; the others come to their end.
+            // The first pod that succeeds says that there is no more work; the others finish.
             None if done > 0 => whole(self.status.active),
             None => parallelism,
         }
     }
 
-    /// Whether no pod will be made any more. Both targets are set before the last pod is gone.
+    /// Whether no more pods will be created. Both targets are set before the last pod is gone.
     fn is_over(&self) -> bool {
         let conditions = self.status.conditions.iter().flatten();
         let mut ends = conditions.filter(|condition| condition.status == "True");

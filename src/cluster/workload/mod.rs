@@ -1,7 +1,7 @@
 //! What makes pods: the narrow views that are parsed, one file for each kind, and the one record that is kept of all.
 //!
-//! In: objects of any governed kind. Out: [`WorkloadRecord`]. What a rollout of a kind may add and take away is not known
-//! here but in `budget::rollout`.
+//! In: objects of any governed kind. Out: [`WorkloadRecord`]. `budget::rollout`, not this module, knows what a rollout
+//! of a kind may add and take away.
 
 pub mod cron_job;
 pub mod daemon_set;
@@ -109,7 +109,7 @@ pub struct TemplateSpecView {
 pub struct Lender {
     /// Its kind and name.
     pub name: String,
-    /// The same, where it is of a kind that is followed.
+    /// The same, if its kind is followed.
     pub key: Option<WorkloadKey>,
 }
 
@@ -131,9 +131,9 @@ pub struct WorkloadRecord {
     pub key: WorkloadKey,
     /// The version of the object that this record was read from.
     pub version: u64,
-    /// What tells the object from another one of its name; none where no object stands for it.
+    /// What tells the object from another one of its name; none if the record has no object.
     pub uid: Option<String>,
-    /// The workload that made it and decides over it. Then it is a part of that one: a ReplicaSet of a Deployment.
+    /// The workload that made and controls it. Then it is a part of that one: a ReplicaSet of a Deployment.
     pub owner: Option<WorkloadKey>,
     /// The budget label on the object itself.
     pub label: Option<String>,
@@ -143,17 +143,17 @@ pub struct WorkloadRecord {
     pub terminating: bool,
     /// Wanted replicas.
     pub replicas: u32,
-    /// The replicas for which it says itself that room is to be kept: those of the next run of a CronJob.
+    /// The replicas that it asks to keep room for: those of the next run of a CronJob.
     pub ceiling: Option<u32>,
     /// How pods are replaced.
     pub strategy: Strategy,
     /// The place of a part in the history of its workload; the largest is the newest.
     pub revision: u64,
-    /// The mark of the pods of its newest revision; none where no pod is replaced because of a newer one.
+    /// The mark of the pods of its newest revision; none if no pod is replaced because of a newer one.
     pub newest: Option<String>,
     /// The numbers that its pods get.
     pub ordinals: Option<Ordinals>,
-    /// What can be said for its user to know of it.
+    /// What its user should know about it.
     pub note: Option<&'static str>,
     /// Pods that it has, as far as its status counts them.
     pub pods: u32,
@@ -161,12 +161,12 @@ pub struct WorkloadRecord {
     pub ready: u32,
     /// What its template says.
     pub template: AppFacts,
-    /// Whose template it takes, having none of its own.
+    /// The object whose template it takes, if it has none of its own.
     pub lender: Option<Box<Lender>>,
 }
 
 impl WorkloadRecord {
-    /// What is read alike from all kinds; the rest says that nothing is wanted and nothing is there.
+    /// What is read in the same way from all kinds; the rest says that nothing is wanted and nothing is there.
     #[must_use]
     pub fn of(kind: WorkloadKind, meta: &ObjectMeta, template: &TemplateView) -> Option<Self> {
         Some(Self {
@@ -197,7 +197,7 @@ impl WorkloadRecord {
         })
     }
 
-    /// Pods that nobody made: as many are wanted as there are.
+    /// The record of pods that no known controller made: as many are wanted as there are.
     #[must_use]
     pub fn of_loose_pods(group: &WorkloadKey, pods: &[&PodRecord]) -> Option<Self> {
         let first = pods.first()?;
@@ -237,7 +237,7 @@ impl WorkloadRecord {
     }
 }
 
-/// A count that the API server keeps from being negative.
+/// A count that the API server does not let be negative.
 fn whole(count: Option<i32>) -> u32 {
     u32::try_from(count.unwrap_or(0)).unwrap_or(0)
 }

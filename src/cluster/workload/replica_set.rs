@@ -11,7 +11,7 @@ use crate::api::WorkloadKind;
 use crate::cluster::meta;
 use crate::cluster::pod::controller;
 
-/// The place of a ReplicaSet in the history of its Deployment or Rollout.
+/// The annotations with the place of a ReplicaSet in the history of its Deployment or Rollout.
 const REVISIONS: [&str; 2] = ["deployment.kubernetes.io/revision", "rollout.argoproj.io/revision"];
 
 /// A ReplicaSet, as far as it is parsed.

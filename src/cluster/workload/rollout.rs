@@ -1,4 +1,4 @@
-//! Argo Rollouts, whose pods are made by ReplicaSets as those of a Deployment are.
+//! Argo Rollouts, whose pods are made by ReplicaSets, as for a Deployment.
 //!
 //! In: objects of argoproj.io/v1alpha1, where that is installed. Out: the record of a workload. What is read follows
 //! Argo Rollouts' published API; a strategy that names nothing gets its defaults, 25 % and 25 %.
@@ -40,7 +40,7 @@ pub struct RolloutView {
 #[derive(Deserialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutSpecView {
-    /// Wanted replicas; 1 where it says nothing.
+    /// Wanted replicas; 1 if it does not say.
     #[serde(default)]
     pub replicas: Option<i32>,
     /// The pod template; absent where the Rollout takes that of another object.
@@ -61,7 +61,7 @@ pub struct RolloutStrategyView {
     /// The new set grows in steps.
     #[serde(default)]
     pub canary: Option<CanaryView>,
-    /// The new set is made whole beside the old one.
+    /// The new set is brought to full size beside the old one.
     #[serde(default)]
     pub blue_green: Option<IgnoredAny>,
 }
@@ -73,7 +73,7 @@ pub struct CanaryView {
     /// Numbers of a rolling update.
     #[serde(flatten)]
     pub numbers: RollingUpdateView,
-    /// Who sends the traffic to the new set, when it is not their number that does.
+    /// What sends the traffic to the new set, if it is not the number of its pods.
     #[serde(default)]
     pub traffic_routing: Option<IgnoredAny>,
 }
@@ -138,8 +138,8 @@ fn of_reference(lender: &TargetView) -> Lender {
     }
 }
 
-/// A set that is previewed with fewer pods is made whole before the switch all the same. With a traffic router the old
-/// set stays whole until the new one is, whatever maxSurge says.
+/// Even a set that is previewed with fewer pods is brought to full size before the switch. With a traffic router, the
+/// old set stays at full size until the new one is, whatever maxSurge says.
 fn strategy(view: &RolloutStrategyView) -> Strategy {
     let canary = view.canary.clone().unwrap_or_default();
     if view.blue_green.is_some() || canary.traffic_routing.is_some() {

@@ -1,4 +1,4 @@
-//! StatefulSets, whose pods have names that come again: a successor is made only when its predecessor is gone.
+//! StatefulSets, whose pod names are reused: a successor is created only when its predecessor is gone.
 //!
 //! In: objects of apps/v1. Out: the record of a workload.
 

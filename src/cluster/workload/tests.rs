@@ -84,7 +84,7 @@ fn a_daemon_set_has_the_replicas_that_its_controller_counts() {
     assert_eq!((on_delete.strategy, on_delete.newest), (Strategy::OnDelete, None));
 }
 
-/// A rollback makes pods of an older number new again, and only their controller can tell.
+/// After a rollback, pods of an older number are new again, and only their controller can tell.
 #[test]
 fn pods_of_a_daemon_set_that_is_rolled_out_are_all_of_its_newest_revision() {
     let first_is_newest = |observed: i64, updated: i64| {
@@ -111,7 +111,7 @@ fn a_job_wants_the_pods_that_are_still_to_come() {
     assert_eq!(job(six.clone(), json!({})), (4, Some(4)));
     assert_eq!(job(six.clone(), json!({"succeeded": 4})), (2, Some(4)));
     assert_eq!(job(json!({"parallelism": 4, "completions": 2}), json!({})), (2, Some(2)));
-    // Without a number of completions the first that succeeds says that there is no more to do.
+    // Without completions, the first pod that succeeds says that there is no more to do.
     let queue = json!({"parallelism": 4});
     assert_eq!(job(queue.clone(), json!({"active": 4})), (4, Some(4)));
     assert_eq!(job(queue, json!({"active": 3, "succeeded": 1})), (3, Some(4)));
@@ -149,7 +149,7 @@ fn what_stands_on_the_jobs_of_a_cron_job_counts_as_it_will_for_their_pods() {
     assert_eq!(of(json!({"labels": label}), json!({})), (main.clone(), 1));
     assert_eq!(of(json!({"labels": label, "annotations": four}), json!({})), (main.clone(), 4));
     assert_eq!(of(json!({"annotations": four}), json!({"labels": label})), (main.clone(), 4));
-    // The Job's word is the newer one.
+    // The Job's annotation is the newer one.
     let one = json!({"poolbudget.dev/processes": "1"});
     assert_eq!(of(json!({"annotations": four}), json!({"labels": label, "annotations": one})), (main, 4));
     assert_eq!(of(json!({"annotations": four}), json!({})), (None, 1));

@@ -1,33 +1,33 @@
-//! Adoption of a database that is full already: new pods that cannot connect while pods from before the label hold
-//! what there is.
+//! Adoption of a database that is already full: new pods cannot connect while pods from before the label hold all
+//! connections.
 //!
-//! In: the ledger, the terms, the pods. Out: the workload that waits for it, and whether one pod from before its label
-//! may go, so that its new pods become ready and its rollout ends the others. Forbidden here: choosing the pod, pacing; the caller ends one
-//! at a time, in a way that makes no other one like it.
+//! In: the ledger, the terms, the pods. Out: the workload that is held up, and whether one pod from before its label
+//! may be ended, so that its new pods become ready and its rollout ends the others. Forbidden here: choosing the pod,
+//! pacing; the caller ends one at a time, in a way that creates no other like it.
 
 use super::amount::{Connections, Pods};
 use super::reclaim::{Holdings, may_lose_one};
 
-/// So many seconds a new pod gets to become ready before one from before the label goes for it, and each that goes gets
-/// to help.
+/// A new pod gets so many seconds to become ready before a pod from before the label is ended for it; each pod that is
+/// ended gets so many seconds to help.
 pub const PATIENCE: u64 = 60;
 
-/// A workload whose new pods do not become ready while pods from before its label may hold what they lack.
+/// A workload whose new pods do not become ready while pods from before its label may hold the connections they lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldUp {
     /// Its index.
     pub workload: usize,
-    /// Whether one of the pods from before its label may be ended for it: no other one like it comes, and enough stay ready.
+    /// Whether one pod from before its label may be ended for it: no other like it is created, and enough stay ready.
     pub may_end: bool,
 }
 
-/// The first workload that is held up: of those where a pod may be ended, else of all. Old pods that are not ready hold
-/// little or nothing, and their own controller takes them away.
+/// The first held-up workload of those where a pod may be ended, or else the first of all. Old pods that are not ready
+/// hold little or nothing, and their own controller removes them.
 #[must_use]
 pub fn held_up(holdings: &Holdings<'_>) -> Option<HeldUp> {
     let before: Connections = holdings.unadopted.iter().map(|unadopted| unadopted.connections).sum();
     let held = holdings.ledger.committed.plus(holdings.ledger.escaped).plus(before);
-    // Where all of them fit, the database is not full of them: the reason is another one.
+    // Where all of them fit, these pods do not fill the database: the reason is another one.
     if held <= holdings.available {
         return None;
     }

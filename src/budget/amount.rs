@@ -32,7 +32,7 @@ impl Connections {
         Self(n)
     }
 
-    /// The number; a pool without a bound has none.
+    /// The number as text; a pool without a bound has no number.
     #[must_use]
     pub fn in_words(self) -> String {
         if self.0 >= u64::from(u32::MAX) { "any number of".to_owned() } else { self.to_string() }

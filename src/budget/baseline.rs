@@ -1,8 +1,8 @@
-//! The baseline: the replica count at which a workload last was converged.
+//! The baseline: the replica count at which a workload last converged.
 //!
-//! In: the count carried in the status, the replicas of now, what stands. Out: the new count. It is
-//! lowered at once by a scale-down and rises only when everything the workload wants stands ready.
-//! Safety never depends on it; it says whose pods are lost (owed a replacement) and whose are new.
+//! In: the count carried in the status, the current replicas, the sums of the workload's pods. Out: the new count. A
+//! scale-down lowers it at once; it rises only when every pod that the workload wants is ready. Safety never depends on
+//! it; it tells lost pods (which are owed a replacement) from new ones.
 
 use super::amount::Pods;
 use super::ledger::Standing;

@@ -1,24 +1,24 @@
-//! For how many pods of a workload the sizes are made: the replicas of now, a rung above, or the ceiling.
+//! How many pods of a workload the sizes are made for: the current replicas, a rung above them, or the ceiling.
 //!
-//! In: replicas, ceiling, the rung carried from before, the time in seconds. Out: the pods to plan for and
-//! the rung to carry on. Forbidden here: reading a clock.
+//! In: replicas, ceiling, the rung carried over, the time in seconds. Out: the pods to plan for and the rung to carry
+//! on. Forbidden here: reading a clock.
 
 use super::amount::Pods;
 
-/// What the sizes are made for. More pods planned for means smaller sizes and fewer changes of them.
+/// What the sizes are made for. Planning for more pods means smaller sizes that change less often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Basis {
     /// The most replicas that the workload may ever have: no scale event changes a size.
     #[default]
     Ceiling,
-    /// The replicas of now, rounded up to a power of two: a size changes when a rung is passed.
+    /// The current replicas, rounded up to a power of two: a size changes when a rung is passed.
     Ladder,
-    /// The replicas of now: every scale event changes sizes.
+    /// The current replicas: every scale event changes sizes.
     Current,
 }
 
-/// How long a workload must want a lower rung before it gets it, in seconds. Falling makes sizes grow and a
-/// later climb shrinks them again by evictions, so a short dip must not move it.
+/// How long a workload must want a lower rung before it gets it, in seconds. On a lower rung sizes grow, and a later
+/// climb shrinks them again by evictions, so a short dip must not change the rung.
 pub const RUNG_HOLD: u64 = 600;
 
 /// Where a workload stands on the ladder.
@@ -26,7 +26,7 @@ pub const RUNG_HOLD: u64 = 600;
 pub struct Rung {
     /// The pods that are planned for.
     pub level: Pods,
-    /// Since when a lower rung would do, in seconds of the caller's clock.
+    /// Since when a lower rung would be enough, in seconds of the caller's clock.
     pub lower_since: Option<u64>,
 }
 
@@ -42,8 +42,7 @@ impl Rung {
         Self { level: Pods::new(level), lower_since: None }
     }
 
-    /// The rung to stand on at `now`: up at once, down after [`RUNG_HOLD`]. A clock that jumped back
-    /// starts the wait again.
+    /// The rung at time `now`: up at once, down after [`RUNG_HOLD`]. If the clock jumped back, the wait starts again.
     #[must_use]
     pub fn step(self, replicas: Pods, now: u64) -> Self {
         let wanted = Self::at(replicas);

@@ -1,23 +1,23 @@
-//! A burst of tasks shares what there is: Jobs that are created one after the other within moments are sized together.
+//! A burst of tasks shares what there is: Jobs that are created within moments of each other are sized together.
 //!
 //! In: the grants of a decision, the pods, what is free. Out: the same grants without those that a task should not have
-//! yet. A size is for life, and the first of ten Jobs would take what all ten have to share, since the others are not
-//! there yet when it comes. So a task gets more than its smallest size only when for [`CALM`] seconds none came, or when
-//! it has waited for [`LONGEST`]. One that leaves free as much again is not kept waiting. What a waiting task would have
-//! been granted is given to nobody else meanwhile.
+//! yet. A pod keeps its size for life, and the first of ten Jobs would take what all ten have to share, since the
+//! others do not exist yet when it is created. So a task gets more than its smallest size only when no task came for
+//! [`CALM`] seconds, or when it has waited for [`LONGEST`]. A task that leaves as much again free does not wait.
+//! Meanwhile no other pod gets what a waiting task would have been granted.
 
 use super::amount::Connections;
 use super::grant::{Allotment, Grant, Grants, Refusal};
 use super::ledger::{Ledger, Pod};
 use super::rollout::Nature;
 
-/// For so many seconds no task must have come. Ages are whole seconds, so 2 is at least one.
+/// No task must have come for so many seconds. Ages are whole seconds, so 2 means at least one full second.
 pub const CALM: u64 = 2;
 
-/// No task waits longer than so many seconds for others to come.
+/// No task waits longer than this many seconds for others to come.
 pub const LONGEST: u64 = 5;
 
-/// Takes the grants back that have to wait for the end of a burst.
+/// Takes back the grants that have to wait for the end of a burst.
 pub fn hold_back(
     grants: &mut Grants,
     usable: Connections,
@@ -39,7 +39,7 @@ pub fn hold_back(
             return false;
         };
         let standing = pod.workload.and_then(|w| ledger.workloads.get(w));
-        // The successor of a pod that was lost takes the place of one that had its size.
+        // The successor of a lost pod takes the place of a pod that had its size.
         let lost = standing.is_some_and(|standing| standing.admitted < allotment.baseline);
         let smallest = allotment.share.min.max(pod.least);
         pod.age < LONGEST && !lost && grant.size > smallest && grant.bill > free
@@ -94,7 +94,7 @@ mod tests {
         }
     }
 
-    /// What Jobs of one pod each get, whose pods wait for so long: none, if they have to wait on.
+    /// What Jobs of one pod each get when their pods have waited this long: none, if they have to keep waiting.
     fn tasks<const N: usize>(usable: u64, ages: [u64; N]) -> [Option<u64>; N] {
         of(usable, &[Strategy::Task; N], ages)
     }

@@ -1,7 +1,7 @@
 //! The whole decision for one budget: baseline → plan → ledger → grants → reclaim.
 //!
-//! In: a [`Situation`], plain values of one instant. Out: a [`Decision`]. The same function serves the
-//! controller, the simulator and the offline plan; it keeps nothing between calls.
+//! In: a [`Situation`], plain values of one instant. Out: a [`Decision`]. The controller, the simulator and the offline
+//! plan all use this function; it keeps nothing between calls.
 
 use super::amount::{Connections, Pods};
 use super::baseline::baseline;
@@ -16,22 +16,22 @@ use super::rollout::{Nature, Surge};
 use super::shortfall::largest_replicas;
 use super::sound;
 
-/// What comes of a plan.
+/// How a plan is applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Enforcement {
-    /// No pod is granted what does not fit, and pods go to make room.
+    /// No pod is granted more than fits, and pods are ended to make room.
     #[default]
     Enforced,
-    /// Every pod that waits is let through as it is, and none goes.
+    /// Every waiting pod is let through at its own size, and no pod is ended.
     Observed,
-    /// The limit is not known: no pod is granted anything, and none goes for that.
+    /// The limit is not known: no pod is granted anything, and no pod is ended for that.
     Suspended,
 }
 
 /// One instant of one budget.
 #[derive(Clone, Debug)]
 pub struct Situation {
-    /// What comes of the plan.
+    /// How the plan is applied.
     pub enforcement: Enforcement,
     /// limit − reserved.
     pub available: Connections,
@@ -47,14 +47,14 @@ pub struct Situation {
     pub pods: Vec<Pod>,
     /// Bills of pods that vanished without showing that their containers ended.
     pub quarantine: Vec<Connections>,
-    /// What there was before, for [the way down](super::descent).
+    /// The previous state, for [the way down](super::descent).
     pub past: Past,
 }
 
 /// One workload of the budget.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// What it needs; its baseline is the one carried from before, or the replicas when none is.
+    /// What it needs; its baseline is the one carried over, or the replicas when there is none.
     pub demand: Demand,
     /// The baseline of the last status; none when the workload was not seen before.
     pub carried: Option<Pods>,
@@ -64,30 +64,30 @@ pub struct Workload {
     pub unadopted: Unadopted,
 }
 
-/// What is so, and what is to be done.
+/// The state, and what to do.
 #[derive(Clone, Debug)]
 pub struct Decision {
     /// limit − reserved − what escaped the gate may hold.
     pub usable: Connections,
     /// The sums, before the grants of this decision.
     pub ledger: Ledger,
-    /// Sizes and slots for those who wait.
+    /// Sizes and slots for waiting pods.
     pub plan: Plan,
-    /// Sizes and slots if nothing had escaped: who keeps within these is never sent away for another's escape.
+    /// Sizes and slots if no pod had escaped: a pod within these is never ended because of another pod's escape.
     pub rightful: Plan,
     /// The baseline of each workload.
     pub baseline: Vec<Pods>,
-    /// What pods held when [the way down](super::descent) began that they are on.
+    /// What pods held when the current [way down](super::descent) began.
     pub high_water: Option<Connections>,
-    /// Who is granted, who waits and why.
+    /// Which pods are granted, which wait and why.
     pub grants: Grants,
-    /// Who should go.
+    /// Which pods should be ended.
     pub reclaim: Reclaim,
 }
 
 impl Situation {
     /// The most replicas that each workload could have while the others keep theirs. Pods that escaped the gate do not
-    /// count here: they pass, and this is about what can never fit.
+    /// count here: they are temporary, and this is about what can never fit.
     #[must_use]
     pub fn largest_replicas(&self) -> Vec<Pods> {
         let demands: Vec<Demand> = self.workloads.iter().map(|w| w.demand.clone()).collect();
@@ -150,7 +150,7 @@ pub fn decide(situation: &Situation) -> Decision {
     decision
 }
 
-/// What grants keep to.
+/// The sums that grants must stay within.
 #[must_use]
 pub fn bounds(usable: Connections, high_water: Option<Connections>, ledger: &Ledger) -> Bounds {
     Bounds { usable, lost: high_water.map_or(usable, |mark| usable.max(mark.minus(ledger.escaped))) }
@@ -160,8 +160,8 @@ fn allotments(shares: &[Share], baseline: &[Pods]) -> Vec<Allotment> {
     shares.iter().zip(baseline).map(|(share, baseline)| Allotment::new(*share, *baseline)).collect()
 }
 
-/// What the pods of each workload are measured by: its share if nothing had escaped. Sizes do not always grow with what
-/// there is to share, so one that was granted just now by the other plan is not too large by this one.
+/// What the pods of each workload are measured against: its share if no pod had escaped. Sizes do not always grow with
+/// what there is to share, so a pod that the other plan has just granted must not count as too large by this one.
 #[must_use]
 pub fn larger_shares(plan: &Plan, rightful: &Plan) -> Vec<Share> {
     let larger = |(granted, rightful): (&Share, &Share)| Share {
@@ -173,12 +173,12 @@ pub fn larger_shares(plan: &Plan, rightful: &Plan) -> Vec<Share> {
     plan.shares.iter().zip(&rightful.shares).map(larger).collect()
 }
 
-/// How often a plan is made anew because of what pods hold that stay, before the most that this can be is taken off.
+/// How often the plan is remade because of what staying pods hold, before the largest possible amount is subtracted.
 const REPLANS: usize = 8;
 
-/// The plan of what is left when pods that are never sent away ([`Nature`]) hold more than their share. Otherwise it would
-/// promise others what those do not give back. Smaller sizes make their share smaller still, so it is made again until
-/// nothing more comes to it.
+/// The plan of what is left when pods that are never ended ([`Nature`]) hold more than their share. Otherwise it would
+/// promise connections that those pods do not give back. Smaller sizes make the shares of those pods smaller still, so
+/// the plan is remade until the excess stops growing.
 fn plan_beside_what_stays(terms: Terms, demands: &[Demand], pods: &[Pod]) -> Plan {
     let beside = |above: Connections| Plan::of(Terms { usable: terms.usable.minus(above), ..terms }, demands);
     let mut above = Connections::ZERO;
@@ -194,11 +194,11 @@ fn plan_beside_what_stays(terms: Terms, demands: &[Demand], pods: &[Pod]) -> Pla
     beside(above_their_share(&beside(above), pods, smallest))
 }
 
-/// What pods that stay hold above what their workload's share is taken for.
+/// What staying pods hold in excess of `taken_for` their workload's share.
 fn above_their_share(plan: &Plan, pods: &[Pod], taken_for: impl Fn(&Share) -> Connections) -> Connections {
     let above = |pod: &Pod| {
         let share = plan.shares.get(pod.workload?)?;
-        // Older pods of what has become hopeless stay, and have no share.
+        // Older pods of a workload that has become hopeless stay, and have no share.
         let stays = (share.nature != Nature::Service || share.hopeless) && pod.admitted();
         let taken_for = if share.hopeless { Connections::ZERO } else { taken_for(share) };
         stays.then(|| pod.hold.bill().minus(taken_for))
@@ -243,7 +243,7 @@ mod tests {
         [plan.shares[0].size.get(), plan.shares[1].size.get()]
     }
 
-    /// Four pods of a Deployment that hold three each, and what else there is.
+    /// Four pods of a Deployment that hold three each, and `others`.
     fn four_of_three(available: u64, others: &[Pod]) -> Decision {
         let mut pods: Vec<Pod> = (0..4).map(|_| granted(3, 0)).collect();
         pods.extend_from_slice(others);

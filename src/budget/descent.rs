@@ -1,29 +1,29 @@
-//! The way down: pods hold more than is usable because their user said something new, a lower limit or mode Gate.
+//! The way down: pods hold more than is usable because the user changed the spec to a lower limit or to mode Gate.
 //!
-//! In: what was recorded when it began, what pods hold now. Out: what a lost pod may come back within until the sum is
-//! under the limit again. Without that, each oversize pod that goes would be missed until the last one of them is gone,
-//! and a workload that fits could be without any ready pod. What is open never gets more than it was when the way down
-//! began. An escape is no reason for one, nor is what a leader only believes: nobody wrote a new spec.
+//! In: what was recorded when it began, what pods hold now. Out: the sum within which a lost pod may come back until
+//! everything is under the limit again. Without it, a lost pod would wait until the last oversize pod is gone, and a
+//! workload that fits could be without any ready pod. The open connections never exceed those from when the way down
+//! began. An escape does not start one, and neither does a mere belief of a leader: there was no new spec.
 
 use super::amount::Connections;
 use super::ledger::{Ledger, Pod};
 
-/// What there was before, and is now.
+/// The previous state and what changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Past {
     /// The mark of the last status.
     pub high_water: Option<Connections>,
-    /// What was committed by the last status, where the spec is another one than it answers.
+    /// What the last status says was committed, where the spec has changed since that status.
     pub committed: Option<Connections>,
 }
 
-/// The mark that is in force: the one that is carried, a new one where a new spec makes less available than was committed
-/// before it and is still held, or none once everything is under the limit.
+/// The mark in force: the carried one; a new one where a new spec makes less available than was committed before it and
+/// is still held; or none once everything is under the limit.
 #[must_use]
 pub fn high_water(past: Past, available: Connections, ledger: &Ledger, pods: &[Pod]) -> Option<Connections> {
     let granted: Connections = pods.iter().filter(|pod| pod.hold.is_grant()).map(|pod| pod.hold.bill()).sum();
-    // A pod may be gone without our knowing it, and what is in quarantine most likely is: only what was committed under
-    // the old spec is room that was really allowed.
+    // A pod may be gone without our knowing it, and a quarantined one most likely is: only what was committed under the
+    // old spec is room that was really allowed.
     let begins = past.committed.map(|before| before.min(granted)).filter(|held| *held > available);
     let lasts = ledger.committed.plus(ledger.escaped) > available;
     past.high_water.or(begins.map(|held| held.plus(ledger.escaped))).filter(|_| lasts)

@@ -14,7 +14,7 @@ pub struct Claim<'a> {
     pub name: &'a str,
     /// Pods that must fit at the same time.
     pub slots: Pods,
-    /// Instances in each.
+    /// Instances in each pod.
     pub instances: Instances,
     /// The smallest size it can work with; 0 is read as 1, because 0 would mean unlimited.
     pub min: Connections,
@@ -30,20 +30,20 @@ impl Claim<'_> {
         self.min.max(Connections::ONE)
     }
 
-    /// What all its slots hold at that size. Several counts multiply here, so an overflow is caught, not
-    /// saturated: the product is compared with a usable number that may itself be the largest there is.
+    /// What all its slots hold at that size. Several counts are multiplied, so an overflow is reported, not saturated:
+    /// the product is compared with a usable number that may itself be the largest there is.
     fn need(&self, size: Connections) -> Option<u64> {
         self.slope().checked_mul(size.get())
     }
 
-    /// What all its slots hold for each connection of size. Two counts of 32 bits fit.
+    /// What all its slots hold per connection of size. The product of two 32-bit counts fits.
     fn slope(&self) -> u64 {
         u64::from(self.slots.get()) * u64::from(self.instances.get())
     }
 }
 
-/// The fair size of each claim, in the order of the claims: Σ slots × instances × size ≤ `usable`, and no
-/// smaller size could be larger without a still smaller one becoming smaller. `None` when the minima do not fit.
+/// The fair size of each claim, in the order of the claims: Σ slots × instances × size ≤ `usable`, and no size could
+/// grow without making one that is smaller still even smaller. `None` when the minima do not fit.
 ///
 /// A workload without slots takes no part: its size is its minimum until it has some.
 #[must_use]

@@ -1,17 +1,17 @@
-//! Progressive filling: what is left goes, one raise at a time, to whoever is lowest.
+//! Progressive filling: the room is given out one raise at a time, always to the lowest.
 //!
-//! In: climbers (where each stands, how far it may go, what one raise costs) and the room to spend.
-//! Out: where each ends, exactly as if it had been done raise by raise, though nobody counts to four billion:
-//! all heights below the one at which the room runs out are found by bisection.
+//! In: climbers (where each is, how far it may go, what one raise costs) and the room to spend. Out: where each ends,
+//! exactly as if raised one by one; to avoid counting to four billion, bisection finds all heights below the one at
+//! which the room runs out.
 //! Forbidden here: knowing what is shared. `fair` raises sizes with it, `plan` slots.
 
 use std::cmp::Ordering;
 
-/// One who is raised. Its height is `at × step / weight`.
+/// What is raised. Its height is `at × step / weight`.
 pub(super) struct Climber<'a> {
-    /// Breaks the last tie, so that no order of inputs shows.
+    /// Breaks the last tie, so that the order of inputs does not matter.
     pub(super) name: &'a str,
-    /// Where it stands, in raises.
+    /// Where it is, in raises.
     pub(super) at: u64,
     /// Where it stops.
     pub(super) end: u64,
@@ -19,17 +19,17 @@ pub(super) struct Climber<'a> {
     pub(super) price: u64,
     /// What one raise adds to its height, before weighing; at least 1.
     pub(super) step: u64,
-    /// How many times higher than weight 1 it may stand; at least 1.
+    /// How many times as high as weight 1 it may be; at least 1.
     pub(super) weight: u32,
 }
 
-/// Heights are compared in parts of the largest weight, so that between two neighbouring heights each
-/// climber is raised at most once.
+/// Heights are measured in fractions of the largest weight, so that between two neighbouring heights each climber is
+/// raised at most once.
 #[derive(Clone, Copy)]
 struct Scale(u32);
 
-/// Spends `room` on `climbers` and returns what is left. Always the lowest whose raise still fits is raised
-/// by one; of equally low ones the cheapest, then the first by name. Who does not fit once never fits again.
+/// Spends `room` on `climbers` and returns what is left. Each step raises the lowest climber whose raise still fits by
+/// one; among equally low ones the cheapest, then the first by name. A climber that once does not fit never fits again.
 pub(super) fn fill(climbers: &mut [Climber<'_>], mut room: u64) -> u64 {
     let scale = Scale(climbers.iter().map(|c| c.weight).max().unwrap_or(1).max(1));
     let mut open: Vec<&mut Climber<'_>> = climbers.iter_mut().collect();
@@ -48,7 +48,7 @@ pub(super) fn fill(climbers: &mut [Climber<'_>], mut room: u64) -> u64 {
     }
 }
 
-/// The largest height to which the room lifts all of them; `from` is one to which it does.
+/// The largest height to which the room can lift all of them; it can lift them to `from`.
 fn highest_affordable(open: &[&mut Climber<'_>], scale: Scale, from: u128, room: u64) -> u128 {
     let top = open.iter().map(|c| c.top(scale)).max().unwrap_or(from);
     let (mut fits, mut beyond, mut stride) = (from, top.saturating_add(1), 1_u128);
@@ -74,7 +74,7 @@ fn highest_affordable(open: &[&mut Climber<'_>], scale: Scale, from: u128, room:
     fits
 }
 
-/// Whether the room lifts all of them to that height.
+/// Whether the room can lift all of them to that height.
 fn affordable(open: &[&mut Climber<'_>], scale: Scale, height: u128, room: u64) -> bool {
     let mut left = room;
     open.iter().all(|climber| {
@@ -89,8 +89,8 @@ fn affordable(open: &[&mut Climber<'_>], scale: Scale, height: u128, room: u64) 
     })
 }
 
-/// Raises by one, lowest first, those that stand below `height`, and returns what is left. Who does not fit
-/// is stopped where it stands.
+/// Raises by one, lowest first, the climbers below `height`, and returns what is left. A climber whose raise does not
+/// fit stops where it is.
 fn raise_in_order(open: &mut [&mut Climber<'_>], scale: Scale, height: u128, mut room: u64) -> u64 {
     let mut lowest: Vec<&mut &mut Climber<'_>> =
         open.iter_mut().filter(|c| c.reaching(scale, height) > c.at).collect();
@@ -108,7 +108,7 @@ fn raise_in_order(open: &mut [&mut Climber<'_>], scale: Scale, height: u128, mut
 }
 
 impl Climber<'_> {
-    /// Where it stands once nothing of it is below `height`: the raises that begin below it are done.
+    /// Its raises once it has reached `height`: all raises that begin below that height are done.
     fn reaching(&self, scale: Scale, height: u128) -> u64 {
         let lifted = height.saturating_mul(u128::from(self.weight));
         let raises = lifted.div_ceil(u128::from(scale.0) * u128::from(self.step));
@@ -129,7 +129,7 @@ impl Climber<'_> {
         cost
     }
 
-    /// Who of two is raised first.
+    /// Which of two is raised first.
     fn before(&self, other: &Self) -> Ordering {
         let own = u128::from(self.at).saturating_mul(u128::from(self.step) * u128::from(other.weight));
         let its = u128::from(other.at).saturating_mul(u128::from(other.step) * u128::from(self.weight));

@@ -1,18 +1,18 @@
 //! Grant decisions: which waiting pods get how many connections now (protocol §5, classes 0a, 0t, 0b, 1).
 //!
-//! In: what may be used, what is committed, what each workload is allotted, the queue. Out: grants, and
-//! a reason for every pod that is not granted. The one rule behind all others: committed + bill ≤ usable.
+//! In: what may be used, what is committed, what each workload is allotted, the queue. Out: grants, and for each pod
+//! that is not granted the reason. The one rule behind all others: committed + bill ≤ usable.
 
 use super::amount::{Connections, Pods};
 use super::ledger::{Ledger, Pod};
 use super::plan::Share;
 use super::queue::{self, Class};
 
-/// After this many seconds at the head of the queue, or as a task that has no room, no pod of the last class passes.
+/// A pod that waits this many seconds, as head of the queue or as a task, is not passed by pods of the last class.
 pub const PATIENCE: u64 = 30;
 
-/// So many seconds a pod that takes the place of one that drains waits for the room of that one, rather than be small for
-/// as long as it lives.
+/// A pod that replaces a draining pod waits so many seconds for the room of that pod: a pod granted a small size keeps
+/// it for life.
 pub const PATIENCE_FOR_SIZE: u64 = 120;
 
 /// What a workload is allotted by the plan, and its baseline.
@@ -20,13 +20,13 @@ pub const PATIENCE_FOR_SIZE: u64 = 120;
 pub struct Allotment {
     /// Size, bill, slots.
     pub share: Share,
-    /// The baseline (`b`), as far as there are slots for it.
+    /// The baseline (`b`), at most the slots.
     pub baseline: Pods,
 }
 
 impl Allotment {
-    /// A share, and the baseline as far as the share carries it: where not even what stands at the baseline fits, a pod
-    /// beyond the slots would be granted only to be ended again.
+    /// A share, and the baseline capped at its slots: where not even the pods of the baseline fit, a pod beyond the
+    /// slots would be granted only to be ended again.
     #[must_use]
     pub fn new(share: Share, baseline: Pods) -> Self {
         Self { share, baseline: baseline.min(share.slots) }
@@ -56,43 +56,43 @@ pub enum Refusal {
         /// How many connections more would have to be free.
         missing: Connections,
     },
-    /// An older pod has waited so long that nobody passes it.
+    /// An older pod has waited so long that no pod may pass it.
     Behind,
     /// Tasks are arriving; they are sized together when no more come.
     Burst,
 }
 
-/// What an entitled pod asked for when it was refused for want of room, and what stood against it:
-/// committed + kept + bill > usable.
+/// What an entitled pod asked for when it was refused for lack of room, and the sums against it: committed + kept +
+/// bill > usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Want {
     /// Index of the pod in the view that was decided on.
     pub pod: usize,
-    /// What it is to its workload.
+    /// Its class.
     pub class: Class,
     /// The smallest bill that it could have been granted.
     pub bill: Connections,
-    /// What was committed, grants of the same decision included.
+    /// What was committed, including grants of the same decision.
     pub committed: Connections,
-    /// What was kept for pods of the classes before its own.
+    /// What was kept for pods of higher classes.
     pub kept: Connections,
     /// How many connections more would have to be free.
     pub missing: Connections,
 }
 
-/// The outcome for the whole queue, in its order.
+/// The outcome for the whole queue, in queue order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Pods to be granted.
     pub granted: Vec<Grant>,
-    /// Pods that wait on, with the reason.
+    /// Pods that keep waiting, with the reason.
     pub refused: Vec<(usize, Refusal)>,
-    /// One for each that was refused for want of room.
+    /// One for each pod that was refused for lack of room.
     pub wants: Vec<Want>,
 }
 
 impl Grants {
-    /// The connections that the first entitled pod lacks, if one was refused for want of room.
+    /// The connections that are missing for the first entitled pod that was refused for lack of room, if there is one.
     #[must_use]
     pub fn shortfall(&self) -> Option<Connections> {
         self.refused.iter().find_map(|(_, refusal)| match refusal {
@@ -102,7 +102,7 @@ impl Grants {
     }
 }
 
-/// Every pod that waits gets what it would have by itself, whatever that comes to.
+/// Grants every waiting pod what it would use without a budget, whatever the sum.
 #[must_use]
 pub fn at_their_own_sizes(pods: &[Pod]) -> Grants {
     let waiting = pods.iter().enumerate().filter(|(_, pod)| pod.waits());
@@ -110,12 +110,12 @@ pub fn at_their_own_sizes(pods: &[Pod]) -> Grants {
     Grants { granted: granted.collect(), ..Grants::default() }
 }
 
-/// What may be committed in all, escaped pods taken off.
+/// How much may be committed in all; escaped pods are already subtracted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// By any grant.
     pub usable: Connections,
-    /// By the grant of a lost pod: more than that on [the way down](super::descent).
+    /// By the grant of a lost pod: more than `usable` on [the way down](super::descent).
     pub lost: Connections,
 }
 
@@ -142,7 +142,7 @@ pub fn grants(bounds: impl Into<Bounds>, ledger: &Ledger, allotments: &[Allotmen
     outcome
 }
 
-/// The running sums while a queue is served. Wide integers, so that taking off what was added is exact.
+/// The running sums while a queue is served. Wide integers, so that subtracting what was added is exact.
 struct Tally<'a> {
     allotments: &'a [Allotment],
     admitted: Vec<Pods>,
@@ -152,18 +152,18 @@ struct Tally<'a> {
     usable_for_lost: u128,
     committed: u128,
     kept: Kept,
-    /// Somebody has waited so long that no other pod passes.
+    /// A pod has waited so long that no other pod may pass it.
     blocked: bool,
 }
 
-/// Room that is kept, of one workload or of all.
+/// Room that is kept, for one workload or for all.
 #[derive(Clone, Copy, Default)]
 struct Kept {
-    /// Σ max(0, b − adm) · smallest bill: what lost pods cannot do without.
+    /// Σ max(0, b − adm) · smallest bill: the minimum that lost pods need.
     least: u128,
     /// Σ max(0, b − adm) · c: the room of lost pods (R3).
     lost: u128,
-    /// Σ max(0, b + ρ − adm) · c: that, and the surge slots without which rollouts hang (R1).
+    /// Σ max(0, b + ρ − adm) · c: the same plus the surge slots without which rollouts hang (R1).
     owed: u128,
 }
 
@@ -188,7 +188,7 @@ impl Kept {
 
 impl<'a> Tally<'a> {
     fn new(bounds: Bounds, ledger: &Ledger, allotments: &'a [Allotment]) -> Self {
-        // The largest number stands for sums that overflowed, so nothing may fit into it.
+        // The largest number means that a sum overflowed, so nothing may fit into it.
         let bound = |connections: Connections| u128::from(connections.get().min(u64::MAX - 1));
         let admitted: Vec<Pods> = ledger.workloads.iter().map(|w| w.admitted).collect();
         let mut kept = Kept::default();
@@ -213,7 +213,7 @@ impl<'a> Tally<'a> {
         Some((queue::class(*admitted, allotment.baseline, &allotment.share), allotment))
     }
 
-    /// Serves the pods of one class in order; gives back those that are of another class.
+    /// Serves the pods of one class in order; returns the pods of other classes.
     fn serve(&mut self, served: Class, queue: Vec<usize>, pods: &[Pod], outcome: &mut Grants) -> Vec<usize> {
         let mut left = Vec::with_capacity(queue.len());
         for index in queue {
@@ -246,11 +246,11 @@ impl<'a> Tally<'a> {
         left
     }
 
-    /// The grant that fits for this pod now, or what stands against any.
+    /// The grant that fits for this pod now, or the sums that rule out any grant.
     fn fit(&self, class: Class, allotment: &Allotment, index: usize, pod: &Pod) -> Result<Grant, Want> {
         let Share { min, instances, .. } = allotment.share;
         let (kept, others) = match class {
-            // Its own smallest bill is part of the sum.
+            // Its own smallest bill is already part of the sum.
             Class::Lost => (0, self.kept.least.saturating_sub(u128::from(min.per_pod(instances).get()))),
             Class::Task | Class::Surge => (self.kept.lost, 0),
             Class::Rest | Class::Beyond => (self.kept.owed, 0),
@@ -278,7 +278,7 @@ impl<'a> Tally<'a> {
                 return refused(full, largest);
             }
         }
-        // A lost pod takes its smallest size from whatever is free, more only from what the others can do without.
+        // A lost pod gets its smallest size if that much is free, and more only if the other lost pods can spare it.
         let spare = usable.saturating_sub(taken + others) / u128::from(pod.instances.get());
         let size = narrow(spare).clamp(least, most);
         Ok(Grant { pod: index, size, bill: size.per_pod(pod.instances) })
@@ -296,14 +296,14 @@ impl<'a> Tally<'a> {
     }
 }
 
-/// The number, or the largest that there is.
+/// The number, or the largest one that fits.
 fn narrow(sum: u128) -> Connections {
     Connections::new(u64::try_from(sum).unwrap_or(u64::MAX))
 }
 
-/// The smallest and the largest size for a pod. Lost pods alone may come back smaller than planned. A pod with more
-/// instances than its workload was planned with gets smaller ones, or it would be oversize from its grant on and be
-/// evicted for it. None gets a size that it would not obey.
+/// The smallest and the largest size for a pod. Only lost pods may come back smaller than planned. A pod with more
+/// instances than planned for its workload gets smaller ones; otherwise it would be oversize from its grant on and be
+/// evicted for it. No pod gets a size that its pools would not obey.
 fn sizes(class: Class, share: &Share, pod: &Pod) -> (Connections, Connections) {
     let own = Connections::new(share.bill.get() / u64::from(pod.instances.get()));
     let most = own.clamp(share.min.min(share.size), share.size).max(pod.least);

@@ -1,8 +1,7 @@
 //! The ledger: what the pods of one budget may hold, derived afresh from the pods each time.
 //!
-//! In: one [`Pod`] per labelled pod that is not gone, quarantined bills. Out: sums per budget and per
-//! workload. A pod is on the bill from its grant until it is really gone; a terminating pod still
-//! holds its sockets and counts in full.
+//! In: one [`Pod`] per labelled pod that is not gone, quarantined bills. Out: sums per budget and per workload. A pod
+//! counts from its grant until it is really gone; a terminating pod still holds its sockets and counts in full.
 
 use super::amount::{Connections, Instances, Pods};
 
@@ -11,7 +10,7 @@ use super::amount::{Connections, Instances, Pods};
 pub enum Hold {
     /// Gated, no grant: it cannot open a connection.
     Waiting,
-    /// Gated in view, but its grant is recorded and may already be on its way to the API server.
+    /// Observed as gated, but its grant is recorded and may already be on its way to the API server.
     InFlight(Connections),
     /// Ungated with a grant.
     Granted(Connections),
@@ -20,7 +19,7 @@ pub enum Hold {
 }
 
 impl Hold {
-    /// The connections that count, whoever gave them.
+    /// The connections that count, granted or not.
     #[must_use]
     pub const fn bill(self) -> Connections {
         match self {
@@ -29,7 +28,7 @@ impl Hold {
         }
     }
 
-    /// Whether the pod was given its bill by a grant.
+    /// Whether a grant gave the pod its bill.
     #[must_use]
     pub const fn is_grant(self) -> bool {
         matches!(self, Self::InFlight(_) | Self::Granted(_))
@@ -51,22 +50,22 @@ pub struct Pod {
     pub age: u64,
     /// What it may hold.
     pub hold: Hold,
-    /// Seconds since its containers could start; its age where nothing tells that.
+    /// Seconds since its containers could start; its age where that is not known.
     pub started: u64,
     /// Whether its Ready condition is true.
     pub ready: bool,
     /// Whether its deletion has begun.
     pub terminating: bool,
-    /// Whether its deletion has begun and its grace period is over: nobody counts on its end any more.
+    /// Whether it is terminating and its grace period is over: its end is no longer counted on.
     pub overdue: bool,
-    /// Whether its controller will end it: it has an ordinal beyond the replicas. Until then it holds what it holds, but
-    /// it does not stand.
+    /// Whether its controller will end it, because its ordinal is beyond the replicas. Until then its connections
+    /// count, but it is not one of the workload's pods.
     pub leaving: bool,
     /// Whether it belongs to the newest revision of its workload.
     pub current: bool,
-    /// Pools in this pod, by its own annotations.
+    /// Instances (pools) in this pod, by its own annotations.
     pub instances: Instances,
-    /// The smallest size that one of them obeys.
+    /// The smallest size that one of its instances obeys.
     pub least: Connections,
     /// What it would hold without a budget.
     pub own: Own,
@@ -82,27 +81,27 @@ pub struct Own {
 }
 
 impl Pod {
-    /// Granted and staying: what the protocol calls admitted.
+    /// Granted, not terminating, not leaving: what the protocol calls admitted.
     #[must_use]
     pub const fn admitted(&self) -> bool {
         self.hold.is_grant() && !self.terminating && !self.leaving
     }
 
-    /// Granted, of the newest revision, and not ready although it could start so many seconds ago.
+    /// Granted, of the newest revision, and still not ready so many seconds after its containers could start.
     #[must_use]
     pub const fn starts_in_vain(&self, seconds: u64) -> bool {
         let stays = matches!(self.hold, Hold::Granted(_)) && self.current && !self.terminating;
         stays && !self.ready && self.started >= seconds
     }
 
-    /// In the queue: gated, without a grant, staying.
+    /// In the queue: gated, without a grant, not terminating, not leaving.
     #[must_use]
     pub const fn waits(&self) -> bool {
         matches!(self.hold, Hold::Waiting) && !self.terminating && !self.leaving
     }
 }
 
-/// Pods of a workload from before its label: not on the bill, but they stand (protocol: adoption).
+/// Pods of a workload from before its label: not in the sum, but part of the workload (protocol: adoption).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unadopted {
     /// How many there are.
@@ -111,12 +110,12 @@ pub struct Unadopted {
     pub ready: Pods,
     /// What they may hold on top of the budget.
     pub connections: Connections,
-    /// Whether one can be ended so that no other one like it takes its place.
+    /// Whether one can be ended without another like it taking its place.
     pub yields: bool,
 }
 
 impl Unadopted {
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
@@ -131,16 +130,16 @@ impl Unadopted {
 /// The sums of one workload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Every pod that stands: admitted, escaped, or from before adoption. The workload's own controller
-    /// counts them all, so the classes of the queue do too.
+    /// All pods of the workload: admitted, escaped, or from before adoption. The workload's own controller counts them
+    /// all, so the classes of the queue do too.
     pub admitted: Pods,
-    /// Those of them that are ready.
+    /// How many of them are ready.
     pub ready: Pods,
     /// Pods with a grant that are not terminating.
     pub granted: Pods,
-    /// Pods whose deletion has begun and that still hold connections.
+    /// Terminating pods that still hold connections.
     pub draining: Pods,
-    /// What those will give back that keep within their grace period.
+    /// What those will give back that are still within their grace period.
     pub returning: Connections,
     /// Pods that wait at the gate.
     pub waiting: Pods,
@@ -150,30 +149,30 @@ pub struct Standing {
     pub admitted_bills: Connections,
     /// Pods that escaped the gate.
     pub escaped: Pods,
-    /// What those may hold.
+    /// What the escaped pods may hold.
     pub escaped_bills: Connections,
-    /// Whether every pod that stands is of the newest revision, ready, and none waits.
+    /// Whether every one of these pods is of the newest revision and ready, and none waits.
     pub whole: bool,
 }
 
 /// The sums of one budget.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Bills of all grants of pods not yet gone, in flight, draining and quarantined ones included.
+    /// Bills of all granted pods that are not gone, including grants in flight, draining and quarantined pods.
     pub committed: Connections,
     /// What comes back by itself: bills of draining and quarantined pods.
     pub draining: Connections,
     /// How many pods are draining or quarantined.
     pub draining_pods: Pods,
-    /// What pods that escaped the gate may hold; taken off the limit.
+    /// What pods that escaped the gate may hold; subtracted from the limit.
     pub escaped: Connections,
     /// One entry per workload, in the order of the budget's workloads.
     pub workloads: Vec<Standing>,
 }
 
 impl Ledger {
-    /// Adds up `pods`. `unadopted` has one entry per workload; `quarantine` the bills that are
-    /// kept for pods that vanished without showing that their containers ended.
+    /// Adds up `pods`. `unadopted` has one entry per workload; `quarantine` has the bills that are kept for pods that
+    /// vanished without showing that their containers ended.
     #[must_use]
     pub fn of(pods: &[Pod], unadopted: &[Unadopted], quarantine: &[Connections]) -> Self {
         let mut ledger = Self {

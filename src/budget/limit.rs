@@ -1,4 +1,4 @@
-//! From what the budget says about its database to one number: the connections that it allows.
+//! Turns what the budget states about its database into one number: the connections it allows.
 //!
 //! In: one of the three forms of the limit. Out: the number and a phrase that says where it comes from.
 //! Forbidden here: guessing. A form that does not fix a number is refused with a sentence that says what to write.
@@ -11,7 +11,7 @@ use super::supabase::{Compute, Connection, Plan, SUPERUSER_RESERVED, TABLE_DATE}
 /// How a budget states its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitSpec {
-    /// By what Supabase sells.
+    /// By a Supabase plan or compute size.
     Supabase {
         /// The plan or the compute size.
         tier: Tier,
@@ -26,7 +26,7 @@ pub enum LimitSpec {
     Postgres {
         /// `max_connections`.
         max_connections: Connections,
-        /// `superuser_reserved_connections`; 3 unless somebody changed it.
+        /// `superuser_reserved_connections`; 3 unless it was changed.
         superuser_reserved: Connections,
     },
 }
@@ -49,7 +49,7 @@ pub struct Limit {
     pub source: String,
 }
 
-/// Why a stated limit is no limit. Each message says what to write instead.
+/// Why a stated limit is not valid. Each message says what to write instead.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum LimitError {
     /// A plain limit of zero.
@@ -63,7 +63,7 @@ pub enum LimitError {
         /// The default of the compute size.
         default: Connections,
     },
-    /// A pool size on a path whose clients it does not limit.
+    /// A pool size on a path where it does not limit the clients.
     #[error(
         "limit.supabase.poolSize limits the clients in session mode only; with connection {connection} the limit is \
          the {binding} of {compute}: leave poolSize out"
@@ -94,7 +94,7 @@ pub enum LimitError {
         "limit.supabase.connection is Dedicated, which the Free plan does not have: use Session or Transaction"
     )]
     DedicatedOnFree,
-    /// Nothing is left for ordinary roles.
+    /// No connections are left for ordinary roles.
     #[error(
         "limit.postgres keeps {superuser_reserved} of {max_connections} connections for superusers: superuserReserved \
          must be smaller than maxConnections"

@@ -2,7 +2,7 @@
 //!
 //! In: the usable connections and one demand per workload. Out: one share per demand, in the same order, with
 //! Σ slots × bill ≤ usable whatever the demands are, and whether they could be met.
-//! Forbidden here: pods that exist. What they hold is the ledger's, who is granted the queue's.
+//! Forbidden here: existing pods. What they hold is the ledger's business, which are granted is the queue's.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ use super::shortfall::Shortfall;
 pub struct Terms {
     /// U: limit − reserved − what escaped the gate.
     pub usable: Connections,
-    /// limit − reserved: what a workload might have at best.
+    /// limit − reserved: the most that a workload could ever have.
     pub available: Connections,
     /// For which surge pods slots are kept.
     pub surge: Surge,
@@ -31,11 +31,11 @@ pub struct Terms {
 pub struct Demand {
     /// The workload's key, such as `Deployment/api`; unique in the budget.
     pub name: String,
-    /// n: the replicas it has been given.
+    /// n: the replicas it asks for now.
     pub replicas: Pods,
-    /// N: the pods that the sizes are made for ([`Basis::pods`]); fewer than the replicas are read as the replicas.
+    /// N: the pods that the sizes are made for ([`Basis::pods`]); a number below the replicas is read as the replicas.
     pub pods: Pods,
-    /// b: the replicas at which it last stood complete; more than the replicas are read as the replicas.
+    /// b: the replicas at which it was last complete; a number above the replicas is read as the replicas.
     pub baseline: Pods,
     /// How it replaces pods.
     pub strategy: Strategy,
@@ -45,11 +45,11 @@ pub struct Demand {
     pub engines: u32,
     /// kmin: the smallest size of an instance; 0 is read as 1.
     pub min: Connections,
-    /// Who needs so many, where that is not the budget: such as `profile Keycloak`.
+    /// What requires this minimum, where that is not the budget: such as `profile Keycloak`.
     pub needed_by: Option<String>,
     /// kmax: the largest size that it has a use for.
     pub max: Option<Connections>,
-    /// Its part compared with the other workloads'; 0 is read as 1.
+    /// Its weight compared with the other workloads'; 0 is read as 1.
     pub weight: u32,
 }
 
@@ -68,15 +68,15 @@ pub struct Share {
     pub pods: Pods,
     /// Pods that may hold a grant at the same time, surge included.
     pub slots: Pods,
-    /// ρ: the surge pods without which a rollout of the replicas of now cannot move.
+    /// ρ: the surge pods without which a rollout of the current replicas cannot move.
     pub rho: Pods,
-    /// S: surge pods that a rollout of the replicas of now may add.
+    /// S: surge pods that a rollout of the current replicas may add.
     pub surge: Pods,
-    /// V: pods that may be missing from the replicas of now.
+    /// V: pods that may be missing from the current replicas.
     pub unavailable: Pods,
     /// What the end of a pod means to the workload.
     pub nature: Nature,
-    /// Whether its pods are made one at a time.
+    /// Whether its controller makes pods one at a time.
     pub one_by_one: bool,
     /// Not even one pod of it fits, at the smallest size and alone.
     pub hopeless: bool,
@@ -89,8 +89,8 @@ pub struct Plan {
     pub shares: Vec<Share>,
     /// Whether every workload has all its slots.
     pub feasibility: Feasibility,
-    /// Whether slots are short of workloads that can have some. One that fits not even alone has none, and takes none
-    /// from the others.
+    /// Whether workloads that can have slots lack some. A workload that does not fit even alone has no slots and takes
+    /// none from the others.
     pub scarce: bool,
 }
 
@@ -101,10 +101,10 @@ pub enum Feasibility {
     Feasible {
         /// What all slots hold at the planned sizes.
         planned: Connections,
-        /// Out of so many.
+        /// Of this many.
         usable: Connections,
     },
-    /// They do not: sizes are at their minima, slots are short, and this is why.
+    /// Some slots do not fit: sizes are at their minima, slots are short, and this is why.
     Infeasible(Shortfall),
 }
 
@@ -160,7 +160,7 @@ impl Plan {
     /// Shares `terms.usable` among `demands`.
     #[must_use]
     pub fn of(terms: Terms, demands: &[Demand]) -> Self {
-        // The largest number stands for sums that overflowed, so nothing may fit into it.
+        // The largest number means that a sum overflowed, so nothing may fit into it.
         let largest = Connections::MAX.minus(Connections::ONE);
         let (usable, available) = (terms.usable.min(largest), terms.available.min(largest));
         let terms = Terms { usable, available, ..terms };
@@ -197,8 +197,8 @@ impl Plan {
     }
 }
 
-/// Which workloads fit not even alone: one pod of them, at the smallest size, needs more than there is. Where that is so
-/// of all that want pods, nobody is left out for the others' sake.
+/// Which workloads do not fit even alone: one of their pods, at the smallest size, needs more than there is. If that
+/// holds for all workloads that want pods, none is marked, because there are no others to protect.
 fn hopeless(terms: Terms, demands: &[Demand]) -> Vec<bool> {
     let wants = |d: &Demand| d.strategy.slots(d.peak(), terms.surge) > Pods::ZERO;
     let is_hopeless = |d: &Demand| wants(d) && d.floor().per_pod(d.instances()) > terms.available;
@@ -221,11 +221,11 @@ fn infeasible(terms: Terms, demands: &[Demand], claims: &[Claim<'_>]) -> Plan {
     Plan { shares, feasibility, scarce: true }
 }
 
-/// Slots when not all of them fit: what stands at the baseline first, then the surge pod that a rollout needs, then
-/// the rest; each time one by one to the workload with the least connections.
+/// Slots when not all of them fit: first the pods of the baseline, then the surge pod that a rollout needs, then the
+/// rest; each time one by one to the workload with the fewest connections.
 ///
-/// When not even those of the baseline fit, because the limit was lowered under them, they too are cut: only then
-/// is there a pod above its slots, which is what making room looks for.
+/// When the limit was lowered so far that not even the baselines fit, they are cut too: only then is a pod above its
+/// slots, which is what making room looks for.
 fn scarce_slots(usable: Connections, demands: &[Demand], claims: &[Claim<'_>]) -> Vec<Pods> {
     let mut climbers: Vec<Climber<'_>> = demands.iter().map(slot_climber).collect();
     let baseline = |d: &Demand| d.baseline.min(d.replicas);

@@ -1,7 +1,7 @@
 //! The queue: which waiting pods may be granted, in which order, and as what.
 //!
-//! In: pods, what each workload is allotted and has. Out: an order and a class. Oldest first, then by
-//! name, so that the answer does not depend on the order in which pods were observed.
+//! In: the pods, and what each workload is allotted and has. Out: an order and a class. Oldest first, then by name, so
+//! that the result does not depend on the order in which pods were observed.
 
 use super::amount::Pods;
 use super::ledger::Pod;
@@ -11,9 +11,9 @@ use super::rollout::Nature;
 /// What a waiting pod is to its workload; the classes are served in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// 0a: takes the place of a pod that stood at the baseline.
+    /// 0a: takes the place of a lost pod of the baseline.
     Lost,
-    /// 0t: does work and ends by itself. A migration waits for its connection, and for nothing else.
+    /// 0t: does work and ends by itself. A migration only waits for its connection.
     Task,
     /// 0b: a surge pod without which a rollout cannot move.
     Surge,
@@ -23,7 +23,7 @@ pub enum Class {
     Beyond,
 }
 
-/// The class of the next pod of a workload with `admitted` pods standing.
+/// The class of the next pod of a workload that has `admitted` pods.
 #[must_use]
 pub fn class(admitted: Pods, baseline: Pods, share: &Share) -> Class {
     if admitted >= share.slots {
@@ -39,7 +39,7 @@ pub fn class(admitted: Pods, baseline: Pods, share: &Share) -> Class {
     }
 }
 
-/// The indices of the pods that wait, first come first.
+/// The indices of the waiting pods, first come, first served.
 #[must_use]
 pub fn order(pods: &[Pod]) -> Vec<usize> {
     let mut waiting: Vec<(usize, &Pod)> = pods.iter().enumerate().filter(|(_, pod)| pod.waits()).collect();
@@ -55,7 +55,7 @@ mod tests {
     use crate::budget::plan::{Demand, Plan, Terms};
     use crate::budget::rollout::{Strategy, Surge};
 
-    /// The classes of the next pod with these counts standing, of a workload baseline at 2 with slots for 5.
+    /// The class of the next pod at each of these counts, for a workload with a baseline of 2 and slots for 5.
     fn classes<const N: usize>(admitted: [u32; N], strategy: Strategy) -> [Class; N] {
         let demand = Demand {
             name: String::new(),

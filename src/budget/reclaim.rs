@@ -1,8 +1,8 @@
-//! Reclaiming: which pods go so that an entitled pod that was refused fits (protocol §5, a, b, c).
+//! Reclaiming: which pods are ended so that a refused pod that is entitled fits (protocol §5, a, b, c).
 //!
-//! In: the ledger, the terms, the pods, how much is missing. Out: candidates in the order in which they
-//! should be tried; the caller ends the first one that the cluster lets go and then decides afresh.
-//! One pod at a time: what it frees is seen before the next one is chosen.
+//! In: the ledger, the terms, the pods, how much is missing. Out: candidates, in the order in which to try them; the
+//! caller ends the first one that the cluster allows and then decides afresh. One pod at a time: the caller sees what
+//! it frees before the next one is chosen.
 
 use std::cmp::Reverse;
 
@@ -12,24 +12,23 @@ use super::grant::{Allotment, Grants};
 use super::ledger::{Hold, Ledger, Pod, Unadopted};
 use super::rollout::Nature;
 
-/// An unready pod of a superseded revision is left alone until it is this old, in seconds.
+/// An unready pod of a superseded revision is left alone until it reaches this age, in seconds.
 pub const PATIENCE: u64 = 60;
 
-/// A pod that is not ready at this age, in seconds, is taken for one that never will be; the Deployment
-/// controller's own patience with a rollout, when it is told nothing else.
+/// A pod that is not ready at this age, in seconds, is assumed never to become ready. It is the Deployment controller's
+/// default progress deadline for a rollout.
 pub const DEADLINE: u64 = 600;
 
 /// Why a pod should go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// It waits beyond the replicas, its controller would end it only once it were ready, and it will not be let in for
-    /// that.
+    /// It waits beyond the replicas and will not be granted. Its controller would end it only once it is ready.
     Stalled,
-    /// (a) Unready and superseded, while a pod of the newest revision waits.
+    /// (a) It is unready and superseded, while a pod of the newest revision waits.
     Superseded,
-    /// Beyond the replicas, and its controller lets it stand because another pod of the workload waits.
+    /// It is beyond the replicas, and its controller does not end it because another pod of the workload waits.
     Leaving,
-    /// It escaped the gate, and a younger pod of its workload came through it.
+    /// It escaped the gate, and a younger pod of its workload passed through the gate.
     Escaped,
     /// (b) It holds more than its workload's share.
     Oversize,
@@ -47,7 +46,7 @@ pub enum Ending {
 }
 
 impl Cause {
-    /// How a pod is ended for it.
+    /// How a pod is ended for this cause.
     #[must_use]
     pub const fn ending(self) -> Ending {
         match self {
@@ -66,33 +65,33 @@ pub struct Candidate {
     pub cause: Cause,
 }
 
-/// What is to be done so that the refused pods fit.
+/// What to do so that the refused pods fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reclaim {
     /// Pods to end, best first. At most one of them goes per decision.
     pub candidates: Vec<Candidate>,
-    /// What draining pods give back covers what is missing: waiting is enough.
+    /// Draining pods will give back all that is missing: waiting is enough.
     pub draining: bool,
-    /// How many connections are missing; none when nobody entitled was refused and nothing is over.
+    /// How many connections are missing; none when no entitled pod was refused and no more is committed than available.
     pub missing: Option<Connections>,
-    /// A workload whose new pods find nothing left to open, because of pods from before its label.
+    /// A workload whose new pods cannot connect because pods from before its label hold the connections.
     pub foreign: Option<HeldUp>,
 }
 
 /// What the decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Holdings<'a> {
-    /// limit − reserved. What escaped is not taken off: nobody who was granted goes for it.
+    /// limit − reserved. What escaped pods hold is not subtracted: no granted pod is ended because of them.
     pub available: Connections,
     /// The sums as they were before the grants of this decision.
     pub ledger: &'a Ledger,
-    /// What the pods of each workload are measured by.
+    /// What the pods of each workload are measured against.
     pub allotments: &'a [Allotment],
     /// The pods.
     pub pods: &'a [Pod],
-    /// Whether all that is wanted has a slot now.
+    /// Whether every wanted pod has a slot now.
     pub fits: bool,
-    /// Whether it would have one if nothing had escaped; surplus pods are ended only when it would not.
+    /// Whether every wanted pod would have one if no pod had escaped; surplus pods are ended only when this is false.
     pub ever_fits: bool,
     /// Whether running pods may be evicted at all.
     pub eviction: bool,
@@ -100,11 +99,11 @@ pub struct Holdings<'a> {
     pub unadopted: &'a [Unadopted],
 }
 
-/// Chooses who goes, given what was granted and refused just now.
+/// Chooses which pods to end, given what was just granted and refused.
 #[must_use]
 pub fn reclaim(holdings: &Holdings<'_>, grants: &Grants) -> Reclaim {
     let mut found = for_the_refused(holdings, grants);
-    // They hold nothing, and nobody has to be refused for them to be in the way.
+    // Stalled pods hold nothing, and they are in the way even when no pod is refused.
     found.candidates.splice(0..0, stalled(holdings));
     found.foreign = adoption::held_up(holdings);
     found
@@ -133,8 +132,8 @@ fn for_the_refused(holdings: &Holdings<'_>, grants: &Grants) -> Reclaim {
     Reclaim { candidates, draining: false, missing: Some(missing), foreign: None }
 }
 
-/// Pods that wait beyond the replicas of an ordered StatefulSet while another such pod is not ready either: its controller
-/// takes the highest first, if it is ready or the only one that is not, and so takes none of them.
+/// Pods that wait beyond the replicas of an ordered StatefulSet while another such pod is not ready either. Its
+/// controller ends the highest pod first, if it is ready or the only unready one, and so it ends none of these.
 fn stalled(holdings: &Holdings<'_>) -> Vec<Candidate> {
     let one_by_one = |workload: usize| {
         holdings.allotments.get(workload).is_some_and(|allotment| allotment.share.one_by_one)
@@ -146,8 +145,8 @@ fn stalled(holdings: &Holdings<'_>) -> Vec<Candidate> {
     stalled.map(|(pod, _)| Candidate { pod: *pod, cause: Cause::Stalled }).collect()
 }
 
-/// Where not all that is wanted has a slot, pods wait without being refused by the sum. Nobody goes for them but a pod that
-/// has a slot without use, and one that escaped: what that holds is missing from the slots.
+/// When some wanted pods have no slot, pods wait although the sum does not refuse them. Only two sorts of pod are ended
+/// for them: one that has a slot but makes no use of it, and an escaped one, whose connections reduce the slots.
 fn slots(holdings: &Holdings<'_>, grants: &Grants, unhurried: Vec<Candidate>) -> Vec<Candidate> {
     if grants.refused.is_empty() {
         return unhurried;
@@ -162,7 +161,7 @@ fn slots(holdings: &Holdings<'_>, grants: &Grants, unhurried: Vec<Candidate>) ->
     candidates
 }
 
-/// The workloads of which a refused pod waits that is like this.
+/// For each workload, whether it has a refused pod for which `like_this` holds.
 fn waits(holdings: &Holdings<'_>, grants: &Grants, like_this: impl Fn(&Pod) -> bool) -> Vec<bool> {
     let mut waits = vec![false; holdings.allotments.len()];
     for (index, _) in &grants.refused {
@@ -175,8 +174,8 @@ fn waits(holdings: &Holdings<'_>, grants: &Grants, like_this: impl Fn(&Pod) -> b
     waits
 }
 
-/// Pods beyond the replicas of a workload of which another pod waits: an ordered StatefulSet ends none before that one is
-/// ready. No pod takes their place.
+/// Pods beyond the replicas of a workload that has another pod waiting: the controller of an ordered StatefulSet ends
+/// none before that one is ready. No pod takes their place.
 fn leaving(holdings: &Holdings<'_>, grants: &Grants) -> Vec<Candidate> {
     let waits = waits(holdings, grants, |_| true);
     let mut found = pods_where(holdings, |pod, workload| {
@@ -200,7 +199,7 @@ fn superseded(holdings: &Holdings<'_>, grants: &Grants) -> Vec<Candidate> {
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Superseded }).collect()
 }
 
-/// Escaped pods of workloads in which a younger pod came through the gate: their successor will not escape.
+/// Escaped pods of workloads in which a younger pod passed through the gate: their successors will not escape.
 fn escaped(holdings: &Holdings<'_>, may: impl Fn(&Holdings<'_>, usize) -> bool) -> Vec<Candidate> {
     let mut youngest = vec![i64::MIN; holdings.allotments.len()];
     for pod in holdings.pods.iter().filter(|pod| !pod.terminating && !matches!(pod.hold, Hold::Escaped(_))) {
@@ -210,7 +209,7 @@ fn escaped(holdings: &Holdings<'_>, may: impl Fn(&Holdings<'_>, usize) -> bool) 
     }
     let mut found = pods_where(holdings, |pod, workload| {
         matches!(pod.hold, Hold::Escaped(_))
-            // Times are whole seconds: one of the same second may be the younger one.
+            // Times are whole seconds: a pod created in the same second may be the younger one.
             && youngest.get(workload).is_some_and(|created| *created >= pod.created)
             && is_replaced(holdings, workload)
             && may(holdings, workload)
@@ -219,7 +218,7 @@ fn escaped(holdings: &Holdings<'_>, may: impl Fn(&Holdings<'_>, usize) -> bool) 
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Escaped }).collect()
 }
 
-/// (b) Oversize pods of the workloads that may: the workload furthest above its share first, in it unready pods first.
+/// (b) Oversize pods of workloads that may lose one: the workload furthest above its share first; unready pods first.
 fn oversize(holdings: &Holdings<'_>, may: impl Fn(&Holdings<'_>, usize) -> bool) -> Vec<Candidate> {
     let mut found = pods_where(holdings, |pod, workload| {
         is_oversize(holdings, pod, workload) && is_replaced(holdings, workload) && may(holdings, workload)
@@ -231,10 +230,10 @@ fn oversize(holdings: &Holdings<'_>, may: impl Fn(&Holdings<'_>, usize) -> bool)
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Oversize }).collect()
 }
 
-/// When no escaped or oversize pod may go, because too few pods of their workloads are ready and waiting will not
-/// change that: lost pods are refused since the limit was lowered, or since pods without a reserve (just adopted,
-/// escaped, or with more instances than those they replace) took their room, or an image never becomes ready. Nobody
-/// could move ever again, so one goes all the same, provided that nothing else is on its way.
+/// For the case that no escaped or oversize pod may go, because too few pods of their workloads are ready and waiting
+/// will not change that. Causes: lost pods are refused since the limit was lowered, or since pods without a reserve
+/// (just adopted, escaped, or with more instances than those they replace) took their room, or an image never becomes
+/// ready. Without an exception this would last for ever, so one pod is ended anyway, if nothing else is on its way.
 fn stuck(holdings: &Holdings<'_>, grants: &Grants) -> Vec<Candidate> {
     let mut starting = vec![false; holdings.allotments.len()];
     for pod in holdings.pods.iter().filter(|pod| starts(pod)) {
@@ -249,7 +248,7 @@ fn stuck(holdings: &Holdings<'_>, grants: &Grants) -> Vec<Candidate> {
             return false;
         };
         let at_the_gate = standing.admitted.plus(standing.waiting) >= allotment.baseline;
-        // Who makes pods one by one has made all that it will while one of them waits, or does not become ready.
+        // A controller that makes pods one by one makes no more while one of them waits or does not become ready.
         let held_up = standing.waiting > Pods::ZERO || standing.ready < standing.admitted;
         let replaced = at_the_gate || (allotment.share.one_by_one && held_up);
         replaced && starting.get(workload) == Some(&false)
@@ -263,13 +262,13 @@ fn stuck(holdings: &Holdings<'_>, grants: &Grants) -> Vec<Candidate> {
     if nothing_on_its_way { candidates } else { Vec::new() }
 }
 
-/// Granted, and soon ready as far as can be known.
+/// Whether the pod is granted and, as far as can be known, soon ready.
 fn starts(pod: &Pod) -> bool {
     let young = !pod.ready && pod.age < DEADLINE;
     pod.admitted() && (young || matches!(pod.hold, Hold::InFlight(_)))
 }
 
-/// Whether another pod takes the place of one that goes. Nobody's work is ended to make room for others.
+/// Whether another pod takes the place of one that is ended. No task is ended to make room for others.
 fn is_replaced(holdings: &Holdings<'_>, workload: usize) -> bool {
     holdings.allotments.get(workload).is_some_and(|allotment| allotment.share.nature == Nature::Service)
 }
@@ -284,7 +283,7 @@ fn surplus(holdings: &Holdings<'_>) -> Vec<Candidate> {
         matches!(pod.hold, Hold::Granted(_))
             && is_replaced(holdings, workload)
             && holdings.allotments.get(workload).is_some_and(|allotment| {
-                // Older pods of what has become hopeless would not come again.
+                // A hopeless workload would not get its older pods back.
                 if allotment.share.hopeless {
                     return false;
                 }
@@ -299,7 +298,7 @@ fn surplus(holdings: &Holdings<'_>) -> Vec<Candidate> {
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Surplus }).collect()
 }
 
-/// Staying pods of known workloads for which `rule` holds.
+/// Known workloads' pods that are not terminating and for which `rule` holds.
 fn pods_where<'a>(holdings: &Holdings<'a>, rule: impl Fn(&Pod, usize) -> bool) -> Vec<(usize, &'a Pod)> {
     let mut found = Vec::new();
     for (index, pod) in holdings.pods.iter().enumerate() {
@@ -323,7 +322,7 @@ pub(super) fn may_lose_one(holdings: &Holdings<'_>, workload: usize) -> bool {
         && ready_after >= i64::from(allotment.baseline.get()) - i64::from(at_once.get())
 }
 
-/// How far the pods of a workload are above slots × bill.
+/// How far the bills of a workload's pods are above slots × bill.
 fn above_share(holdings: &Holdings<'_>, workload: usize) -> i128 {
     let (Some(allotment), Some(standing)) =
         (holdings.allotments.get(workload), holdings.ledger.workloads.get(workload))

@@ -1,7 +1,7 @@
 //! How many pods a rollout may add and take away, rounded as the controller of each kind rounds.
 //!
-//! In: a workload's strategy and a replica count. Out: surge, unavailable, and the slots that a rollout needs.
-//! Any other rounding would be wrong by a pod. The sources, in Kubernetes' `pkg/controller`: `ResolveFenceposts`,
+//! In: a workload's strategy and a replica count. Out: surge, unavailable, and the slots that a rollout needs. Any
+//! other rounding would be off by one pod. The sources, in Kubernetes' `pkg/controller`: `ResolveFenceposts`,
 //! `MaxSurge` and `MaxUnavailable` of `deployment/util/deployment_util.go`; `getStatefulSetMaxUnavailable` of
 //! `statefulset/stateful_set_utils.go`; `updatedDesiredNodeCounts` of `daemon/update.go`.
 
@@ -14,9 +14,9 @@ use super::amount::Pods;
 /// A number of pods, absolute or in proportion to the replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntOrPercent {
-    /// So many pods.
+    /// This many pods.
     Int(u32),
-    /// So many percent of the replicas; a surge may be more than 100.
+    /// This percentage of the replicas; a surge may be more than 100.
     Percent(u32),
 }
 
@@ -28,59 +28,59 @@ pub struct NotIntOrPercent(String);
 /// How a workload replaces its pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
-    /// A few at a time.
+    /// A few pods at a time.
     RollingUpdate {
-        /// Pods that may stand on top of the replicas, rounded up.
+        /// Pods that may exist on top of the replicas, rounded up.
         max_surge: IntOrPercent,
         /// Pods that may be missing from the replicas, rounded down.
         max_unavailable: IntOrPercent,
     },
-    /// All old ones first, then the new ones.
+    /// All old pods end first, then the new ones start.
     Recreate,
-    /// A StatefulSet: a new pod has the name of the old one and so comes after it.
+    /// A StatefulSet: a new pod has the name of the old one and so can exist only after it.
     StatefulSet {
-        /// Pods that may be missing at a time, rounded down, at least one; none when its user replaces pods himself.
+        /// Pods that may be missing at a time, rounded down, at least one; none when the user replaces pods by hand.
         max_unavailable: Option<IntOrPercent>,
-        /// Whether a pod is made or taken away only while all that come before it are ready.
+        /// Whether a pod is created or removed only while all pods before it are ready.
         ordered: bool,
     },
     /// A DaemonSet, whose replicas are the nodes that it runs on. Both numbers are rounded up.
     DaemonSet {
-        /// Nodes on which a new pod may stand beside the old one.
+        /// Nodes on which a new pod may run beside the old one.
         max_surge: IntOrPercent,
         /// Nodes that may be without a ready pod.
         max_unavailable: IntOrPercent,
     },
-    /// A second set of pods is made as large as the first, and the first goes when all of the second is ready: an Argo
-    /// Rollout that is blueGreen, or a canary with a traffic router.
+    /// A second set of pods as large as the first is created, and the first goes when the whole second set is ready: an
+    /// Argo Rollout that is blueGreen, or a canary with a traffic router.
     Twice,
     /// Pods are replaced by whoever deletes them: a ReplicaSet, a DaemonSet with updateStrategy OnDelete.
     OnDelete,
     /// Pods end by themselves, when their work is done: a Job.
     Task,
-    /// Pods that nobody replaces.
+    /// Pods that are not replaced.
     Loose,
 }
 
 /// What the end of a pod means to its workload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Nature {
-    /// Another one takes its place.
+    /// Another pod takes its place.
     #[default]
     Service,
     /// Work is lost, and begins anew.
     Task,
-    /// Nobody takes its place.
+    /// No pod takes its place.
     Loose,
 }
 
 /// For which surge pods the plan keeps slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Surge {
-    /// One slot exactly where a rollout cannot move without it.
+    /// One slot, only where a rollout cannot move without it.
     #[default]
     Minimal,
-    /// A slot for every pod that the strategy allows on top: faster rollouts, smaller sizes.
+    /// A slot for every surge pod that the strategy allows: faster rollouts, smaller sizes.
     Full,
 }
 
@@ -112,14 +112,14 @@ impl FromStr for IntOrPercent {
             Some(digits) => (digits, Self::Percent),
             None => (text, Self::Int),
         };
-        // A sign would parse, but the API server knows none here.
+        // A sign would parse, but the API server does not allow one here.
         let number = if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok() } else { None };
         number.map(form).ok_or_else(|| NotIntOrPercent(text.to_owned()))
     }
 }
 
 impl Default for Strategy {
-    /// What a Deployment that says nothing gets: 25 % and 25 %.
+    /// What a Deployment without a stated strategy gets: 25 % and 25 %.
     fn default() -> Self {
         let quarter = IntOrPercent::Percent(25);
         Self::RollingUpdate { max_surge: quarter, max_unavailable: quarter }
@@ -142,8 +142,8 @@ impl Strategy {
         }
     }
 
-    /// V(n): pods of `replicas` that may be missing during a rollout. 0 for `Recreate`, as the controller has
-    /// it: its downtime is the rollout's own and no leave to take pods away at other times.
+    /// V(n): pods of `replicas` that may be missing during a rollout. 0 for `Recreate`, as in the controller: its
+    /// downtime is part of the rollout and does not allow taking pods away at other times.
     #[must_use]
     pub fn unavailable(self, replicas: Pods) -> Pods {
         let missing = match self {
@@ -159,13 +159,13 @@ impl Strategy {
             | Self::Task
             | Self::Loose => return Pods::ZERO,
         };
-        // With nothing to add and nothing to take away no rollout could move: the controllers take one away.
+        // A rollout that may add no pod and remove no pod could not move: the controllers then remove one.
         let stuck = missing == Pods::ZERO && self.surge(replicas) == Pods::ZERO;
         if stuck { Pods::ONE } else { missing }.min(replicas)
     }
 
-    /// ρ(n): the surge pods without which a rollout of `replicas` pods cannot move: one where none may be missing, all
-    /// of them where the second set has to be whole.
+    /// ρ(n): the surge pods without which a rollout of `replicas` pods cannot move: one where no pod may be missing,
+    /// all of them where the second set has to be complete.
     #[must_use]
     pub fn rho(self, replicas: Pods) -> Pods {
         match self {
@@ -189,7 +189,7 @@ impl Strategy {
         }
     }
 
-    /// Whether its controller makes one pod at a time, and only while all that come before it are ready.
+    /// Whether its controller makes one pod at a time, and only while all pods before it are ready.
     #[must_use]
     pub const fn one_by_one(self) -> bool {
         matches!(self, Self::StatefulSet { ordered: true, .. })
@@ -204,8 +204,8 @@ impl Strategy {
         }
     }
 
-    /// n + r(n): the slots that `replicas` pods and their rollout need. It never falls as the replicas
-    /// rise, although r does: where ρ ends, the replica that ended it takes the slot.
+    /// n + r(n): the slots that `replicas` pods and their rollout need. It never falls as the replicas rise, although r
+    /// does: where ρ drops to 0, the replica that caused the drop takes the slot.
     #[must_use]
     pub fn slots(self, replicas: Pods, surge: Surge) -> Pods {
         replicas.plus(self.surge_reserve(replicas, surge))

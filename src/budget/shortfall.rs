@@ -1,7 +1,7 @@
 //! Why the demands of a budget do not fit, as numbers and as the sentence that a user reads.
 //!
-//! In: the terms and demands of an infeasible plan. Out: the arithmetic of each workload, how far each could be
-//! scaled, and the ways out that really are some. Forbidden here: changing the plan.
+//! In: the terms and demands of an infeasible plan. Out: the arithmetic of each workload, how far each could be scaled,
+//! and only those ways out that work. Forbidden here: changing the plan.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -11,28 +11,27 @@ use super::basis::{Basis, Rung};
 use super::plan::{Demand, Terms};
 use super::rollout::Strategy;
 
-/// How many workloads the sentence names; the ones that need most come first.
+/// How many workloads the sentence names, those with the largest needs first.
 const NAMED: usize = 5;
 
 /// The arithmetic of an infeasible budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shortfall {
-    /// U: the connections there are to share.
+    /// U: the connections to share.
     pub usable: Connections,
     /// What all slots need at the minimum sizes.
     pub needed: Connections,
-    /// What they would need if the replicas of now were all that is planned for.
+    /// What all slots would need if only the current replicas were planned for.
     pub needed_now: Connections,
-    /// The ways out that would fit, in the order in which they are named.
+    /// The ways out that would work, in the order in which they are named.
     pub ways_out: Vec<WayOut>,
-    /// The workloads, by their place, of which one alone would make everything fit by starting no pod on top of its replicas
-    /// when it rolls out.
+    /// The indices of workloads that could each, alone, make everything fit by starting no surge pods in a rollout.
     pub without_surge: Vec<usize>,
-    /// The part of each workload, in the order of the demands. What is [hopeless](Line::hopeless) is in no sum.
+    /// The part of each workload, in the order of the demands. [Hopeless](Line::hopeless) workloads are in no sum.
     pub lines: Vec<Line>,
 }
 
-/// The part of one workload in what is needed.
+/// One workload's part of what is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// The workload's key.
@@ -47,33 +46,33 @@ pub struct Line {
     pub engines: u32,
     /// kmin: connections of an instance.
     pub size: Connections,
-    /// Who needs so many, where that is not the budget.
+    /// What requires this size, where that is not the budget.
     pub needed_by: Option<String>,
     /// The product of the above.
     pub connections: Connections,
-    /// n: the replicas that it has been given.
+    /// n: the replicas it asks for now.
     pub current: Pods,
     /// The most replicas that fit while all other workloads stay as they are.
     pub safe_replicas: Pods,
-    /// The most of which each instance could have one connection more.
+    /// The most replicas at which each instance could have one connection more.
     pub roomier_replicas: Pods,
-    /// Not even one pod of it fits, at the smallest size and alone; the others share what there is.
+    /// Not even one pod of it fits, at the smallest size and alone; the other workloads share what there is.
     pub hopeless: bool,
 }
 
-/// A change of the budget after which the replicas of now fit.
+/// A change of the budget that makes the current replicas fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WayOut {
-    /// Lower the ceilings (HPA or budget) towards the replicas of now.
+    /// Lower the ceilings (HPA or budget) towards the current replicas.
     LowerMaxReplicas,
     /// Plan for the next power of two instead of the ceiling.
     Ladder,
-    /// Plan for the replicas of now.
+    /// Plan for the current replicas.
     Current,
 }
 
 impl Shortfall {
-    /// The arithmetic of `demands` under `terms`; those that are `hopeless` are named and left out.
+    /// The arithmetic of `demands` under `terms`; the `hopeless` ones are named but not summed.
     #[must_use]
     pub(super) fn of(terms: Terms, demands: &[Demand], hopeless: &[bool]) -> Self {
         let is_hopeless = |index: usize| hopeless.get(index) == Some(&true);
@@ -85,7 +84,7 @@ impl Shortfall {
         let needed_now = sum(|d| d.replicas);
         let on_rungs = sum(|d| Rung::at(d.replicas).level);
         let usable = u128::from(terms.usable.get());
-        // No basis makes fit what fits not even alone.
+        // No basis helps a workload that does not fit even alone.
         let now_fits = needed_now <= usable && !hopeless.contains(&true);
         Self {
             usable: terms.usable,
@@ -101,13 +100,13 @@ impl Shortfall {
         }
     }
 
-    /// Whether the replicas of now would fit, though what is planned for does not.
+    /// Whether the current replicas would fit, although the planned ones do not.
     #[must_use]
     pub fn fits_now(&self) -> bool {
         self.needed_now <= self.usable && self.hopeless().next().is_none()
     }
 
-    /// What all slots need, those of the workloads included of which not even one pod fits.
+    /// What all slots need, including those of workloads of which not even one pod fits.
     #[must_use]
     pub fn needed_by_all(&self) -> Connections {
         self.hopeless().map(|line| line.connections).fold(self.needed, Connections::plus)
@@ -129,7 +128,7 @@ fn ways_out(basis: Basis, now_fits: bool, rungs_fit: bool) -> Vec<WayOut> {
     }
 }
 
-/// The demands of which one without a surge pod leaves the others enough of `needed`.
+/// The demands that, without surge pods of their own, leave enough of `needed` for the others.
 fn without_surge(terms: Terms, demands: &[Demand], needed: u128) -> Vec<usize> {
     let saved = |demand: &Demand| {
         let pods = demand.peak();
@@ -147,7 +146,7 @@ fn need(terms: Terms, demand: &Demand, pods: Pods) -> u128 {
     u128::from(demand.strategy.slots(pods, terms.surge).get()) * bill(demand)
 }
 
-/// What one pod of it holds at the minimum size. In 128 bits, as its product with slots always fits there.
+/// What one of its pods holds at the minimum size. In 128 bits, where its product with slots always fits.
 fn bill(demand: &Demand) -> u128 {
     u128::from(demand.floor().get()) * u128::from(demand.instances().get())
 }
@@ -182,8 +181,8 @@ fn most_replicas(terms: Terms, demand: &Demand, taken: u128) -> Pods {
     demand.strategy.most_replicas_within(Pods::new(slots), terms.surge)
 }
 
-/// How far each workload could be scaled while the others keep the replicas of now. Their ceilings do not count: what
-/// they might want one day keeps nobody from what fits today.
+/// How far each workload could be scaled while the others keep the current replicas. Their ceilings do not count: what
+/// they might want one day must not forbid what fits today.
 #[must_use]
 pub(super) fn largest_replicas(terms: Terms, demands: &[Demand]) -> Vec<Pods> {
     let fits_alone = |d: &Demand| bill(d) <= u128::from(terms.available.get());
@@ -205,7 +204,7 @@ impl fmt::Display for Shortfall {
                 return write!(f, "The other workloads need at least {} of them and fit", self.needed);
             }
         }
-        // What is scaled to zero needs nothing, and no number of it says anything.
+        // A workload scaled to zero needs nothing, and its numbers would tell the reader nothing.
         let counted = |line: &&Line| !line.hopeless && line.connections > Connections::ZERO;
         let lines: Vec<&Line> = self.lines.iter().filter(counted).collect();
         if let [only] = lines.as_slice() {
@@ -219,7 +218,7 @@ impl fmt::Display for Shortfall {
 }
 
 impl Shortfall {
-    /// Names what fits not even alone.
+    /// Names the workloads that do not fit even alone.
     fn fmt_hopeless(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pod =
             |line: &Line| u128::from(line.size.get()) * u128::from(line.processes) * u128::from(line.engines);
@@ -272,7 +271,7 @@ impl Shortfall {
         }
     }
 
-    /// The workload of which a lower ceiling alone is enough, the one that needs most.
+    /// The workload for which a lower ceiling alone is enough; of several, the one that needs most.
     #[must_use]
     fn lower(&self) -> Option<&Line> {
         let enough =
@@ -292,7 +291,7 @@ impl Shortfall {
 }
 
 impl Line {
-    /// Who needs the smallest size, for a sentence that names it.
+    /// What requires the smallest size, for a sentence that names it.
     fn why(&self) -> String {
         let needs = |who| format!(" ({who} needs at least {})", count(self.size.get(), "connection"));
         self.needed_by.as_ref().map_or_else(String::new, needs)
@@ -495,7 +494,7 @@ mod tests {
         let largest = |demands: &[Demand]| -> Vec<u32> {
             largest_replicas(terms, demands).iter().map(|pods| pods.get()).collect()
         };
-        // Beside three of web and its surge pod 9 are left, four pods of two; beside two of api and its surge pod 7.
+        // Beside three of web and its surge pod, 9 are left: four pods of two. Beside two of api and its surge pod: 7.
         assert_eq!(largest(&[api, web]), [4, 7]);
         assert_eq!(largest(&[demand("Deployment/api", 20, 20), demand("Deployment/web", 1, 1)]), [11, 0]);
     }

@@ -1,7 +1,7 @@
-//! What every decision keeps, added up a second time and in another way.
+//! What every decision must keep, added up a second time in another way.
 //!
-//! In: a situation, and what was decided. Out: the sentence for what is wrong with it. Every build that checks its debug
-//! assertions holds each decision against this; what ships does not, and has the same decisions.
+//! In: a situation and the decision on it. Out: a sentence that says what is wrong, if anything is. Every build with
+//! debug assertions checks each decision with this; release builds do not, and make the same decisions.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use super::amount::Connections;
 use super::decide::{Decision, Enforcement, Situation, bounds};
 use super::ledger::Hold;
 
-/// What is wrong with a decision; nothing ever should be.
+/// What is wrong with a decision; the answer should always be nothing.
 #[must_use]
 pub fn fault(situation: &Situation, decision: &Decision) -> Option<String> {
     sums(situation, decision)
@@ -18,7 +18,7 @@ pub fn fault(situation: &Situation, decision: &Decision) -> Option<String> {
         .or_else(|| plan(decision))
 }
 
-/// Committed is what grants and the quarantine hold, and what escaped is off the limit.
+/// Committed is what grants and the quarantine hold; what escaped pods hold is subtracted from the limit.
 fn sums(situation: &Situation, decision: &Decision) -> Option<String> {
     let held = |which: fn(&Hold) -> bool| {
         let pods = situation.pods.iter().map(|pod| pod.hold).filter(which);
@@ -37,7 +37,7 @@ fn sums(situation: &Situation, decision: &Decision) -> Option<String> {
         })
 }
 
-/// No grant, and not all of them together, goes beyond what may be committed; each is one that its pod can have.
+/// Neither one grant nor all of them together exceed what may be committed, and each pod can use its grant.
 fn grants(situation: &Situation, decision: &Decision) -> Option<String> {
     let granted = &decision.grants.granted;
     if situation.enforcement == Enforcement::Observed {
@@ -65,7 +65,7 @@ fn grants(situation: &Situation, decision: &Decision) -> Option<String> {
     })
 }
 
-/// Each pod that waits is granted or told why not, once.
+/// Each waiting pod is either granted or refused with a reason, exactly once.
 fn queue(situation: &Situation, decision: &Decision) -> Option<String> {
     let (granted, refused) = (&decision.grants.granted, &decision.grants.refused);
     let mut seen = HashSet::new();
@@ -80,7 +80,7 @@ fn queue(situation: &Situation, decision: &Decision) -> Option<String> {
     forgotten.map(|pod| format!("pod {pod} waits and has no answer"))
 }
 
-/// Slots at their sizes are within what is usable, and no size is below its minimum.
+/// All slots at their sizes fit into what is usable, and no size is below its minimum.
 fn plan(decision: &Decision) -> Option<String> {
     let shares = &decision.plan.shares;
     let planned = sum(shares.iter().map(|share| share.bill.times(share.slots)));
@@ -96,7 +96,7 @@ fn sum(parts: impl Iterator<Item = Connections>) -> u128 {
     parts.map(|part| u128::from(part.get())).sum()
 }
 
-/// The number, or the largest that there is: sums in the ledger stop there.
+/// The number, or the largest one that fits: sums in the ledger saturate there.
 fn narrow(sum: u128) -> Connections {
     Connections::new(u64::try_from(sum).unwrap_or(u64::MAX))
 }

@@ -1,26 +1,26 @@
 //! From the size of an instance to the two numbers that its pool is configured with.
 //!
-//! In: connections per process, the budget's overflow ratio, what the pool can be told. Out: `pool_size` and
-//! `max_overflow`. Never 0 in the first: SQLAlchemy 2 reads a pool size of 0 as unlimited.
+//! In: connections per process, the budget's overflow ratio, which numbers the pool takes. Out: `pool_size` and
+//! `max_overflow`. The first is never 0: SQLAlchemy 2 reads a pool size of 0 as unlimited.
 
 use super::amount::Connections;
 
 /// The overflow ratio of a budget that states none: 5 → 2+3, 15 → 5+10.
 pub const DEFAULT_RATIO: u32 = 2;
 
-/// What a pool can be told.
+/// Which numbers a pool takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Knobs {
-    /// Its size and its overflow.
+    /// A size and an overflow.
     Both {
         /// The smallest overflow that it obeys.
         least_overflow: u32,
-        /// Connections that the process opens beside the pool, whatever it is told.
+        /// Connections that the process opens beside the pool, whatever its settings.
         beside: u32,
     },
-    /// Its bound alone.
+    /// Only a bound.
     One {
-        /// Connections that the process opens beside the pool, whatever it is told.
+        /// Connections that the process opens beside the pool, whatever its settings.
         beside: u32,
     },
 }
@@ -31,7 +31,7 @@ impl Knobs {
     /// A pool with one bound, in a process that opens nothing else.
     pub const ONE: Self = Self::One { beside: 0 };
 
-    /// The same pool, in a process that opens so many connections beside it.
+    /// The same pool, in a process that opens `beside` connections beside it.
     #[must_use]
     pub const fn with_beside(self, beside: u32) -> Self {
         match self {
@@ -47,21 +47,21 @@ impl Knobs {
         Connections::new(beside as u64)
     }
 
-    /// The smallest size that an instance can be given: one in the pool, and what comes on top in any case.
+    /// The smallest size that an instance can be given: one connection in the pool, plus what is always added to it.
     #[must_use]
     pub const fn least(self) -> Connections {
         Connections::ONE.plus(self.on_top()).plus(self.unsaid())
     }
 
-    /// The connections on top of the pool that the overflow of a grant states in any case: where nobody reads it, what comes
-    /// beside the pool.
+    /// The connections on top of the pool that the overflow of a grant always includes: for a pool that takes no
+    /// overflow, those beside the pool.
     #[must_use]
     pub const fn on_top(self) -> Connections {
         let (Self::Both { least_overflow: connections, .. } | Self::One { beside: connections }) = self;
         Connections::new(connections as u64)
     }
 
-    /// The connections beside the pool that neither number of a grant states, for the app reads both.
+    /// The connections beside the pool that neither number of a grant includes, because the app reads both.
     #[must_use]
     pub const fn unsaid(self) -> Connections {
         match self {
@@ -81,9 +81,9 @@ pub struct Split {
 }
 
 impl Split {
-    /// Splits `size` so that about `ratio` connections of overflow stand beside each one kept:
-    /// `pool_size = ceil(size / (1 + ratio))`, the rest is overflow. Where the bound is all that can be told, all is
-    /// in the pool but for what comes beside it. Their sum is `size`, less what is [unsaid](Knobs::unsaid); less than the
+    /// Splits `size` into about `ratio` connections of overflow for each one kept:
+    /// `pool_size = ceil(size / (1 + ratio))`, the rest is overflow. A pool that takes only a bound gets everything
+    /// except the connections beside it. Their sum is `size`, less what is [unsaid](Knobs::unsaid); a size below the
     /// least is read as the least.
     #[must_use]
     pub fn of(size: Connections, ratio: u32, knobs: Knobs) -> Self {

@@ -44,7 +44,7 @@ pub enum Compute {
     Xl16,
 }
 
-/// A plan with a compute size included. Enterprise is none of them: it includes no fixed size.
+/// A plan with a compute size included. Enterprise is not among them: it includes no fixed size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Plan {
     /// Runs on Nano.
@@ -205,7 +205,7 @@ impl Connection {
         Self::ALL.into_iter().find(|c| c.name() == name)
     }
 
-    /// How the path is called in a sentence.
+    /// The path's name in a sentence.
     #[must_use]
     pub const fn phrase(self) -> &'static str {
         match self {

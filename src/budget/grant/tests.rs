@@ -5,7 +5,7 @@ use crate::budget::amount::Instances;
 use crate::budget::ledger::{Hold, Unadopted};
 use crate::budget::rollout::Nature;
 
-/// A workload of `size` per instance, with slots for 4, with a baseline of 2.
+/// A workload of `size` per instance, with slots for 4 and a baseline of 2.
 fn allotment(size: u64, rho: u32) -> Allotment {
     let share = Share {
         size: Connections::new(size),
@@ -45,7 +45,7 @@ fn outcome(usable: u64, allotments: &[Allotment], pods: &[Pod]) -> Grants {
     grants(Connections::new(usable), &ledger, allotments, pods)
 }
 
-/// (creation time, bill) of what is granted.
+/// (creation time, bill) of each grant.
 fn bills(usable: u64, allotments: &[Allotment], pods: &[Pod]) -> Vec<(i64, u64)> {
     let granted = outcome(usable, allotments, pods).granted;
     granted.iter().map(|g| (pods[g.pod].created, g.bill.get())).collect()
@@ -76,7 +76,7 @@ fn a_lost_pod_takes_more_than_the_smallest_size_only_from_what_other_lost_pods_c
     assert_eq!(with(12), [(1, 3), (2, 2)]);
     assert_eq!(with(11), [(1, 2), (2, 2)]);
     assert_eq!(with(10), [(1, 1), (2, 2)]);
-    // Not even the smallest sizes of both: the first that fits.
+    // Not even the smallest sizes of both fit: the first one gets it.
     assert_eq!(with(8), [(1, 1)]);
 }
 
@@ -214,7 +214,7 @@ fn nothing_is_granted_into_a_limit_that_is_the_largest_number_there_is() {
     assert_eq!(outcome(u64::MAX, &[huge], &pods).granted, []);
 }
 
-/// The workload of [`allotment`] as a Job: nothing of it stood before.
+/// The workload of [`allotment`] as a Job: it has no baseline.
 fn task(size: u64) -> Allotment {
     let service = allotment(size, 0);
     Allotment { share: Share { nature: Nature::Task, ..service.share }, baseline: Pods::ZERO }
@@ -222,7 +222,7 @@ fn task(size: u64) -> Allotment {
 
 #[test]
 fn a_task_passes_older_surge_pods_and_all_others_but_lost_ones() {
-    // Workload 0 has a baseline of 2 and has them; its third would be a surge pod. Workload 1 has lost one of two.
+    // Workload 0 has its baseline of 2; its third pod would be a surge pod. Workload 1 has lost one of two.
     let workloads = [allotment(2, 1), allotment(2, 1), task(2)];
     let standing = [granted(0, 2), granted(0, 2), granted(1, 2)];
     let queue = [waiting(0, 1), waiting(2, 2), waiting(1, 3)];
@@ -257,7 +257,7 @@ fn nobody_without_a_claim_passes_a_task_that_has_waited_long() {
     assert_eq!([grant_with(29), grant_with(30)], [1, 0]);
 }
 
-/// A pod that drains, with this bill.
+/// A draining pod with this bill.
 fn drains(workload: usize, bill: u64) -> Pod {
     Pod { terminating: true, ready: false, ..granted(workload, bill) }
 }

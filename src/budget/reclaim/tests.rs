@@ -1,4 +1,4 @@
-//! Who goes, case by case.
+//! Which pods are ended, case by case.
 
 use super::*;
 use crate::budget::amount::Instances;
@@ -33,7 +33,7 @@ fn waiting(uid: &str) -> Pod {
     Pod { hold: Hold::Waiting, ready: false, ..pod(uid, 0) }
 }
 
-/// Pods, of which those without a hold were refused for want of `missing` connections.
+/// Pods; those without a hold were refused because `missing` connections were missing.
 struct Case {
     pods: Vec<Pod>,
     allotments: Vec<Allotment>,
@@ -118,7 +118,7 @@ fn nobody_goes_while_draining_pods_give_back_what_is_missing() {
     let covered = Case { missing: 3, ..case(pods) };
     let missing = Some(Connections::new(3));
     assert_eq!(covered.reclaim(), Reclaim { candidates: vec![], draining: true, missing, foreign: None });
-    // One more is missing, but the workload loses no second pod at the same time.
+    // One more is missing, but the workload must not lose a second pod at the same time.
     assert_eq!(Case { missing: 4, ..covered }.reclaim().candidates, []);
 }
 
@@ -219,7 +219,7 @@ fn pods_beyond_the_slots_go_newest_first_when_not_everything_fits() {
     assert_eq!(within.candidates(), []);
 }
 
-/// One that escaped and one that is not ready have the only two slots, and another one waits for a slot.
+/// An escaped pod and an unready pod take the only two slots, and another pod waits for a slot.
 fn without_a_slot(unready: Pod) -> Case {
     let two = Allotment::new(Share { slots: Pods::new(2), ..four().share }, Pods::new(4));
     let escaped = Pod { hold: Hold::Escaped(Connections::new(15)), ..pod("escaped", 0) };

@@ -1,9 +1,9 @@
-//! The conditions of a budget: their types, the reasons that each may have, and the rule by which a condition replaces an
-//! older one; and the reasons for which pods wait.
+//! The conditions of a budget: their types, the reasons that each may have, and the rule by which a condition replaces
+//! an older one; also the reasons why pods wait.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// An enum whose variants are called in Kubernetes as they are here.
+/// An enum whose variants have the same names in Kubernetes as here.
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $variant:ident),+ $(,)? }) => {
         $(#[$doc])*
@@ -11,7 +11,7 @@ macro_rules! named {
         pub enum $name { $($(#[$of])* $variant),+ }
 
         impl $name {
-            /// All of them.
+            /// All variants.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// Its name in the API.
@@ -20,7 +20,7 @@ macro_rules! named {
                 match self { $(Self::$variant => stringify!($variant)),+ }
             }
 
-            /// The one of this name.
+            /// The variant with this name.
             #[must_use]
             pub fn of(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|one| one.name() == name)
@@ -34,19 +34,19 @@ named! {
     ConditionType {
         /// Whether the budget is in force and everything fits: the summary of the others.
         Ready,
-        /// Whether pods are brought to a spec that was changed; only while that is so.
+        /// Whether pods are being brought to a changed spec; present only while that is so.
         Reconciling,
-        /// Whether something is the matter that only a human ends; only while that is so.
+        /// Whether there is a problem that only a human can end; present only while that is so.
         Stalled,
         /// Whether the spec and the workloads can be served by this version.
         Accepted,
-        /// Whether all that is wanted fits at the smallest sizes.
+        /// Whether everything that is wanted fits at the smallest sizes.
         Feasible,
         /// Whether every workload has what it wants, and nothing waits.
         Settled,
-        /// Whether something outside of the budget keeps pods waiting.
+        /// Whether something outside the budget keeps pods waiting.
         Blocked,
-        /// Whether pods run that hold connections without a grant.
+        /// Whether pods run without a grant and hold connections.
         ForeignPods,
         /// Whether what the pods may hold fits; only in mode Observe.
         WithinLimit,
@@ -60,7 +60,7 @@ named! {
     ConditionReason {
         /// Ready.
         Ready,
-        /// Not known whether it is ready: no controller has seen the budget yet.
+        /// Not known whether it is ready: no controller has processed the budget yet.
         Pending,
         /// Reconciling: pods hold more than the changed spec allows.
         ComingDown,
@@ -68,13 +68,13 @@ named! {
         Accepted,
         /// Not accepted: the spec gives no limit.
         InvalidLimit,
-        /// Not accepted: workloads or pods that cannot be served.
+        /// Not accepted: there are workloads or pods that cannot be served.
         Unsupported,
         /// Feasible.
         Fits,
-        /// Not feasible: a workload of which not one pod fits.
+        /// Not feasible: not even one pod of some workload fits.
         NeverFits,
-        /// Not feasible: all that is wanted now fits, and not all up to the ceilings.
+        /// Not feasible: what is wanted now fits, but not everything up to the ceilings.
         CeilingDoesNotFit,
         /// Not feasible now.
         DoesNotFit,
@@ -84,15 +84,15 @@ named! {
         Settled,
         /// Not settled: pods wait because not all of them fit.
         Infeasible,
-        /// Not settled: pods wait until others were ended for them.
+        /// Not settled: pods wait until others have been ended for them.
         Reclaiming,
         /// Not settled: pods wait for others of their workload to go.
         NoSlot,
         /// Not settled: another scheduling gate holds the pods.
         OtherGate,
-        /// Not settled: pods wait for what their events say.
+        /// Not settled: pods wait for the reason in their events.
         Waiting,
-        /// Not settled: pods are on their way.
+        /// Not settled: pods of a workload are not ready yet.
         Progressing,
         /// Not settled: terminating pods still hold connections.
         Draining,
@@ -100,19 +100,19 @@ named! {
         ForeignPods,
         /// Blocked: a PodDisruptionBudget refuses an eviction.
         PodDisruptionBudget,
-        /// Blocked: what is gone and may still be open.
+        /// Blocked: gone pods may still have open connections.
         Quarantine,
-        /// Blocked: the spec forbids the eviction of what is too large.
+        /// Blocked: the spec forbids evicting pods that are too large.
         EvictionForbidden,
         /// Blocked: pods that passed the gate hold what others wait for.
         Escaped,
-        /// Blocked: what is too large would not be made anew.
+        /// Blocked: pods that are too large would not be replaced.
         NotReplaced,
         /// Blocked: new pods do not become Ready, and more is held than the limit allows.
         AboveLimit,
         /// Blocked: the newest pods do not become Ready.
         BadRevision,
-        /// Blocked: the API server refuses the status.
+        /// Blocked: the API server rejects the status.
         StatusRefused,
         /// Not blocked.
         NotBlocked,
@@ -124,13 +124,13 @@ named! {
         WithinLimit,
         /// Over the limit.
         OverLimit,
-        /// The limit was not confirmed: nobody asked.
+        /// The limit was not confirmed: no one asked the database or its vendor.
         NotChecked,
     }
 }
 
 named! {
-    /// Why a pod waits at its gate, as the reasons of events.
+    /// Why a pod waits at its gate; these are the reasons of events.
     WaitReason {
         /// The spec of the budget gives no limit.
         BudgetNotAccepted,
@@ -138,21 +138,21 @@ named! {
         BudgetNotFound,
         /// The budget cannot be read.
         BudgetUnreadable,
-        /// Nothing could tell the pod a size.
+        /// The pod cannot be told a size by any variable.
         NoSizeCanBeGiven,
-        /// Another scheduling gate holds it.
+        /// Another scheduling gate holds the pod.
         OtherGate,
-        /// What made it is not known yet.
+        /// The pod's owner is not known yet.
         OwnerNotKnown,
         /// Not even one pod of its workload fits.
         NeverFits,
-        /// Its workload has all the pods that it has room for.
+        /// Its workload already has all the pods that it has slots for.
         NoSlot,
-        /// Connections are missing that terminating pods still hold.
+        /// Terminating pods still hold connections that it needs.
         Draining,
         /// Connections are missing.
         NoRoom,
-        /// Other tasks may be coming, with which it is sized.
+        /// More tasks may be coming, and it is sized together with them.
         Burst,
         /// An older pod is served first.
         Behind,
@@ -166,20 +166,20 @@ pub enum Verdict {
     Good,
     /// As it should not be.
     Bad,
-    /// Neither: it comes and goes, or nobody can do anything about it.
+    /// Neither: it comes and goes, or there is nothing to do about it.
     Neutral,
 }
 
 impl ConditionType {
-    /// What a status of this type says: the one place that knows which is the good one.
+    /// What a status of this type means: the only place that knows which status is the good one.
     #[must_use]
     pub fn verdict(self, status: &str) -> Verdict {
         let good = match self {
             Self::Accepted | Self::Feasible | Self::WithinLimit => "True",
             Self::Blocked | Self::ForeignPods => "False",
-            // It comes and goes with every scale event, and is nobody's fault; nobody is asked to confirm a limit.
+            // Settled comes and goes with each scale event and is nobody's fault; no user is asked to confirm a limit.
             Self::Settled | Self::LimitConfirmed => return Verdict::Neutral,
-            // They say again what others say.
+            // These repeat what other conditions say.
             Self::Ready | Self::Reconciling | Self::Stalled => return Verdict::Neutral,
         };
         match status {
@@ -189,13 +189,13 @@ impl ConditionType {
         }
     }
 
-    /// Whether it only says again what other conditions say.
+    /// Whether it only repeats what other conditions say.
     #[must_use]
     pub const fn is_summary(self) -> bool {
         matches!(self, Self::Ready | Self::Reconciling | Self::Stalled)
     }
 
-    /// The same of a condition; one of a type that is not known says nothing.
+    /// What the status of a condition means; a condition of an unknown type is neutral.
     #[must_use]
     pub fn verdict_of(condition: &Condition) -> Verdict {
         Self::of(&condition.type_).map_or(Verdict::Neutral, |kind| kind.verdict(&condition.status))
@@ -209,7 +209,7 @@ pub enum Status {
     True,
     /// It is not so.
     False,
-    /// Nobody knows.
+    /// It is not known.
     Unknown,
 }
 
@@ -245,7 +245,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// The condition: the transition time of `old` is kept when the answer is the same.
+    /// The condition: it keeps the transition time of `old` if the status is the same.
     #[must_use]
     pub fn into_condition(self, old: &[Condition], generation: Option<i64>, now: &Time) -> Condition {
         let status = self.status.name();

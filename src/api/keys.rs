@@ -1,7 +1,7 @@
-//! The keys that begin with the name of the group: which there are, which one a misspelt one was meant to be.
+//! The keys that begin with the name of the group: which ones exist, and which one a misspelt one was meant to be.
 //!
-//! In: the labels or annotations of a workload, a pod template or a pod. Out: keys that nobody knows. A key that is only
-//! ignored would have its user believe in a number of processes that nobody counts.
+//! In: the labels or annotations of a workload, a pod template or a pod. Out: unknown keys. If a misspelt key were only
+//! ignored, its user would believe in, say, a number of processes that is not counted.
 
 use super::names;
 
@@ -17,21 +17,21 @@ pub enum Map {
 /// Labels that a user may write.
 pub const LABELS: [&str; 2] = [names::BUDGET, names::WORKLOAD];
 
-/// The most keys that nobody knows that are compared with those of before.
+/// The most unknown keys that are compared with the unknown keys from before the write.
 pub const MOST: usize = 100;
 
-/// The most characters of a key that are looked at to find out which one was meant.
+/// The most characters of a key that are looked at to guess which key was meant.
 const LOOKED_AT: usize = 64;
 
 impl Map {
-    /// The keys of the group that stand in such a map on a workload or a pod.
+    /// The keys of the group that may be in this map on a workload or a pod.
     #[must_use]
     pub fn known(self) -> Vec<&'static str> {
         let all = names::ON_PODS.into_iter().map(|(key, _)| key);
         all.filter(|key| LABELS.contains(key) == (self == Self::Labels) && *key != names::FORGET).collect()
     }
 
-    /// Those of them that a user may write.
+    /// The known keys that a user may write.
     fn of_users(self) -> &'static [&'static str] {
         match self {
             Self::Labels => &LABELS,
@@ -39,7 +39,7 @@ impl Map {
         }
     }
 
-    /// Whether a key is of the group, and no such one is known.
+    /// Whether a key begins like those of the group but is not known.
     #[must_use]
     pub fn is_unknown(self, key: &str) -> bool {
         key.starts_with(PREFIX) && !self.known().contains(&key)
@@ -49,7 +49,7 @@ impl Map {
 /// How the keys of the group begin.
 pub const PREFIX: &str = "poolbudget.dev/";
 
-/// The key that was probably meant, in words; none where nothing is near.
+/// The key that was probably meant, in words; none when no key is close.
 #[must_use]
 pub fn meant(key: &str) -> Option<String> {
     let name = key.strip_prefix(PREFIX)?;
@@ -59,27 +59,26 @@ pub fn meant(key: &str) -> Option<String> {
     Some(format!("the {word} {PREFIX}{meant}"))
 }
 
-/// The nearest of several names to one that is not among them; none where nothing is near.
+/// The known name closest to an unknown one; none when no name is close.
 #[must_use]
 pub fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     within(name, 1 + name.chars().take(LOOKED_AT).count() / 3, known)
 }
 
-/// The one of several names of which one that is not among them is a slip of the pen: two characters at the most, one in a
-/// short name.
+/// The known name of which the given one is probably a typo: at most two characters differ, one in a short name.
 #[must_use]
 pub fn misspelt<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     within(name, if name.chars().take(LOOKED_AT).count() < 5 { 1 } else { 2 }, known)
 }
 
-/// The nearest name that is not more than so many steps away.
+/// The closest name that is at most `far` steps away.
 fn within<'a>(name: &str, far: usize, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name: String = name.chars().take(LOOKED_AT).collect();
     let steps = known.map(|known| (distance(&name, known), known)).filter(|(steps, _)| *steps <= far);
     steps.min_by_key(|(steps, _)| *steps).map(|(_, known)| known)
 }
 
-/// Characters to write, to leave out or to replace until one text is the other.
+/// How many characters to insert, delete or replace until one text is the other.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

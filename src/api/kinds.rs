@@ -1,7 +1,7 @@
-//! The kinds of workloads, in one table: what an API server calls them, and where they say what.
+//! The kinds of workloads, in one table: their names for an API server, and where their fields are.
 //!
-//! In: nothing. Out: the facts of a kind. Policies, the offline plan and calls to the API server follow from it; the chart's
-//! rights and the watches are held against it by tests.
+//! In: nothing. Out: the facts of a kind. Policies, the offline plan and calls to the API server follow from it; tests
+//! compare the chart's rights and the watches with it.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub enum WorkloadKind {
     Pod,
 }
 
-/// What is to be known of a kind.
+/// The facts of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Its API group.
@@ -34,18 +34,18 @@ pub struct Facts {
     pub version: &'static str,
     /// Its name in paths.
     pub plural: &'static str,
-    /// Where in an object stands what its pods are made from: an object with metadata and spec.
+    /// Where in an object its pod template is: an object with metadata and spec.
     pub template: &'static [&'static str],
     /// Where it states the number of its pods, if it does.
     pub replicas: Option<&'static [&'static str]>,
-    /// Whether others set that number, by its `scale` or an autoscaler.
+    /// Whether that number is set through its `scale` subresource, as by an autoscaler.
     pub scales: bool,
 }
 
 const TEMPLATE: &[&str] = &["spec", "template"];
 const REPLICAS: Option<&[&str]> = Some(&["spec", "replicas"]);
 
-/// A kind of `apps` with a template and replicas where they mostly are.
+/// A kind of `apps` with template and replicas in the usual places.
 const fn scaled(plural: &'static str) -> Facts {
     Facts { group: "apps", version: "v1", plural, template: TEMPLATE, replicas: REPLICAS, scales: true }
 }
@@ -71,7 +71,7 @@ impl WorkloadKind {
             Self::StatefulSet => scaled("statefulsets"),
             Self::ReplicaSet => scaled("replicasets"),
             Self::Rollout => Facts { group: "argoproj.io", version: "v1alpha1", ..scaled("rollouts") },
-            // One pod for each node that fits, which only the cluster can count.
+            // One pod for each eligible node; only the cluster can count those.
             Self::DaemonSet => Facts {
                 replicas: Some(&["status", "desiredNumberScheduled"]),
                 scales: false,
@@ -94,7 +94,7 @@ impl WorkloadKind {
         }
     }
 
-    /// Whether it has a number of replicas that others set, by its `scale` or an autoscaler.
+    /// Whether its number of replicas is set through its `scale` subresource, as by an autoscaler.
     #[must_use]
     pub const fn scales(self) -> bool {
         self.facts().scales
@@ -112,8 +112,8 @@ impl WorkloadKind {
         Self::ALL.into_iter().find(|known| known.group() == group && known.to_string() == kind)
     }
 
-    /// The kind that a reference to an object names; none when it is another. References of autoscalers may leave the
-    /// version out.
+    /// The kind that an object reference names; none when it is not one of these. References of autoscalers may leave
+    /// the version out.
     #[must_use]
     pub fn of(api_version: &str, kind: &str) -> Option<Self> {
         let group = api_version.split_once('/').map_or("", |(group, _)| group);

@@ -23,8 +23,8 @@ pub use kinds::WorkloadKind;
 pub use v1beta1::*;
 
 impl DbConnectionBudget {
-    /// Without what others may write into its metadata and nobody here uses: everybody who may edit a budget could have it
-    /// held in memory, and it may be a thousand times the size of the rest.
+    /// Without metadata that others may write and that is not used here: otherwise everybody who may edit a budget
+    /// could make us hold it in memory, and it may be a thousand times the size of the rest.
     #[must_use]
     pub fn slim(mut self) -> Self {
         let notes = self.metadata.annotations.take().unwrap_or_default();
@@ -53,8 +53,8 @@ pub fn crd_yaml() -> Result<String, serde_yaml::ser::Error> {
     serde_yaml::to_string(&crd())
 }
 
-/// The CustomResourceDefinition. A budget that no controller has seen yet says so: `kubectl wait` and kstatus then wait for
-/// the condition Ready, and do not take silence for health.
+/// The CustomResourceDefinition. By default, a budget says that no controller has processed it yet: `kubectl wait` and
+/// kstatus then wait for the condition Ready and do not take a missing status for health.
 #[must_use]
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = DbConnectionBudget::crd();
@@ -67,7 +67,7 @@ pub fn crd() -> CustomResourceDefinition {
     crd
 }
 
-/// The status of a budget that no controller has seen yet.
+/// The status of a budget that no controller has processed yet.
 fn unseen() -> serde_json::Value {
     serde_json::json!({"conditions": [{
         "type": ConditionType::Ready.name(),

@@ -1,6 +1,6 @@
 //! JSON patches, operation by operation.
 //!
-//! In: a path of plain names, a key that may hold anything, a value. Out: operations of [`json_patch`].
+//! In: a path of plain names, a key with any characters, a value. Out: operations of [`json_patch`].
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
@@ -12,31 +12,31 @@ pub fn place(path: &str) -> PointerBuf {
     PointerBuf::from_tokens(path.split('/').skip(1))
 }
 
-/// The member of a map at such a path. Its key may hold anything.
+/// The member of a map at such a path. Its key may contain any characters.
 #[must_use]
 pub fn member(map: &str, key: &str) -> PointerBuf {
     PointerBuf::from_tokens(map.split('/').skip(1).chain([key]))
 }
 
-/// Puts a value where there is none, or in the place of the one that is there.
+/// Adds a value, or replaces the one that is there.
 #[must_use]
 pub fn add(path: PointerBuf, value: impl Into<Value>) -> PatchOperation {
     PatchOperation::Add(AddOperation { path, value: value.into() })
 }
 
-/// Takes a value away.
+/// Removes a value.
 #[must_use]
 pub fn remove(path: PointerBuf) -> PatchOperation {
     PatchOperation::Remove(RemoveOperation { path })
 }
 
-/// Puts a value in the place of another one.
+/// Replaces a value that is there.
 #[must_use]
 pub fn replace(path: PointerBuf, value: impl Into<Value>) -> PatchOperation {
     PatchOperation::Replace(ReplaceOperation { path, value: value.into() })
 }
 
-/// Fails the patch where another value is.
+/// Makes the patch fail when another value is there.
 #[must_use]
 pub fn test(path: PointerBuf, value: impl Into<Value>) -> PatchOperation {
     PatchOperation::Test(TestOperation { path, value: value.into() })

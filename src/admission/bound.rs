@@ -1,8 +1,8 @@
 //! The last look: a gated pod whose containers would not read the grant is refused.
 //!
-//! In: the table of `profile`. Out: a policy on new pods. It sees a pod after everybody has changed it, so it finds what
-//! an injector did after the gate. The operator would never grant such a pod; here its maker is told, at once and by name.
-//! What the check refuses (containers that are not there, too many of them, bad names of variables) is left to it.
+//! In: the table of `profile`. Out: a policy on new pods. It sees a pod after all changes, so it finds what an injector
+//! did after the gate. The operator would never grant such a pod; here its creator gets an error at once that names the
+//! problem. What the check refuses (missing containers, too many of them, bad names of variables) is left to the check.
 
 use super::cel;
 use super::gate;
@@ -55,8 +55,8 @@ pub fn policy() -> Policy {
     }
 }
 
-/// The containers that open connections and do not read each variable from the grant. Of entries with the same name the
-/// last one counts, as it does for the kubelet.
+/// The containers that open connections and do not read every variable from the grant. Of entries with the same name
+/// the last one counts, as it does for the kubelet.
 fn unbound() -> String {
     let last = "c.env.filter(v, v.name == e[0])";
     let last = format!("{last}[{last}.size() - 1]");

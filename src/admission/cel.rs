@@ -1,7 +1,7 @@
 //! The CEL fragments that more than one policy uses.
 //!
-//! In: names from `api::names`, the table of `profile`. Out: CEL expressions as text. Forbidden here: a name written out by
-//! hand, and two opening braces in a row (the chart's template language would read them as its own).
+//! In: names from `api::names`, the table of `profile`. Out: CEL expressions as text. Forbidden here: a name written
+//! out by hand, and two opening braces in a row (the chart's template language would interpret them).
 //!
 //! Fragments about the app take the CEL text of a map of annotations or of a list of container names,
 //! so that the gate, which prepares a pod, and the check, which explains a bad one, cannot disagree.
@@ -33,17 +33,17 @@ pub(super) fn annotations(metadata: &str) -> String {
     format!("{metadata}.?annotations.orValue({{}})")
 }
 
-/// Whether `metadata` bears the budget label.
+/// Whether `metadata` has the budget label.
 pub(super) fn governed(metadata: &str) -> String {
     format!("{metadata}.?labels[?{}].hasValue()", text(names::BUDGET))
 }
 
-/// The keys of ours among the labels of `metadata` that nobody knows.
+/// The unknown keys of ours among the labels of `metadata`.
 pub(super) fn unknown_labels(metadata: &str) -> String {
     unknown_in(&labels(metadata), Map::Labels)
 }
 
-/// The keys of ours in `metadata` that nobody knows.
+/// The unknown keys of ours in `metadata`.
 pub(super) fn unknown(metadata: &str) -> String {
     format!("{}\n  + {}", unknown_labels(metadata), unknown_in(&annotations(metadata), Map::Annotations))
 }
@@ -57,8 +57,8 @@ pub(super) fn node(template: &str) -> String {
     format!("{template}.spec.?nodeName.orValue('')")
 }
 
-/// The containers of a pod spec. A spec without any reaches the policies with a null in their place: the API server refuses
-/// it, in words of its own, but only later.
+/// The containers of a pod spec. In a spec without any, policies see null in their place: the API server refuses it,
+/// with its own message, but only later.
 pub(super) fn containers(spec: &str) -> String {
     format!("({spec}.containers == null ? [] : {spec}.containers)")
 }
@@ -78,18 +78,18 @@ pub(super) fn init_container_names(spec: &str) -> String {
     format!("{}.map(c, c.name)", init_containers(spec))
 }
 
-/// The names of the containers of a pod spec, each with those of its env.
+/// The names of the containers of a pod spec, each with the names of its env.
 pub(super) fn containers_and_env(spec: &str) -> String {
     format!("{}.map(c, {NAME_AND_ENV})", containers(spec))
 }
 
-/// The names of the init containers of a pod spec, each with those of its env.
+/// The names of the init containers of a pod spec, each with the names of its env.
 pub(super) fn init_containers_and_env(spec: &str) -> String {
     format!("{}.map(c, {NAME_AND_ENV})", init_containers(spec))
 }
 
-/// Whether a pod has so little to look at that no expression about it costs more than the API server spends. Where it has more, only
-/// the check says something. It must itself be cheap: the lists are counted before they are looked through.
+/// Whether a pod has so few items that no expression about it exceeds the API server's cost limit. If it has more, only
+/// the check answers. This test must itself be cheap: it counts the lists before it looks through them.
 pub(super) fn in_bounds(spec: &str, annotations: &str, most_env: usize) -> String {
     format!("({} && {})", few(spec, most_env), short(annotations))
 }
@@ -100,7 +100,7 @@ pub(super) const POD: usize = names::MAX_ENV + names::MAX_ENV_ADDED;
 /// The most env entries of a pod template.
 pub(super) const TEMPLATE: usize = names::MAX_ENV;
 
-/// Whether there are no more containers and env entries than may be.
+/// Whether there are not too many containers and env entries.
 pub(super) fn few(spec: &str, most_env: usize) -> String {
     let (containers, inits) = (containers(spec), init_containers(spec));
     format!(
@@ -116,12 +116,12 @@ pub(super) fn env_entries(spec: &str) -> String {
     format!("({containers} + {inits}).map(c, c.?env.orValue([]).size()).sum()")
 }
 
-/// Whether what annotations state is no longer than it may be.
+/// Whether the annotations about the app are not too long.
 fn short(annotations: &str) -> String {
     format!("{}.size() == 0", long(annotations))
 }
 
-/// The annotations that are longer.
+/// The annotations that are too long.
 pub(super) fn long(annotations: &str) -> String {
     let keys: Vec<&str> = names::read_from().collect();
     format!(
@@ -133,7 +133,7 @@ pub(super) fn long(annotations: &str) -> String {
 
 const NAME_AND_ENV: &str = "[c.name] + c.?env.orValue([]).map(e, e.name)";
 
-/// The names of the containers that open connections, there or not.
+/// The names of the containers that open connections, whether they exist or not.
 pub(super) fn named_containers(annotations: &str, container_names: &str) -> String {
     let (key, kubectl) = (text(names::CONTAINER), text(names::DEFAULT_CONTAINER));
     format!(
@@ -150,9 +150,9 @@ pub(super) fn profile(annotations: &str) -> String {
     format!("{annotations}[?{}].orValue({})", text(names::PROFILE), text(names::DEFAULT_PROFILE))
 }
 
-/// Whether the rules hold without which it is not known which variables an app reads.
+/// Whether the rules hold that are needed to know which variables an app reads.
 ///
-/// In `variables.profile` stands the name of the profile.
+/// `variables.profile` must hold the name of the profile.
 pub(super) fn own_name_rule(rule: Rule, annotations: &str) -> String {
     let (size, overflow) = (text(names::POOL_SIZE_ENV), text(names::MAX_OVERFLOW_ENV));
     let of = |profiles: Vec<&str>| format!("variables.profile in {}", list(&profiles));
@@ -180,7 +180,7 @@ pub(super) fn own_name_rule(rule: Rule, annotations: &str) -> String {
     }
 }
 
-/// What an env variable may be called: narrower than Kubernetes, which lets nearly every character pass.
+/// The allowed names of env variables: fewer than in Kubernetes, which accepts nearly every character.
 const ENV_NAME: &str = "^[A-Za-z_][A-Za-z0-9_.-]{0,252}$";
 
 #[cfg(test)]

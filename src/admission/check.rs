@@ -1,11 +1,11 @@
 //! The check: a bad label or annotation is refused with a sentence that says what is allowed.
 //!
-//! In: the rules of `profile::rules`, of which this is the CEL. Out: two policies with the same rules, one on workloads (their template, into
-//! which the mirror has already copied what stands on the workload), one on new pods (for templates that
-//! no workload write brought here, such as those of unknown kinds).
+//! In: the rules of `profile::rules`, here in CEL. Out: two policies with the same rules, one on workloads (on their
+//! template, into which the mirror has already copied the workload's label and annotations), one on new pods (for
+//! templates that did not come from a workload write, such as those of unknown kinds).
 //!
-//! A workload is judged when something of what is judged changes: one that was bad before keeps its
-//! scale-downs, its finalizers and its image updates.
+//! A workload is judged when a judged part changes: one that was bad before keeps its scale-downs, its finalizers and
+//! its image updates.
 
 pub(super) mod native;
 
@@ -22,7 +22,7 @@ pub const WORKLOADS_NAME: &str = "check-workloads.poolbudget.dev";
 /// The name of the policy on pods and of its binding.
 pub const PODS_NAME: &str = "check-pods.poolbudget.dev";
 
-/// What the name of an object may look like; a label value may also hold capitals and underscores.
+/// The allowed form of an object's name; a label value may also contain capitals and underscores.
 const OBJECT_NAME: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$";
 
 /// The policy on workloads.
@@ -62,14 +62,14 @@ pub fn pods() -> Policy {
     }
 }
 
-/// Keys of ours on a workload and in its template that nobody knows.
+/// Unknown keys of ours on a workload and in its template.
 fn unknown(workload: &str) -> String {
     let template = format!("{}.?metadata", workload::template(workload));
     format!("({}\n  + {})", cel::unknown(&format!("{workload}.metadata")), cel::unknown(&template))
 }
 
-/// Somebody who writes a workload and misspells the label meant it to be under a budget. What a controller made says what
-/// its own maker said, who was told.
+/// The author of a workload who misspells the label meant it to be under a budget. An object made by a controller only
+/// repeats what its owner says, and the author of the owner was told.
 fn governed_or_meant_to_be() -> String {
     let template = format!("{}.?metadata", workload::template("object"));
     format!(
@@ -81,7 +81,7 @@ fn governed_or_meant_to_be() -> String {
     )
 }
 
-/// Most pods bear the label, have one container and nothing else: one look at that is cheaper than every rule.
+/// Most pods have the label, one container and nothing else: this one test is cheaper than evaluating every rule.
 fn something_to_judge(template: &str, unknown: &str, most_env: usize) -> Named {
     Named::new(
         "something-to-judge",
@@ -108,8 +108,8 @@ fn in_bounds(template: &str, most_env: usize) -> String {
     cel::in_bounds(&format!("{template}.spec"), &annotations, most_env)
 }
 
-/// What a kubelet mirrors runs whether it may be mirrored or not, so it had better be seen, and counted. Anybody can write
-/// the annotation, but only nodes are nodes (and the API server lets those make no other pods).
+/// A mirror pod runs on its node whether we admit it or not, so we had better see and count it. Anybody can write the
+/// annotation, but only nodes are nodes (and the API server lets nodes create no other pods).
 fn no_mirror_pod() -> Named {
     Named::new(
         "no-mirror-pod",
@@ -125,7 +125,7 @@ fn judged_parts_change() -> String {
     let key = cel::text(names::BUDGET);
     let [now, before] = ["object", "oldObject"].map(workload::template);
     let differ = |part: &dyn Fn(&str) -> String| format!("{} != {}", part(&now), part(&before));
-    // A workload that takes the template of another object has none that could be looked at.
+    // A workload that takes the template of another object has no template to look at.
     // What is too much to look at is not compared either: then only whether it was so before counts.
     let [few, were_few] = [&now, &before].map(|template| in_bounds(template, cel::TEMPLATE));
     format!(
@@ -143,8 +143,8 @@ fn judged_parts_change() -> String {
     )
 }
 
-/// Whether there are keys that nobody knows and that were not there before. The lists are in a list of their own, so that each
-/// is made once.
+/// Whether there are unknown keys that were not there before. Both lists are put into one outer list, so that each is
+/// computed once.
 fn unknown_are_new() -> String {
     format!(
         "[[{}, {}]].exists(u, u[0].size() > {most} || u[1].size() > {most} ? u[0].size() > u[1].size()\n\
@@ -181,12 +181,12 @@ fn variables(template: &str, unknown: String, most_env: usize) -> Vec<Named> {
     ]
 }
 
-/// The variables that get the size, or the overflow.
+/// The variables that get the size or the overflow.
 fn sizes(annotations: &str) -> String {
     format!("({}).filter(e, !e[1].startsWith('=')).map(e, e[0])", gate::entries(annotations))
 }
 
-/// Containers that set one of these although another one is taken for the app.
+/// Containers that set one of these variables although another container is taken for the app.
 fn others(template: &str) -> String {
     let spec = format!("{template}.spec");
     let setting = |containers: &str| {
@@ -205,7 +205,7 @@ fn others(template: &str) -> String {
     )
 }
 
-/// The processes by container, as pairs of a name and a number; empty where one number stands for all.
+/// The processes by container, as pairs of name and number; empty where one number applies to all.
 fn processes() -> String {
     let key = cel::text(names::PROCESSES);
     format!(
@@ -334,7 +334,7 @@ fn is_count(value: &str, most: u32) -> String {
     format!("{value}.matches(r'^[1-9][0-9]{{0,5}}$') && int({value}) <= {most}")
 }
 
-/// A number, or names with numbers; the pairs are counted before they are looked at, for they may be many.
+/// A number, or names with numbers; the pairs are counted before they are looked at, because there may be many.
 fn are_processes() -> String {
     let key = cel::text(names::PROCESSES);
     let value = format!("variables.annotations[{key}]");

@@ -1,12 +1,12 @@
-//! The confinement: what the operator's own accounts may do with the rights that they have.
+//! The confinement: limits what the operator's own accounts may do with their rights.
 //!
 //! In: their user names. Out: policies that see the requests of these accounts and refuse what neither the operator nor
-//! `poolbudget release` ever asks for. RBAC can tell neither a labelled pod from another one, nor a gate from an image:
+//! `poolbudget release` ever asks for. RBAC cannot tell a labelled pod from another one, or a gate from an image:
 //! whoever has stolen a token has what RBAC gives, less what is refused here. `docs/trust.md` says what is left.
 //!
-//! They are in force in every namespace and never let pass what they cannot judge, whatever the installation has chosen
-//! for others. What another admission plugin changes in the same request counts as if the account had changed it. A
-//! subresource that RBAC gives to neither account is not looked at: kubelets write statuses all the time.
+//! They are in force in every namespace and refuse what they cannot evaluate, whatever the installation has chosen for
+//! others. What another admission plugin changes in the same request counts as changed by the account. Subresources for
+//! which RBAC gives neither account a right are not checked: kubelets write statuses all the time.
 
 use super::cel;
 use super::guard::gated;
@@ -24,16 +24,16 @@ pub const SCALE_NAME: &str = "confine-scale.poolbudget.dev";
 /// The name of the policy on Secrets and of its binding.
 pub const SECRETS_NAME: &str = "confine-secrets.poolbudget.dev";
 
-/// What the API server itself counts with in the metadata of an object.
+/// The metadata fields that the API server itself maintains.
 const COUNTED: [&str; 3] = ["managedFields", "resourceVersion", "generation"];
 
-/// All of them.
+/// All of these policies.
 #[must_use]
 pub fn policies(accounts: &[String]) -> Vec<Policy> {
     vec![pods(accounts), scale(accounts), secrets(accounts)]
 }
 
-/// A pod is granted or taken over, once, while it waits. None is made, and only those of budgets are deleted.
+/// A pod is granted or taken over once, while it waits. No pod may be created, and only pods of budgets may be deleted.
 fn pods(accounts: &[String]) -> Policy {
     let requests = Requests::core(&["CREATE", "UPDATE", "DELETE"], &["pods"]);
     Policy {
@@ -72,7 +72,7 @@ fn pods(accounts: &[String]) -> Policy {
     }
 }
 
-/// The rest of a policy that sees what these accounts ask for.
+/// The common parts of a policy on requests of these accounts.
 fn confining(
     name: &'static str,
     purpose: &'static str,
@@ -99,7 +99,7 @@ fn gates(pod: &str) -> String {
     format!("{pod}.spec.?schedulingGates.orValue([])")
 }
 
-/// Whether two maps hold the same but for these keys.
+/// Whether two maps are equal except for these keys.
 fn same(new: &str, old: &str, but: &[&str]) -> String {
     let but = cel::list(but);
     format!(
@@ -151,7 +151,7 @@ fn written_on_pods() -> Vec<&'static str> {
     names::on_pods(OnPods::Operator).collect()
 }
 
-/// A grant that could be written later would let a pod hold more than it is counted with.
+/// If a grant could be written later, a pod could hold more than it is counted with.
 fn grant_opens() -> Rule {
     Rule::new(
         on_update(&format!(
@@ -177,7 +177,7 @@ fn only_waiting_pods_are_taken_over() -> Rule {
     )
 }
 
-/// Adoption of a full database makes one old ReplicaSet smaller by one at a time. A Scale bears no labels.
+/// Adoption of a full database scales one old ReplicaSet down by one at a time. A Scale has no labels.
 fn scale(accounts: &[String]) -> Policy {
     let Facts { group, version, plural, .. } = WorkloadKind::ReplicaSet.facts();
     let requests =
@@ -197,7 +197,7 @@ fn scale(accounts: &[String]) -> Policy {
     )
 }
 
-/// A create cannot be limited to a name by RBAC, and a Secret of another type can ask for the token of another account.
+/// RBAC cannot limit a create to a name, and a Secret of another type can ask for the token of another account.
 fn secrets(accounts: &[String]) -> Policy {
     let requests = Requests::core(&["CREATE", "UPDATE"], &["secrets"]);
     let rule = Rule::new(

@@ -1,11 +1,11 @@
-//! The denial: under a budget that says so, replicas that can never fit are refused when they are asked for.
+//! The denial: if a budget says so, a request for replicas that can never fit is refused.
 //!
 //! In: the largest replicas that the leader states in the budget's status. Out: a policy on workloads and on
 //! their `scale`, evaluated once for each budget of the namespace.
 //!
-//! It is a courtesy to whoever scales, not what keeps the sum: the gate does that. So it lets everything pass
-//! that it cannot judge: no status yet, no budgets, no resource of ours at all ([`Action::RefuseByBudget`]).
-//! Fewer replicas than before, and any other change at the same number, pass too, however far above they are.
+//! It is a courtesy to whoever scales; the gate, not this policy, enforces the sum. So it lets everything pass that it
+//! cannot judge: no status yet, no budgets, no resource of ours at all ([`Action::RefuseByBudget`]). It also passes
+//! fewer replicas than before, and any other change at the same number, however far above they are.
 
 use super::cel;
 use super::policy::{Action, Named, PLAIN, Policy, Requests, Rule};
@@ -21,7 +21,7 @@ pub fn policy() -> Policy {
     Policy {
         name: NAME,
         purpose: "Refuses replicas that can never fit, where the budget says infeasiblePolicy: Deny.",
-        // Whatever its labels: a Scale has the name of its workload and none of them.
+        // No label selector: a Scale has the name of its workload but none of its labels.
         requests: requests(),
         conditions: vec![
             Named::new("more-than-before", format!("{} > {}", replicas("object"), replicas_before())),
@@ -58,7 +58,7 @@ fn kinds() -> String {
     format!("{{{}}}", pairs.join(", "))
 }
 
-/// The replicas of a workload or of a Scale, which leaves 0 out.
+/// The replicas of a workload or of a Scale; a Scale omits 0.
 fn replicas(object: &str) -> String {
     format!("{object}.spec.?replicas.orValue(0)")
 }
@@ -67,8 +67,8 @@ fn replicas_before() -> String {
     format!("(oldObject == null ? 0 : {})", replicas("oldObject"))
 }
 
-/// What the budget states about this workload: one number, or none when the workload is not in the budget or
-/// leaves it with this write. `dyn`, because the fields of a workload are none of a Scale.
+/// What the budget states about this workload: one number, or none when the workload is not in the budget or leaves it
+/// with this write. `dyn`, because a Scale does not have the fields of a workload.
 fn limits() -> String {
     format!(
         "params.?status.?workloads.orValue([])\n\

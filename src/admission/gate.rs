@@ -1,9 +1,8 @@
-//! The gate: a labelled pod is born with the scheduling gate and with env that reads its grant late.
+//! The gate: a labelled pod is created with the scheduling gate and with env that reads its grant late.
 //!
-//! In: the table of `profile`. Out: the policy on pod CREATE. It keeps no state and asks nobody. It must not
-//! fail where the check has something to explain: validating policies run after mutating ones, so a pod
-//! with an unknown container, a bad env name or more than can be looked at is gated, its env is left alone, and the check
-//! refuses it.
+//! In: the table of `profile`. Out: the policy on pod CREATE. It is stateless and sends no requests. It must not fail
+//! where the check has something to explain: validating policies run after mutating ones. So a pod with an unknown
+//! container, a bad env name or too much to look at is gated, its env is left alone, and the check refuses it.
 //! `native` is the same in Rust, and `tests/admission/gate.yaml` is the table of cases of both.
 //!
 //! It is idempotent: the API server may invoke it again after a sidecar injector.
@@ -20,8 +19,8 @@ use crate::profile::{self, Gets};
 /// The name of the policy and of its binding.
 pub const NAME: &str = "gate.poolbudget.dev";
 
-/// Literal values that are remembered: printable and short enough for an annotation. The variables
-/// hold numbers; a value that is not like this says nothing to anybody.
+/// Literal values that are remembered: printable and short enough for an annotation. The variables hold numbers; any
+/// other value tells nobody anything.
 const REMEMBERED_VALUE: &str = r"^[^\x00-\x1f\x7f]{1,128}$";
 
 /// The policy.
@@ -43,7 +42,7 @@ fn variables() -> Vec<Named> {
     let annotations = "variables.annotations";
     vec![
         Named::new("annotations", cel::annotations("object.metadata")),
-        // A pod that is born on a node cannot bear a gate (the API server answers 422): the check refuses it.
+        // A pod that is created on a node cannot have a gate (the API server answers 422): the check refuses it.
         Named::new("bound", format!("{} != ''", cel::node("object"))),
         Named::new("inBounds", cel::in_bounds("object.spec", annotations, cel::POD)),
         Named::new("gates", "object.spec.?schedulingGates.orValue([])"),
@@ -58,8 +57,8 @@ fn variables() -> Vec<Named> {
     ]
 }
 
-/// The variables that are bound, each with the grant annotation that it reads, or with `=` and a text; none where the
-/// check will refuse something.
+/// The bound variables, each with the grant annotation that it reads, or with `=` and a text; none where the check will
+/// refuse something.
 pub(super) fn entries(annotations: &str) -> String {
     let (size, overflow) = (cel::text(names::POOL_SIZE_ENV), cel::text(names::MAX_OVERFLOW_ENV));
     let sound =
@@ -89,7 +88,7 @@ fn source(gets: Gets) -> String {
     }
 }
 
-/// Variables that are set beside the size where a container does not set them itself, each with its text.
+/// Variables that are set together with the size unless a container sets them itself, each with its text.
 fn companions(annotations: &str) -> String {
     let written = profile::ALL.iter().filter_map(|profile| Some((profile.name, profile.written()?)));
     let table = written.filter(|(_, written)| written.companions.iter().any(Option::is_some));
@@ -105,7 +104,7 @@ fn companions(annotations: &str) -> String {
     )
 }
 
-/// The containers that are bound. The check refuses more of them than a few.
+/// The containers that are bound. If there are too many, the check refuses the pod.
 fn targets() -> String {
     format!(
         "variables.bound || !variables.inBounds\n\
@@ -118,8 +117,8 @@ fn targets() -> String {
     )
 }
 
-/// The literal values that the entries take the place of, as members of a JSON object. Of entries with the same name the
-/// last one counts, as it does for the kubelet. Where several containers are bound, the name of each stands before.
+/// The literal values that the entries replace, as members of a JSON object. Of entries with the same name the last one
+/// counts, as it does for the kubelet. Where several containers are bound, each key is prefixed with its container.
 fn replaced() -> String {
     let same = "c.?env.orValue([]).filter(e, e.name == n[0])";
     let last = format!("{same}[{same}.size() - 1].?value.orValue('')");
@@ -147,7 +146,7 @@ fn add_gate() -> String {
     )
 }
 
-/// A template may bring grant annotations along, copied from a running pod; a grant is given, not brought.
+/// A template may contain grant annotations that were copied from a running pod. Only the operator gives grants.
 fn drop_grants() -> String {
     format!(
         "{}.filter(k, k in variables.annotations)\n\
@@ -156,7 +155,7 @@ fn drop_grants() -> String {
     )
 }
 
-/// Leaves the annotation alone when nothing was replaced, so that a second invocation keeps what the first wrote.
+/// Leaves the annotation alone when nothing was replaced, so that a second run keeps what the first wrote.
 fn remember_replaced() -> String {
     format!(
         "variables.replaced.size() == 0 ? []\n\
@@ -168,8 +167,8 @@ fn remember_replaced() -> String {
     )
 }
 
-/// The entries stand first in the list, so that `$(DB_POOL_SIZE)` in a later entry still resolves.
-/// `dyn` because a CEL map holds values of one type only, and ours holds a string beside a map.
+/// The entries come first in the list, so that `$(DB_POOL_SIZE)` in a later entry still resolves. `dyn` because all
+/// values of a CEL map have one type, and ours holds a string and a map.
 fn bind_env() -> String {
     "variables.targets.map(c, JSONPatch{op: 'add',\n\
      \x20   path: (c.name in variables.containers\n\

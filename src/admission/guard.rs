@@ -1,8 +1,8 @@
-//! The guard: nobody but the operator opens a gate, writes a grant or moves a pod between budgets, and no pod of a
-//! budget is born without a gate.
+//! The guard: only the operator may open a gate, write a grant or move a pod between budgets, and no pod of a budget is
+//! created without a gate.
 //!
 //! In: the operator's user names. Out: four policies: on new pods, on updates of pods, on bindings, on the status of
-//! budgets. What does not concern the ledger passes: other labels and annotations, other gates, the kubelet's status.
+//! budgets. What does not affect the ledger passes: other labels and annotations, other gates, the kubelet's status.
 //!
 //! Both ways to a pod's metadata besides `pods` itself are covered: `pods/status` writes labels and
 //! annotations, and the annotations and labels of a Binding are copied onto the pod. The subresources
@@ -29,15 +29,15 @@ pub const BINDINGS_NAME: &str = "guard-bindings.poolbudget.dev";
 /// The name of the policy on the status of budgets and of its binding.
 pub const STATUS_NAME: &str = "guard-status.poolbudget.dev";
 
-/// Whether the policy on pods lets this user open gates, as it is installed.
+/// Whether the installed policy on pods lets this user open gates.
 #[must_use]
 pub fn lets(policy: &ValidatingAdmissionPolicy, user: &str) -> bool {
     let conditions = policy.spec.iter().flat_map(|spec| spec.match_conditions.iter().flatten());
     conditions.into_iter().any(|condition| condition.expression.contains(&cel::text(user)))
 }
 
-/// The policy on new pods. Whatever gives pods their gate takes effect some time after it was installed, and can be
-/// exchanged (policies for the webhook, and back): in between pods are refused, and their controllers try again.
+/// The policy on new pods. What gives pods their gate takes effect some time after its installation, and can be
+/// exchanged (policies for the webhook, and back). Meanwhile this policy refuses pods; their controllers try again.
 #[must_use]
 pub fn births() -> Policy {
     Policy {
@@ -45,7 +45,7 @@ pub fn births() -> Policy {
         purpose: "Refuses a pod with a budget label that nothing has given a gate.",
         requests: workload::pods(),
         labelled_only: true,
-        // One that is born on a node cannot bear a gate: the check refuses it, but for what kubelets mirror.
+        // A pod that is created on a node cannot have a gate: the check refuses it, except for mirror pods of kubelets.
         conditions: vec![Named::new("without-a-node", format!("{} == ''", cel::node("object")))],
         action: Action::Refuse(
             Reason::Forbidden,
@@ -59,7 +59,7 @@ pub fn births() -> Policy {
     }
 }
 
-/// The policy on pods. `operators` are the user names that may do everything it refuses.
+/// The policy on pods. `operators` are the user names that may do everything that it refuses.
 #[must_use]
 pub fn pods(operators: &[String]) -> Policy {
     Policy {
@@ -83,14 +83,14 @@ pub fn pods(operators: &[String]) -> Policy {
     }
 }
 
-/// The policy on the status of budgets: what was granted and not seen, and what is gone and may still be open. A role for
-/// everything of a namespace includes it.
+/// The policy on the status of budgets: it records grants in flight and the quarantine. A role with all rights in a
+/// namespace includes it.
 #[must_use]
 pub fn statuses(operators: &[String]) -> Policy {
     Policy {
         name: STATUS_NAME,
         purpose: "Lets nobody but poolbudget write the status of a budget, which is part of the sum.",
-        // Whatever its labels: a budget does not bear the one of its pods.
+        // No label selector: a budget does not have the label of its pods.
         requests: vec![Requests {
             group: names::GROUP,
             version: "*",
@@ -113,7 +113,7 @@ pub fn statuses(operators: &[String]) -> Policy {
     }
 }
 
-/// Requests of everybody but these users.
+/// Requests from everybody except these users.
 fn not_of(operators: &[String]) -> Named {
     let operators: Vec<&str> = operators.iter().map(String::as_str).collect();
     Named::new("not-the-operator", format!("!(request.userInfo.username in {})", cel::list(&operators)))
@@ -127,7 +127,7 @@ pub fn bindings() -> Policy {
     Policy {
         name: BINDINGS_NAME,
         purpose: "Keeps a binding from writing poolbudget's labels and annotations onto the pod that it binds.",
-        // Whatever its labels: a Binding does not bear those of its pod.
+        // No label selector: a Binding does not have the labels of its pod.
         requests: vec![Requests::core(&["CREATE"], &["bindings", "pods/binding"])],
         conditions: vec![Named::new(
             "carries-our-names",
@@ -145,17 +145,17 @@ pub fn bindings() -> Policy {
     }
 }
 
-/// What a pod is born with and keeps: the ledger multiplies by the numbers of these.
+/// Annotations that a pod is created with and keeps: the ledger multiplies by their numbers.
 fn born_with() -> Vec<&'static str> {
     names::on_pods(OnPods::Birth).chain([names::DEFAULT_CONTAINER]).collect()
 }
 
-/// The keys that the write adds, changes or removes.
+/// The keys that this write adds, changes or removes.
 fn changed(keys: &[&str]) -> String {
     format!("{}.filter(k, variables.annotations[?k] != variables.oldAnnotations[?k])", cel::list(keys))
 }
 
-/// Whether a pod bears our gate.
+/// Whether a pod has our gate.
 pub(super) fn gated(pod: &str) -> String {
     format!("{pod}.spec.?schedulingGates.orValue([]).exists(g, g.name == {})", cel::text(names::GATE))
 }

@@ -1,11 +1,11 @@
-//! The mirror: a workload's budget label and app annotations stand in its pod template too.
+//! The mirror: copies a workload's budget label and app annotations to its pod template.
 //!
-//! In: nothing but names. Out: the policy on workload writes. What is set on the workload is set in the
-//! template; what is taken away there is taken away in the template when it still has the value that the
-//! workload had. A key that only ever stood in the template is left alone. So
-//! `kubectl label deployment api poolbudget.dev/budget=main` is an ordinary rolling update.
+//! In: only names. Out: the policy on workload writes. What is set on the workload is set in the template; what is
+//! removed from the workload is removed from the template if it still has the workload's old value there. A key that
+//! was only ever in the template is left alone. So `kubectl label deployment api poolbudget.dev/budget=main` is an
+//! ordinary rolling update.
 //!
-//! Nothing else of a workload is touched, and neither are its `scale` and `status` subresources.
+//! Nothing else of a workload is touched, and its `scale` and `status` subresources are not touched either.
 
 pub(super) mod native;
 
@@ -24,7 +24,7 @@ pub fn policy() -> Policy {
         name: NAME,
         purpose: "Copies a workload's budget label and its poolbudget.dev annotations into the pod template, and \
                   takes them out again when they are removed.",
-        // Whatever its labels: a selector sees the workload's own only, and the label may stand in the template alone.
+        // No label selector: it would see only the workload's own labels, and the label may be in the template alone.
         requests: workload::workloads(),
         conditions: vec![
             Named::new("own-master", workload::is_own_master()),
@@ -81,7 +81,7 @@ fn variables() -> Vec<Named> {
             "wanted",
             format!("variables.governed ? {keys}.filter(k, k in variables.annotations) : []"),
         ),
-        // A workload that leaves its budget takes along what it had mirrored.
+        // A workload that leaves its budget also removes what was mirrored to its template.
         Named::new(
             "unwanted",
             format!(
@@ -95,12 +95,12 @@ fn variables() -> Vec<Named> {
     ]
 }
 
-/// CEL of the path of a member of one of the two maps.
+/// CEL for the path of a member of one of the two maps.
 fn member(map: &str, key: &str) -> String {
     format!("variables.path + '/{map}/' + jsonpatch.escapeKey({key})")
 }
 
-/// CEL of the patch that puts an empty map where the template has none.
+/// CEL for the patch that adds an empty map if the template has none.
 fn map_itself(map: &str) -> String {
     format!("[JSONPatch{{op: 'add', path: variables.path + '/{map}', value: {{}}}}]")
 }

@@ -13,10 +13,10 @@
 //! | `confine` | the operator's own accounts do no more than it ever asks for | ValidatingAdmissionPolicy |
 //! | `deny` | under `infeasiblePolicy: Deny`, replicas that can never fit are refused | ValidatingAdmissionPolicy |
 //!
-//! Gate, mirror and check have a twin in Rust, `native` beside the policy: `plan` and `inject` say without a cluster what
-//! they would do (`request`), and where the cluster cannot evaluate them `crate::webhook` answers with it. Policy and
-//! twin of each have to pass one table of cases, in the language of neither: `tests/admission/gate.yaml`, `mirror.yaml`,
-//! `check.yaml`. `cel` and `object` are what the policies share, and what the twins do.
+//! Gate, mirror and check have a twin in Rust, `native` beside the policy. With it `plan` and `inject` say without a
+//! cluster what the policies would do (`request`), and `crate::webhook` answers where the cluster cannot evaluate them.
+//! Each policy and its twin must pass the same table of cases, which is in neither language:
+//! `tests/admission/gate.yaml`, `mirror.yaml`, `check.yaml`. The policies share `cel`, the twins share `object`.
 
 pub mod bound;
 mod cel;
@@ -86,14 +86,14 @@ impl FromStr for FailurePolicy {
     }
 }
 
-/// A text that names no failure policy.
+/// A text that is not a failure policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a failure policy is Fail or Ignore, not '{0}'")]
 pub struct UnknownFailurePolicy(String);
 
 impl Settings {
-    /// The settings for an operator that runs as this ServiceAccount; `poolbudget release` runs as the one whose name
-    /// ends in `-release`.
+    /// The settings for an operator that runs as this ServiceAccount; `poolbudget release` runs as the one with the
+    /// same name and the suffix `-release`.
     #[must_use]
     pub fn for_service_account(namespace: &str, name: &str) -> Self {
         let user = |name: &str| format!("system:serviceaccount:{namespace}:{name}");
@@ -122,13 +122,13 @@ pub fn policies(settings: &Settings) -> Vec<Policy> {
     policies
 }
 
-/// The policies that the webhook can take the place of, in the order in which they see a request.
+/// The policies that the webhook can replace, in the order in which they see a request.
 fn replaceable() -> Vec<Policy> {
     vec![mirror::policy(), gate::policy(), check::workloads(), check::pods()]
 }
 
-/// The policies that stay where the webhook is in use: what they need is as old as scheduling gates. A webhook would
-/// be asked about every scale-up of the cluster to deny one.
+/// The policies that stay where the webhook is in use: they need nothing newer than scheduling gates. As a webhook,
+/// `deny` would be asked about every scale-up of the cluster.
 pub(crate) fn staying(settings: &Settings) -> Vec<Policy> {
     let operators = &settings.operators;
     let mut staying = vec![
@@ -138,7 +138,7 @@ pub(crate) fn staying(settings: &Settings) -> Vec<Policy> {
         guard::statuses(operators),
         bound::policy(),
     ];
-    // With Ignore an unguarded pod is what the user prefers to none.
+    // A user who chose Ignore prefers an unguarded pod to no pod.
     if settings.failure_policy == FailurePolicy::Fail {
         staying.push(guard::births());
     }
@@ -195,7 +195,7 @@ mod tests {
         for [policy, binding] in pairs(&settings) {
             assert_eq!(binding["kind"], format!("{}Binding", policy["kind"].as_str().unwrap()));
             assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
-            // What confines the operator itself is nothing to choose.
+            // The failure policy of what confines the operator itself cannot be chosen.
             if policy["metadata"]["name"].as_str().unwrap().starts_with("confine-") {
                 assert_eq!(policy["spec"]["failurePolicy"], "Fail");
                 assert_eq!(binding["spec"]["matchResources"], serde_json::Value::Null);

@@ -1,7 +1,7 @@
 //! Reading objects of any kind: labels, annotations, containers.
 //!
-//! In: JSON as the API server sends it. Out: borrowed text. What is absent, null or of another type is not
-//! there: the API server refuses it in words of its own, before or after us.
+//! In: JSON as the API server sends it. Out: borrowed text. A field that is absent, null or of another type counts as
+//! missing: the API server itself refuses it, with its own message, before or after us.
 
 use json_patch::PatchOperation;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::profile::stated::{Notes, Stated};
 pub(super) const CONTAINERS: &str = "/spec/containers";
 pub(super) const INIT_CONTAINERS: &str = "/spec/initContainers";
 
-/// One of the two maps of texts in an object's metadata.
+/// One of the two string maps in an object's metadata.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Texts<'a>(Option<&'a Value>);
 
@@ -35,13 +35,13 @@ impl<'a> Texts<'a> {
         self.of(key).is_some()
     }
 
-    /// Whether there is a map at all: a member can only be added to one.
+    /// Whether the map exists at all: a member can only be added to an existing one.
     pub(super) fn exist(self) -> bool {
         self.0.is_some_and(Value::is_object)
     }
 }
 
-/// Whether metadata bears the budget label.
+/// Whether the metadata has the budget label.
 pub(super) fn governed(metadata: Option<&Value>) -> bool {
     Texts::labels(metadata).has(names::BUDGET)
 }
@@ -53,7 +53,7 @@ pub(super) fn notes(pod: &Value) -> Notes {
     notes.into_iter().flatten().filter_map(text).collect()
 }
 
-/// What a pod (or, where that is not `is_pod`, a pod template) states by its label, its annotations and its containers.
+/// What a pod (or a pod template, if not `is_pod`) states by its label, its annotations and its containers.
 pub(super) fn stated<'a>(pod: &'a Value, notes: &'a Notes, is_pod: bool) -> Stated<'a> {
     let budget = Texts::labels(pod.get("metadata")).of(names::BUDGET).unwrap_or_default();
     let [regular, init] = containers(pod);
@@ -61,13 +61,13 @@ pub(super) fn stated<'a>(pod: &'a Value, notes: &'a Notes, is_pod: bool) -> Stat
     Stated { budget, notes, regular, init, node: node(pod), unknown, sets: sets(pod), is_pod }
 }
 
-/// Keys of ours in metadata that nobody knows.
+/// Unknown keys of ours in the metadata.
 pub(super) fn unknown(metadata: Option<&Value>) -> Vec<&str> {
     let annotations = unknown_in(Map::Annotations, metadata);
     unknown_in(Map::Labels, metadata).chain(annotations).collect()
 }
 
-/// Such keys in one of its two maps.
+/// Unknown keys of ours in one of the two maps of the metadata.
 pub(super) fn unknown_in(map: Map, metadata: Option<&Value>) -> impl Iterator<Item = &str> {
     let name = if map == Map::Labels { "labels" } else { "annotations" };
     let keys = metadata.and_then(|metadata| metadata.get(name)).and_then(Value::as_object);
@@ -88,7 +88,7 @@ pub(super) fn containers(pod: &Value) -> [Vec<&str>; 2] {
     })
 }
 
-/// The env entries of its containers, each as the name of its container and its own.
+/// The env entries of its containers, as pairs of container name and entry name.
 pub(super) fn sets(pod: &Value) -> Vec<(&str, &str)> {
     let containers = [CONTAINERS, INIT_CONTAINERS].map(|path| pod.pointer(path).and_then(Value::as_array));
     let name = |object| Value::get(object, "name").and_then(Value::as_str).unwrap_or_default();
@@ -99,7 +99,7 @@ pub(super) fn sets(pod: &Value) -> Vec<(&str, &str)> {
     containers.into_iter().flatten().flatten().flat_map(entries).collect()
 }
 
-/// Adds members to a map of texts, and the map before them when it is not there.
+/// Adds members to a map of texts, and first the map itself if it does not exist.
 pub(super) fn set(map: &str, exists: bool, members: Vec<(&str, &str)>) -> Vec<PatchOperation> {
     if members.is_empty() {
         return Vec::new();

@@ -3,8 +3,8 @@
 //! In: a [`Policy`] and the [`Settings`] of an installation. Out: the policy object and its binding, in
 //! the types of the Kubernetes API. What a policy says is not decided here.
 //!
-//! A policy with a parameter resource whose CRD is missing when the API server starts cannot be evaluated:
-//! with the failure policy Fail it would refuse every matching write. So whatever has one passes instead.
+//! If the CRD of a policy's parameter resource is missing when the API server starts, the policy cannot be evaluated:
+//! with the failure policy Fail it would refuse every matching write. So policies with parameters let it pass instead.
 
 use k8s_openapi::api::admissionregistration::v1::{
     JSONPatch, MatchCondition, MatchResources, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding,
@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::{FailurePolicy, Settings};
 use crate::api::{DbConnectionBudget, names};
 
-/// The well-known annotation in which a cluster object says what it is for.
+/// The well-known annotation that says what a cluster object is for.
 pub(crate) const DESCRIPTION: &str = "kubernetes.io/description";
 
 /// A policy: which requests it sees, what it computes from them, and what it does.
@@ -28,10 +28,10 @@ pub(crate) const DESCRIPTION: &str = "kubernetes.io/description";
 pub struct Policy {
     /// The name of the policy and of its binding.
     pub name: &'static str,
-    /// What it is for, in a sentence; stands on the object.
+    /// What it is for, in a sentence; shown on the object.
     pub purpose: &'static str,
     pub(crate) requests: Vec<Requests>,
-    /// Only objects that bear the budget label, before or after the write.
+    /// Sees only objects that have the budget label, before or after the write.
     pub(super) labelled_only: bool,
     pub(super) scope: Scope,
     pub(super) conditions: Vec<Named>,
@@ -39,12 +39,12 @@ pub struct Policy {
     pub(super) action: Action,
 }
 
-/// Where a policy is in force, and what happens where it cannot be evaluated.
+/// Where a policy is in force, and what happens when it cannot be evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     /// As the installation has chosen.
     Chosen,
-    /// In every namespace, and what cannot be judged is refused: it is about nobody but us.
+    /// In every namespace, and what cannot be judged is refused: it affects nobody but us.
     Always,
 }
 
@@ -71,15 +71,15 @@ pub(super) enum Action {
     Patch(String),
     /// Refuses the request unless every rule holds.
     Refuse(Reason, Vec<Rule>),
-    /// The same, once for each budget of the object's namespace, which is `params`. A request passes when there is none,
-    /// and when a budget cannot be read.
+    /// The same, once for each budget of the object's namespace, which is `params`. A request passes when there is no
+    /// budget, and when a budget cannot be read.
     RefuseByBudget(Vec<Rule>),
 }
 
 /// The class of a refusal: what the caller's HTTP status says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// 403: right, but not for this caller.
+    /// 403: valid, but not for this caller.
     Forbidden,
     /// 422: wrong, whoever asks.
     Invalid,
@@ -88,13 +88,13 @@ pub enum Reason {
 /// A rule of a refusing policy.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
-    /// Holds when the request may pass.
+    /// CEL that is true when the request may pass.
     pub(super) holds: String,
     /// What is allowed, in a sentence without a full stop.
     pub(super) allowed: String,
-    /// CEL that gives what was found instead; the rest of the sentence.
+    /// CEL for what was found instead; the rest of the sentence.
     pub(super) found: String,
-    /// Whether what was found is told first.
+    /// Whether the sentence says first what was found.
     pub(super) found_first: bool,
 }
 
@@ -104,15 +104,15 @@ pub(super) struct Rule {
 pub enum Object {
     /// A policy that changes objects.
     Mutating(Box<MutatingAdmissionPolicy>),
-    /// What puts it into force.
+    /// The binding that puts it into force.
     MutatingBinding(Box<MutatingAdmissionPolicyBinding>),
     /// A policy that refuses requests.
     Validating(Box<ValidatingAdmissionPolicy>),
-    /// What puts it into force.
+    /// The binding that puts it into force.
     ValidatingBinding(Box<ValidatingAdmissionPolicyBinding>),
-    /// What has the webhook asked to change objects.
+    /// Makes API servers ask the webhook to change objects.
     MutatingWebhooks(Box<MutatingWebhookConfiguration>),
-    /// What has the webhook asked to judge them.
+    /// Makes API servers ask the webhook to judge objects.
     ValidatingWebhooks(Box<ValidatingWebhookConfiguration>),
 }
 
@@ -143,13 +143,13 @@ impl Object {
 }
 
 impl Requests {
-    /// For what stands in no group of its own, as pods do.
+    /// For resources of the core group, such as pods.
     pub(super) fn core(operations: &'static [&'static str], resources: &[&str]) -> Self {
         let resources = resources.iter().map(|resource| (*resource).to_owned()).collect();
         Self { group: "", version: "v1", operations, resources }
     }
 
-    /// The same in the words of the API.
+    /// The same in the types of the API.
     pub(crate) fn rule(&self) -> NamedRuleWithOperations {
         NamedRuleWithOperations {
             api_groups: Some(vec![self.group.to_owned()]),
@@ -172,7 +172,7 @@ impl Rule {
     }
 }
 
-/// What a policy is of which nothing else is said: it sees every object of its requests.
+/// The default for every field of a policy: it sees every object of its requests.
 pub(super) const PLAIN: Policy = Policy {
     name: "",
     purpose: "",
@@ -219,7 +219,7 @@ impl Policy {
         }
     }
 
-    /// Which objects it sees, by their own labels before or after the write; nothing means all.
+    /// Which objects it sees, by their labels before or after the write; none means all.
     pub(crate) fn selector(&self) -> Option<LabelSelector> {
         let labelled = LabelSelector {
             match_expressions: Some(vec![LabelSelectorRequirement {
@@ -232,7 +232,7 @@ impl Policy {
         self.labelled_only.then_some(labelled)
     }
 
-    /// What narrows that down further.
+    /// The conditions that narrow this down further.
     pub(crate) fn match_conditions(&self) -> Option<Vec<MatchCondition>> {
         non_empty(self.conditions.iter().map(match_condition).collect())
     }
@@ -337,7 +337,7 @@ fn json_patch(expression: String) -> Mutation {
     }
 }
 
-/// `message` alone is what the caller reads when `messageExpression` gives a line break or too much text.
+/// The caller reads `message` alone when `messageExpression` yields a line break or too much text.
 fn validation(reason: Reason, rule: Rule) -> Validation {
     let sentence = if rule.found_first {
         format!("{} + \"; {}\"", rule.found, rule.allowed)

@@ -1,8 +1,8 @@
-//! One request of an API server, and what the rules make of it.
+//! One request of an API server, and how the rules answer it.
 //!
-//! In: a request. Out: what is changed in its object, or the sentence that refuses it: the same as the policies gate, mirror
-//! and check make of it, whose twins in Rust stand beside them. `plan` and `inject` ask here, and so does `webhook`.
-//! Forbidden: state, a call to anybody, and typed objects, since a field that this build does not know must come through.
+//! In: a request. Out: the changes to its object, or the sentence that refuses it, exactly as from the policies gate,
+//! mirror and check; their twins in Rust are beside them. `plan` and `inject` ask here, and so does `webhook`.
+//! Forbidden: state, requests to others, and typed objects, since fields that this build does not know must be kept.
 
 use json_patch::PatchOperation;
 use serde::Deserialize;
@@ -12,34 +12,34 @@ pub use super::policy::Reason;
 use super::{check, gate, mirror, workload};
 use crate::api::WorkloadKind;
 
-/// What the API server wants to know.
+/// What the API server asks.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
     /// Names this request; the answer repeats it.
     pub uid: String,
-    /// What kind of object it is about.
+    /// The resource of the object.
     pub resource: Resource,
     /// `scale`, for example; empty for the object itself.
     #[serde(default)]
     pub sub_resource: String,
     /// `CREATE` or `UPDATE`.
     pub operation: String,
-    /// Where the object is.
+    /// The namespace of the object.
     #[serde(default)]
     pub namespace: String,
-    /// What it is called; empty while the API server has yet to make up a name.
+    /// The name of the object; empty while the API server has yet to generate one.
     #[serde(default)]
     pub name: String,
-    /// As it is to be.
+    /// The new object.
     #[serde(default)]
     pub object: Option<Value>,
-    /// As it is.
+    /// The old object.
     #[serde(default)]
     pub old_object: Option<Value>,
 }
 
-/// A kind of object, as it stands in a URL.
+/// A resource, as named in a URL.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 pub struct Resource {
     /// The API group; empty for the core.
@@ -51,12 +51,12 @@ pub struct Resource {
     pub resource: String,
 }
 
-/// What is answered.
+/// The answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// The object may be as it is.
+    /// The object is accepted unchanged.
     Pass,
-    /// The object may be, with these changes.
+    /// The object is accepted with these changes.
     Patch(Vec<PatchOperation>),
     /// The request is refused.
     Refuse(Refusal),
@@ -65,13 +65,13 @@ pub enum Outcome {
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The class, which gives the HTTP status.
+    /// The class of the refusal; it determines the HTTP status.
     pub reason: Reason,
     /// What the caller reads.
     pub sentence: String,
 }
 
-/// What becomes of an object: the gate for a pod, the mirror for a workload.
+/// How an object is changed: by the gate for a pod, by the mirror for a workload.
 #[must_use]
 pub fn mutate(request: &Request) -> Outcome {
     let changes = match request.written() {
@@ -84,7 +84,7 @@ pub fn mutate(request: &Request) -> Outcome {
     if changes.is_empty() { Outcome::Pass } else { Outcome::Patch(changes) }
 }
 
-/// Whether an object may be stored, after everybody has changed it.
+/// Whether an object may be stored, after all changes.
 #[must_use]
 pub fn validate(request: &Request) -> Outcome {
     let refusal = match request.written() {
@@ -97,7 +97,7 @@ pub fn validate(request: &Request) -> Outcome {
     refusal.map_or(Outcome::Pass, Outcome::Refuse)
 }
 
-/// Why an object with a pod template at this path would be refused when it is made, after the mirror; of a pod the path is
+/// Why an object with a pod template at this path would be refused on creation, after the mirror; for a pod the path is
 /// empty.
 #[must_use]
 pub fn refusal(path: &str, object: &Value) -> Option<String> {
@@ -105,7 +105,7 @@ pub fn refusal(path: &str, object: &Value) -> Option<String> {
 }
 
 impl Request {
-    /// The object that is written, if it is of a kind that the rules are about.
+    /// The written object, if it is of a kind that the rules are about.
     fn written(&self) -> Option<(WorkloadKind, &Value)> {
         let Resource { group, version, resource } = &self.resource;
         let kind = workload::written(group, version, resource, &self.operation)?;

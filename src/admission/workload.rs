@@ -1,12 +1,12 @@
-//! The kinds that policies are about: which requests write them, and where their pod template stands.
+//! The kinds that policies are about: which requests write them, and where their pod template is.
 //!
 //! In: the table of `api::kinds`. Out: requests, CEL, and JSON pointers for the twins of the policies. A policy sees
-//! objects of several types under one name, so CEL is told by `dyn` not to look for fields that only some of them have.
+//! objects of several types under one name; `dyn` tells CEL not to check for fields that only some of them have.
 
 use super::policy::Requests;
 use crate::api::WorkloadKind;
 
-/// The operations that a kind is looked at for. Neither a pod nor the template of a Job can be changed once it is there.
+/// The operations on a kind that policies look at. A pod and the template of a Job cannot change after creation.
 const fn operations(kind: WorkloadKind) -> &'static [&'static str] {
     match kind {
         WorkloadKind::Pod | WorkloadKind::Job => &["CREATE"],
@@ -14,7 +14,7 @@ const fn operations(kind: WorkloadKind) -> &'static [&'static str] {
     }
 }
 
-/// The writes of these kinds. A resource that is not installed (`rollouts`) is asked for by nobody.
+/// The writes of these kinds. If a resource (`rollouts`) is not installed, there are no requests for it.
 pub(super) fn writes(of: impl Fn(WorkloadKind) -> bool) -> Vec<Requests> {
     let mut writes: Vec<Requests> = Vec::new();
     for kind in WorkloadKind::ALL.into_iter().filter(|kind| of(*kind)) {
@@ -29,12 +29,12 @@ pub(super) fn writes(of: impl Fn(WorkloadKind) -> bool) -> Vec<Requests> {
     writes
 }
 
-/// The births of pods.
+/// The creation of pods.
 pub(super) fn pods() -> Vec<Requests> {
     writes(|kind| kind == WorkloadKind::Pod)
 }
 
-/// The writes of what has a pod template.
+/// The writes of kinds with a pod template.
 pub(super) fn workloads() -> Vec<Requests> {
     writes(|kind| !kind.facts().template.is_empty())
 }
@@ -53,7 +53,7 @@ fn is(kind: WorkloadKind) -> String {
     format!("request.resource.resource == '{}'", kind.facts().plural)
 }
 
-/// One text for the kind whose template stands elsewhere, one for all others.
+/// One text for the kind with its template elsewhere, another for all other kinds.
 fn by_kind(text: impl Fn(WorkloadKind) -> String) -> String {
     let [elsewhere, mostly] = [WorkloadKind::CronJob, WorkloadKind::Deployment].map(text);
     format!("({} ? {elsewhere} : {mostly})", is(WorkloadKind::CronJob))
@@ -65,13 +65,13 @@ pub(super) fn template(workload: &str) -> String {
     format!("{template}.orValue({{}})")
 }
 
-/// The JSON pointer to the pod template of the workload that is written, in CEL.
+/// The JSON pointer to the pod template of the written workload, in CEL.
 pub(super) fn template_path() -> String {
     by_kind(|kind| format!("'{}'", pointer(kind)))
 }
 
-/// Whether the object that is written is decided over by another one: a ReplicaSet of a Deployment is written by
-/// its controller, and what it says is that of its Deployment at another time.
+/// Whether the written object decides for itself. A ReplicaSet of a Deployment does not: its controller writes it, and
+/// it holds what its Deployment said at another time.
 pub(super) fn is_own_master() -> String {
     format!(
         "!({}\n\

@@ -1,6 +1,6 @@
 //! The check in Rust: bad labels and annotations.
 //!
-//! In: a pod, or a workload as it is to be and as it is. Out: the first rule of `profile::rules` that does not hold.
+//! In: a pod, or a workload, new and old. Out: the first rule of `profile::rules` that does not hold.
 
 use serde_json::Value;
 
@@ -19,14 +19,15 @@ pub(in crate::admission) fn pod(pod: &Value) -> Option<Refusal> {
         .flatten()
 }
 
-/// Why a workload is refused whose template stands at `path`. One that was bad before keeps its scale-downs, its finalizers and its image updates.
+/// Why a workload with its template at `path` is refused. One that was bad before keeps its scale-downs, its finalizers
+/// and its image updates.
 pub(in crate::admission) fn workload(path: &str, workload: &Value, old: Option<&Value>) -> Option<Refusal> {
     let now = workload.pointer(path);
     let governed = object::governed(now.and_then(|now| now.get("metadata")));
     let unknown = unknown(path, workload);
     let is_new = |old: &Value| {
         let before = self::unknown(path, old);
-        // What is too much to look at is only counted.
+        // If there is too much to look at, keys are only counted.
         if unknown.len().max(before.len()) > keys::MOST {
             return unknown.len() > before.len();
         }
@@ -40,14 +41,14 @@ pub(in crate::admission) fn workload(path: &str, workload: &Value, old: Option<&
     judge(now.unwrap_or(&Value::Null), unknown, false)
 }
 
-/// Keys of ours on a workload and in its template that nobody knows.
+/// Unknown keys of ours on a workload and in its template.
 fn unknown<'a>(path: &str, workload: &'a Value) -> Vec<&'a str> {
     let template = workload.pointer(path).and_then(|template| template.get("metadata"));
     [object::unknown(workload.get("metadata")), object::unknown(template)].concat()
 }
 
-/// Whether somebody who wrote a workload meant to put it under a budget, and misspelt the label. What a controller made
-/// says what its own maker said, who was told.
+/// Whether the author of a workload meant to put it under a budget and misspelt the label. An object made by a
+/// controller only repeats what its owner says, and the author of the owner was told.
 fn is_meant_to_be(path: &str, workload: &Value) -> bool {
     let owners = workload.pointer("/metadata/ownerReferences").and_then(Value::as_array);
     let is_controlled = owners
@@ -59,10 +60,10 @@ fn is_meant_to_be(path: &str, workload: &Value) -> bool {
     !is_controlled && (misspelt(workload.get("metadata")) || misspelt(template))
 }
 
-/// Whether two templates are the same in all that is judged.
+/// Whether two templates are the same in everything that is judged.
 fn same(now: Option<&Value>, before: Option<&Value>) -> bool {
     let (Some(now), Some(before)) = (now, before) else { return now.is_none() };
-    // What is too much to look at is not compared either.
+    // A template with too much to look at is not compared either.
     match (is_in_bounds(now), is_in_bounds(before)) {
         (true, true) => {}
         (now, before) => return now == before,
@@ -85,7 +86,7 @@ fn is_in_bounds(template: &Value) -> bool {
 fn judge<'a>(template: &'a Value, unknown: Vec<&'a str>, is_pod: bool) -> Option<Refusal> {
     let notes = object::notes(template);
     let stated = Stated { unknown, ..object::stated(template, &notes, is_pod) };
-    // As the policies do: a pod that says nothing of itself is not asked which container it means.
+    // As the policies do: a pod that states nothing about itself is not asked which container it means.
     let one = stated.regular.len() + stated.init.len() <= 1;
     let silent = one
         && stated.unknown.is_empty()

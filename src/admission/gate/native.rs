@@ -1,7 +1,7 @@
-//! The gate in Rust: what a labelled pod is born with.
+//! The gate in Rust: what a labelled pod is created with.
 //!
-//! In: a pod that is to be created. Out: its scheduling gate and the env entries that read its grant, as
-//! changes; none for a pod that has them. What the check is to explain is gated, its env is left alone.
+//! In: a pod that is to be created. Out: its scheduling gate and the env entries that read its grant, as changes; none
+//! for a pod that has them. If the check has something to explain, the pod is gated but its env is left alone.
 
 use json_patch::PatchOperation;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::profile::stated::{Entry, Stated};
 
 const ANNOTATIONS: &str = "/metadata/annotations";
 
-/// The changes that gate a pod; empty when there is nothing left to change.
+/// The changes that gate a pod; empty when nothing is left to change.
 pub(in crate::admission) fn changes(pod: &Value) -> Vec<PatchOperation> {
     let metadata = pod.get("metadata");
     if !object::governed(metadata) {
@@ -22,7 +22,7 @@ pub(in crate::admission) fn changes(pod: &Value) -> Vec<PatchOperation> {
     }
     let annotations = Texts::annotations(metadata);
     let mut changes = dropped_grants(annotations);
-    // A pod that is born on a node cannot bear a gate (the API server answers 422): the check refuses it.
+    // A pod that is created on a node cannot have a gate (the API server answers 422): the check refuses it.
     if !object::node(pod).is_empty() {
         return changes;
     }
@@ -40,7 +40,7 @@ fn gate(pod: &Value) -> Option<PatchOperation> {
     }
 }
 
-/// A template may bring grant annotations along, copied from a running pod; a grant is given, not brought.
+/// A template may contain grant annotations that were copied from a running pod. Only the operator gives grants.
 fn dropped_grants(annotations: Texts<'_>) -> Vec<PatchOperation> {
     let brought = names::GRANT_ANNOTATIONS.into_iter().filter(|key| annotations.has(key));
     brought.map(|key| patch::remove(member(ANNOTATIONS, key))).collect()
@@ -63,7 +63,7 @@ fn late_bound(pod: &Value, annotations: Texts<'_>) -> Vec<PatchOperation> {
         let containers = pod.pointer(path).and_then(Value::as_array);
         for (index, container) in containers.into_iter().flatten().enumerate() {
             let Some(name) = container.get("name").and_then(Value::as_str) else { continue };
-            // Each name once: the API server takes no pod that has it twice.
+            // Each name once: the API server refuses a pod with duplicate names.
             let Some(found) = named.iter().position(|wanted| *wanted == name) else { continue };
             named.swap_remove(found);
             let env = container.get("env").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -81,7 +81,7 @@ fn late_bound(pod: &Value, annotations: Texts<'_>) -> Vec<PatchOperation> {
     changes
 }
 
-/// Our entries stand first in the list, so that `$(DB_POOL_SIZE)` in a later entry still resolves.
+/// Our entries come first in the list, so that `$(DB_POOL_SIZE)` in a later entry still resolves.
 fn bound_env(stated: &Stated<'_>, entries: &[Entry<'_>], env: &[Value]) -> Vec<Value> {
     let grant = entries.iter().map(|Entry { name, gets }| match gets {
         Gets::PoolSize => entry(name, names::POOL_SIZE),
@@ -97,7 +97,7 @@ fn bound_env(stated: &Stated<'_>, entries: &[Entry<'_>], env: &[Value]) -> Vec<V
 
 fn entry(name: &str, annotation: &str) -> Value {
     let path = format!("metadata.annotations['{annotation}']");
-    // The API server fills the version of a field's path in before it asks.
+    // The API server fills in the version of a field path before it asks.
     json!({"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}})
 }
 
@@ -105,8 +105,8 @@ fn is_named(entry: &Value, name: &str) -> bool {
     entry.get("name").and_then(Value::as_str) == Some(name)
 }
 
-/// The literal that an entry takes the place of, as a member of a JSON object. Of entries with the same name the last one
-/// counts, as it does for the kubelet. What stands there already is not replaced.
+/// The literal that an entry replaces, as a member of a JSON object. Of entries with the same name the last one counts,
+/// as it does for the kubelet. A literal that already equals our text is left out.
 fn remembered(entry: &Entry<'_>, env: &[Value], prefix: &str) -> Option<String> {
     let last = env.iter().rev().find(|theirs| is_named(theirs, entry.name))?;
     let value = last.get("value")?.as_str()?;
@@ -114,7 +114,7 @@ fn remembered(entry: &Entry<'_>, env: &[Value], prefix: &str) -> Option<String> 
     (!stands && says_something(value)).then(|| format!("\"{prefix}{}\":{}", entry.name, Value::from(value)))
 }
 
-/// Printable and short enough for an annotation; the variables hold numbers, anything else tells nobody.
+/// Printable and short enough for an annotation; the variables hold numbers, so any other value is of no use.
 fn says_something(value: &str) -> bool {
     let printable = |char: char| char > '\u{1f}' && char != '\u{7f}';
     (1..=128).contains(&value.chars().count()) && value.chars().all(printable)

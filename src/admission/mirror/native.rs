@@ -1,6 +1,6 @@
-//! The mirror in Rust: a workload's label and annotations in its template.
+//! The mirror in Rust: copies a workload's label and annotations to its template.
 //!
-//! In: a workload as it is to be and as it is. Out: the changes of its template's metadata.
+//! In: a workload, new and old. Out: the changes of its template's metadata.
 
 use json_patch::PatchOperation;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::admission::object::{self, Texts};
 use crate::api::names;
 use crate::api::patch::{self, member};
 
-/// The changes that bring the template, which stands at `path`, in step; empty when it is, and where there is none.
+/// The changes that bring the template at `path` in step; empty when it already is, and when there is none.
 pub(in crate::admission) fn changes(
     path: &str,
     workload: &Value,
@@ -31,7 +31,7 @@ pub(in crate::admission) fn changes(
     changes
 }
 
-/// A ReplicaSet of a Deployment is its controller's.
+/// Whether this is a ReplicaSet of a Deployment: its controller decides over it.
 fn is_decided_over(workload: &Value) -> bool {
     let owners = workload.pointer("/metadata/ownerReferences").and_then(Value::as_array);
     let controlled = owners.into_iter().flatten().any(|owner| owner["controller"] == true);
@@ -51,7 +51,7 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// Whether a key was taken off the workload while the template still has the value that it had there.
+/// Whether a key was removed from the workload while the template still has the value that it had there.
 fn goes(key: &str, now: Keys<'_>, before: Keys<'_>) -> bool {
     !now.own.has(key) && before.own.has(key) && now.template.of(key) == before.own.of(key)
 }
@@ -68,7 +68,7 @@ fn label(path: &str, now: Keys<'_>, before: Keys<'_>) -> Vec<PatchOperation> {
     }
 }
 
-/// A workload that leaves its budget takes along what it had mirrored.
+/// A workload that leaves its budget also removes what was mirrored to its template.
 fn annotations(
     path: &str,
     now: Keys<'_>,

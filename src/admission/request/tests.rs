@@ -1,5 +1,5 @@
-//! Every case of `tests/admission/*.yaml`, without a cluster. What the API server makes of an object before it
-//! asks (defaults) is of no concern to any case.
+//! Every case of `tests/admission/*.yaml`, without a cluster. No case depends on what the API server adds to an object
+//! (defaults) before it asks.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ fn request(resource: &str, object: &Value, old: Option<&Value>) -> Request {
     }
 }
 
-/// What an object is after the gate, or the mirror.
+/// The object after the gate or the mirror has changed it.
 fn mutated(resource: &str, object: &Value, old: Option<&Value>) -> Value {
     let mut after = object.clone();
     match mutate(&request(resource, object, old)) {
@@ -164,7 +164,7 @@ fn an_object_of_any_shape_is_answered() {
             assert_eq!(validate(&request(resource, &object, None)), Outcome::Pass, "{object}");
         }
     }
-    // The API server refuses a pod without containers, in words of its own, but only later.
+    // The API server refuses a pod without containers, with its own message, but only later.
     let pod = json!({"metadata": {"labels": {names::BUDGET: "main"}}, "spec": {"containers": null}});
     let gate = json!([{"name": names::GATE}]);
     let expected = Outcome::Patch(vec![patch::add(patch::place("/spec/schedulingGates"), gate)]);
@@ -255,7 +255,7 @@ fn a_bad_label_or_annotation_is_refused_with_the_sentence_of_the_policy() {
         for (key, value) in case.labels {
             template["metadata"]["labels"][key] = json!(value);
         }
-        // The policy cannot know it.
+        // The policy cannot know the nearest key.
         let nearest = case.nearest.map_or_else(|| ";".to_owned(), |key| format!(": did you mean {key}?"));
         let expected = case
             .refused
@@ -290,7 +290,7 @@ fn a_key_that_nobody_knows_is_refused_on_a_workload_wherever_it_stands_and_once(
         (misspelt.clone(), json!({}), true),
         (json!({}), misspelt.clone(), true),
         (noted.clone(), governed.clone(), true),
-        // Nobody is told of annotations while nothing governs it.
+        // No one is told about annotations while no budget label is set.
         (noted, json!({}), false),
         (labels("app"), labels("app"), false),
     ] {

@@ -1,10 +1,10 @@
 //! The webhook's certificate and its authority: made, judged, renewed.
 //!
-//! In: what is held, the host to serve, the date. Out: what to hold instead, if anything. Forbidden: the cluster, and
-//! a clock.
+//! In: what is held, the host to serve, the date. Out: what to hold instead, if a change is due. Forbidden: the
+//! cluster, and a clock.
 //!
-//! Renewal disturbs nobody. An authority joins those that API servers trust before anything is signed with it, and
-//! stays among them until it expires; its key is kept only while it is the newest.
+//! Renewal disturbs no API server. A new authority is added to those that API servers trust before it signs anything,
+//! and stays there until it expires; its key is kept only while it is the newest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use time::OffsetDateTime;
 
 use super::validity::Validity;
 
-/// How long what is made is good for.
+/// How long new authorities and certificates are valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lives {
     /// Of an authority.
@@ -37,40 +37,40 @@ pub struct Lives {
 const DAY: u64 = 86_400;
 
 impl Default for Lives {
-    /// Renewed with a third left: an authority has at least 4 months then, more than any certificate that it signed.
+    /// Renewed with a third left: an authority then has at least 4 months, more than any certificate that it signed.
     fn default() -> Self {
         Self { authority: Duration::from_secs(365 * DAY), certificate: Duration::from_secs(90 * DAY) }
     }
 }
 
-/// A certificate is good from an hour before it was made, for API servers whose clocks are behind.
+/// A certificate is valid from an hour before it was made, for API servers whose clocks are slow.
 const BACKDATED: Duration = Duration::from_secs(3600);
 
-/// How long a new authority is known before something is signed with it: API servers take their time to hear of it.
+/// How long a new authority is known before it signs anything: API servers need time to learn of it.
 const SETTLES: Duration = Duration::from_secs(60);
 
-/// Earlier authorities that stay trusted.
+/// How many earlier authorities stay trusted.
 const EARLIER: usize = 3;
 
-/// A certificate with all that belongs to it, as PEM.
+/// A certificate with everything that belongs to it, as PEM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// The authorities that API servers are to trust, the newest first.
     pub authorities: String,
-    /// The key of the newest.
+    /// The key of the newest authority.
     pub authority_key: String,
     /// What is shown to API servers.
     pub certificate: String,
-    /// Its key.
+    /// The key of the certificate.
     pub key: String,
 }
 
-/// A certificate that cannot be made.
+/// Why a certificate cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot make the webhook's certificate: {0}")]
 pub struct CannotMake(#[from] rcgen::Error);
 
-/// What to hold in the place of `held`; nothing while that is good for a while.
+/// What to hold instead of `held`; none while `held` is valid for a while.
 ///
 /// # Errors
 /// When a key or a certificate cannot be made.
@@ -99,14 +99,14 @@ pub fn renewed(
 }
 
 impl Held {
-    /// The certificate with its key, as the server shows it; nothing when one is missing or they do not belong together.
+    /// The certificate with its key, as the server shows it; none when one is missing or they do not belong together.
     #[must_use]
     pub fn certified(&self) -> Option<CertifiedKey> {
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).ok()?;
         CertifiedKey::from_der(ders(&self.certificate), key, &ring::default_provider()).ok()
     }
 
-    /// Whether API servers that trust the authorities will take the certificate for this host at that time.
+    /// Whether API servers that trust the authorities will accept the certificate for this host at that time.
     fn serves(&self, host: &str, at: Timestamp) -> bool {
         let mut trusted = RootCertStore::empty();
         let good =
@@ -123,7 +123,7 @@ impl Held {
         verifier.verify_server_cert(certificate, chain, &host, &[], at).is_ok()
     }
 
-    /// With a new certificate by the newest authority.
+    /// Adds a new certificate, signed by the newest authority.
     fn with_certificate(self, host: &str, lives: Lives, now: Timestamp) -> Result<Self, CannotMake> {
         let issuer = Issuer::new(authority()?, KeyPair::from_pem(&self.authority_key)?);
         let mut params = CertificateParams::new(vec![host.to_owned()])?;
@@ -138,7 +138,7 @@ impl Held {
     }
 }
 
-/// With a new authority before those that are trusted already.
+/// Adds a new authority in front of those that are already trusted.
 fn with_authority(held: Option<&Held>, lives: Lives, now: Timestamp) -> Result<Held, CannotMake> {
     let mut params = authority()?;
     (params.not_before, params.not_after) = dates(now, lives.authority);
@@ -153,7 +153,7 @@ fn with_authority(held: Option<&Held>, lives: Lives, now: Timestamp) -> Result<H
     Ok(Held { authorities, authority_key: key.serialize_pem(), ..held })
 }
 
-/// What all our authorities have in common: all that it takes to sign with the key of one.
+/// What all our authorities have in common: everything needed to sign with the key of one.
 fn authority() -> Result<CertificateParams, CannotMake> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.distinguished_name = name("poolbudget webhook authority");

@@ -1,8 +1,8 @@
-//! What tells the API server to ask the webhook: two configurations, made from the policies that they stand for.
+//! Tells the API server to ask the webhook: two configurations, made from the policies that they replace.
 //!
-//! In: the [`Settings`] of an installation and where the webhook is. Out: Kubernetes objects. Each entry sees what
-//! its policy would see, by the same rules, selector and match conditions, so that no other object waits for us:
-//! nothing of the operator bears the budget label, and so it can always start.
+//! In: the [`Settings`] of an installation and the address of the webhook. Out: Kubernetes objects. Each entry sees
+//! what its policy would see, by the same rules, selector and match conditions, so that no other object waits for us.
+//! No object of the operator has the budget label, and so the operator can always start.
 
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhook, MutatingWebhookConfiguration, NamedRuleWithOperations, RuleWithOperations,
@@ -17,14 +17,14 @@ use crate::admission::{self, Object, Settings, check, gate, installed, mirror, s
 /// The name of both configurations.
 pub const NAME: &str = "poolbudget.dev";
 
-/// Where objects are changed.
+/// The path on which objects are changed.
 pub const MUTATE: &str = "/mutate";
 
-/// Where they are judged.
+/// The path on which objects are judged.
 pub const VALIDATE: &str = "/validate";
 
-/// How long the API server waits. An answer takes a millisecond; a replica that has just died takes this long to
-/// be noticed, and the request that met it is made again by the controller that made it.
+/// How long the API server waits. An answer takes a millisecond. It takes this long to notice that a replica has just
+/// died; the controller whose request met that replica sends it again.
 const TIMEOUT_SECONDS: i32 = 5;
 
 /// Where the API server finds the webhook.
@@ -88,7 +88,7 @@ pub fn configurations(settings: &Settings, place: &Place) -> [Object; 2] {
     [Object::MutatingWebhooks(Box::new(mutating)), Object::ValidatingWebhooks(Box::new(validating))]
 }
 
-/// Their template in the Helm chart.
+/// The template of the configurations in the Helm chart.
 ///
 /// # Errors
 ///

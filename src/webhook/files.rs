@@ -1,7 +1,7 @@
 //! A certificate that somebody else renews, from the files of a mounted Secret.
 //!
-//! In: a folder with `tls.crt` and `tls.key`. Out: what stands there is shown, within seconds of a change. The two
-//! files change one after the other as far as a reader can tell: a pair that does not match is read again.
+//! In: a folder with `tls.crt` and `tls.key`. Out: the certificate in it is shown, within seconds of a change. A reader
+//! may see the two files change one after the other: a pair that does not match is read again.
 
 use std::io;
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::certificate::Held;
 use super::shown::Shown;
 
-/// How often it looks. Mounted Secrets change by a switch of a link, about which file events differ by system.
+/// How often it looks. A mounted Secret changes by switching a link, and file events for that differ by system.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Follows the folder for ever.
@@ -28,7 +28,7 @@ pub async fn follow(folder: &Path, shown: &Shown) {
     }
 }
 
-/// Shows what stands there now.
+/// Shows the certificate that is in the folder now.
 fn look(folder: &Path, shown: &Shown) -> io::Result<()> {
     let text = |name: &str| {
         let file = folder.join(name);

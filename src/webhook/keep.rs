@@ -1,8 +1,8 @@
 //! Keeps the certificate in a Secret that all replicas share, and its authority in the webhook configurations.
 //!
-//! In: the Secret and the two configurations, each read by its name. Out: a Secret that is good for a while, written
-//! with compare-and-swap by whoever sees first that it is not; its certificate, shown; its authorities in every entry
-//! of the configurations, put back when somebody overwrites them. Whatever fails is tried again.
+//! In: the Secret and the two configurations, each read by its name. Out: a Secret that is valid for a while, written
+//! with compare-and-swap by the replica that first sees that it is not; its certificate, shown; its authorities in
+//! every entry of the configurations, restored when somebody overwrites them. Whatever fails is retried.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -29,12 +29,12 @@ use crate::api::names;
 /// The name of the Secret.
 pub const SECRET: &str = names::WEBHOOK_SECRET;
 
-/// How often the dates are looked at, and how soon what failed is tried again.
+/// How often the dates are checked, and how soon a failure is retried.
 const LOOK: Duration = Duration::from_secs(30);
-/// One look may take so long.
+/// The longest time that one look may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
-/// Looks after the certificate of one installation.
+/// Keeps the certificate of one installation in order.
 pub struct Keeper {
     secrets: Api<Secret>,
     mutating: Api<MutatingWebhookConfiguration>,
@@ -45,10 +45,10 @@ pub struct Keeper {
     now: fn() -> Timestamp,
 }
 
-/// What stands in the way of a certificate.
+/// Why there is no certificate in order.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
-    /// The API server.
+    /// The API server refused or failed.
     #[error("cannot {attempted}: {error}")]
     Api {
         /// What was attempted.
@@ -56,7 +56,7 @@ pub enum Trouble {
         /// What it said.
         error: kube::Error,
     },
-    /// The making.
+    /// The certificate cannot be made.
     #[error(transparent)]
     CannotMake(#[from] CannotMake),
     /// Another replica was faster.
@@ -79,7 +79,7 @@ impl Keeper {
         }
     }
 
-    /// Looks after it for ever: at every change of what it is kept in, and every now and then.
+    /// Runs for ever: looks at every change of the objects that hold the certificate, and at regular intervals.
     pub async fn run(self) {
         let mut changes = select_all([
             changes(&self.secrets, SECRET),
@@ -89,7 +89,7 @@ impl Keeper {
         loop {
             match tokio::time::timeout(ATTEMPT, self.look()).await {
                 Ok(Ok(())) => {}
-                // Its write is a change that wakes us.
+                // The other replica's write is a change that wakes us.
                 Ok(Err(Trouble::Outrun)) => tracing::debug!("{}", Trouble::Outrun),
                 Ok(Err(trouble)) => tracing::warn!(%trouble, "the webhook's certificate is not in order"),
                 Err(_) => tracing::warn!("looking after the webhook's certificate took too long"),
@@ -101,7 +101,7 @@ impl Keeper {
         }
     }
 
-    /// One look at everything.
+    /// Checks everything once.
     ///
     /// # Errors
     /// When something could not be read or written.
@@ -122,7 +122,7 @@ impl Keeper {
         spread(&self.validating, &authorities).await
     }
 
-    /// Writes what is to be held, unless the Secret has changed since it was read.
+    /// Writes `new`, unless the Secret has changed since it was read.
     async fn write(&self, old: Option<Secret>, new: Held) -> Result<Held, Trouble> {
         let params = PostParams::default();
         let mut secret = old.unwrap_or_else(|| Secret {
@@ -152,7 +152,7 @@ fn trouble(attempted: String, error: kube::Error) -> Trouble {
     Trouble::Api { attempted, error }
 }
 
-/// One item for each change of the object of this name; the object itself is read when it is looked at.
+/// One item for each change of the object with this name; the object itself is read when it is checked.
 fn changes<K>(api: &Api<K>, name: &str) -> BoxStream<'static, ()>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -198,7 +198,7 @@ impl Configuration for ValidatingWebhookConfiguration {
     }
 }
 
-/// Puts the authorities into every entry of the configuration that has others. One that is not installed needs none.
+/// Puts the authorities into every entry that has others. A configuration that is not installed needs none.
 async fn spread<K>(api: &Api<K>, authorities: &ByteString) -> Result<(), Trouble>
 where
     K: Configuration + Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
@@ -219,7 +219,7 @@ where
     Ok(())
 }
 
-/// Fails on any other version of the configuration: entries are named by their place in a list.
+/// The patch fails on any other version of the configuration, because it addresses entries by their index in a list.
 fn patch_of<K: Configuration + Resource>(configuration: &K, authorities: &ByteString) -> Vec<Value> {
     let version =
         json!({"op": "test", "path": "/metadata/resourceVersion", "value": configuration.resource_version()});

@@ -1,7 +1,7 @@
-//! The wing for clusters whose API servers cannot evaluate the gate: an HTTPS server that they ask, in every replica.
+//! For clusters whose API servers cannot evaluate the gate: an HTTPS server, in every replica, that they ask instead.
 //!
-//! In: AdmissionReviews. Out: answers, which `admission::request` decides on; a certificate that API servers trust; what
-//! tells them to ask. Forbidden: a rule about pods or workloads, and anything that only the leader may do. Nobody but the
+//! In: AdmissionReviews. Out: answers, decided by `admission::request`; a certificate that API servers trust; what
+//! tells them to ask. Forbidden: a rule about pods or workloads, and anything that only the leader may do. Only the
 //! commands may use this folder.
 //!
 //! | file | what it is |
@@ -78,7 +78,7 @@ pub const CERTIFICATE: &str = "a certificate for the webhook";
 pub struct Settings {
     /// Where it listens.
     pub address: SocketAddr,
-    /// Whence the certificate.
+    /// The source of the certificate.
     pub certificate: Source,
 }
 
@@ -92,11 +92,11 @@ pub enum Source {
         /// What API servers connect to.
         host: String,
     },
-    /// From `tls.crt` and `tls.key` of this folder; who renews them also tells API servers whom to trust.
+    /// From `tls.crt` and `tls.key` of this folder; whoever renews them also tells API servers whom to trust.
     Folder(PathBuf),
 }
 
-/// Serves until `stop`, then lets requests under way end.
+/// Serves until `stop`, then lets the requests in progress end.
 ///
 /// # Errors
 /// When the address cannot be bound.
@@ -119,7 +119,7 @@ pub async fn run(
             }
         }
     };
-    // The certificate is looked after for as long as anybody is served.
+    // The certificate is kept up to date for as long as the server runs.
     tokio::select! {
         () = supply => {}
         () = server::serve(listener, &shown, metrics, stop) => {}
@@ -141,7 +141,7 @@ mod tests {
         cell.split('`').skip(1).step_by(2).map(ToOwned::to_owned)
     }
 
-    /// What the header says that goes: each path, and the words that stand there.
+    /// What the header says that goes: each path, and the words in it.
     fn going() -> Vec<(PathBuf, Vec<String>)> {
         let (_, table) =
             include_str!("mod.rs").split_once("//! | goes | what of it |\n//! |---|---|\n").unwrap();
@@ -175,7 +175,7 @@ mod tests {
         let places = ["src", "charts"].map(|folder| files(&root().join(folder))).concat();
         let speaking = places.into_iter().filter(|path| {
             let text = fs::read_to_string(path).unwrap_or_default();
-            // The pods of an app have nothing to do with it.
+            // These pods are an app's and have nothing to do with this wing.
             text.replace("webhook pods", "").to_lowercase().contains("webhook")
         });
         let missing: Vec<PathBuf> = speaking.filter(|path| !going.contains(path)).collect();

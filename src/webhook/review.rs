@@ -1,6 +1,6 @@
-//! The envelope: an AdmissionReview of `admission.k8s.io/v1` is read, and one is written back.
+//! The envelope: reads an AdmissionReview of `admission.k8s.io/v1`, and writes the answering one.
 //!
-//! In: the body of a request. Out: a [`Request`], or a sentence that says why it is none; the body of the
+//! In: the body of a request. Out: a [`Request`], or a sentence that says why the body is not one; the body of the
 //! answer. What the answer says is not decided here.
 
 use k8s_openapi::ByteString;
@@ -12,13 +12,13 @@ use crate::admission::request::{Outcome, Reason, Refusal, Request};
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
 
-/// A body that holds no review that can be answered.
+/// A body without a review that can be answered.
 #[derive(Debug, thiserror::Error)]
 pub enum Malformed {
-    /// It is not JSON, or the JSON of something else.
+    /// It is not JSON, or JSON of something else.
     #[error("the body is not an AdmissionReview: {0}")]
     Unreadable(#[from] serde_path_to_error::Error<serde_json::Error>),
-    /// It is of a version or kind that is not spoken here.
+    /// Its version or kind is not supported here.
     #[error("the body is {api_version}/{kind}, this webhook answers {API_VERSION}/{KIND}")]
     Other {
         /// Its apiVersion.
@@ -26,7 +26,7 @@ pub enum Malformed {
         /// Its kind.
         kind: String,
     },
-    /// It asks nothing.
+    /// It has no request.
     #[error("the AdmissionReview has no request")]
     NoRequest,
 }
@@ -45,7 +45,7 @@ struct Review {
 /// Reads a body.
 ///
 /// # Errors
-/// When it holds no request of a version that is spoken here.
+/// When it holds no request of a supported version.
 pub fn read(body: &[u8]) -> Result<Request, Malformed> {
     let review: Review = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body))?;
     if review.api_version != API_VERSION || review.kind != KIND {

@@ -1,8 +1,8 @@
 //! Connections from API servers: TLS, HTTP, limits; one answer for each review.
 //!
-//! In: a listener and a certificate. Out: what `admission::request` says to each body. Nothing that a client does
-//! keeps others from being answered: handshakes, bodies and answers have deadlines, and the memory of all bodies
-//! together has a bound.
+//! In: a listener and a certificate. Out: the answer of `admission::request` to each body. No client can keep others
+//! from being answered: handshakes, bodies and answers have deadlines, and the memory of all bodies together is
+//! bounded.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,12 +24,12 @@ use crate::admission::request::{Outcome, mutate, validate};
 use crate::telemetry::listen::{Bounds, Port, listen, plain, respond};
 use crate::telemetry::metrics::Metrics;
 
-/// An object has at most 3 MiB when it is written, and an update brings the old one along.
+/// An object has at most 3 MiB when it is written, and an update carries the old object too.
 const BODY: usize = 7 << 20;
 /// All bodies together, in KiB.
 const BODIES: usize = 3 * (BODY >> 10);
-/// An API server keeps some dozens of connections, and where a proxy stands between, all come from one address. They close
-/// what was idle for a minute and a half, and should be the first to do so.
+/// An API server keeps a few dozen connections, and behind a proxy all come from one address. API servers close
+/// connections that were idle for a minute and a half, and should be the first to do so.
 const BOUNDS: Bounds = Bounds {
     connections: 512,
     from_one_source: 256,
@@ -38,7 +38,7 @@ const BOUNDS: Bounds = Bounds {
 };
 /// From the head of a request to its answer; the API server waits a second longer.
 const ANSWER: Duration = Duration::from_secs(4);
-/// Serves until `stop`, and ends when the requests that are under way then are answered.
+/// Serves until `stop`, and ends when the requests then in progress are answered.
 pub async fn serve(listener: TcpListener, shown: &Shown, metrics: Metrics, stop: CancellationToken) {
     let acceptor = match acceptor(shown) {
         Ok(acceptor) => acceptor,
@@ -66,13 +66,13 @@ fn acceptor(shown: &Shown) -> Result<TlsAcceptor, rustls::Error> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Where requests are answered.
+/// Answers requests.
 struct Desk {
     metrics: Metrics,
     bodies: Semaphore,
 }
 
-/// A request that gets no review in return: the API server then does what its failure policy says.
+/// A request that gets no review in return: the API server then applies its failure policy.
 type NoReview = (StatusCode, String);
 
 impl Desk {

@@ -1,7 +1,7 @@
 //! The certificate that the server shows at this moment.
 //!
-//! In: a certificate with its key, whenever there is a new one. Out: what new connections are shown; those that are
-//! open keep theirs. Readiness and metrics say whether there is one and until when.
+//! In: a certificate with its key, whenever there is a new one. Out: what new connections are shown; open connections
+//! keep theirs. Readiness and metrics say whether there is one and until when it is valid.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -14,7 +14,7 @@ use super::validity::Validity;
 use crate::telemetry::http::Readiness;
 use crate::telemetry::metrics::Metrics;
 
-/// What is shown; clones share it.
+/// The shown certificate; clones share it.
 #[derive(Clone)]
 pub struct Shown {
     current: Arc<Current>,
@@ -26,14 +26,14 @@ pub struct Shown {
 struct Current(RwLock<Option<(String, Arc<CertifiedKey>)>>);
 
 impl Shown {
-    /// Nothing yet.
+    /// With no certificate yet.
     #[must_use]
     pub fn new(metrics: Metrics, readiness: Readiness) -> Self {
         readiness.set(CERTIFICATE, false);
         Self { current: Arc::default(), metrics, readiness }
     }
 
-    /// Shows this from now on. Something that cannot be shown leaves what is there; false says so.
+    /// Shows this certificate from now on. One that cannot be shown leaves the old one in place and returns false.
     pub fn show(&self, held: &Held) -> bool {
         if self.shows(&held.certificate) {
             return true;
@@ -48,13 +48,13 @@ impl Shown {
         true
     }
 
-    /// Whether it is this certificate that is shown.
+    /// Whether this certificate is the one shown.
     pub(super) fn shows(&self, certificate: &str) -> bool {
         let current = self.current.0.read().unwrap_or_else(PoisonError::into_inner);
         current.as_ref().is_some_and(|(shown, _)| shown == certificate)
     }
 
-    /// What answers rustls.
+    /// The resolver through which rustls gets the certificate.
     pub(super) fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
         Arc::clone(&self.current) as Arc<dyn ResolvesServerCert>
     }

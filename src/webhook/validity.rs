@@ -1,18 +1,18 @@
 //! The dates of a certificate.
 //!
-//! In: PEM or DER, whoever made it. Out: from when until when it is good. This much of X.509 is read here because
-//! the TLS library keeps it to itself: it says whether a certificate is good at a time, but of an authority not even that.
+//! In: PEM or DER, from any issuer. Out: from when until when it is valid. This part of X.509 is read here because the
+//! TLS library keeps it private: it says whether a certificate is valid at a time, but not even that of an authority.
 
 use k8s_openapi::jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-/// When something is good.
+/// When something is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    /// From then on.
+    /// Valid from this time.
     pub from: Timestamp,
-    /// Until then.
+    /// Valid until this time.
     pub until: Timestamp,
 }
 
@@ -27,7 +27,7 @@ impl Validity {
         let certificate = Element::first(der)?;
         let signed = Element::first(certificate.content)?;
         let mut rest = signed.content;
-        // A version, which may be left out; then serial number, algorithm and issuer.
+        // A version, which may be missing; then serial number, algorithm and issuer.
         if rest.first() == Some(&VERSION) {
             rest = Element::first(rest)?.rest;
         }
@@ -38,13 +38,13 @@ impl Validity {
         Some(Self { from: from.date()?, until: Element::first(from.rest)?.date()? })
     }
 
-    /// Whether it is good at that time.
+    /// Whether it is valid at that time.
     #[must_use]
     pub fn covers(self, at: Timestamp) -> bool {
         self.from <= at && at < self.until
     }
 
-    /// Whether less than a third of its life is left.
+    /// Whether less than a third of its lifetime is left.
     #[must_use]
     pub fn is_due(self, now: Timestamp) -> bool {
         let seconds = |from: Timestamp, until: Timestamp| until.as_second().saturating_sub(from.as_second());
@@ -68,7 +68,7 @@ impl<'a> Element<'a> {
         let (&[tag, length], rest) = der.split_first_chunk()?;
         let (length, rest) = match length {
             0..=0x7f => (usize::from(length), rest),
-            // So many bytes follow that say it.
+            // The low bits say how many bytes of length follow.
             0x81..=0x84 => {
                 let (bytes, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
                 (bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)

@@ -1,4 +1,4 @@
-//! The keeper before an API server that stores three objects and nothing else.
+//! The keeper against an API server that stores three objects and nothing else.
 
 use std::sync::{Arc, Mutex};
 
@@ -119,7 +119,7 @@ impl Store {
         self.0.lock().unwrap().writes
     }
 
-    /// A field of the Secret as it stands there, in base64.
+    /// A field of the stored Secret, in base64.
     fn field(&self, name: &str) -> Value {
         self.0.lock().unwrap().secret.as_ref().unwrap()["data"][name].clone()
     }

@@ -1,4 +1,4 @@
-//! The server with a real TLS client, as an API server is one.
+//! The server with a real TLS client, like an API server.
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -78,7 +78,7 @@ impl Served {
     }
 }
 
-/// Reads one answer, whose length its head says.
+/// Reads one answer; its head states its length.
 async fn answer(stream: &mut TlsStream<TcpStream>) -> (u16, String) {
     let mut read = Vec::new();
     let whole = async {
@@ -125,7 +125,7 @@ async fn a_review_is_answered_over_either_version_of_tls_and_counted() {
             "POST /mutate?timeout=5s HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
-        // Twice on one connection: API servers keep them.
+        // Twice on one connection: API servers keep connections open.
         for _ in 0..2 {
             stream.write_all(request.as_bytes()).await.unwrap();
             let (code, body) = answer(&mut stream).await;
@@ -187,11 +187,11 @@ async fn a_body_beyond_every_object_is_refused_whether_its_length_is_told_or_not
         write.flush().await
     });
     let mut text = String::new();
-    // The server may close before all is sent: what it said comes first.
+    // The server may close before everything is sent: its answer comes first.
     let _ = tokio::time::timeout(SOON, read.read_to_string(&mut text)).await.unwrap();
     assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
     let _ = sending.await.unwrap();
-    // The room of both is given back.
+    // The room of both is free again.
     assert_eq!(served.ask("POST /mutate", &review()).await.0, 200);
 }
 
@@ -207,7 +207,7 @@ async fn a_new_certificate_is_shown_to_new_connections_and_open_ones_go_on() {
     let request = format!("POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     open.write_all(request.as_bytes()).await.unwrap();
     assert_eq!(answer(&mut open).await.0, 200);
-    // What cannot be shown changes nothing.
+    // A certificate that cannot be shown changes nothing.
     assert!(!served.shown.show(&Held { certificate: new.certificate.clone() + "x", ..Held::default() }));
     assert!(served.connect_with(&new, rustls::ALL_VERSIONS).await.is_ok());
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::listen::{Bounds, Port, listen, plain, respond};
 use super::metrics::Metrics;
 
-/// Kubelets connect anew for each probe, and scrapers are few.
+/// Kubelets open a new connection for each probe, and there are few scrapers.
 const BOUNDS: Bounds = Bounds {
     connections: 64,
     from_one_source: 32,
@@ -26,20 +26,20 @@ const BOUNDS: Bounds = Bounds {
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What must be there before this process is of use.
+/// What this process needs before it is ready.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     missing: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl Readiness {
-    /// Unready until each of `parts` was reported.
+    /// Not ready until each of `parts` was reported.
     #[must_use]
     pub fn awaiting(parts: &[&'static str]) -> Self {
         Self { missing: Arc::new(Mutex::new(parts.to_vec())) }
     }
 
-    /// Reports that a part is there or is not.
+    /// Reports whether a part is there.
     pub fn set(&self, part: &'static str, there: bool) {
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
         missing.retain(|other| *other != part);
@@ -48,7 +48,7 @@ impl Readiness {
         }
     }
 
-    /// What is not there.
+    /// The parts that are missing.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone()

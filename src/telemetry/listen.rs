@@ -1,8 +1,8 @@
-//! Connections from anybody, within bounds: the one way in which this process listens.
+//! Connections from anybody, within bounds: the only way in which this process listens.
 //!
 //! In: a listener, TLS or not, what answers a request. Out: answers. Bounded are the connections in all and from one
-//! source, the time until a request has come, the time between two, and the bytes of a head. Nobody who holds connections
-//! keeps others out: when there are too many, those go that never asked anything, and then whoever is idle for longest.
+//! source, the time until a request has arrived, the time between two, and the bytes of a head. Holding connections
+//! keeps nobody out: when there are too many, those that never asked anything go first, then the longest idle.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -27,14 +27,14 @@ use tokio_util::task::TaskTracker;
 
 use super::metrics::Metrics;
 
-/// The bytes of a request's head, and of what is read ahead of it.
+/// The most bytes of a request's head, and of what is read ahead of it.
 const HEAD: usize = 16 << 10;
-/// The lines of a head.
+/// The most lines of a head.
 const HEADERS: usize = 64;
-/// After `stop`, requests under way may take so long.
+/// How long requests in progress may take after `stop`.
 const DRAIN: Duration = Duration::from_secs(5);
-/// After a connection that could not be accepted: out of file handles, most likely, and asking again at once would find the
-/// same.
+/// The wait after a connection that could not be accepted: most likely there are no file handles left, and an immediate
+/// retry would find the same.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What clients may take.
@@ -42,28 +42,28 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Bounds {
     /// Connections at a time.
     pub connections: usize,
-    /// Those of one address.
+    /// Connections from one address at a time.
     pub from_one_source: usize,
-    /// From the connection to the end of the first request's head, a TLS handshake included.
+    /// From the connection to the end of the first request's head, including a TLS handshake.
     pub first_request: Duration,
     /// Between two requests.
     pub idle: Duration,
 }
 
-/// How a port is listened to.
+/// How to listen on a port.
 #[derive(Clone)]
 pub struct Port {
-    /// What it is called in metrics and logs.
+    /// Its name in metrics and logs.
     pub name: &'static str,
     /// What its clients may take.
     pub bounds: Bounds,
-    /// With TLS, where it is given.
+    /// Set if the port uses TLS.
     pub tls: Option<TlsAcceptor>,
-    /// Where is counted who was sent away.
+    /// Counts closed and refused connections.
     pub metrics: Metrics,
 }
 
-/// Listens until `stop`, and ends when the requests that are under way then are answered.
+/// Listens until `stop`, and ends when the requests then in progress are answered.
 pub async fn listen<A, F>(listener: TcpListener, port: Port, answer: A, stop: CancellationToken)
 where
     A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -108,7 +108,7 @@ where
     A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    // Answers are small and waited for.
+    // Answers are small, and clients wait for them.
     let _ = stream.set_nodelay(true);
     let conversation = async {
         match &hall.port.tls {
@@ -165,12 +165,12 @@ where
     }
 }
 
-/// An answer in words.
+/// A plain-text answer.
 pub fn plain(code: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
     respond(code, "text/plain", text)
 }
 
-/// An answer whose body is of this type.
+/// An answer with a body of this type.
 pub fn respond(code: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = code;
@@ -178,7 +178,7 @@ pub fn respond(code: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> 
     response
 }
 
-/// Everybody who is connected.
+/// All connected clients.
 struct Hall {
     port: Port,
     guests: Mutex<Guests>,
@@ -192,9 +192,9 @@ struct Guests {
 
 struct Guest {
     source: IpAddr,
-    /// Whether it ever asked anything.
+    /// Whether it ever sent a request.
     asked: bool,
-    /// None while it is being answered.
+    /// None while a request of it is being answered.
     idle_since: Option<Instant>,
     leave: CancellationToken,
 }
@@ -204,7 +204,7 @@ impl Hall {
         self.guests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets somebody in, if there is room or somebody else goes.
+    /// Admits a connection if there is room or another one can be closed for it.
     fn admit(&self, source: IpAddr) -> Option<(u64, CancellationToken)> {
         let (bounds, mut guests) = (self.port.bounds, self.guests());
         let dropped = |reason| self.port.metrics.connection_dropped(self.port.name, reason);
@@ -241,7 +241,7 @@ impl Hall {
 }
 
 impl Guests {
-    /// Sends one of these away; false when all of them are being answered.
+    /// Closes one of these connections; false when all of them are being answered.
     fn send_away(&mut self, of: impl Fn(&Guest) -> bool) -> bool {
         let idle = self.open.iter().filter(|(_, guest)| of(guest));
         let idle = idle.filter_map(|(id, guest)| Some((guest.asked, guest.idle_since?, *id)));

@@ -32,7 +32,7 @@ pub fn start(filter: &str, format: Format) -> anyhow::Result<()> {
     started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
 }
 
-/// The client logs each failed request as an error; the controller reports failures itself, once.
+/// The client logs each failed request as an error; the controller itself reports failures, once.
 fn targets(filter: &str) -> anyhow::Result<Targets> {
     let stated = filter.split(',').filter(|directive| !directive.trim().is_empty());
     let directives: Vec<&str> = stated.chain(["kube_client=off", "kube_runtime=off"]).collect();

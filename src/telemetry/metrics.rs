@@ -1,4 +1,4 @@
-//! Metrics. Labels come from closed sets or name a budget; the series of a budget vanish with it.
+//! Metrics. Labels come from closed sets or name a budget; the series of a budget are dropped with it.
 
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
@@ -43,13 +43,13 @@ struct DropLabels {
     reason: &'static str,
 }
 
-/// Budgets that have series of their own, and those of one namespace: whoever may make budgets in one shall neither fill the
-/// memory of whoever stores the series nor leave the others without any.
+/// The most budgets with their own series, and the most of one namespace: a user who may create budgets in one
+/// namespace must neither fill the memory of the system that stores the series nor leave other namespaces without any.
 pub const BUDGETS: usize = 1_000;
 /// See [`BUDGETS`].
 pub const BUDGETS_OF_NAMESPACE: usize = 50;
 
-/// What is known of one budget.
+/// The numbers of one budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BudgetNumbers {
     /// The limit.
@@ -91,21 +91,21 @@ struct Counted {
     without: HashSet<BudgetKey>,
 }
 
-/// A metric under its name, with what it says.
+/// Registers a metric under its name, with its description.
 fn named<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, says: &str) -> M {
     let metric = M::default();
     registry.register(name, says, metric.clone());
     metric
 }
 
-/// Times in seconds under their name, with what they say.
+/// Registers times in seconds under their name, with their description.
 fn times<const N: usize>(registry: &mut Registry, name: &str, says: &str, buckets: [f64; N]) -> Histogram {
     let times = Histogram::new(buckets);
     registry.register_with_unit(name, says, Unit::Seconds, times.clone());
     times
 }
 
-/// How long a grant may take, and an answer to an API server.
+/// Buckets for how long a grant may take, and an answer to an API server.
 const GRANTS: [f64; 12] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0];
 const ANSWERS: [f64; 11] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0];
 
@@ -237,7 +237,7 @@ impl Metrics {
         self.evictions.remove(&labels);
     }
 
-    /// Drops the series of all budgets: another process leads and reports them.
+    /// Drops the series of all budgets: another process is the leader and reports them.
     pub fn forget_all(&self) {
         *self.counted() = Counted::default();
         self.uncounted.set(0);
@@ -248,7 +248,7 @@ impl Metrics {
         self.evictions.clear();
     }
 
-    /// Counts a grant and how long its pod waited since it was seen.
+    /// Counts a grant, and how long its pod waited since it was observed.
     pub fn granted(&self, key: &BudgetKey, latency: Option<Duration>) {
         if self.counts(key) {
             self.grants.get_or_create(&labels(key)).inc();
@@ -258,14 +258,14 @@ impl Metrics {
         }
     }
 
-    /// Counts a pod that was sent away to make room.
+    /// Counts a pod that was ended to make room.
     pub fn evicted(&self, key: &BudgetKey) {
         if self.counts(key) {
             self.evictions.get_or_create(&labels(key)).inc();
         }
     }
 
-    /// Says whether this process leads.
+    /// Sets whether this process is the leader.
     pub fn leads(&self, leads: bool) {
         self.leader.set(i64::from(leads));
     }
@@ -280,7 +280,7 @@ impl Metrics {
         self.status_writes.inc();
     }
 
-    /// Counts an admission review and what it took.
+    /// Counts an admission review and its duration.
     pub fn reviewed(&self, path: &'static str, outcome: &'static str, duration: Duration) {
         self.reviews.get_or_create(&ReviewLabels { path, outcome }).inc();
         self.review_duration.observe(duration.as_secs_f64());
@@ -291,12 +291,12 @@ impl Metrics {
         self.drops.get_or_create(&DropLabels { port, reason }).inc();
     }
 
-    /// Says until when the webhook's certificate is good.
+    /// Sets until when the webhook's certificate is valid.
     pub fn certificate(&self, until: Timestamp) {
         self.certificate.set(until.as_second());
     }
 
-    /// The text that a scraper reads.
+    /// The text for scrapers.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::new();

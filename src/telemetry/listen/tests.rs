@@ -1,4 +1,4 @@
-//! Clients that take what they can get.
+//! Clients that take as much as they can.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ struct Served {
     metrics: Metrics,
     /// One request to `/slow` is answered for each permit.
     permits: Arc<Semaphore>,
-    /// A permit for each request to it that has come.
+    /// Holds a permit for each request to `/slow` that has arrived.
     come: Arc<Semaphore>,
 }
 
@@ -72,7 +72,7 @@ async fn answered(stream: &mut TcpStream) -> String {
 /// Waits until the other side has closed.
 async fn closed(stream: &mut TcpStream) {
     let mut rest = Vec::new();
-    // Closed with something unread it is reset.
+    // If it is closed with something unread, it is reset.
     let _ = tokio::time::timeout(SOON, stream.read_to_end(&mut rest)).await.unwrap();
 }
 

@@ -11,7 +11,7 @@ use super::grant::{Allotment, Grant, Grants, Refusal};
 use super::ledger::{Ledger, Pod};
 use super::rollout::Nature;
 
-/// No task must have come for so many seconds. Ages are whole seconds, so 2 means at least one full second.
+/// A burst is over when no task came for so many seconds. Ages are whole seconds: 2 means at least one full second.
 pub const CALM: u64 = 2;
 
 /// No task waits longer than this many seconds for others to come.

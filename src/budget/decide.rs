@@ -194,7 +194,7 @@ fn plan_beside_what_stays(terms: Terms, demands: &[Demand], pods: &[Pod]) -> Pla
     beside(above_their_share(&beside(above), pods, smallest))
 }
 
-/// What staying pods hold in excess of `taken_for` their workload's share.
+/// What staying pods hold above `taken_for` of their workload's share.
 fn above_their_share(plan: &Plan, pods: &[Pod], taken_for: impl Fn(&Share) -> Connections) -> Connections {
     let above = |pod: &Pod| {
         let share = plan.shares.get(pod.workload?)?;

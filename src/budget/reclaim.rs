@@ -218,7 +218,7 @@ fn escaped(holdings: &Holdings<'_>, may: impl Fn(&Holdings<'_>, usize) -> bool) 
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Escaped }).collect()
 }
 
-/// (b) Oversize pods of workloads that may lose one: the workload furthest above its share first; unready pods first.
+/// (b) Oversize pods of workloads that may lose one: the workload furthest above its share first, in it unready first.
 fn oversize(holdings: &Holdings<'_>, may: impl Fn(&Holdings<'_>, usize) -> bool) -> Vec<Candidate> {
     let mut found = pods_where(holdings, |pod, workload| {
         is_oversize(holdings, pod, workload) && is_replaced(holdings, workload) && may(holdings, workload)
@@ -268,7 +268,7 @@ fn starts(pod: &Pod) -> bool {
     pod.admitted() && (young || matches!(pod.hold, Hold::InFlight(_)))
 }
 
-/// Whether another pod takes the place of one that is ended. No task is ended to make room for others.
+/// Whether another pod takes the place of one that is ended. Work that would be lost is not ended to make room.
 fn is_replaced(holdings: &Holdings<'_>, workload: usize) -> bool {
     holdings.allotments.get(workload).is_some_and(|allotment| allotment.share.nature == Nature::Service)
 }
@@ -283,7 +283,7 @@ fn surplus(holdings: &Holdings<'_>) -> Vec<Candidate> {
         matches!(pod.hold, Hold::Granted(_))
             && is_replaced(holdings, workload)
             && holdings.allotments.get(workload).is_some_and(|allotment| {
-                // A hopeless workload would not get its older pods back.
+                // The older pods of a hopeless workload could not come back.
                 if allotment.share.hopeless {
                     return false;
                 }
@@ -298,7 +298,7 @@ fn surplus(holdings: &Holdings<'_>) -> Vec<Candidate> {
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Surplus }).collect()
 }
 
-/// Known workloads' pods that are not terminating and for which `rule` holds.
+/// Pods of known workloads that are not terminating and for which `rule` holds.
 fn pods_where<'a>(holdings: &Holdings<'a>, rule: impl Fn(&Pod, usize) -> bool) -> Vec<(usize, &'a Pod)> {
     let mut found = Vec::new();
     for (index, pod) in holdings.pods.iter().enumerate() {

@@ -68,7 +68,7 @@ pub enum Nature {
     /// Another pod takes its place.
     #[default]
     Service,
-    /// Work is lost, and begins anew.
+    /// Work is lost and starts over.
     Task,
     /// No pod takes its place.
     Loose,

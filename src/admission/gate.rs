@@ -20,7 +20,7 @@ use crate::profile::{self, Gets};
 pub const NAME: &str = "gate.poolbudget.dev";
 
 /// Literal values that are remembered: printable and short enough for an annotation. The variables hold numbers; any
-/// other value tells nobody anything.
+/// other value is of no use.
 const REMEMBERED_VALUE: &str = r"^[^\x00-\x1f\x7f]{1,128}$";
 
 /// The policy.

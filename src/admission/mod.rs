@@ -5,8 +5,8 @@
 //!
 //! | file | rule | object |
 //! |---|---|---|
-//! | `gate` | a labelled pod is born gated, with env that reads its grant | MutatingAdmissionPolicy |
-//! | `mirror` | a workload's label and annotations stand in its template too | MutatingAdmissionPolicy |
+//! | `gate` | a labelled pod is created gated, with env that reads its grant | MutatingAdmissionPolicy |
+//! | `mirror` | a workload's label and annotations are copied to its template | MutatingAdmissionPolicy |
 //! | `guard` | only the operator opens gates, writes grants and the status, moves pods | ValidatingAdmissionPolicy |
 //! | `check` | a bad label or annotation is refused with a sentence | ValidatingAdmissionPolicy |
 //! | `bound` | a gated pod that would not read its grant is refused | ValidatingAdmissionPolicy |

@@ -44,7 +44,7 @@ pub struct Policy {
 pub(super) enum Scope {
     /// As the installation has chosen.
     Chosen,
-    /// In every namespace, and what cannot be judged is refused: it affects nobody but us.
+    /// In every namespace, and what cannot be judged is refused: it concerns only our own accounts.
     Always,
 }
 

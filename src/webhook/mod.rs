@@ -17,7 +17,7 @@
 //!
 //! Kubernetes 1.35 is the last version without MutatingAdmissionPolicy, which is stable from 1.36 on. Upstream support of
 //! 1.35 ends on 2027-02-28. A release after that day can do without this wing. The twins of the rules (`native` beside
-//! gate, mirror and check, and `admission::request`) stay: `plan` and `inject` ask them. What goes, with what stands there:
+//! gate, mirror and check, and `admission::request`) stay: `plan` and `inject` ask them. What goes, and from where:
 //!
 //! | goes | what of it |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The client: in the cluster by its ServiceAccount, elsewhere by the kubeconfig, as kubectl would choose.
+//! The client: in the cluster it uses the ServiceAccount, elsewhere the kubeconfig, as kubectl would choose.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,10 +32,10 @@ pub(super) struct Connection {
 }
 
 impl ClusterArgs {
-    /// Connects as these flags say. Nothing is sent yet.
+    /// Connects as these flags say. It does not send a request yet.
     pub(super) async fn connect(&self) -> anyhow::Result<Connection> {
         let mut config = self.config().await?;
-        // Whoever waits for an answer has no better idea than to ask again.
+        // On a timeout, the caller can do no better than send the request again.
         config.default_retry = true;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(prepared(config)).context("cannot make a client")?;
@@ -59,10 +59,10 @@ impl ClusterArgs {
     }
 }
 
-/// A client of the cluster that this process belongs to. Its answers are bounded, since it shares a memory limit.
+/// A client of the cluster that this process runs in. It bounds answers, because it shares a memory limit.
 pub(super) async fn client() -> anyhow::Result<Client> {
     let mut config = here().await?;
-    // Retrying is left to the callers: they know whether a request still makes sense.
+    // The callers decide about retries: they know whether a request still makes sense.
     config.default_retry = false;
     let builder = ClientBuilder::try_from(prepared(config)).context("cannot make a client")?;
     Ok(builder.with_layer(&BoundedAnswers).build())
@@ -73,14 +73,14 @@ async fn here() -> anyhow::Result<Config> {
     if in_a_pod && std::env::var_os("KUBECONFIG").is_none() {
         return Config::incluster().context("cannot read the ServiceAccount of this pod");
     }
-    // Not `infer`: its error would be that of a ServiceAccount that nobody meant.
+    // Not `infer`: its error would be about a ServiceAccount that the user did not mean.
     Config::from_kubeconfig(&KubeConfigOptions::default())
         .await
         .map_err(|error| anyhow!("cannot find a cluster: {error}; set KUBECONFIG, or run in a pod"))
 }
 
 fn prepared(mut config: Config) -> Config {
-    // Two TLS providers in one process would make the first use of TLS panic; name the one.
+    // With two TLS providers in one process the first use of TLS would panic, so choose one.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider was installed before");
     }

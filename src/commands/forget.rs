@@ -1,8 +1,8 @@
-//! `poolbudget forget`: says that nothing runs any more of what is gone and still counts.
+//! `poolbudget forget`: says that processes which are gone but still counted no longer run.
 //!
-//! In: a budget, and which entries of its quarantine are meant. Out: an annotation on the budget that names them, which the
-//! leader obeys once and tells by an event. Whoever may patch the budget may do this. The entries are named one by one, so
-//! nothing is forgotten that comes later.
+//! In: a budget, and which entries of its quarantine to forget. Out: an annotation on the budget that names them. The
+//! leader obeys it once and reports it in an event. Anybody who may patch the budget may do this. The entries are named
+//! one by one, so nothing is forgotten that comes later.
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -66,7 +66,7 @@ pub(super) async fn forget(args: ForgetArgs) -> anyhow::Result<()> {
     render::put(&told(&meant)).context("cannot print what was done")
 }
 
-/// The entries that are meant.
+/// The entries to forget.
 fn chosen<'a>(kept: &'a [Quarantined], which: &WhichArgs) -> anyhow::Result<Vec<&'a Quarantined>> {
     let meant: Vec<&Quarantined> = kept.iter().filter(|entry| which.means(entry)).collect();
     if !meant.is_empty() {

@@ -175,7 +175,7 @@ pub fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says on standard error why a command was not carried out.
+/// Reports on standard error why a command was not carried out.
 #[expect(clippy::print_stderr, reason = "logging may not have started")]
 pub fn complain(error: &anyhow::Error) {
     eprintln!("poolbudget: {error:#}");

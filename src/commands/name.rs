@@ -1,12 +1,12 @@
-//! The name under which the program was called: as `kubectl-poolbudget` it is a plugin of kubectl, and its help says what
-//! its user types.
+//! The name under which the program was called: as `kubectl-poolbudget` it is a plugin of kubectl, and its help shows
+//! what its user types.
 
 use std::ffi::OsString;
 use std::path::Path;
 
 use clap::Command;
 
-/// What kubectl looks for when it is told `poolbudget`.
+/// The name that kubectl looks for when it gets the command `poolbudget`.
 const PLUGIN: &str = "kubectl-poolbudget";
 
 /// The command as its user calls it. `program` is the first word of the command line.

@@ -28,7 +28,7 @@ impl OutputArgs {
         self.output.is_some()
     }
 
-    /// Prints a value in the form that was asked for.
+    /// Prints a value in the requested form.
     pub(super) fn put(self, value: &impl Serialize) -> anyhow::Result<()> {
         let text = match self.output {
             Some(Format::Yaml) => serde_yaml::to_string(value)?,
@@ -38,7 +38,7 @@ impl OutputArgs {
     }
 }
 
-/// Objects as kubectl prints them: the one that was asked for by name, or a list.
+/// Objects as kubectl prints them: the one that was requested by name, or a list.
 pub(super) fn list_of<'a, K>(objects: impl Iterator<Item = &'a K>, single: bool) -> anyhow::Result<Value>
 where
     K: Resource<DynamicType = ()> + Serialize + 'a,

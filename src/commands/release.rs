@@ -1,10 +1,10 @@
-//! `poolbudget release`: leaves nothing behind a gate before an uninstall.
+//! `poolbudget release`: leaves no pod behind a gate before an uninstall.
 //!
-//! In order: the Lease is taken from the leader and kept, because one that still led would see pods in excess and end
-//! them → what gates pods goes out of force (bindings of policies, or the webhook's configuration) → a dry-run pod shows
-//! when pods are born without a gate → every gate that is left opens at the smallest size, until no pod is
-//! gated. Nobody is ended, and nobody leads again before the Lease has expired. Each step can be done twice: whoever failed
-//! half-way begins anew.
+//! In order: it takes the Lease from the leader and keeps it, because a leader would see pods in excess and end them →
+//! it removes what gates pods (bindings of policies, or the webhook's configuration) → a dry-run pod shows when pods
+//! are created without a gate → it opens every remaining gate at the smallest size, until no pod is gated. It ends no
+//! pod, and no replica leads again before the Lease has expired. Each step can be repeated: after a failure half-way,
+//! start again.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub(super) struct ReleaseArgs {
 const PAUSE: Duration = Duration::from_millis(500);
 /// Between attempts after an error.
 const RETRY: Duration = Duration::from_secs(2);
-/// Who holds the Lease then.
+/// The holder of the Lease during the command.
 const IDENTITY: &str = "release";
 
 pub(super) async fn release(args: ReleaseArgs) -> anyhow::Result<()> {
@@ -112,7 +112,7 @@ impl Release {
 
     async fn leave_nothing(&self, gateway: &KubeGateway) -> anyhow::Result<()> {
         let client = &self.client;
-        // First what would refuse the pods that nobody gates any more.
+        // First removes what would refuse pods that nothing gates any more.
         put_out_of_force::<ValidatingAdmissionPolicyBinding>(client, admission::guard::BIRTHS_NAME).await?;
         put_out_of_force::<MutatingAdmissionPolicyBinding>(client, admission::gate::NAME).await?;
         put_out_of_force::<MutatingAdmissionPolicyBinding>(client, admission::mirror::NAME).await?;
@@ -122,14 +122,14 @@ impl Release {
     }
 }
 
-/// Whether the next attempt may fare better: what is forbidden stays so.
+/// Whether another attempt may succeed: what is forbidden stays forbidden.
 fn is_passing(error: &anyhow::Error) -> bool {
     let refused = error.downcast_ref::<kube::Error>();
     !matches!(refused, Some(kube::Error::Api(status)) if status.is_forbidden())
         && !matches!(error.downcast_ref(), Some(GatewayError::Forbidden { .. }))
 }
 
-/// Deletes one of the objects that have pods gated; a cluster has those of one kind, or does not know the kind.
+/// Deletes one of the objects that gate pods; a cluster has those of one kind, or does not know the kind.
 async fn put_out_of_force<K>(client: &Client, name: &str) -> anyhow::Result<()>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
@@ -143,8 +143,8 @@ where
     Ok(())
 }
 
-/// Each API server drops them in its own time; a pod that is only tried shows whether this one has. One that is refused
-/// shows that it has not dropped them all.
+/// Each API server drops them in its own time; a dry-run pod shows whether this one has. If it is refused, the server
+/// has not dropped them all.
 async fn await_ungated(client: &Client, namespace: &str, deadline: Instant) -> anyhow::Result<()> {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",

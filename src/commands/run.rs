@@ -1,6 +1,7 @@
 //! `poolbudget run`: the operator.
 //!
-//! The first signal makes it unready, lets running work end and gives the Lease up; the second ends the process at once.
+//! After the first signal it is not ready, finishes running work and gives the Lease up; the second ends the process at
+//! once.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -61,11 +62,11 @@ impl RunArgs {
     }
 }
 
-/// A readiness part: nobody has told this process to end.
+/// A part of readiness: this process has not been told to end.
 const STAYS: &str = "a replica that is not about to end";
 
-/// After the first signal, the webhook takes new connections for at least so long: API servers and the proxies of
-/// their nodes hear with a delay that this replica goes.
+/// After the first signal, the webhook accepts new connections for at least this long: API servers and the proxies of
+/// their nodes learn with a delay that this replica is ending.
 const LINGER: Duration = Duration::from_secs(5);
 
 fn anonymous() -> String {
@@ -109,7 +110,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Serves admission reviews, where that is asked for.
+/// Serves admission reviews, if requested.
 async fn reviews(
     client: Client,
     settings: Option<webhook::Settings>,

@@ -1,11 +1,11 @@
-//! How the slots of a workload are written, and the columns of the table in which they stand.
+//! How the slots of a workload are written, and the columns of their table.
 //!
-//! In: its kind, its slots, and the pods that it asks for at the most. Out: `4 (3 + 1 surge)`.
+//! In: its kind, its slots, and the most pods that it asks for. Out: `4 (3 + 1 surge)`.
 
 use super::render::Align;
 use crate::api::WorkloadKind;
 
-/// What each workload gets, in the table of `plan` as in the one of `status`.
+/// What each workload gets, in the tables of `plan` and `status`.
 pub(super) const COLUMNS: [(&str, Align); 6] = [
     ("WORKLOAD", Align::Left),
     ("REPLICAS", Align::Left),
@@ -15,7 +15,7 @@ pub(super) const COLUMNS: [(&str, Align); 6] = [
     ("HOLDS", Align::Right),
 ];
 
-/// What the slots are made of, where a rollout takes more than the replicas.
+/// What the slots consist of, if a rollout takes more than the replicas.
 pub(super) fn slots(kind: WorkloadKind, slots: u64, pods: u64) -> String {
     let surges = matches!(kind, WorkloadKind::Deployment | WorkloadKind::Rollout | WorkloadKind::DaemonSet);
     match slots.checked_sub(pods) {

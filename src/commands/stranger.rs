@@ -1,7 +1,8 @@
 //! Whether the policies of the cluster know this process as the operator.
 //!
-//! In: a client. Out: a sentence for who would take the Lease and could not open a single gate. Forbidden here: a right that the
-//! operator does not need. Its ServiceAccount may not read policies and is not asked; whoever runs it by hand mostly may.
+//! In: a client. Out: a sentence for a process that would take the Lease but could not open any gate. Forbidden here: a
+//! right that the operator does not need. Its ServiceAccount may not read policies, so it is not asked; a person who
+//! runs it by hand mostly may.
 
 use std::time::Duration;
 
@@ -12,13 +13,13 @@ use kube::{Client, Error};
 
 use crate::admission::guard;
 
-/// The answers of a cluster that does not give any in this time are not waited for.
+/// How long to wait for a cluster that does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What ServiceAccounts are called.
+/// The prefix of ServiceAccount names.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
-/// Why nothing could be granted; none where that is not known.
+/// Why this process could grant nothing; none if that is not known.
 pub(super) async fn refused(client: &Client) -> Option<String> {
     match tokio::time::timeout(PATIENCE, stranger(client)).await {
         Ok(Ok(user)) => user.map(|user| {
@@ -37,7 +38,7 @@ pub(super) async fn refused(client: &Client) -> Option<String> {
     }
 }
 
-/// The name of this user, if the policy is there and does not let it open gates.
+/// The name of this user, if the policy exists and does not let the user open gates.
 async fn stranger(client: &Client) -> Result<Option<String>, Error> {
     let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
     let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
@@ -68,7 +69,7 @@ mod tests {
         policies.next().expect("the guard")
     }
 
-    /// What is said to a user, by a server that gives this answer to who asks for the policy; and what was asked for.
+    /// What is said to a user, if the server answers so to a request for the policy; and what was requested.
     async fn said(user: &str, code: u16, policy: Value) -> (Option<String>, Vec<String>) {
         let (service, mut server) = pair::<Request<Body>, Response<Body>>();
         let client = Client::new(service, "default");

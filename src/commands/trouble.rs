@@ -1,6 +1,6 @@
-//! What the cluster answered instead of what was asked for, as a sentence that says what to do.
+//! The cluster's error answer, as a sentence that says what to do.
 //!
-//! In: an error of the client, and what it was about. Out: an error for people.
+//! In: an error of the client, and its subject. Out: an error for people.
 
 use std::error::Error as _;
 

@@ -1,7 +1,7 @@
 //! `poolbudget explain`: why a pod has its size, or why it waits; what a workload gets.
 //!
-//! In: one list of each kind of a namespace. Out: words. The lists become the operator's own world, and the decision
-//! over it is the operator's own; here it is only put into words.
+//! In: one list of each kind of a namespace. Out: words. The lists become the operator's own world, and the operator's
+//! own code decides over it; this module only puts the decision into words.
 
 mod pod;
 mod reclaim;
@@ -70,17 +70,17 @@ pub(super) async fn explain(args: ExplainArgs) -> anyhow::Result<()> {
     Ok(render::put(&texts.join("\n"))?)
 }
 
-/// That nobody does what is explained, where that is known.
+/// Says that no operator acts on what is explained, if that is known.
 fn not_running(leader: &Leader, unanswered: bool) -> Option<&str> {
     match leader {
         Leader::Nobody(why) => Some(why),
-        // It may only be installed elsewhere.
+        // The operator may be installed in another namespace.
         Leader::Never(why) if unanswered => Some(why),
         Leader::Leads | Leader::Never(_) | Leader::Unknown(_) => None,
     }
 }
 
-/// Explains what was observed under this name; none when nothing was. A pod without the label is not observed.
+/// Explains what was observed under this name; none if nothing was. A pod without the label is not observed.
 fn find(sight: &Sight, target: &Target) -> anyhow::Result<Option<Vec<Explanation>>> {
     let pod = |name: &str| sight.pod(name).map(|record| vec![pod::explain(sight, &record)]);
     match target {
@@ -114,7 +114,7 @@ fn unknown(sight: &Sight, kind: WorkloadKind, name: &str) -> String {
     format!("namespace {0} has no {kind} {name}; see kubectl get {plural} -n {0}", sight.namespace)
 }
 
-/// A pod that is there and bears no label; otherwise there is nothing to explain.
+/// Explains a pod that exists without the label; none otherwise.
 async fn not_labelled(connection: &Connection, target: &Target) -> anyhow::Result<Explanation> {
     let (Target::Pod(name) | Target::Named(name) | Target::Workload(_, name)) = target;
     let namespace = &connection.namespace;

@@ -1,7 +1,7 @@
 //! A pod in words: what it holds and why, or what it waits for.
 //!
-//! In: a pod, and a look at its budget. Out: an explanation. The reasons are those of the decision; the sentences of
-//! a refusal are those that the pod's own event says.
+//! In: a pod, and a look at its budget. Out: an explanation. The reasons are those of the decision; a refusal has the
+//! same sentences as the pod's event.
 
 use super::reclaim;
 use super::share;
@@ -76,18 +76,18 @@ fn with_budget(sight: &Sight, record: &PodRecord, look: &Look) -> Explanation {
     told
 }
 
-/// What a pod is within its budget, in short.
+/// What a pod is to its budget, in short.
 pub(super) fn standing(sight: &Sight, look: &Look, pod: usize) -> Option<Standing> {
     let record = look.view.scene.pods.get(pod)?;
     Some(Seen { sight, look, view: &look.view, pod, record }.standing())
 }
 
-/// What a pod is within its budget.
+/// What a pod is to its budget.
 pub(super) struct Standing {
     pub(super) state: State,
     /// In a sentence.
     pub(super) summary: String,
-    /// In a word or two, where the state does not say it all.
+    /// In a word or two, if the state alone does not say it.
     pub(super) note: String,
 }
 
@@ -102,7 +102,7 @@ struct Seen<'a> {
     sight: &'a Sight,
     look: &'a Look,
     view: &'a View,
-    /// Its place among the pods of the situation.
+    /// Its index among the pods of the situation.
     pod: usize,
     record: &'a PodRecord,
 }
@@ -186,7 +186,7 @@ impl Seen<'_> {
         if let (Some(note), Hold::Granted(bill)) = (&self.record.grant, core.hold) {
             told.point("size", size(self.record, note, bill));
         }
-        // Who is on the way out, or never came through the gate, gets nothing any more.
+        // A pod that is ending, or that bypassed the gate, will get no size.
         if core.terminating || matches!(core.hold, Hold::Escaped(_)) {
             return;
         }
@@ -203,7 +203,7 @@ impl Seen<'_> {
         }
     }
 
-    /// What it holds beside what a pod of its workload gets now.
+    /// Compares what it holds with what a pod of its workload gets now.
     fn compared(&self, hold: Hold, plan: &Share, now: &str) -> String {
         let share = plan.bill;
         if self.view.mode != Mode::Gate {
@@ -235,7 +235,7 @@ impl Seen<'_> {
         }
     }
 
-    /// The sum that refuses it, and its turn.
+    /// The sum that does not fit, and its place in the queue.
     fn wait(&self, told: &mut Explanation) {
         let Some(refusal) = self.refusal() else { return };
         if let Some(want) = self.want() {
@@ -329,7 +329,7 @@ impl Seen<'_> {
         }
     }
 
-    /// How a pod that passed the gate is got rid of.
+    /// How to replace a pod that bypassed the gate.
     fn successor(&self) -> &'static str {
         let workload = self.core().and_then(|core| core.workload);
         let share = workload.and_then(|w| Some(self.view.workload(w)?.share));
@@ -359,7 +359,7 @@ fn size(record: &PodRecord, note: &GrantNote, bill: Connections) -> String {
 const ESCAPED: &str = "it was created while nothing added the gate to pods, or its kubelet runs it from a file, or its \
                        grant is damaged; poolbudget subtracts what its own env allows from what others may use";
 
-/// Everything that a grant of it would have to fit beside.
+/// The sum that a grant of this pod would have to fit into.
 fn sum(want: &Want, usable: Connections) -> String {
     let Want { class, bill, committed, kept, .. } = *want;
     let total = committed.plus(kept).plus(bill);
@@ -371,7 +371,7 @@ fn sum(want: &Want, usable: Connections) -> String {
     format!("{committed} committed{kept} + {bill} for it = {total}, of {usable} usable")
 }
 
-/// Why a task does not have its size yet.
+/// Why the operator has not sized a task yet.
 fn until_calm() -> String {
     format!(
         "it is sized together with other pods of Jobs: when none has arrived for {CALM} s, and after {LONGEST} s in \

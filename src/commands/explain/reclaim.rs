@@ -1,4 +1,4 @@
-//! How room comes about: who gives connections back, when, and who is to go.
+//! How room becomes free: who returns connections, when, and which pods have to go.
 //!
 //! In: a look at a budget. Out: sentences.
 
@@ -10,10 +10,10 @@ use crate::budget::ledger::Hold;
 use crate::controller::evict;
 use crate::controller::view::View;
 
-/// Pods that are named.
+/// How many pods are named.
 const NAMED: usize = 5;
 
-/// What has to happen before a pod that was refused for want of room is granted.
+/// What has to happen before a pod that was refused for lack of room gets its grant.
 pub(super) fn for_the_refused(sight: &Sight, look: &Look) -> String {
     let room = &look.view.decision.reclaim;
     let draining = draining(sight, look);
@@ -47,7 +47,7 @@ fn nobody_goes(view: &View, eviction: EvictionPolicy) -> String {
     }
 }
 
-/// Who gives back what, and when: `Pod/a gives back 4 in 25 s at the latest`.
+/// Who returns how much, and when: `Pod/a gives back 4 in 25 s at the latest`.
 fn draining(sight: &Sight, look: &Look) -> String {
     let pods = look.view.scene.situation.pods.iter().zip(&look.view.scene.pods);
     let leaving =
@@ -67,7 +67,7 @@ fn draining(sight: &Sight, look: &Look) -> String {
     named.join(", ")
 }
 
-/// ` in 25 s at the latest`, or by how much that is over.
+/// ` in 25 s at the latest`, or by how much that time has passed.
 pub(super) fn due(due: Option<i64>, now: Timestamp) -> String {
     match due.map(|due| due - now.as_second()) {
         None => String::new(),

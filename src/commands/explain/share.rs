@@ -1,6 +1,6 @@
-//! The share of a workload in words: what its pods get and why not more, how many of them there may be.
+//! The share of a workload in words: what its pods get, why not more, and how many pods there may be.
 //!
-//! In: a look at the budget, a workload of it. Out: sentences. Every number is one of the plan.
+//! In: a look at the budget, and one of its workloads. Out: sentences. Every number comes from the plan.
 
 use super::sight::{Look, Sight};
 use super::words::{count, product};
@@ -15,7 +15,7 @@ use crate::cluster::workload::WorkloadKey;
 use crate::controller::view::{Assessed, View};
 use crate::profile::{OwnNames, Profile, SQLALCHEMY, Sizing};
 
-/// Workloads whose part in the sum is named.
+/// How many workloads the sum names.
 const NAMED: usize = 4;
 
 /// `main: 15 connections (…), 2 reserved, 13 usable, 12 committed`.
@@ -45,7 +45,7 @@ pub(super) fn size(budget: &DbConnectionBudget, knobs: Knobs, demand: &Demand, s
     product(parts.map(Connections::get), *processes, *engines)
 }
 
-/// Whose rules the pools follow, and what is written for them; none for what every app is taken for.
+/// Whose rules the pools follow, and what is written for them; none for the default profile.
 pub(super) fn profile(profile: Option<&'static Profile>) -> Option<String> {
     let profile = profile.filter(|profile| **profile != SQLALCHEMY)?;
     let variables: Vec<&str> = profile.variables().map(|(name, _)| name).collect();
@@ -63,7 +63,7 @@ pub(super) fn profile(profile: Option<&'static Profile>) -> Option<String> {
     Some(format!("{}: {how}", profile.name))
 }
 
-/// What an instance gets at least, where that is not for the budget to say.
+/// The minimum of an instance, if the app and not the budget sets it.
 pub(super) fn least(demand: &Demand) -> Option<String> {
     let who = demand.needed_by.as_ref()?;
     Some(format!("{who} needs at least {} in each of its pools", count(demand.min.get(), "connection")))
@@ -89,7 +89,7 @@ pub(super) fn why(view: &View, workload: usize) -> String {
     }
 }
 
-/// `Deployment/api 6 slots × 2 + Deployment/web 3 slots × 1 = 15`, the largest first.
+/// `Deployment/api 6 slots × 2 + Deployment/web 3 slots × 1 = 15`, the largest part first.
 fn sum(view: &View) -> String {
     let mut parts: Vec<(&str, &Share)> =
         view.workloads().map(|one| (one.of.demand.name.as_str(), one.share)).collect();
@@ -107,7 +107,7 @@ fn sum(view: &View) -> String {
     format!("{} = {total}", named.join(" + "))
 }
 
-/// What keeps the size from being one larger.
+/// What keeps the size from being larger by one.
 fn limit(demand: &Demand, share: &Share, planned: Connections, usable: Connections) -> String {
     let weight = if demand.weight > 1 { format!("; its weight is {}", demand.weight) } else { String::new() };
     if demand.max.is_some_and(|max| share.size >= max) {
@@ -119,7 +119,7 @@ fn limit(demand: &Demand, share: &Share, planned: Connections, usable: Connectio
     format!("; {left} {verb} left, and growing every pool by one needs {step}{weight}")
 }
 
-/// How many pods of a workload may hold connections at once, and why so many.
+/// How many pods of a workload may hold connections at once, and why that many.
 pub(super) fn slots(sight: &Sight, look: &Look, workload: usize) -> Option<String> {
     let view = &look.view;
     let Assessed { of, share, facts, .. } = view.workload(workload)?;
@@ -146,7 +146,7 @@ pub(super) fn slots(sight: &Sight, look: &Look, workload: usize) -> Option<Strin
     Some(format!("{} = {replicas}{surge}; {source}", share.slots))
 }
 
-/// Who says for how many replicas slots are kept.
+/// What sets the number of replicas for which slots are kept.
 fn source(sight: &Sight, look: &Look, key: &WorkloadKey) -> String {
     match look.view.scene.situation.basis {
         Basis::Current => "sizing.basis is Current, so sizes are for the current replicas and a scale-up makes shares smaller".to_owned(),
@@ -157,7 +157,7 @@ fn source(sight: &Sight, look: &Look, key: &WorkloadKey) -> String {
     }
 }
 
-/// The first of those who may state a ceiling, in the order in which they are asked.
+/// The first source that states a ceiling, in the order in which they are asked.
 fn ceiling(sight: &Sight, look: &Look, key: &WorkloadKey) -> Option<String> {
     let (scalers, own) = {
         let world = sight.observed.world();
@@ -174,7 +174,7 @@ fn ceiling(sight: &Sight, look: &Look, key: &WorkloadKey) -> Option<String> {
     stated.or_else(|| own.map(|most| format!("room is kept for {} of its next run", count(most, "pod"))))
 }
 
-/// What a rollout of a workload does, as far as it has pods.
+/// What a rollout of a workload does, as far as its pods allow.
 pub(super) fn rollout(demand: &Demand, share: &Share) -> String {
     let Share { surge, unavailable, .. } = *share;
     match demand.strategy {

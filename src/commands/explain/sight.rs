@@ -1,6 +1,6 @@
-//! One namespace at one instant, as its operator sees it.
+//! One namespace at one instant, as its operator would see it.
 //!
-//! In: what was observed. Out: for each budget the look that the leader would take now, by the same code. Forbidden
+//! In: what was observed. Out: for each budget, the look that the leader would take now, by the same code. Forbidden
 //! here: arithmetic.
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(super) struct Look {
 }
 
 impl Sight {
-    /// Looks at the budget of this name; or says why pods that name it wait.
+    /// Looks at the budget of this name, or says why pods that name it wait.
     pub(super) fn look(&self, name: &str) -> Result<Look, String> {
         let key = BudgetKey::new(&self.namespace, name);
         let world = self.observed.world();
@@ -48,7 +48,7 @@ impl Sight {
         self.observed.world().pods.find(&self.namespace, name)
     }
 
-    /// The workload of this key, or the one that it is a part of.
+    /// The workload of this key, or the workload that it belongs to.
     pub(super) fn workload(&self, key: &WorkloadKey) -> Option<Arc<WorkloadRecord>> {
         let world = self.observed.world();
         let record = world.workloads.find(&self.namespace, key);
@@ -56,7 +56,7 @@ impl Sight {
         world.workloads.workload(&self.namespace, workload, None)
     }
 
-    /// The workloads of this name, of whatever kind. Jobs and CronJobs of a group have it too.
+    /// The workloads of this name, of any kind. The Jobs and CronJobs of a group also have the group's name.
     pub(super) fn workloads_named(&self, name: &str) -> Vec<Arc<WorkloadRecord>> {
         let keys = WorkloadKind::ALL.into_iter().map(|kind| WorkloadKey::new(kind, name));
         let is_part = |key: &WorkloadKey| {
@@ -70,7 +70,7 @@ impl Sight {
         found
     }
 
-    /// Whether a budget has not been answered by any operator, in its newest form.
+    /// Whether the latest generation of some budget has no answer from an operator.
     pub(super) fn is_unanswered(&self) -> bool {
         let world = self.observed.world();
         let behind = |budget: &Arc<DbConnectionBudget>| {
@@ -98,7 +98,7 @@ impl Sight {
             of.into_iter().any(|part| part.makes_pods() || part.pods > 0)
         };
         let keys = world.budgets_of(&self.namespace, workload).into_iter().map(|key| key.name);
-        // A revision that makes no pods any more says nothing of the workload.
+        // A revision that makes no more pods says nothing about the workload.
         keys.filter(|budget| own(budget) || standing(budget) || has_pods(budget)).collect()
     }
 }

@@ -1,21 +1,21 @@
-//! What is to be explained, as users write it: `pod/NAME`, `deploy/NAME`, `NAME`.
+//! What to explain, as users write it: `pod/NAME`, `deploy/NAME`, `NAME`.
 
 use std::str::FromStr;
 
 use crate::api::WorkloadKind;
 
-/// What is to be explained.
+/// What to explain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// A pod.
     Pod(String),
     /// A workload of a kind.
     Workload(WorkloadKind, String),
-    /// Whatever has this name.
+    /// Anything of this name.
     Named(String),
 }
 
-/// A target that names no kind that is known.
+/// The target names an unknown kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a pod or a workload: write NAME, pod/NAME, or a workload such as deployment/NAME")]
 pub(super) struct NoTarget(String);
@@ -39,9 +39,9 @@ impl FromStr for Target {
     }
 }
 
-/// The kinds by the names that kubectl knows them by.
+/// The kinds, by the names that kubectl accepts.
 pub(in crate::commands) fn workload(kind: &str) -> Option<WorkloadKind> {
-    // deployments.apps is what `kubectl get -o name` prints
+    // `kubectl get -o name` prints deployments.apps
     let kind = kind.split('.').next().unwrap_or_default();
     Some(match kind {
         "deployment" | "deployments" | "deploy" => WorkloadKind::Deployment,

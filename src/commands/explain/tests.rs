@@ -1,4 +1,4 @@
-//! Explanations of worlds that are made here: what is said, word by word.
+//! Explanations of worlds that the tests build: what is said, word by word.
 
 use std::cell::Cell;
 
@@ -17,11 +17,11 @@ use crate::controller::observe::{Observed, Watched};
 /// 2026-11-21T17:00:00Z.
 const NOW: i64 = 1_795_280_400;
 
-/// A namespace that is written down object by object.
+/// A namespace that a test builds object by object.
 struct Shop(Sight, Cell<u32>);
 
 impl Shop {
-    /// With a budget of 15, of which 2 are kept, and more of its spec and status.
+    /// With a budget of 15, of which 2 are reserved, and more of its spec and status.
     fn new(spec: &Value, status: &Value) -> Self {
         let shop = Self::without_budget();
         let mut all = json!({"limit": {"connections": 15}, "reserved": 2});
@@ -38,7 +38,7 @@ impl Shop {
         Self(Sight { observed: Observed::default(), namespace: "shop".to_owned(), now }, Cell::new(0))
     }
 
-    /// Takes an object in, in place of an earlier one of its name.
+    /// Adds an object, in place of an earlier one with its name.
     fn see<K: Watched>(&self, mut object: Value) {
         self.1.set(self.1.get() + 1);
         object["metadata"]["resourceVersion"] = self.1.get().to_string().into();
@@ -68,7 +68,7 @@ impl Shop {
         self
     }
 
-    /// A pod of a Deployment that is a minute old, with more of what it is.
+    /// A pod of a Deployment, one minute old, with more of its fields.
     fn pod(self, name: &str, of: &str, more: &Value) -> Self {
         let mut pod = json!({
             "metadata": {"name": name, "namespace": "shop", "uid": name,
@@ -86,13 +86,13 @@ impl Shop {
         find(&self.0, &target.parse()?)
     }
 
-    /// What is said of a target.
+    /// What is said about a target.
     fn told(&self, target: &str) -> String {
         let told = self.find(target).expect("one").expect("something");
         told.iter().map(|told| told.render(Paint::PLAIN)).collect::<Vec<_>>().join("\n")
     }
 
-    /// That of a target this is said, wherever its lines are broken.
+    /// Asserts that this is said about a target, wherever its lines are broken.
     fn tells(&self, target: &str, part: &str) {
         let told = self.told(target);
         let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -147,7 +147,7 @@ fn calm() -> Shop {
         .pod("api-1-b", "api", &granted(2, 2, 4))
 }
 
-/// Twelve of 13 are held by pods that are larger than their share has become; one more waits.
+/// Pods that are larger than their share has become hold twelve of 13; one more pod waits.
 fn full(spec: &Value) -> Shop {
     Shop::new(spec, &settled("api", 2))
         .deployment("api", 2, &json!({}))
@@ -157,7 +157,7 @@ fn full(spec: &Value) -> Shop {
         .pod("web-1-c", "web", &waiting())
 }
 
-/// Thirty replicas of which not one has a slot, since a pod that passed the gate may hold all there is.
+/// Thirty replicas without a single slot, because a pod that bypassed the gate may hold everything.
 fn overrun() -> Shop {
     Shop::new(&json!({}), &settled("api", 2))
         .deployment("api", 30, &json!({}))
@@ -185,7 +185,7 @@ fn a_pod_that_lacks_room_is_told_the_sum_its_turn_and_who_goes_for_it() {
 fn a_pod_that_another_gate_holds_is_told_so_and_takes_nothing_from_pods_that_stand() {
     let gates = json!([{"name": "kueue.x-k8s.io/admission"}, {"name": "poolbudget.dev/connections"}]);
     let held = json!({"spec": {"schedulingGates": gates}});
-    // Beside two that stand it is one more than the replicas, and nothing is taken off those.
+    // Beside two standing pods it is one more than the replicas, and takes nothing from those.
     let shop = calm().pod("api-1-c", "api", &held);
     shop.tells(
         "api-1-c",
@@ -193,7 +193,7 @@ fn a_pod_that_another_gate_holds_is_told_so_and_takes_nothing_from_pods_that_sta
     );
     shop.tells("deploy/api", "2 replicas");
     shop.tells("api-1-a", "share that is what a pod of its workload gets now");
-    // In place of one that does not stand it leaves its part to the one that does.
+    // If only one other pod stands, the part of the held pod goes to that one.
     let shop = Shop::new(&json!({"sizing": {"surge": "Minimal"}}), &settled("api", 2))
         .deployment("api", 2, &json!({}))
         .pod("api-1-a", "api", &granted(2, 2, 4))

@@ -1,4 +1,4 @@
-//! An explanation: what something is in a word, in a sentence, and point by point.
+//! An explanation: the state of something in a word, in a sentence, and point by point.
 //!
 //! In: the parts. Out: text for people, or a document for programs. Forbidden here: finding anything out.
 
@@ -7,26 +7,26 @@ use serde::Serialize;
 use crate::budget::amount::{Connections, Instances};
 use crate::commands::render::{Align, Cell, Paint, Table, Tone, paragraph};
 
-/// How something stands with its budget.
+/// The state of something in its budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) enum State {
     /// A workload that shares a budget.
     Governed,
-    /// No budget has to do with it.
+    /// No budget governs it.
     NotGoverned,
     /// A pod that waits at the gate.
     Waiting,
-    /// A pod whose grant is decided and on its way.
+    /// A pod with a decided grant that is on its way.
     BeingGranted,
     /// A pod that runs with a grant.
     Granted,
     /// A pod that runs without one.
     Foreign,
-    /// A pod in a mode that gives nobody a size: what it may hold is known, and not bounded.
+    /// A pod in a mode that sizes no pods: what it may hold is known but not limited.
     Counted,
     /// A pod that is being deleted and still holds its connections.
     Draining,
-    /// A pod that holds nothing any more.
+    /// A pod that no longer holds anything.
     Ended,
 }
 
@@ -152,7 +152,8 @@ pub(super) fn count(n: impl Into<u64>, noun: &str) -> String {
     }
 }
 
-/// `1 + 1 = 2 connections × 4 processes × 2 engines = 16`; what comes beside the pool is the third part of the first sum.
+/// `1 + 1 = 2 connections × 4 processes × 2 engines = 16`; connections beside the pool are the third part of the first
+/// sum.
 pub(super) fn product([pool, overflow, beside]: [u64; 3], processes: u32, engines: u32) -> String {
     let size = pool.saturating_add(overflow).saturating_add(beside);
     let bill = Connections::new(size).per_pod(Instances::of(processes, engines));

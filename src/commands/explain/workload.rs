@@ -13,7 +13,7 @@ use crate::budget::rollout::Nature;
 use crate::cluster::workload::{WorkloadKey, WorkloadRecord};
 use crate::controller::view::Assessed;
 
-/// Explains a workload, once for each budget that it takes part in: that is more than one while it moves.
+/// Explains a workload, once for each budget that it takes part in: more than one while it moves between budgets.
 pub(super) fn explain(sight: &Sight, record: &WorkloadRecord) -> Vec<Explanation> {
     let budgets = sight.budgets_of(&record.key);
     if budgets.is_empty() {

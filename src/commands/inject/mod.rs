@@ -1,8 +1,8 @@
-//! `poolbudget inject`: writes into pod templates what admission would give their pods.
+//! `poolbudget inject`: writes into pod templates what admission would write into their pods.
 //!
-//! In: manifests. Out: the same manifests, in which the template of each labelled workload has the label, the scheduling
-//! gate and the env that reads the grant. A document in which nothing changes comes through byte for byte; another one is
-//! written anew, without its comments. Or only what changes, as a patch. Twice gives the same as once.
+//! In: manifests. Out: the same manifests, with the label, the scheduling gate and the env that reads the grant in the
+//! template of each labelled workload. A document without changes comes out byte for byte; a changed one is written
+//! anew, without its comments. Or only the changes, as a patch. Running it twice gives the same as once.
 
 mod notes;
 mod patch;
@@ -54,12 +54,12 @@ const WRONG_INPUT: u8 = 2;
 /// What was done.
 #[derive(Default)]
 struct Report {
-    /// Who takes the pod template of another object.
+    /// The workloads that take the pod template of another object.
     loans: Loans,
     text: String,
     /// What changes, object by object.
     patches: Vec<Value>,
-    /// Whether anything has a label of a budget.
+    /// Whether any object has the label of a budget.
     labelled: bool,
     /// What the user should know.
     notes: Vec<String>,
@@ -67,7 +67,7 @@ struct Report {
     problems: Vec<String>,
 }
 
-/// Injects, and says with its exit code how it came out.
+/// Injects, and reports the result as an exit code.
 pub(super) fn inject(args: &InjectArgs) -> ExitCode {
     match answer(args) {
         Ok(code) => code,
@@ -83,7 +83,7 @@ fn answer(args: &InjectArgs) -> anyhow::Result<ExitCode> {
     let all: Vec<Object> = sources
         .iter()
         .flat_map(input::documents)
-        // What cannot be read is told when its turn comes.
+        // The loop below reports what cannot be read.
         .flat_map(|document| input::objects(&document).unwrap_or_default())
         .collect();
     let mut report = Report { loans: Loans::of(&all), ..Report::default() };
@@ -108,7 +108,7 @@ fn answer(args: &InjectArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl Report {
-    /// Keeps the last document of a file and the first of the next one apart.
+    /// Separates the last document of a file from the first of the next one.
     fn separate(&mut self, next: &str) {
         if self.text.is_empty() {
             return;
@@ -151,11 +151,11 @@ impl Report {
         self.text.push_str(&text);
     }
 
-    /// Standard output is for the manifests.
+    /// Standard output is reserved for the manifests.
     #[expect(clippy::print_stderr, reason = "a command speaks to people there")]
     fn complain(&self, color: ColorArgs) {
         let paint = color.paint(&std::io::stderr());
-        // Of what is not written there is nothing to note.
+        // What is not written needs no note.
         for note in self.notes.iter().filter(|_| self.problems.is_empty()) {
             eprintln!("{} {note}", paint.text(Tone::Warn, "note:"));
         }
@@ -165,7 +165,7 @@ impl Report {
     }
 }
 
-/// The document without anything that is not in its value: as JSON, if it was.
+/// The document with nothing but its value: as JSON if it was JSON.
 fn written_anew(text: &str, value: &Value) -> String {
     if serde_json::from_str::<IgnoredAny>(text).is_ok() {
         return serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string()) + "\n";

@@ -1,6 +1,6 @@
-//! What changes in a pod template beside what is only added, so that nothing goes without a word.
+//! What changes in a pod template besides additions, so that no change goes unreported.
 //!
-//! In: a template as it was and as it is to be. Out: sentences.
+//! In: a template before and after. Out: sentences.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::cluster::template::shortened;
 /// The most characters of a value that a note quotes.
 const QUOTED: usize = 80;
 
-/// What was there, and is not there or is another one now.
+/// What was there and is gone or different now.
 pub(super) fn told(before: Option<&Value>, after: &Value) -> Vec<String> {
     let empty = Value::Null;
     let before = before.unwrap_or(&empty);
@@ -43,10 +43,10 @@ fn kept<'a>(before: &Value, after: &'a Value) -> Option<&'a str> {
     of(after).filter(|new| old.and_then(Value::as_str) != Some(new))
 }
 
-/// Entries of env that read something else now, and whose old value stands nowhere any more.
+/// Env entries that read something else now, and whose old value is kept nowhere.
 fn lost_env(before: &Value, after: &Value, kept: &str) -> Vec<String> {
     let kept: Map<String, Value> = serde_json::from_str(kept).unwrap_or_default();
-    // Of several entries with one name the last one counts.
+    // If several entries have one name, the last one counts.
     let mut counts: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
     for (container, entry) in env(before) {
         counts.insert((container, entry.get("name").and_then(Value::as_str).unwrap_or_default()), entry);
@@ -88,7 +88,7 @@ fn source(entry: &Value) -> String {
     format!("read by {kind} ({})", parts.collect::<Vec<_>>().join(", "))
 }
 
-/// Labels or annotations that have another value now, or none.
+/// Labels or annotations whose value is different or gone now.
 fn changed(
     map: &str,
     before: Option<&Map<String, Value>>,
@@ -100,7 +100,7 @@ fn changed(
         let quoted = |value: &Value| format!("{:?}", shortened(value.as_str().unwrap_or_default(), QUOTED));
         match new {
             Some(new) if new == old => None,
-            // What it keeps is told.
+            // What the annotation keeps is reported elsewhere.
             Some(_) if key == names::REPLACED_ENV => None,
             Some(new) => {
                 let (old, new) = (quoted(old), quoted(new));

@@ -1,14 +1,14 @@
-//! The same as a patch: for manifests that stay as they are, and get what they need from kustomize.
+//! The same changes as a patch: the manifests stay as they are, and kustomize adds what they need.
 //!
-//! In: an object before and after. Out: a JSON patch that makes the one into the other, and fails where the object has become
-//! another one meanwhile; all of them as a Component of kustomize.
+//! In: an object before and after. Out: a JSON patch that turns the one into the other, and fails if the object has
+//! changed in the meantime; all of the patches as a kustomize Component.
 
 use json_patch::{Patch, diff};
 use serde_json::{Value, json};
 
 use crate::commands::input::Object;
 
-/// A patch of one object, with where it belongs, as `patches` of kustomize has it.
+/// A patch of one object and its target, as `patches` of kustomize expects it.
 pub(super) fn of(old: &Object, new: &Object, template: &[&str]) -> Result<Value, String> {
     if old.name().is_empty() {
         return Err(format!(
@@ -28,7 +28,7 @@ pub(super) fn of(old: &Object, new: &Object, template: &[&str]) -> Result<Value,
     Ok(json!({"target": target(old), "patch": text}))
 }
 
-/// A Component of kustomize.
+/// A kustomize Component.
 pub(super) fn component(patches: &[Value]) -> String {
     let component =
         json!({"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component", "patches": patches});
@@ -76,7 +76,7 @@ fn operations(path: &str, old: &Value, new: &Value) -> Vec<Value> {
     operations
 }
 
-/// What goes of the env of a container, each tested before, and what comes, in its place.
+/// What is removed from the env of a container, each entry tested first, and what is added in its place.
 fn env(path: &str, old: &Value, new: &Value) -> Vec<Value> {
     let new_entries = entries(new.get("env"));
     if old.get("env").is_none() {
@@ -104,7 +104,7 @@ fn entries(list: Option<&Value>) -> &[Value] {
     list.and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// The same operation further down.
+/// The same operation at a deeper path.
 fn moved(mut operation: Value, path: &str) -> Value {
     for field in ["path", "from"] {
         if let Some(Value::String(place)) = operation.get_mut(field) {

@@ -1,7 +1,7 @@
 //! One workload: from its label to the pod template that admission would make of its pods.
 //!
-//! In: an object. Out: the same with another template. What a pod gets is asked of the twins of the policies, so that
-//! it can never differ.
+//! In: an object. Out: the same object with a changed template. The Rust twins of the policies say what a pod gets, so
+//! the two can never differ.
 
 use serde_json::Value;
 
@@ -12,19 +12,19 @@ use crate::cluster::pod::PodView;
 use crate::cluster::template::AppFacts;
 use crate::commands::input::{Loans, Object};
 
-/// What was done with an object.
+/// What was done to an object.
 #[derive(Debug, Default)]
 pub struct Injected {
-    /// Whether it has a label of a budget, though its pods may be described elsewhere.
+    /// Whether it has the label of a budget, even if another object describes its pods.
     pub labelled: bool,
     /// What the user should know.
     pub notes: Vec<String>,
-    /// Where its pod template is, if that was written.
+    /// The path of its pod template, if that was changed.
     pub template: Option<&'static [&'static str]>,
 }
 
-/// Changes the template of a workload that bears a budget's label, or that `budget` labels: also of an object whose
-/// template such a workload takes for its own.
+/// Changes the template of a workload that has a budget's label, or that `budget` labels; also of an object whose
+/// template such a workload takes.
 ///
 /// # Errors
 /// When admission would refuse its pods, or could not gate them.
@@ -36,7 +36,7 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
         return Err(format!("{}: {why}", object.key()));
     }
     if let Some(lender) = object.borrows() {
-        // Its template is written where it stands.
+        // Its template is changed in the object that has it.
         let missing = lender.missing("inject its file too");
         let notes = (!loans.has(&lender)).then(|| format!("{} {missing}", object.key()));
         let notes = notes.into_iter().collect();
@@ -57,7 +57,7 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
     loans.fill(&mut changed, workload);
     if let Some(budget) = budget.filter(|_| changed.budget(workload).is_none()) {
         changed.set_in_template(workload, &["metadata", "labels", names::BUDGET], budget.into());
-        // Now that it is labelled, what stands on it counts.
+        // Now that it is labelled, its own labels and annotations count.
         changed.mirror(workload);
     }
     if let Some(why) = changed.refusal(workload) {
@@ -88,7 +88,7 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
     Ok(Injected { labelled: true, notes, template: Some(workload.template) })
 }
 
-/// What another object made, and makes anew from its own template.
+/// An object that another object made, and makes again from its own template.
 fn left_alone(object: &Object, owner: &str) -> Injected {
     let labelled = object.is_labelled();
     let note = format!("{} was made by {owner}: it is left alone, inject that one's manifest", object.key());
@@ -101,7 +101,7 @@ pub fn refusal(template: &Value) -> Option<String> {
     gated(template.clone()).err()
 }
 
-/// The pod that a template describes, as admission would let it be born.
+/// The pod that a template describes, as admission would create it.
 fn gated(mut pod: Value) -> Result<Value, String> {
     if !pod.get("spec").is_some_and(Value::is_object) {
         return Err("there is no spec in its pod template".to_owned());
@@ -125,7 +125,7 @@ fn creation(pod: &Value) -> Request {
     }
 }
 
-/// What keeps the granted size from the app, in a sentence. Its pods are gated, and wait.
+/// What keeps the granted size from reaching the app, in a sentence. Its pods are gated, and wait.
 fn overruled(pod: &Value) -> Option<String> {
     let PodView { metadata, spec, .. } = serde_json::from_value(pod.clone()).ok()?;
     AppFacts::read(&metadata.labels, &metadata.annotations, &spec.init_containers, &spec.containers).overruled

@@ -1,7 +1,7 @@
 //! The documents of a stream of YAML or JSON.
 //!
-//! In: a text. Out: its documents in order; laid end to end they are the text again, byte for byte. Each is parsed by
-//! itself, so that one that cannot be read does not hide the others.
+//! In: a text. Out: its documents in order; concatenated, they are the text again, byte for byte. Each is parsed by
+//! itself, so an unreadable one does not hide the others.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,12 +15,12 @@ use super::Source;
 use super::strict::QUOTED;
 use crate::cluster::template::shortened;
 
-/// Where something stands, for messages.
+/// The place of something in the input, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file, or `stdin`.
     pub origin: String,
-    /// The document in it, from 1.
+    /// The number of the document in it, from 1.
     pub number: usize,
     /// The line on which the document begins, from 1.
     pub line: usize,
@@ -35,14 +35,14 @@ impl fmt::Display for Place {
 /// One document.
 #[derive(Clone, Debug)]
 pub struct Document<'a> {
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
     /// Its text, with the marker that begins it.
     pub text: &'a str,
 }
 
-/// The documents of a source. A line that begins with `---` is a marker wherever it stands: YAML lets no text, not even
-/// a block of literal text, hold such a line.
+/// The documents of a source. A line that begins with `---` is always a marker: YAML allows no text with such a line,
+/// not even in a literal block.
 #[must_use]
 pub fn documents(source: &Source) -> Vec<Document<'_>> {
     let mut found: Vec<Document<'_>> = Vec::new();
@@ -56,7 +56,8 @@ pub fn documents(source: &Source) -> Vec<Document<'_>> {
     found
 }
 
-/// The values of a chunk, each with the white space after it: more than one where JSON follows JSON, as kubectl takes it.
+/// The values of a chunk, each with the white space after it: more than one if JSON follows JSON, as kubectl accepts
+/// it.
 fn values(chunk: &str) -> Vec<&str> {
     let mut stream = serde_json::Deserializer::from_str(chunk).into_iter::<IgnoredAny>();
     let (mut found, mut start) = (Vec::new(), 0);
@@ -74,7 +75,7 @@ fn values(chunk: &str) -> Vec<&str> {
     vec![chunk]
 }
 
-/// The ranges of the documents, each with the number of its first line.
+/// The ranges of the documents, each with its first line number.
 fn chunks(text: &str) -> Vec<(Range<usize>, usize)> {
     let mut chunks = Vec::new();
     let (mut start, mut first_line, mut offset) = (0, 1, 0);
@@ -96,7 +97,7 @@ fn is_marker(line: &str) -> bool {
     line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
-/// Comments and directives before the first marker belong to the document that it begins.
+/// Comments and directives before the first marker belong to the first document.
 fn is_preamble(text: &str) -> bool {
     text.lines().map(str::trim_start).all(|line| line.is_empty() || line.starts_with(['#', '%', '\u{feff}']))
 }
@@ -108,7 +109,7 @@ impl Document<'_> {
     /// When it cannot be parsed, with the place and the reason.
     pub fn value(&self) -> Result<Value, String> {
         if is_json(self.text) {
-            // What is no JSON may still be YAML in flow style.
+            // What is not JSON may still be YAML in flow style.
             if let Ok(value) = serde_json::from_str(self.text) {
                 return Ok(value);
             }
@@ -116,7 +117,7 @@ impl Document<'_> {
         parse(self.text).map_err(|_| self.complaint())
     }
 
-    /// That a key stands twice in it, as its reader would be surprised to hear: of the two only one counts.
+    /// Reports a key that occurs twice: only one of the two counts, which would surprise the reader.
     #[must_use]
     pub fn repeated(&self) -> Option<String> {
         let options = serde_yaml::options! { duplicate_keys: DuplicateKeyPolicy::Error, with_snippet: false };
@@ -134,7 +135,7 @@ impl Document<'_> {
         }
     }
 
-    /// Parses it once more, as if it stood where it does, so that the message has the lines of the file.
+    /// Parses it again, padded to its position in the file, so that the message has the line numbers of the file.
     fn complaint(&self) -> String {
         let padded = "\n".repeat(self.place.line - 1) + self.text;
         let why = parse(&padded).map_or_else(|error| error, |_| "it cannot be parsed alone".to_owned());
@@ -151,7 +152,7 @@ pub(super) fn is_json(text: &str) -> bool {
     text.trim_start().starts_with(['{', '['])
 }
 
-/// Of equal keys the last one counts, as it does when kubectl reads the document.
+/// Of equal keys the last one counts, as for kubectl.
 fn parse(text: &str) -> Result<Value, String> {
     let options = serde_yaml::options! { duplicate_keys: DuplicateKeyPolicy::LastWins, legacy_octal_numbers: true,
     with_snippet: false };
@@ -160,7 +161,7 @@ fn parse(text: &str) -> Result<Value, String> {
     Ok(value.unwrap_or_default())
 }
 
-/// An error of the parser; where it is one of its bounds, in words of ours.
+/// An error of the parser; if it is one of its limits, in our own words.
 fn in_words(error: &Error) -> String {
     let mut cause = error;
     while let Error::AliasError { error, .. } | Error::WithSnippet { error, .. } = cause {
@@ -180,7 +181,7 @@ fn in_words(error: &Error) -> String {
 
 const MANY_ALIASES: &str = "it has more anchors, aliases or merges than are read of one document";
 
-/// What there is more of than is read of one document.
+/// What exceeds the limit for one document.
 fn bound(breach: &BudgetBreach) -> &'static str {
     match breach {
         BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => {

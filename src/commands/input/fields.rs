@@ -1,37 +1,38 @@
-//! Which fields of an object there are none of, and which have to be there.
+//! Fields of an object that do not exist, and fields that are missing.
 //!
-//! In: a value, and the fields of its type as JSON Schema. Out: fields that nobody knows, with the one that was probably
-//! meant; the first field without which nothing could be counted. Forbidden here: types of values, which decoding checks.
+//! In: a value, and the fields of its type as JSON Schema. Out: unknown fields, with the one that was probably meant;
+//! the first missing field without which nothing can be counted. Forbidden here: types of values, which decoding
+//! checks.
 
 use serde_json::{Map, Value};
 
 use crate::api::keys;
 
-/// Fields that are looked for where the schema requires them. Of the others that it requires some have a default all the same.
+/// Required fields that are looked for. Some of the other fields that the schema requires have a default all the same.
 const NEEDED: [&str; 7] =
     ["selector", "template", "jobTemplate", "containers", "name", "maxReplicas", "scaleTargetRef"];
 
-/// What may be left out only where nothing in it has to be there.
+/// Fields that may be missing if nothing in them is required.
 const ENTERED: [&str; 2] = ["spec", "template"];
 
-/// The most unknown fields that are kept.
+/// The most unknown fields that are recorded.
 const MOST: usize = 1000;
 
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
-    /// Fields that nobody knows.
+    /// Unknown fields.
     pub(super) unknown: Vec<Unknown>,
-    /// The first one that has to be there and is not, in a sentence.
+    /// The first required field that is missing, in a sentence.
     pub(super) missing: Option<String>,
 }
 
-/// A field that nobody knows.
+/// An unknown field.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unknown {
     /// The field.
     pub(super) way: String,
-    /// The one of that place that was probably meant.
+    /// The known field at that place that was probably meant.
     pub(super) meant: Option<String>,
 }
 
@@ -71,7 +72,7 @@ impl Fields {
         }
         for (field, schema) in known {
             match fields.get(field) {
-                // What a cluster writes there is its own affair.
+                // The cluster writes this part; it is not checked.
                 Some(_) if way.is_empty() && field == "status" => {}
                 Some(value) => self.walk(value, schema, root, &to(field)),
                 None if ENTERED.contains(&field.as_str()) => {
@@ -83,7 +84,7 @@ impl Fields {
     }
 }
 
-/// What a field that has to be there lacks.
+/// What is missing of a required field.
 fn lack(value: Option<&Value>) -> Option<&'static str> {
     match value {
         None | Some(Value::Null) => Some("missing"),

@@ -1,7 +1,7 @@
-//! The kinds that concern a budget: in which versions an API server serves them, and by which types it decodes them.
+//! The kinds that concern a budget: the versions in which an API server serves them, and the types that decode them.
 //!
-//! In: an object. Out: its kind, or why no API server serves it. Kinds of Kubernetes are known by the types of its API, as a
-//! whole; of those of other projects only what poolbudget reads is known.
+//! In: an object. Out: its kind, or why no API server serves it. The types of the Kubernetes API define its kinds
+//! completely; of kinds of other projects, only what poolbudget reads is known.
 
 use std::sync::LazyLock;
 
@@ -27,16 +27,16 @@ pub(super) struct Kind {
     api_version: &'static str,
     /// Decodes an object as the API server does.
     pub(super) decode: Decode,
-    /// Which fields there are, at which places.
+    /// The fields that exist, by place.
     pub(super) parts: &'static [Part],
     /// The same for the whole object.
     pub(super) whole: Option<Schema>,
 }
 
-/// A place in an object, and the fields that there are.
+/// A place in an object, and the fields that exist there.
 pub(super) type Part = (&'static [&'static str], &'static Schema);
 
-/// The fields of a type, as JSON Schema; made when it is first asked for.
+/// The fields of a type, as JSON Schema; built on first use.
 pub(super) type Schema = LazyLock<Value>;
 
 fn schema<T: JsonSchema>() -> Value {
@@ -79,10 +79,10 @@ static KINDS: [Kind; 13] = [
     foreign::<Budget>("DbConnectionBudget", "poolbudget.dev/v1beta1", &[(&["metadata"], &METADATA)]),
 ];
 
-/// Groups of which every kind is known; the second part are those that concern no budget.
+/// Groups in which every kind is known; the second part lists the kinds that concern no budget.
 const CLOSED: [(&str, &[&str]); 3] = [("apps", &["ControllerRevision"]), ("batch", &[]), (names::GROUP, &[])];
 
-/// Groups of Kubernetes in which its workloads and autoscalers are looked for, or once were.
+/// Kubernetes groups in which users look for workloads and autoscalers, or once did.
 const KUBERNETES: [&str; 6] = ["", "core", "apps", "batch", "autoscaling", "extensions"];
 
 impl Kind {
@@ -96,12 +96,12 @@ impl Kind {
     }
 }
 
-/// The kind of an object; none where it concerns no budget, or is not served.
+/// The kind of an object; none if it concerns no budget or is not served.
 pub(super) fn kind(object: &Object) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == object.kind() && kind.api_version == object.api_version())
 }
 
-/// Why no API server takes an object of such a version and kind; none where one may.
+/// Why no API server accepts an object of this version and kind; none if one may.
 pub(super) fn unserved(object: &Object) -> Option<String> {
     let (kind, version) = (object.kind(), object.api_version());
     if self::kind(object).is_some() || kind.ends_with("List") {
@@ -125,7 +125,7 @@ pub(super) fn unserved(object: &Object) -> Option<String> {
         .then(|| format!("there is no kind {kind} in {version}; there are: {}", all.join(", ")))
 }
 
-/// An Argo Rollout, whose types the Kubernetes API does not have.
+/// An Argo Rollout: the Kubernetes API has no types for it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "it is only decoded")]
@@ -162,7 +162,7 @@ struct ScaledObjectSpec {
     max_replica_count: Option<i32>,
 }
 
-/// A budget, but for its spec, which is held against the schema of the resource.
+/// A budget, except its spec, which is checked against the schema of the resource.
 #[derive(Deserialize)]
 #[expect(dead_code, reason = "it is only decoded")]
 struct Budget {

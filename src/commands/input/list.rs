@@ -1,18 +1,19 @@
 //! Lists: documents that hold several objects.
 //!
-//! In: the value of a document. Out: its objects where they stand. As kubectl does, an item of a typed list (`DeploymentList`)
-//! that does not say what it is gets the type of its list. A list within a list is taken apart too: some kubectl do that and
-//! some refuse it, and none passes it over.
+//! In: the value of a document. Out: its objects, in place. As in kubectl, an item of a typed list (`DeploymentList`)
+//! that does not state its type gets the type of its list. A list within a list is taken apart too: some versions of
+//! kubectl do that and some refuse it, but none ignores it.
 
 use serde_json::Value;
 
-/// The most lists that stand within each other.
+/// The most levels of nested lists.
 const DEEPEST: usize = 10;
 
-/// Shows each object of a document to `visit`, which may change it; the type that it has from its list is not left in it.
+/// Shows each object of a document to `visit`, which may change it; the type that it got from its list is removed
+/// again.
 ///
 /// # Errors
-/// When lists stand within lists without end.
+/// When lists are nested too deeply.
 pub fn each_item(document: &mut Value, visit: &mut impl FnMut(&mut Value)) -> Result<(), String> {
     each(document, DEEPEST, visit)
 }

@@ -1,7 +1,7 @@
 //! Pod templates that one object takes from another: an Argo Rollout with `workloadRef`.
 //!
-//! In: all objects of the input. Out: for an object, who takes its template, and what those say of their pods that would
-//! have to stand there. Nobody copies that in a cluster, so whoever reads a loan says so.
+//! In: all objects of the input. Out: for an object, who takes its template, and what those state about their pods that
+//! would have to be in it. A cluster does not copy that, so the reader of a loan must report it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Object, Workload};
 use crate::api::{WorkloadKind, names};
 
-/// The object whose template is taken.
+/// The object that lends its template.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lender {
     namespace: String,
@@ -20,7 +20,7 @@ pub struct Lender {
 }
 
 impl Lender {
-    /// The object of a namespace that a reference names.
+    /// The object in a namespace that a reference names.
     #[must_use]
     pub fn named(namespace: &str, reference: &Value) -> Self {
         let text = |key: &str| reference.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -29,13 +29,13 @@ impl Lender {
         Self { namespace: namespace.to_owned(), group, kind: text("kind"), name: text("name") }
     }
 
-    /// How it is called among the objects of its namespace.
+    /// Its identity among the objects of its namespace.
     #[must_use]
     pub fn key(&self) -> String {
         format!("{}/{}", self.kind, self.name)
     }
 
-    /// Where it is to be looked for, when it is not in the input; `how` says what to do then.
+    /// Where to look for it if it is not in the input; `how` says what to do then.
     #[must_use]
     pub fn missing(&self, how: &str) -> String {
         let key = self.key();
@@ -51,14 +51,14 @@ impl Lender {
 /// A workload that takes the template of another object.
 #[derive(Clone, Debug)]
 pub struct Borrower {
-    /// How it is called among the objects of its namespace.
+    /// Its identity among the objects of its namespace.
     pub key: String,
     /// The label and annotations on it, each as its map, key and value.
     stated: Vec<(&'static str, &'static str, Value)>,
 }
 
 impl Borrower {
-    /// Whether a template says all that it says.
+    /// Whether a template states everything that it states.
     #[must_use]
     pub fn agrees(&self, template: &Value) -> bool {
         self.stated.iter().all(|(map, key, value)| noted(template, map, key) == Some(value))
@@ -69,7 +69,7 @@ impl Borrower {
 #[derive(Debug, Default)]
 pub struct Loans {
     borrowers: HashMap<Lender, Vec<Borrower>>,
-    /// The objects of the input that could lend theirs.
+    /// The objects of the input that could lend their template.
     lenders: HashSet<Lender>,
 }
 
@@ -95,13 +95,13 @@ impl Loans {
         self.lenders.contains(lender)
     }
 
-    /// Those who take the template of an object.
+    /// The workloads that take the template of an object.
     #[must_use]
     pub fn of_lender(&self, lender: &Lender) -> &[Borrower] {
         self.borrowers.get(lender).map_or(&[], Vec::as_slice)
     }
 
-    /// Writes into the template of an object what its borrowers say and it does not.
+    /// Writes into the template of an object what its borrowers state and it does not.
     pub fn fill(&self, object: &mut Object, workload: Workload) {
         for borrower in self.of_lender(&object.as_lender()) {
             for (map, key, value) in &borrower.stated {
@@ -113,7 +113,7 @@ impl Loans {
     }
 }
 
-/// What stands on an object that admission would copy into a template of its own.
+/// The labels and annotations of an object that admission would copy into the object's own template.
 fn stated(object: &Object) -> Vec<(&'static str, &'static str, Value)> {
     let annotations = names::APP_ANNOTATIONS.into_iter().map(|key| ("annotations", key));
     let keys = [("labels", names::BUDGET)].into_iter().chain(annotations);
@@ -127,7 +127,7 @@ fn noted<'a>(object: &'a Value, map: &str, key: &str) -> Option<&'a Value> {
 fn template_of(group: &str, kind: &str) -> Option<Workload> {
     match (group, kind) {
         ("apps", "Deployment" | "ReplicaSet") => Workload::of(group, kind),
-        // It makes no pods by itself, and so is no workload: what counts is where its template stands.
+        // It makes no pods itself, so it is no workload: only the path of its template counts.
         ("", "PodTemplate") => {
             Some(Workload { kind: WorkloadKind::Pod, template: &["template"], replicas: None })
         }
@@ -136,7 +136,7 @@ fn template_of(group: &str, kind: &str) -> Option<Workload> {
 }
 
 impl Object {
-    /// The object whose template it takes for its own.
+    /// The object whose template it takes.
     #[must_use]
     pub fn borrows(&self) -> Option<Lender> {
         if self.workload()?.kind != WorkloadKind::Rollout {
@@ -146,13 +146,13 @@ impl Object {
         Some(Lender::named(self.namespace(), reference))
     }
 
-    /// Where its template stands, if it is of a kind that lends it.
+    /// The path of its template, if its kind can lend it.
     #[must_use]
     pub fn lends(&self) -> Option<Workload> {
         template_of(self.group(), self.kind())
     }
 
-    /// The words by which others name it as their lender.
+    /// The words by which others refer to it as their lender.
     #[must_use]
     pub fn as_lender(&self) -> Lender {
         Lender {
@@ -163,7 +163,7 @@ impl Object {
         }
     }
 
-    /// Takes a template for its own, and what it says of its pods from there alone, as its controller does.
+    /// Takes the template, and what that alone states about its pods, as its controller does.
     pub fn take_template(&mut self, template: Value) {
         for (map, key, _) in stated(self) {
             if let Some(notes) =

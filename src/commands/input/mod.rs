@@ -1,7 +1,7 @@
 //! Manifests from files, folders and standard input.
 //!
-//! In: paths. Out: the documents in them, each with the place where it stands, and the Kubernetes objects that the
-//! documents hold. Forbidden here: knowing what the objects are for.
+//! In: paths. Out: the documents in them, each with its place, and the Kubernetes objects in the documents. Forbidden
+//! here: knowing what the objects are for.
 
 mod document;
 mod fields;
@@ -19,7 +19,7 @@ pub use loan::{Lender, Loans};
 pub use object::{Object, Workload, objects};
 pub use source::{Source, read};
 
-/// KEDA's ceiling where a ScaledObject states none.
+/// KEDA's ceiling if a ScaledObject states none.
 pub const KEDA_MOST: i64 = 100;
 
 /// The most things of a kind that one sentence names.

@@ -1,6 +1,6 @@
-//! Kubernetes objects in documents, and where in them a workload keeps what concerns a budget.
+//! Kubernetes objects in documents, and the places in them where a workload states what concerns a budget.
 //!
-//! In: documents. Out: objects as JSON, as the API server would take them.
+//! In: documents. Out: objects as JSON, as the API server would accept them.
 
 use serde_json::Value;
 
@@ -12,24 +12,24 @@ use crate::api::{WorkloadKind, names};
 /// An object.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// Where it stands.
+    /// Its place in the input.
     pub place: Place,
     /// The object.
     pub value: Value,
 }
 
-/// A kind of workload, as far as its manifest is concerned.
+/// A kind of workload, as its manifest shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// The kind.
     pub kind: WorkloadKind,
     /// The path of what its pods are made from: an object with metadata and spec.
     pub template: &'static [&'static str],
-    /// The path of the number of its pods, where it states one.
+    /// The path of the number of its pods, if it states one.
     pub replicas: Option<&'static [&'static str]>,
 }
 
-/// Where a CronJob keeps what its Jobs are made from.
+/// The path of what a CronJob makes its Jobs from.
 const JOB: &str = "/spec/jobTemplate";
 
 impl Workload {
@@ -41,10 +41,10 @@ impl Workload {
     }
 }
 
-/// The objects of a document; those of a list one by one. None when it holds none, or something else.
+/// The objects of a document; those of a list one by one. None if it holds no objects.
 ///
 /// # Errors
-/// When the document cannot be parsed, or has the metadata of an object and does not say of what kind.
+/// When the document cannot be parsed, or has the metadata of an object but no kind.
 pub fn objects(document: &Document<'_>) -> Result<Vec<Object>, String> {
     let mut value = document.value()?;
     let is_list = text(&value, &["kind"]).ends_with("List");
@@ -62,7 +62,7 @@ pub fn objects(document: &Document<'_>) -> Result<Vec<Object>, String> {
     untyped.map_or(Ok(found), |why| Err(format!("{}: {why}", document.place)))
 }
 
-/// Whether pods for which `rule` holds are described somewhere in a value: an object with a spec with containers.
+/// Whether a value describes pods for which `rule` holds, at any depth: an object with a spec with containers.
 fn describes_pods(value: &Value, rule: &impl Fn(&Value) -> bool) -> bool {
     let mut open = vec![value];
     while let Some(value) = open.pop() {
@@ -89,7 +89,7 @@ impl Object {
         text(&self.value, path)
     }
 
-    /// What it leaves out of what it is. Beside lists there is much that has metadata and is no object.
+    /// Which part of its type is missing. Besides lists, many values have metadata and are no objects.
     fn untyped(&self, is_in_list: bool) -> Option<String> {
         match (self.api_version(), self.kind()) {
             ("", "") if is_in_list => {
@@ -102,13 +102,13 @@ impl Object {
         }
     }
 
-    /// Its kind; empty when it states none.
+    /// Its kind; empty if it states none.
     #[must_use]
     pub fn kind(&self) -> &str {
         self.text(&["kind"])
     }
 
-    /// Its apiVersion; empty when it states none.
+    /// Its apiVersion; empty if it states none.
     #[must_use]
     pub fn api_version(&self) -> &str {
         self.text(&["apiVersion"])
@@ -120,37 +120,37 @@ impl Object {
         self.api_version().split_once('/').map_or("", |(group, _)| group)
     }
 
-    /// Its name; empty when it states none.
+    /// Its name; empty if it states none.
     #[must_use]
     pub fn name(&self) -> &str {
         self.text(&["metadata", "name"])
     }
 
-    /// Its namespace; empty when it states none.
+    /// Its namespace; empty if it states none.
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.text(&["metadata", "namespace"])
     }
 
-    /// How it is called among the objects of its namespace.
+    /// Its identity among the objects of its namespace.
     #[must_use]
     pub fn key(&self) -> String {
         format!("{}/{}", self.kind(), self.name())
     }
 
-    /// How it is called among all objects of the input.
+    /// Its identity among all objects of the input.
     #[must_use]
     pub fn full_name(&self) -> String {
         format!("{} {}/{}", self.kind(), self.namespace(), self.name())
     }
 
-    /// What kind of workload it is, if one.
+    /// Which kind of workload it is, if any.
     #[must_use]
     pub fn workload(&self) -> Option<Workload> {
         Workload::of(self.group(), self.kind())
     }
 
-    /// Whether another object made it, which decides over it.
+    /// Whether another object made it and so decides over it.
     #[must_use]
     pub fn is_owned(&self) -> bool {
         dig(&self.value, &["metadata", "ownerReferences"]).and_then(|owners| owners.get(0)).is_some()
@@ -163,12 +163,13 @@ impl Object {
         Some(format!("{}/{}", text(owner, &["kind"]), text(owner, &["name"])))
     }
 
-    /// Why admission would refuse it by what it says of its pods; what stands on it has been copied into its template.
+    /// Why admission would refuse it for what it states about its pods, after its labels and annotations were copied
+    /// into its template.
     #[must_use]
     pub fn refusal(&self, workload: Workload) -> Option<String> {
         let path = |template: &[&str]| template.iter().flat_map(|part| ["/", part]).collect::<String>();
         let own = request::refusal(&path(workload.template), &self.value);
-        // What is made from a CronJob is a Job, and that is admitted too.
+        // A CronJob makes Jobs, and admission checks those too.
         own.or_else(|| request::refusal(&path(WorkloadKind::Job.facts().template), self.job()?))
     }
 
@@ -177,13 +178,13 @@ impl Object {
         self.value.pointer(JOB).filter(|_| self.workload().is_some_and(|w| w.kind == WorkloadKind::CronJob))
     }
 
-    /// What admission copies into its template, in the order in which it does: what stands on it, and what its CronJob
-    /// writes on each Job.
+    /// What admission copies into its template, in admission's order: its own labels and annotations, and what its
+    /// CronJob writes on each Job.
     fn mirrored(&self) -> impl Iterator<Item = &Value> {
         [Some(&self.value), self.job()].into_iter().flatten().filter_map(|maker| maker.get("metadata"))
     }
 
-    /// Whether a label that says of which budget its pods are stands on it, whatever it is worth.
+    /// Whether it has the label that says which budget its pods belong to, whatever the value.
     #[must_use]
     pub fn is_labelled(&self) -> bool {
         let labelled = |meta: &Value| dig(meta, &["labels", names::BUDGET]).is_some();
@@ -191,7 +192,7 @@ impl Object {
         self.mirrored().chain(template).any(labelled)
     }
 
-    /// A label of ours that counts on pods alone, and stands where nobody copies it from.
+    /// A label of ours that counts only on pods, in a place from which nothing copies it.
     pub(super) fn idle_label(&self) -> Option<String> {
         let workload = self.workload().filter(|workload| !workload.template.is_empty())?;
         let has = |meta: &Value| dig(meta, &["labels", names::WORKLOAD]).is_some();
@@ -211,8 +212,8 @@ impl Object {
         dig(&self.value, workload.template)
     }
 
-    /// What to say of an object of a kind that is not served, in which pods are described that are to be in a budget: nobody
-    /// knows how many of them there will be.
+    /// What to report about an object of an unserved kind that describes pods of a budget: nobody knows how many pods
+    /// there will be.
     #[must_use]
     pub fn unserved(&self) -> Option<String> {
         if self.workload().is_some() || self.group() == names::GROUP {
@@ -234,7 +235,7 @@ impl Object {
         })
     }
 
-    /// The budget whose label a workload's pods bear.
+    /// The budget whose label a workload's pods have.
     #[must_use]
     pub fn budget(&self, workload: Workload) -> Option<&str> {
         dig(self.template(workload)?, &["metadata", "labels", names::BUDGET])?.as_str()
@@ -245,8 +246,9 @@ impl Object {
         self.set(&[workload.template, path].concat(), value);
     }
 
-    /// What stands on a workload counts as if it stood in its pod template: admission copies it there. The Jobs of a
-    /// CronJob are admitted too, with what `jobTemplate.metadata` gives them, so that counts before what the CronJob says.
+    /// Labels and annotations on a workload count as if they were in its pod template: admission copies them there.
+    /// Jobs of a CronJob are admitted too, with what `jobTemplate.metadata` gives them, so that comes before what the
+    /// CronJob says.
     pub fn mirror(&mut self, workload: Workload) {
         let makers: Vec<Value> = self.mirrored().cloned().collect();
         for metadata in makers {
@@ -266,15 +268,15 @@ impl Object {
         }
     }
 
-    /// Writes a value into the Job that a CronJob makes; what is no CronJob stays as it is.
+    /// Writes a value into the Job that a CronJob makes; other objects stay as they are.
     pub fn set_in_job(&mut self, path: &[&str], value: &str) {
         if self.job().is_some() {
             self.set(&[&["spec", "jobTemplate"], path].concat(), value.into());
         }
     }
 
-    /// Writes a value at a path, with all that lies on the way. What is no object on the way is left alone, so that
-    /// whoever reads it can say so.
+    /// Writes a value at a path and creates what is missing on the way. If something on the way is not an object, it
+    /// stays as it is, so that its reader can report it.
     pub fn set(&mut self, path: &[&str], value: Value) {
         let Some((last, way)) = path.split_last() else { return };
         let mut at = &mut self.value;

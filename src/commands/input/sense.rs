@@ -1,7 +1,7 @@
-//! What can be decoded and the API server would refuse all the same, where numbers of pods are counted by it.
+//! What can be decoded but the API server would refuse, in fields that decide numbers of pods.
 //!
-//! In: an object, decoded and loosened. Out: the first field that says nothing that there is, or that contradicts another
-//! one. Forbidden here: fields by which nothing is counted.
+//! In: an object, decoded and loosened. Out: the first field with a value that does not exist, or that contradicts
+//! another field. Forbidden here: fields that no count depends on.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use super::strict::{QUOTED, shown};
 use crate::api::keys::near;
 use crate::cluster::template::shortened;
 
-/// Fields with few words, where the pods of a kind are counted by which one it is.
+/// Enumerated fields that decide how the pods of a kind are counted.
 const WORDS: [(&str, &str, &[&str]); 8] = [
     ("Deployment", "/spec/strategy/type", &["RollingUpdate", "Recreate"]),
     ("StatefulSet", "/spec/updateStrategy/type", &["RollingUpdate", "OnDelete"]),
@@ -22,7 +22,7 @@ const WORDS: [(&str, &str, &[&str]); 8] = [
     ("CronJob", "/spec/jobTemplate/spec/completionMode", &["NonIndexed", "Indexed"]),
 ];
 
-/// Numbers of pods, and the smallest that each may be.
+/// Numbers of pods, and the smallest allowed value of each.
 const COUNTS: [(&str, i64); 9] = [
     ("/spec/replicas", 0),
     ("/spec/parallelism", 0),
@@ -35,7 +35,7 @@ const COUNTS: [(&str, i64); 9] = [
     ("/spec/jobTemplate/spec/completions", 0),
 ];
 
-/// The bounds of an autoscaler: the lower one, the upper one, and what holds where it is left out.
+/// The bounds of an autoscaler: the lower one, the upper one, and the default if it is left out.
 const BOUNDS: [(&str, &str, &str, Option<i64>); 2] = [
     ("HorizontalPodAutoscaler", "/spec/minReplicas", "/spec/maxReplicas", None),
     ("ScaledObject", "/spec/minReplicaCount", "/spec/maxReplicaCount", Some(super::KEDA_MOST)),
@@ -50,7 +50,7 @@ const SHARES: [(&str, &str); 5] = [
     ("DaemonSet", "/spec/updateStrategy/rollingUpdate/maxUnavailable"),
 ];
 
-/// A strategy, and the only word beside which its rollingUpdate may stand.
+/// A strategy, and the only type that allows a rollingUpdate.
 const ROLLING: [(&str, &str); 2] =
     [("Deployment", "/spec/strategy"), ("StatefulSet", "/spec/updateStrategy")];
 
@@ -68,7 +68,7 @@ const OF_KEDA: [&str; 10] = [
     "triggers",
 ];
 
-/// A field that can be decoded and that the API server would refuse all the same.
+/// A field that can be decoded but that the API server would refuse.
 pub(super) fn senseless(object: &Object, value: &Value) -> Option<String> {
     let kind = object.kind();
     words(kind, value)
@@ -87,7 +87,7 @@ fn field(pointer: &str) -> String {
 fn words(kind: &str, value: &Value) -> Option<String> {
     WORDS.iter().filter(|(of, ..)| *of == kind).find_map(|(_, pointer, words)| {
         let text = value.pointer(pointer)?.as_str()?;
-        // What is empty gets its default.
+        // An empty value gets its default.
         let unknown = !text.is_empty() && !words.contains(&text);
         let (field, found) = (field(pointer), shortened(text, QUOTED));
         unknown.then(|| format!("{field} must be one of {}; it is the text {found:?}", words.join(", ")))
@@ -129,7 +129,7 @@ fn is_share(share: &Value) -> bool {
     }
 }
 
-/// A rollingUpdate of what is not updated by rolling.
+/// A rollingUpdate of a workload that does not use rolling updates.
 fn strategy(kind: &str, value: &Value) -> Option<String> {
     ROLLING.iter().filter(|(of, _)| *of == kind).find_map(|(_, pointer)| {
         let strategy = value.pointer(pointer)?;
@@ -139,7 +139,8 @@ fn strategy(kind: &str, value: &Value) -> Option<String> {
     })
 }
 
-/// A rollout that could never move, as it may neither add a pod nor miss one; a DaemonSet may do only one of both.
+/// A rollout that could never progress, because it may neither add a pod nor miss one; a DaemonSet may do only one of
+/// both.
 fn standstill(kind: &str, value: &Value) -> Option<String> {
     let pointer = match kind {
         "Deployment" => "/spec/strategy/rollingUpdate",
@@ -164,14 +165,14 @@ fn standstill(kind: &str, value: &Value) -> Option<String> {
     }
 }
 
-/// A Rollout that says nowhere what its pods are made from.
+/// A Rollout that does not say what its pods are made from.
 fn no_template(kind: &str, value: &Value) -> Option<String> {
     let has = |pointer| value.pointer(pointer).is_some_and(|value| !value.is_null());
     (kind == "Rollout" && !has("/spec/template") && !has("/spec/workloadRef"))
         .then(|| "spec.template is missing, and so is spec.workloadRef".to_owned())
 }
 
-/// What passes and is probably not meant: fields that KEDA would not read.
+/// What passes but is probably not meant: fields that KEDA would not read.
 pub(super) fn unread(object: &Object) -> Vec<String> {
     let spec =
         object.value.get("spec").and_then(Value::as_object).filter(|_| object.kind() == "ScaledObject");

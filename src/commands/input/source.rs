@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-/// What files of manifests end in.
+/// File name extensions of manifests.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// A text, and what it is called in messages.
+/// A text and its name in messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// The path, or `stdin`.
@@ -18,10 +18,10 @@ pub struct Source {
     pub text: String,
 }
 
-/// Reads each path: `-` is standard input, a folder stands for all manifests in it and under it, by name.
+/// Reads each path: `-` is standard input, a folder means all manifests in it and below it, by name.
 ///
 /// # Errors
-/// When a path cannot be read, or is a Helm chart, whose files are no manifests before they are rendered.
+/// When a path cannot be read, or is a Helm chart, whose files are not manifests before they are rendered.
 pub fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
     let mut sources = Vec::new();
     for path in paths {
@@ -48,7 +48,7 @@ fn read_folder(folder: &Path, sources: &mut Vec<Source>) -> anyhow::Result<()> {
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
-        // Hidden ones (.git, .github) hold no manifests. A link to a folder could lead in a circle.
+        // Hidden folders (.git, .github) hold no manifests. A link to a folder could lead in a circle.
         if entry.file_name().to_string_lossy().starts_with('.') {
             continue;
         }

@@ -1,9 +1,9 @@
 //! What an API server, or `kubectl apply` before it, would refuse in a manifest.
 //!
-//! In: an object that concerns a budget. Out: the first field that is wrong, what it must be and what it is. Objects are
-//! decoded by the types of the Kubernetes API, as a whole, so that no field is read by rules of its own; null passes
-//! wherever something may be left out, and so does a number without a fraction that is written with one. A field that
-//! nobody knows is wrong where it is a slip of the pen; other ones are remarked on, as a newer Kubernetes may know them.
+//! In: an object that concerns a budget. Out: the first field that is wrong, what it must be and what it is. The types
+//! of the Kubernetes API decode whole objects, so no field is read by rules of its own. null passes wherever a field is
+//! optional, and so does a whole number written with a fraction of 0. An unknown field is an error if it looks like a
+//! misspelling; otherwise it is only noted, since a newer Kubernetes may know it.
 
 use std::fmt::Write;
 
@@ -18,11 +18,11 @@ use crate::cluster::template::shortened;
 /// The most characters of a value that a message quotes.
 pub(super) const QUOTED: usize = 80;
 
-/// Decodes a loosened value; what is wrong with it is shown as it is in the original.
+/// Decodes a loosened value; an error shows the value as it is in the original.
 pub(super) type Decode = fn(value: &Value, original: &Value) -> Option<String>;
 
 impl Object {
-    /// Why the API server would refuse it; none where it takes it, and of kinds that concern no budget.
+    /// Why the API server would refuse it; none if the server accepts it, and for kinds that concern no budget.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         let Some(kind) = kinds::kind(self) else { return kinds::unserved(self) };
@@ -36,7 +36,7 @@ impl Object {
         told(misspelt).or(fields.missing).or_else(|| sense::senseless(self, &value))
     }
 
-    /// What the API server may take and what is probably not meant.
+    /// What the API server may accept but is probably not meant.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         let mut value = self.value.clone();
@@ -64,14 +64,14 @@ impl Object {
         fields
     }
 
-    /// Writes it as the API server reads it: what is null is left out, as charts and the API server's own YAML have it, and
-    /// a number without a fraction is written without one.
+    /// Writes it as the API server reads it: null fields are left out, as charts and the API server's own YAML have
+    /// them, and a whole number written with a fraction loses the fraction.
     pub fn loosen(&mut self) {
         loosen(&mut self.value);
     }
 }
 
-/// Fields that nobody knows, the first few by name; none where there are none.
+/// The unknown fields, the first few by name; none if there are none.
 fn told<'a>(fields: impl Iterator<Item = &'a Unknown> + Clone) -> Option<String> {
     let one = |field: &Unknown| {
         let meant = field.meant.as_ref().map_or_else(String::new, |meant| format!(", did you mean {meant}?"));
@@ -80,7 +80,7 @@ fn told<'a>(fields: impl Iterator<Item = &'a Unknown> + Clone) -> Option<String>
     let mut text = fields.clone().take(NAMED).map(one).collect::<Vec<_>>().join("; ");
     let more = fields.count().saturating_sub(NAMED);
     if more > 0 {
-        // Writing to a text cannot fail.
+        // Writing to a String cannot fail.
         let _ = write!(text, "; and {more} more");
     }
     (!text.is_empty()).then_some(text)
@@ -94,7 +94,7 @@ pub(super) fn decode<K: DeserializeOwned>(value: &Value, original: &Value) -> Op
     Some(format!("{} must be {}; it is {}", error.path(), right(expected, found), shown(found, expected)))
 }
 
-/// The value at a path; none where nothing is there.
+/// The value at a path; none if there is none.
 fn at<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
     path.iter().try_fold(value, |value, segment| match segment {
         Segment::Seq { index } => value.get(*index),
@@ -121,7 +121,7 @@ fn right(expected: &str, found: Option<&Value>) -> String {
     }
 }
 
-/// What is there, and how it is written so that it is right, where a pair of quotes does it.
+/// What is there, and the correct spelling if a pair of quotes is enough.
 pub(super) fn shown(found: Option<&Value>, expected: &str) -> String {
     let quotes = |text: String| {
         if expected == "a string" { format!("{text}; write it in quotes") } else { text }
@@ -145,7 +145,7 @@ fn loosen(value: &mut Value) {
             fields.values_mut().for_each(loosen);
         }
         Value::Array(items) => {
-            // Among texts, null is the empty one.
+            // In a map of strings, null is the empty string.
             if items.iter().any(Value::is_string) {
                 items.iter_mut().filter(|item| item.is_null()).for_each(|item| *item = "".into());
             }

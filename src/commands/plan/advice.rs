@@ -1,7 +1,7 @@
 //! What to change so that everything fits.
 //!
-//! In: a budget that does not fit. Out: changes that were tried and are enough, each by itself. They are tried by
-//! deciding again; nothing is promised that was not seen to fit.
+//! In: a budget that does not fit. Out: changes that were tried, each of which is enough by itself. Each is tried by
+//! deciding again; nothing is suggested that was not seen to fit.
 
 use super::judge::view;
 use super::outcome::{Action, Advice};
@@ -17,7 +17,7 @@ use crate::cluster::workload::WorkloadKey;
 use crate::cluster::world::World;
 use crate::controller::view::View;
 
-/// All ways out; none when it fits.
+/// All ways out; none if it fits.
 pub fn advice(world: &World, spec: &DbConnectionBudgetSpec, view: &View) -> Vec<Advice> {
     let Feasibility::Infeasible(shortfall) = &view.decision.plan.feasibility else { return Vec::new() };
     let mut found: Vec<Advice> = caps(view, shortfall).chain(basis(shortfall)).collect();
@@ -29,10 +29,10 @@ pub fn advice(world: &World, spec: &DbConnectionBudgetSpec, view: &View) -> Vec<
     found
 }
 
-/// Fewer replicas, where its autoscaler does not ask for more than that.
+/// Fewer replicas, unless the autoscaler asks for more than that.
 fn caps(view: &View, shortfall: &Shortfall) -> impl Iterator<Item = Advice> {
     let lines = shortfall.lines.iter().zip(&view.scene.workloads);
-    // Fewer replicas of others help nobody of whom not even one pod fits.
+    // If not even one pod of a workload fits, fewer replicas of others do not help it.
     let lines = lines.filter(|_| shortfall.hopeless().next().is_none());
     let possible = lines.filter(|(line, labelled)| {
         let least = labelled.least_replicas.unwrap_or(Pods::ZERO).max(Pods::new(1));
@@ -60,7 +60,7 @@ fn basis(shortfall: &Shortfall) -> impl Iterator<Item = Advice> {
     })
 }
 
-/// No pod on top of the replicas of one workload when it rolls out.
+/// No surge pod when one workload rolls out.
 fn without_surge(situation: &Situation, shortfall: &Shortfall) -> Vec<Advice> {
     let (none, one) = (IntOrPercent::Int(0), IntOrPercent::Int(1));
     let tried = |index: &usize| {
@@ -102,8 +102,8 @@ fn fewer_processes(situation: &Situation) -> Vec<Advice> {
     found
 }
 
-/// A smaller minimum in the entry of one workload, or for all that have none of their own. What its app needs at least
-/// is no matter of the budget.
+/// A smaller minimum in the entry of one workload, or in the defaults for all without one. The budget cannot lower what
+/// the app itself needs.
 fn lower_minimum(world: &World, key: &BudgetKey, spec: &DbConnectionBudgetSpec) -> Vec<Advice> {
     let advised = |index: Option<usize>| {
         let (workload, min) = minimum(&mut spec.clone(), index).map(|(name, min)| (name, *min))?;
@@ -129,7 +129,7 @@ fn lower_minimum(world: &World, key: &BudgetKey, spec: &DbConnectionBudgetSpec) 
     entries.chain([None]).filter_map(advised).collect()
 }
 
-/// The minimum that an entry states, with the name of its workload; of no entry, that of the defaults.
+/// The minimum that an entry states, with the name of its workload; without an entry, that of the defaults.
 fn minimum(spec: &mut DbConnectionBudgetSpec, entry: Option<usize>) -> Option<(Option<String>, &mut u32)> {
     let Some(index) = entry else {
         return Some((None, spec.defaults.as_mut()?.connections_per_process.min.as_mut()?));
@@ -143,7 +143,7 @@ fn is_feasible(decision: &Decision) -> bool {
     matches!(decision.plan.feasibility, Feasibility::Feasible { .. })
 }
 
-/// The largest number from 1 to under `end` that fits; what fits does so for all smaller ones.
+/// The largest number from 1 to below `end` that fits; if a number fits, all smaller ones do.
 fn largest_below(end: u64, fits: impl Fn(u64) -> bool) -> Option<u64> {
     let (mut good, mut bad) = (0, end);
     while good + 1 < bad {
@@ -181,7 +181,7 @@ fn transaction_mode(world: &World, key: &BudgetKey, spec: &DbConnectionBudgetSpe
     })
 }
 
-/// The limit that would do, and the smallest compute size that has it.
+/// The limit that would be enough, and the smallest compute size that has it.
 fn raise(spec: &DbConnectionBudgetSpec, shortfall: &Shortfall) -> Option<Advice> {
     let needed = shortfall.needed_by_all().plus(Connections::new(u64::from(spec.reserved)));
     if needed == Connections::MAX {

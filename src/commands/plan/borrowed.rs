@@ -1,7 +1,7 @@
 //! Templates that are taken from another object of the input.
 //!
-//! In: the objects of a plan. Out: the same, each workload with a template of its own; what its controller would not find,
-//! and what would have no effect in a cluster.
+//! In: the objects of a plan. Out: the same, each workload with a template of its own; templates that a controller
+//! would not find, and statements that would have no effect in a cluster.
 
 use serde_json::json;
 
@@ -58,7 +58,7 @@ impl Stage {
     }
 }
 
-/// An autoscaler that scales the lender of a template, and not who makes pods from it.
+/// An autoscaler that scales the lender of a template, and not the workload that makes pods from it.
 fn scales_a_lender(scaler: &Object, loans: &Loans) -> Option<String> {
     if scaler.kind() != "HorizontalPodAutoscaler" {
         return None;
@@ -73,7 +73,7 @@ fn scales_a_lender(scaler: &Object, loans: &Loans) -> Option<String> {
     ))
 }
 
-/// What stands on the borrowers of a template and not in it, where it would count.
+/// Labels and annotations of the borrowers of a template that are missing in the template, where they would count.
 fn without_effect(lender: &Object, loans: &Loans) -> Vec<String> {
     let Some(template) = lender.lends().and_then(|workload| lender.template(workload)) else {
         return Vec::new();

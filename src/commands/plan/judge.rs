@@ -1,4 +1,4 @@
-//! The plan of each budget, and what in the input cannot be meant.
+//! The plan of each budget, and errors in the input.
 //!
 //! In: the objects. Out: the [`Outcome`]. Each budget goes through the steps of a reconcile: limit, scene, decision.
 
@@ -61,7 +61,8 @@ pub fn judge(mut stage: Stage) -> Outcome {
     outcome
 }
 
-/// What is wrong might be what does not fit, so nothing is said to fit; what does not fit without it does not fit with it.
+/// With errors in the input, nothing is said to fit, because the error may hide what does not. What does not fit
+/// without that part does not fit with it.
 fn unjudged(budget: &mut BudgetOutcome) {
     if budget.fits {
         (budget.judged, budget.fits, budget.fits_now) = (false, false, false);
@@ -69,7 +70,7 @@ fn unjudged(budget: &mut BudgetOutcome) {
     }
 }
 
-/// That there is nothing to plan, which must not look like a yes.
+/// Says that there is nothing to plan, so that it does not look like a yes.
 fn nobody_labelled(outcome: &Outcome, made: Option<&(String, String)>) -> Option<String> {
     let budget = outcome.budgets.first().filter(|_| outcome.problems.is_empty())?;
     let nobody = outcome.budgets.iter().all(|budget| budget.workloads.is_empty());
@@ -96,10 +97,10 @@ fn key_of(budget: &DbConnectionBudget) -> BudgetKey {
     BudgetKey::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
-/// The budget as the operator would see it before its first pod, when there is nothing that time could change.
+/// The budget as the operator would see it before its first pod, when time can change nothing.
 ///
 /// # Errors
-/// When the operator would give no sizes at all.
+/// When the operator would not compute any sizes.
 pub(super) fn view(
     world: &World,
     key: &BudgetKey,
@@ -165,19 +166,19 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
     }
 }
 
-/// What the pods of a workload may open by their own env while they roll out.
+/// What the pods of a workload may open by their own env during a rollout.
 fn unbound(view: &View, workload: &WorkloadFacts, share: &Share) -> Connections {
     if workload.key.kind != WorkloadKind::Pod {
         let record = &workload.record;
         let surge = record.strategy.surge(share.pods);
         return record.template.own.times(share.pods.plus(surge));
     }
-    // Pods that nothing replaces.
+    // Pods that no controller replaces.
     let own = view.scene.pods.iter().filter(|pod| pod.maker() == workload.key).map(|pod| pod.app.own);
     own.sum()
 }
 
-/// Workloads whose own words cannot be used: the API server would refuse them.
+/// Workloads with invalid statements: the API server would refuse them.
 fn faults(view: &View) -> Vec<String> {
     let told = |w: &WorkloadFacts| {
         Some(format!("{} {}/{}: {}", w.key.kind, view.key.namespace, w.key.name, w.fault.as_ref()?))
@@ -185,7 +186,7 @@ fn faults(view: &View) -> Vec<String> {
     view.scene.workloads.iter().filter_map(told).collect()
 }
 
-/// What the operator would remark on workloads.
+/// What the operator would note about workloads.
 fn notes(view: &View) -> Vec<String> {
     let (workloads, namespace) = (view.scene.workloads.iter(), &view.key.namespace);
     let told = |w: &'_ WorkloadFacts| -> Vec<String> {
@@ -194,7 +195,7 @@ fn notes(view: &View) -> Vec<String> {
     workloads.flat_map(told).collect()
 }
 
-/// Workloads of which the manifests do not say how many pods they have.
+/// Workloads whose manifests do not say how many pods they have.
 fn unknown_numbers(view: &View) -> Vec<String> {
     let unknown = view
         .workloads()
@@ -209,7 +210,7 @@ fn unknown_numbers(view: &View) -> Vec<String> {
     unknown.map(told).collect()
 }
 
-/// Workloads whose budget is not in the input: nothing can be said of them, and that must not look like a yes.
+/// Workloads whose budget is not in the input: poolbudget cannot judge them, and that must not look like a yes.
 fn homeless(objects: &[&Object]) -> Vec<String> {
     let budgets: BTreeSet<BudgetKey> = objects
         .iter()
@@ -217,7 +218,7 @@ fn homeless(objects: &[&Object]) -> Vec<String> {
         .map(|budget| BudgetKey::new(budget.namespace(), budget.name()))
         .collect();
     let told = |object: &&Object| {
-        // That it is empty is told already.
+        // The empty label is reported elsewhere.
         let label = label(object).filter(|label| !label.is_empty())?;
         let key = BudgetKey::new(object.namespace(), label);
         if budgets.contains(&key) {
@@ -239,12 +240,12 @@ fn homeless(objects: &[&Object]) -> Vec<String> {
     objects.iter().filter_map(told).collect()
 }
 
-/// The budget that a workload's pods would bear the label of. The mirror has run: what counts stands in the template.
+/// The budget whose label a workload's pods would have. The mirror has run, so the template has what counts.
 fn label(object: &Object) -> Option<&str> {
     object.budget(object.workload()?)
 }
 
-/// Workloads that a budget has an entry for, and that do not bear its label.
+/// Workloads that a budget has an entry for, but that do not have its label.
 fn unlabelled(world: &World, objects: &[Object]) -> Vec<String> {
     let told = |object: &Object| {
         let workload = object.workload().filter(|_| label(object).is_none())?;
@@ -268,7 +269,7 @@ fn is_there(objects: &[&Object], namespace: &str, kind: &str, name: &str) -> boo
     objects.iter().any(|object| (object.namespace(), object.kind(), object.name()) == (namespace, kind, name))
 }
 
-/// Entries of a budget for workloads that are not in the input, nor the group of any pods in it.
+/// Entries of a budget for workloads that are not in the input; a group of pods in the input counts as a workload.
 fn without_workload(budget: &DbConnectionBudget, view: &View, objects: &[&Object]) -> Vec<String> {
     let key = key_of(budget);
     let lost = budget.spec.workloads.iter().filter(|entry| {
@@ -301,7 +302,7 @@ fn without_target(objects: &[Object], there: &[&Object]) -> Vec<String> {
     objects.iter().filter(|object| object.kind() == "HorizontalPodAutoscaler").filter_map(told).collect()
 }
 
-/// Objects that the input holds more than once: as when they are applied, the last one counts.
+/// Objects that are in the input more than once: as with apply, the last one counts.
 fn repeated(objects: &[Object]) -> Vec<String> {
     let mut seen: HashMap<(String, &str), &Object> = HashMap::new();
     let mut told = Vec::new();

@@ -1,8 +1,8 @@
-//! `poolbudget plan`: what the operator would make of manifests, without a cluster.
+//! `poolbudget plan`: what the operator would do with manifests, without a cluster.
 //!
-//! In: manifests and what-ifs. Out: a table or a document, and an exit code. The manifests become the records of
-//! [`crate::cluster`] by the same readers as watch events do, and the decision is that of [`crate::budget`]; nothing is
-//! reckoned here that is reckoned there.
+//! In: manifests and what-ifs. Out: a table or a document, and an exit code. The same readers as for watch events turn
+//! the manifests into the records of [`crate::cluster`], and [`crate::budget`] decides; nothing that is computed there
+//! is computed here.
 
 mod advice;
 mod borrowed;
@@ -56,10 +56,10 @@ pub(super) struct PlanArgs {
 
 /// Something does not fit.
 const DOES_NOT_FIT: u8 = 1;
-/// The input is wrong: the answer says nothing about what could not be read.
+/// The input is wrong: the answer does not cover what could not be read.
 const WRONG_INPUT: u8 = 2;
 
-/// Plans, and says with its exit code how it came out.
+/// Plans, and reports the result as an exit code.
 pub(super) fn plan(args: &PlanArgs) -> ExitCode {
     match answer(args) {
         Ok(code) => code,
@@ -90,7 +90,7 @@ fn answer(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What is wrong goes to standard error, where it is seen also when the table is kept.
+/// Errors go to standard error, so the user sees them even if the table is redirected.
 #[expect(clippy::print_stderr, reason = "a command speaks to people there")]
 fn complain(outcome: &Outcome, color: ColorArgs) {
     let paint = color.paint(&std::io::stderr());

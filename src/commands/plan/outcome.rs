@@ -1,6 +1,6 @@
 //! The answer, as it is written for machines.
 //!
-//! Its fields are documented in docs/plan.md: fields may be added, and none changes its meaning or goes.
+//! docs/plan.md documents its fields: fields may be added, but none changes its meaning or is removed.
 
 use serde::Serialize;
 
@@ -10,11 +10,11 @@ use crate::api::WorkloadKind;
 #[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
-    /// Whether all budgets hold what they are asked for.
+    /// Whether every budget fits.
     pub fits: bool,
     /// One for each budget, by namespace and name.
     pub budgets: Vec<BudgetOutcome>,
-    /// What is wrong with the input, so that the answer may not be the whole one.
+    /// What is wrong with the input, so that the answer may be incomplete.
     pub problems: Vec<String>,
     /// What is not wrong, but probably not meant.
     pub warnings: Vec<String>,
@@ -22,7 +22,7 @@ pub struct Outcome {
     pub passed_over: usize,
 }
 
-/// What becomes of one budget.
+/// The result for one budget.
 #[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct BudgetOutcome {
@@ -34,17 +34,17 @@ pub struct BudgetOutcome {
     pub limit: u64,
     /// Where the limit comes from.
     pub limit_source: String,
-    /// Connections that are never handed out.
+    /// Connections that no pod ever gets.
     pub reserved: u64,
     /// limit − reserved.
     pub usable: u64,
-    /// What all slots hold: at the planned sizes, or at the smallest when that does not fit.
+    /// What all slots hold: at the planned sizes, or at the smallest if that does not fit.
     pub needed: u64,
-    /// Whether what is said of it holds whatever the errors in the input hide.
+    /// Whether the result holds whatever the errors in the input hide.
     pub judged: bool,
-    /// Whether needed is within usable; false where it is not judged.
+    /// Whether needed is at most usable; false if it is not judged.
     pub fits: bool,
-    /// Whether the current replicas would, where what room is kept for is more.
+    /// Whether the current replicas would fit, although the ceiling does not.
     pub fits_now: bool,
     /// The arithmetic, as a sentence.
     pub verdict: String,
@@ -52,7 +52,7 @@ pub struct BudgetOutcome {
     pub workloads: Vec<WorkloadOutcome>,
     /// Ways out, when it does not fit. Each is enough by itself.
     pub advice: Vec<Advice>,
-    /// What the pods may open by their own settings in a rollout, without poolbudget; none where there is no bound.
+    /// What the pods may open by their own settings in a rollout, without poolbudget; none if there is no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub without_poolbudget: Option<u64>,
 }
@@ -62,7 +62,7 @@ const fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-/// What becomes of one workload.
+/// The result for one workload.
 #[derive(Serialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadOutcome {
@@ -76,24 +76,24 @@ pub struct WorkloadOutcome {
     pub ceiling: u32,
     /// Pods that may hold connections at once: replicas for which room is kept, and surge.
     pub slots: u32,
-    /// The slots that it needs; more than it has when they do not fit.
+    /// The slots that it needs; more than it has if they do not fit.
     pub slots_needed: u32,
     /// Processes in a pod.
     pub processes: u32,
-    /// Who says so many.
+    /// What states that number.
     pub processes_from: String,
     /// Engines in a process.
     pub engines: u32,
     /// The fewest connections of one engine with which its pods work.
     pub least: u64,
-    /// Who needs so many; none where the budget says it.
+    /// What needs that many; none if the budget states it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub least_from: Option<String>,
     /// pool_size of one engine.
     pub pool_size: u64,
     /// max_overflow of one engine.
     pub max_overflow: u64,
-    /// Connections that neither of them states: what comes beside the pool of one engine.
+    /// Connections in neither of them: those beside the pool of one engine.
     #[serde(skip_serializing_if = "is_zero")]
     pub beside: u64,
     /// Connections of one pod.
@@ -108,10 +108,10 @@ pub struct WorkloadOutcome {
 pub struct Advice {
     /// What to change.
     pub action: Action,
-    /// The workload that it concerns, when it is one.
+    /// The workload that it concerns, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload: Option<String>,
-    /// The number to set, when it is one.
+    /// The number to set, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
     /// The same as a sentence.

@@ -1,7 +1,7 @@
-//! What the API server would refuse in a budget, before anybody could read it.
+//! What the API server would refuse in a budget before anything could read it.
 //!
-//! In: a budget as JSON. Out: sentences, each with the field that it is about. The bounds are those of the resource's own
-//! schema; of its rules in CEL those stand here that no reader of a spec minds.
+//! In: a budget as JSON. Out: sentences, each with the field that it is about. The bounds come from the resource's own
+//! schema; of its CEL rules, only those are here that no reader of a spec checks.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ use crate::api;
 /// The longest name that fits into the label's value.
 const LONGEST_NAME: usize = 63;
 
-/// What is wrong with a budget; nothing for one that the API server takes.
+/// What is wrong with a budget; empty if the API server accepts it.
 pub fn faults(budget: &Value) -> Vec<String> {
     let definition = serde_json::to_value(api::crd()).unwrap_or_default();
     let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec");
@@ -41,10 +41,10 @@ fn bounds_that_cross(budget: &Value) -> Vec<String> {
     entries.chain(defaults).filter_map(crossed).collect()
 }
 
-/// Holds a value against the part of OpenAPI that the resource uses.
+/// Checks a value against the part of OpenAPI that the resource uses.
 fn check(value: &Value, schema: &Value, path: &str, found: &mut Vec<String>) {
     match (schema.get("type").and_then(Value::as_str), value) {
-        // The API server drops it where a default or nothing may stand.
+        // The API server drops null if the field has a default or is optional.
         (_, Value::Null) => {}
         (Some("object"), Value::Object(fields)) => check_object(fields, schema, path, found),
         (Some("array"), Value::Array(items)) => check_array(items, schema, path, found),
@@ -96,7 +96,7 @@ fn check_array(items: &[Value], schema: &Value, path: &str, found: &mut Vec<Stri
     }
 }
 
-/// A part of the key of an item; where it is left out, its default.
+/// A part of the key of an item; its default if it is left out.
 fn key_of(item: &Value, schema: &Value, key: &str) -> Option<String> {
     let default = || schema.get("properties")?.get(key)?.get("default");
     Some(item.get(key).or_else(default)?.as_str()?.to_owned())

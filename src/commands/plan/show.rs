@@ -6,7 +6,7 @@ use super::outcome::{BudgetOutcome, Outcome, WorkloadOutcome};
 use crate::commands::render::{Bar, Cell, Paint, Table, Tone};
 use crate::commands::slots;
 
-/// What a workload says whose pods show nothing.
+/// What is said about a workload whose pods show nothing.
 const UNSAID: &str = "unknown: the image's entrypoint decides";
 /// The most workloads that one line names.
 const NAMED: usize = 10;
@@ -26,7 +26,7 @@ pub fn table(outcome: &Outcome, paint: Paint) -> String {
 fn budget(budget: &BudgetOutcome, paint: Paint) -> String {
     let mut text = String::new();
     let name = paint.text(Tone::Strong, &format!("{}/{}", budget.namespace, budget.name));
-    // Writing to a text cannot fail.
+    // Writing to a String cannot fail.
     let _ = writeln!(
         text,
         "{name}   {}   limit {}   reserved {}   usable {}",
@@ -80,7 +80,7 @@ fn workloads(workloads: &[WorkloadOutcome]) -> Table {
     table
 }
 
-/// Where the numbers of processes come from: a line for each, but one for all of which nothing is known.
+/// Where the numbers of processes come from: one line each, and one line for all that are unknown.
 fn processes(workloads: &[WorkloadOutcome]) -> String {
     let mut text = String::new();
     let name = |workload: &WorkloadOutcome| format!("{}/{}", workload.kind, workload.name);
@@ -89,7 +89,7 @@ fn processes(workloads: &[WorkloadOutcome]) -> String {
     for workload in said {
         let noun = if workload.processes == 1 { "process" } else { "processes" };
         let WorkloadOutcome { processes, processes_from, .. } = workload;
-        // Writing to a text cannot fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{}: {processes} {noun} in each pod, {processes_from}", name(workload));
     }
     if !unsaid.is_empty() {
@@ -101,7 +101,7 @@ fn processes(workloads: &[WorkloadOutcome]) -> String {
     text
 }
 
-/// Who needs more than one connection whatever the budget says: a line for each.
+/// Workloads that need more than one connection whatever the budget says: a line for each.
 fn least(workloads: &[WorkloadOutcome]) -> String {
     let line = |workload: &WorkloadOutcome| {
         let WorkloadOutcome { kind, name, least, least_from, .. } = workload;

@@ -1,7 +1,7 @@
 //! From manifests to the world that the operator would see.
 //!
 //! In: texts. Out: the objects that concern a budget, completed as the API server and the mirror would complete them;
-//! then the [`World`], made by the readers that take watch events in. Forbidden here: judging.
+//! then the [`World`], built by the readers of watch events. Forbidden here: judging.
 
 use std::collections::HashMap;
 
@@ -29,19 +29,19 @@ pub struct Stage {
     pub(super) templates: Vec<Object>,
     /// What could not be read.
     pub problems: Vec<String>,
-    /// What was read and would have no effect in a cluster.
+    /// What was read but would have no effect in a cluster.
     pub warnings: Vec<String>,
-    /// Objects that the API server would refuse: they are there, and nothing is planned for them.
+    /// Objects that the API server would refuse: they are present, but nothing is planned for them.
     pub faulty: Vec<Object>,
-    /// The first object with the label of a budget that is not counted because another one made it, and who.
+    /// The first object with a budget's label that is not counted because another object made it, and that object.
     pub made: Option<(String, String)>,
-    /// Objects of other kinds, as far as nobody takes their template.
+    /// Objects of other kinds, unless something takes their template.
     pub passed_over: usize,
-    /// How many objects of a namespace and a kind have a prefix for a name.
+    /// How many objects of a namespace and kind use a generateName prefix.
     generated: HashMap<(String, String, String), u32>,
 }
 
-/// Finds the objects that concern a budget. Those that state no namespace stand in `namespace`.
+/// Finds the objects that concern a budget. Those that state no namespace are in `namespace`.
 pub fn gather(sources: &[Source], namespace: &str) -> Stage {
     let mut stage = Stage::default();
     for document in sources.iter().flat_map(input::documents) {
@@ -101,7 +101,8 @@ impl Stage {
         self.objects.push(object);
     }
 
-    /// Names an object whose name the API server would make: after its prefix, and others of the same prefix apart from it.
+    /// Names an object whose name the API server would generate: after its prefix, with a number to tell equal prefixes
+    /// apart.
     fn name_generated(&mut self, object: &mut Object) {
         let prefix = object.value.pointer("/metadata/generateName").and_then(Value::as_str);
         let Some(prefix) = prefix.filter(|prefix| object.name().is_empty() && !prefix.is_empty()) else {
@@ -115,14 +116,14 @@ impl Stage {
         object.set(&["metadata", "name"], name.into());
     }
 
-    /// Shows the objects to the operator's readers. What they cannot read is a problem.
+    /// Shows the objects to the operator's readers. If they cannot read one, that is a problem.
     pub fn observe(&mut self) -> Observed {
         let observed = Observed::default();
         self.lend();
         for object in &mut self.objects {
             admit(object);
             if let Some(why) = refusal(object) {
-                // What it says of itself counts for nothing, so it has no place in the table.
+                // Its own statements do not count, so it has no row in the table.
                 self.problems.push(format!("{}: {why}", object.full_name()));
                 continue;
             }
@@ -130,7 +131,7 @@ impl Stage {
             let is_budget = object.kind() == "DbConnectionBudget";
             let faults = if is_budget { schema::faults(&object.value) } else { Vec::new() };
             match read(&observed, object) {
-                // The fault has been found, and is told in better words.
+                // The error was reported already, in better words.
                 Err(_) if !faults.is_empty() => {}
                 Err(why) => self.problems.push(format!("{at} cannot be read: {why}")),
                 Ok(()) => {}
@@ -141,11 +142,11 @@ impl Stage {
     }
 }
 
-/// The object, if a plan has a use for it. An autoscaler of KEDA is turned into the one that KEDA would make of it.
+/// The object, if a plan needs it. A KEDA autoscaler becomes the one that KEDA would create.
 fn concerning(mut object: Object) -> Option<Object> {
     match (object.group(), object.kind()) {
         ("poolbudget.dev", "DbConnectionBudget") | ("autoscaling", "HorizontalPodAutoscaler") => {}
-        // A part of another object, and a pod that another object made, say nothing that it does not.
+        // A part of another object, or a pod that another object made, adds nothing to what that object says.
         _ if object.workload().is_some() => {
             if object.is_owned() {
                 return None;
@@ -158,7 +159,7 @@ fn concerning(mut object: Object) -> Option<Object> {
             let least = object.value.pointer("/spec/minReplicaCount").and_then(Value::as_i64).unwrap_or(0);
             object.set(&["kind"], "HorizontalPodAutoscaler".into());
             object.set(&["spec", "scaleTargetRef", "kind"], kind);
-            // What lies between none and one is KEDA's own affair.
+            // Only KEDA decides what happens between zero and one.
             object.set(&["spec", "minReplicas"], least.max(1).into());
             object.set(&["spec", "maxReplicas"], most.unwrap_or_else(|| input::KEDA_MOST.into()));
         }
@@ -167,8 +168,8 @@ fn concerning(mut object: Object) -> Option<Object> {
     Some(object)
 }
 
-/// Fills in what every stored object has, and takes out what a cluster has written: a plan is made from what is asked
-/// for.
+/// Fills in what every stored object has, and removes what a cluster has written: a plan is made from what the
+/// manifests ask for.
 fn complete(object: &mut Object, namespace: &str) {
     if object.namespace().is_empty() {
         object.set(&["metadata", "namespace"], namespace.into());
@@ -178,7 +179,7 @@ fn complete(object: &mut Object, namespace: &str) {
         fields.remove("status");
     }
     if let (Some(nodes), "DaemonSet") = (nodes, object.kind()) {
-        // What a DaemonSet asks for stands nowhere else.
+        // Only the status says how many pods a DaemonSet wants.
         object.set(&["status", "desiredNumberScheduled"], nodes);
     }
     if let Some(metadata) = object.value.get_mut("metadata").and_then(Value::as_object_mut) {

@@ -1,7 +1,7 @@
 //! What if: changes of the manifests that the user wants tried.
 //!
-//! In: flags. Out: the same objects as if they had been written so. A name that is not there is an error that lists
-//! those that are.
+//! In: flags. Out: the same objects as if they had been written so. An unknown name is an error that lists the known
+//! ones.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -31,24 +31,25 @@ pub struct WhatIf {
     limit: Vec<Limit>,
 }
 
-/// What admission lets the annotation say, and the schema of the resource `spec.limit.connections`.
+/// The range of values that admission allows for the annotation, and the resource's schema for
+/// `spec.limit.connections`.
 const MOST_PROCESSES: u32 = 1000;
 const MOST_CONNECTIONS: u32 = 1_000_000;
 
-/// A value for what bears a name.
+/// A value for the named object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Change<T> {
     name: String,
     value: T,
 }
 
-/// A change, whose value is read by `read`.
+/// A change; `read` parses its value.
 fn change<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Change<T>, String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, such as api=8")?;
     Ok(Change { name: name.into(), value: read(value)? })
 }
 
-/// A whole number within the bounds that the API has for it.
+/// A whole number within the bounds of the API.
 fn number(text: &str, bounds: RangeInclusive<u32>) -> Result<u32, String> {
     let wrong = || format!("write a whole number from {} to {}", bounds.start(), bounds.end());
     text.parse().ok().filter(|number| bounds.contains(number)).ok_or_else(wrong)
@@ -92,7 +93,7 @@ impl WhatIf {
     /// Changes the objects.
     ///
     /// # Errors
-    /// When a name is not there, or a workload has no such number.
+    /// When a name does not exist, or a workload has no such number.
     pub fn apply(&self, objects: &mut [Object]) -> anyhow::Result<()> {
         for Change { name, value } in &self.replicas {
             let change = |object: &mut Object, workload: Workload| {
@@ -120,8 +121,8 @@ impl WhatIf {
     }
 }
 
-/// Writes a label or annotation where it counts: the workload's own would be copied over the template's, and that of a Job
-/// over both.
+/// Writes a label or annotation where it counts: admission would copy the workload's own over the template's, and a
+/// Job's over both.
 fn note(object: &mut Object, workload: Workload, map: &str, key: &str, value: &str) {
     object.set_in_template(workload, &["metadata", map, key], value.into());
     object.set(&["metadata", map, key], value.into());

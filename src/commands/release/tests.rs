@@ -1,6 +1,6 @@
 //! The whole command on an API server behind a mocked connection, by the clock.
 //!
-//! In: a cluster with a leader's Lease and gated pods, and what goes wrong. Out: which requests came, and when.
+//! In: a cluster with a leader's Lease and gated pods, and what goes wrong. Out: which requests arrived, and when.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,15 +12,15 @@ use tower_test::mock::{SendResponse, pair};
 
 use super::*;
 
-/// Fails the request of this line, when it comes for the so-manieth time.
+/// Fails the n-th request with this line.
 type Script = fn(&str, usize) -> Option<u16>;
 
 #[derive(Default)]
 struct State {
     lease: Option<Value>,
-    /// The names of the pods that wait.
+    /// The names of the waiting pods.
     gated: Vec<String>,
-    /// Dry-run pods are born with a gate so many times.
+    /// How many dry-run pods still get a gate.
     born_gated: usize,
     asked: Vec<(Instant, String)>,
 }
@@ -62,7 +62,7 @@ impl Server {
         state.asked.iter().filter(|(_, line)| line.contains(part)).map(|(at, _)| *at).collect()
     }
 
-    /// Requests that change anything but the Lease, and the dry-run pod.
+    /// Requests that change anything except the Lease and the dry-run pod.
     fn acts(&self) -> Vec<(Instant, String)> {
         let state = self.0.lock().expect("the state");
         let acts =

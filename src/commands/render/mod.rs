@@ -1,7 +1,7 @@
 //! Text for people: tables, bars, colours.
 //!
-//! In: plain values that a command has worked out. Out: lines of text, coloured where that was asked for. Forbidden
-//! here: knowing what the numbers mean, reading anything, deciding anything.
+//! In: plain values that a command has computed. Out: lines of text, coloured if requested. Forbidden here: knowing
+//! what the numbers mean, reading anything, deciding anything.
 
 mod bar;
 mod paint;
@@ -15,7 +15,7 @@ pub use paint::{ColorArgs, Paint, Tone};
 pub use paragraph::paragraph;
 pub use table::{Align, Cell, Table};
 
-/// Writes to standard output. Nobody reading on (`| head`) is no error.
+/// Writes to standard output. A reader that stops early (`| head`) is no error.
 ///
 /// # Errors
 /// When the text cannot be written.

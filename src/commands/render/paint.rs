@@ -1,4 +1,4 @@
-//! Colours by what they say, and when they are used: on a terminal, unless the user has another wish.
+//! Colours by meaning, and when they are used: on a terminal, unless the user asks otherwise.
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
@@ -48,13 +48,13 @@ pub enum Tone {
     /// Nothing: text as it is.
     #[default]
     Plain,
-    /// It is as it should be.
+    /// It is fine.
     Good,
     /// It deserves a look.
     Warn,
     /// It is wrong.
     Bad,
-    /// It can be passed over.
+    /// It is unimportant.
     Dim,
     /// It is a title.
     Strong,

@@ -1,11 +1,11 @@
-//! A paragraph under a word: `Blocked  a sentence that goes on …`, broken into lines that hang under its beginning.
+//! A paragraph beside a word: `Blocked  a sentence that goes on …`, broken into lines that are indented to its start.
 
 /// Characters of a line.
 const WIDTH: usize = 100;
-/// Characters that the leading word has for itself; a longer one takes what it needs.
+/// Characters reserved for the leading word; a longer one takes what it needs.
 const INDENT: usize = 12;
 
-/// `lead` is printed as it is; `lead_width` is how wide that looks. No line ends in spaces.
+/// `lead` is printed as it is; `lead_width` is its width on screen. No line ends in spaces.
 #[must_use]
 pub fn paragraph(lead: &str, lead_width: usize, text: &str) -> String {
     let first = INDENT.max(lead_width + 2);

@@ -2,7 +2,7 @@
 
 use super::{Paint, Tone};
 
-/// On which side of its column a cell stands.
+/// The alignment of a cell in its column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Align {
     /// As text.
@@ -26,7 +26,7 @@ impl Cell {
         Self { text: text.into(), tone }
     }
 
-    /// As wide as it is printed, for the scripts in which names of Kubernetes objects are written.
+    /// Its printed width, for the scripts in which names of Kubernetes objects are written.
     fn width(&self) -> usize {
         self.text.chars().count()
     }
@@ -53,7 +53,7 @@ impl Table {
         Self { aligns: columns.iter().map(|(_, align)| *align).collect(), rows: vec![headings] }
     }
 
-    /// Adds a row. Cells that it lacks are empty; those beyond the last column are left out.
+    /// Adds a row. Missing cells are empty; cells beyond the last column are dropped.
     pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         let mut cells: Vec<Cell> = cells.into_iter().collect();
         cells.resize(self.aligns.len(), Cell::default());
@@ -72,7 +72,7 @@ impl Table {
 
     fn line(&self, row: &[Cell], widths: &[usize], paint: Paint) -> String {
         let mut line = String::new();
-        // Spaces are held back until text follows them.
+        // Spaces are held back until text follows.
         let mut spaces = 0;
         for ((cell, align), width) in row.iter().zip(&self.aligns).zip(widths) {
             let missing = width.saturating_sub(cell.width());

@@ -1,13 +1,13 @@
-//! Whether anybody leads, by the Lease, as far as the user may read it.
+//! Whether a replica leads, by the Lease, if the user may read it.
 //!
-//! In: a client and where the Lease is. Out: an answer; that it may not be read is one too.
+//! In: a client and the place of the Lease. Out: an answer; "may not be read" is one too.
 
 use clap::Args;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{Api, Client};
 
-/// A Lease that was not renewed for its duration is free; a clock here may differ by so much more.
+/// A Lease that was not renewed for its duration is free; this clock may differ by this much.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(30);
 
 /// The Lease that the chart uses.
@@ -21,16 +21,16 @@ pub(in crate::commands) struct OperatorArgs {
     operator_namespace: String,
 }
 
-/// Whether anybody leads.
+/// Whether a replica leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::commands) enum Leader {
-    /// Somebody does.
+    /// One does.
     Leads,
-    /// Nobody does, in words.
+    /// None does, in words.
     Nobody(String),
-    /// Nobody ever did from there, in words: it may be installed elsewhere.
+    /// None ever did in that namespace, in words: it may be installed elsewhere.
     Never(String),
-    /// That cannot be told, in words.
+    /// That is not known, in words.
     Unknown(String),
 }
 

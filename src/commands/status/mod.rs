@@ -1,7 +1,7 @@
-//! `poolbudget status`: how budgets are, once or as it changes.
+//! `poolbudget status`: the state of budgets, once or on each change.
 //!
-//! In: the budgets of a namespace, and the Lease. Out: a picture of each. It reads what the operator wrote and works
-//! out nothing itself.
+//! In: the budgets of a namespace, and the Lease. Out: a picture of each. It reads what the operator wrote and computes
+//! nothing itself.
 
 pub(super) mod leader;
 mod notes;
@@ -88,7 +88,7 @@ pub(super) async fn status(args: StatusArgs) -> anyhow::Result<()> {
     Ok(render::put(&picture.of(&found))?)
 }
 
-/// Workloads of a namespace whose budget is not there. Who may not list them is shown the budgets all the same.
+/// Workloads of a namespace whose budget does not exist. A user who may not list workloads still sees the budgets.
 async fn strays(client: &Client, namespace: &str) -> Vec<String> {
     match snapshot(client, namespace).await {
         Ok(observed) => stray::strays(&observed.world(), namespace),
@@ -99,7 +99,7 @@ async fn strays(client: &Client, namespace: &str) -> Vec<String> {
     }
 }
 
-/// Where is looked, for the API and in words.
+/// Where to look, for the API and in words.
 struct Connected {
     api: Api<Budget>,
     place: String,
@@ -116,7 +116,7 @@ impl Connected {
 }
 
 async fn list(api: &Api<Budget>, name: Option<&str>, place: &str) -> anyhow::Result<Vec<Budget>> {
-    // A list by name, not a get: only a list tells a budget that is not there from a resource that is not there.
+    // A list by name, not a get: only a list can tell a missing budget from a missing resource.
     let params = name.map_or_else(ListParams::default, |name| ListParams::default().fields(&by_name(name)));
     match api.list(&params).await {
         Ok(list) => Ok(list.items),
@@ -144,7 +144,7 @@ fn key(budget: &Budget) -> (String, String) {
     (budget.namespace().unwrap_or_default(), budget.name_any())
 }
 
-/// Shows each change until interrupted, or until nobody looks any more.
+/// Shows each change until interrupted, or until the reader is gone.
 async fn follow(
     api: Api<Budget>,
     name: Option<&str>,
@@ -166,14 +166,14 @@ async fn follow(
         match event {
             Ok(Some(event)) => take(&mut known, &mut listed, event),
             Ok(None) => return Ok(()),
-            // It is resumed; until then the picture is that of before.
+            // The watch resumes; until then the old picture stays.
             Err(error) => tracing::debug!(%error, "watch interrupted"),
         }
     }
     Ok(())
 }
 
-/// Takes an event in; `listed` is what a list that is under way has brought so far.
+/// Applies an event; `listed` is what a running list has brought so far.
 fn take(known: &mut Known, listed: &mut Known, event: Event<Budget>) {
     match event {
         Event::Init => listed.clear(),
@@ -196,7 +196,7 @@ struct Picture {
     leader: Leader,
     everywhere: bool,
     place: String,
-    /// Workloads whose budget is not there.
+    /// Workloads whose budget does not exist.
     strays: Vec<String>,
 }
 

@@ -1,6 +1,6 @@
-//! What of a budget deserves a word: what does not fit, what stands in the way, what is out of date, and what to do.
+//! What is worth mentioning about a budget: what does not fit, what blocks it, what is out of date, and what to do.
 //!
-//! In: a budget with its status, and who leads. Out: sentences, none when all is well.
+//! In: a budget with its status, and who leads. Out: sentences, none if all is well.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -9,7 +9,7 @@ use crate::api::conditions::{ConditionReason as Reason, ConditionType, Verdict};
 use crate::api::{DbConnectionBudget, QuarantineCause, Quarantined};
 use crate::commands::render::Tone;
 
-/// A sentence, what it is about, and how bad that is.
+/// A sentence, its subject, and how bad it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Note {
     pub(super) about: String,
@@ -23,7 +23,7 @@ impl Note {
     }
 }
 
-/// All that deserves a word, the worst first.
+/// Everything worth mentioning, the worst first.
 pub(super) fn notes(budget: &DbConnectionBudget, leader: &Leader) -> Vec<Note> {
     let mut notes = Vec::new();
     let answered = budget.status.as_ref().and_then(|status| status.observed_generation);
@@ -34,7 +34,7 @@ pub(super) fn notes(budget: &DbConnectionBudget, leader: &Leader) -> Vec<Note> {
     }
     match leader {
         Leader::Leads => {}
-        // Unanswered, and nobody known who could answer: then it matters that nothing is known.
+        // No answer, and no operator is known that could give one: then say that nothing is known.
         Leader::Unknown(why) if behind => notes.push(Note::new("Operator", Tone::Warn, why.clone())),
         Leader::Never(why) if behind => notes.push(Note::new("Operator", Tone::Bad, why.clone())),
         Leader::Never(_) | Leader::Unknown(_) => {}
@@ -92,7 +92,7 @@ fn of_condition(condition: &Condition) -> Option<Note> {
     Some(Note::new(&condition.type_, tone, text))
 }
 
-/// What can be done about a condition, where its own message does not say it.
+/// What to do about a condition, if its own message does not say it.
 fn advice(kind: ConditionType, reason: Reason) -> Option<&'static str> {
     Some(match (kind, reason) {
         (ConditionType::Feasible, Reason::DoesNotFit) => {

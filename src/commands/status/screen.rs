@@ -1,16 +1,16 @@
-//! Where a picture that changes is shown: in place on a terminal, one after the other everywhere else.
+//! Where a changing picture is shown: in place on a terminal, one after the other everywhere else.
 //!
-//! In: pictures. Out: what is seen of them. On a terminal it uses the second screen, so that what was there before is
-//! back when it ends, with the last picture under it.
+//! In: pictures. Out: what the user sees of them. On a terminal it uses the alternate screen, so that the old content
+//! is back when it ends, with the last picture below it.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 const ENTER: &str = "\x1b[?1049h";
 const LEAVE: &str = "\x1b[?1049l";
-/// Cursor to the top, and everything after it blank.
+/// Moves the cursor to the top and clears everything after it.
 const AFRESH: &str = "\x1b[H\x1b[J";
 
-/// Shows pictures. When it goes, the terminal is as it was.
+/// Shows pictures. When dropped, it restores the terminal.
 pub(super) struct Screen<W: Write> {
     out: W,
     in_place: bool,
@@ -32,7 +32,7 @@ impl<W: Write> Screen<W> {
         Ok(Self { out, in_place, shown: None })
     }
 
-    /// Shows a picture, unless it is the one that is shown. False when nobody looks any more.
+    /// Shows a picture, unless it is shown already. False if the reader is gone.
     pub(super) fn show(&mut self, picture: String) -> io::Result<bool> {
         if self.shown.as_ref() == Some(&picture) {
             return Ok(true);
@@ -54,7 +54,7 @@ impl<W: Write> Screen<W> {
 impl<W: Write> Drop for Screen<W> {
     fn drop(&mut self) {
         if self.in_place {
-            // What cannot be written any more cannot be told either.
+            // If writing failed, there is no way to report it.
             let last = self.shown.take().unwrap_or_default();
             let _ = write!(self.out, "{LEAVE}{last}").and_then(|()| self.out.flush());
         }

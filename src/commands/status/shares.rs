@@ -1,6 +1,6 @@
 //! A budget as a picture: its limit, how much of it is committed, and the share of each workload.
 //!
-//! In: a budget's name, spec and status. Out: lines of text. Forbidden here: working out any number.
+//! In: a budget's name, spec and status. Out: lines of text. Forbidden here: computing any number.
 
 use crate::api::{DbConnectionBudgetStatus, Mode, WorkloadStatus};
 use crate::commands::render::{Align, Bar, Cell, Paint, Table, Tone};
@@ -9,11 +9,11 @@ use crate::commands::slots;
 /// What is drawn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shares<'a> {
-    /// The budget, as it is to be called.
+    /// The name to show for the budget.
     pub(super) name: &'a str,
     /// spec.reserved.
     pub(super) reserved: u32,
-    /// Whether an operator keeps the numbers true: without one nobody knows who has the label by now.
+    /// Whether an operator keeps the numbers current: otherwise nobody knows which workloads have the label by now.
     pub(super) answered: bool,
     /// The numbers.
     pub(super) status: &'a DbConnectionBudgetStatus,

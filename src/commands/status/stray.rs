@@ -1,6 +1,7 @@
-//! Workloads whose label names a budget that is not there.
+//! Workloads whose label names a budget that does not exist.
 //!
-//! In: what was observed of a namespace. Out: a sentence for each such workload, with the budget that was probably meant.
+//! In: what was observed of a namespace. Out: a sentence for each such workload, with the budget that was probably
+//! meant.
 
 use std::collections::BTreeMap;
 
@@ -88,7 +89,7 @@ mod tests {
         ] {
             deployment(&observed, name, &own, &template);
         }
-        // An old revision is its workload's affair.
+        // An old revision belongs to its workload.
         see::<ReplicaSetView>(
             &observed,
             json!({"metadata": {"name": "fine-1", "namespace": "shop", "ownerReferences":

@@ -1,4 +1,4 @@
-//! Argo Rollouts with the template of another object: who is governed, and what is said when it is not there.
+//! Argo Rollouts with the template of another object: what governs them, and what is said if that object is missing.
 
 use super::*;
 use crate::cluster::workload::RolloutView;

@@ -1,10 +1,10 @@
-//! Jobs that one label makes one workload: explained, and what counts of them.
+//! Jobs that one label makes one workload: explained, and what of them counts.
 
 use super::*;
 use crate::budget::ledger::Unadopted;
 use crate::cluster::workload::JobView;
 
-/// Jobs of one group, each with one pod that bears the group's label too.
+/// Jobs of one group, each with one pod that also has the group's label.
 fn with_jobs(mut shop: Shop, names: &[&str], more: &Value) -> Shop {
     for name in names {
         let labels = json!({"poolbudget.dev/budget": "main", "poolbudget.dev/workload": "import"});

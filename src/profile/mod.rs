@@ -1,19 +1,19 @@
-//! Profiles: which environment variables an app reads its pool from, and what they mean to it.
+//! Profiles: from which environment variables an app reads its pool, and what their values mean to it.
 //!
-//! In: what the annotations of a pod say. Out: entries of the [`table`], the env entries that bind a pod to its grant,
-//! and the sentence for what makes no sense. Forbidden here: Kubernetes objects, and any decision about sizes.
+//! In: what the annotations of a pod state. Out: entries of the [`table`], the env entries that bind a pod to its
+//! grant, and a sentence for each invalid statement. Forbidden here: Kubernetes objects, and any decision about sizes.
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `table/` | one entry for each profile, plain data with its source, in a file for each family |
 //! | `stated` | the annotations of a pod, read as the gate reads them |
-//! | `rules` | what they must keep, with the sentence of the check |
+//! | `rules` | what the annotations must satisfy, with the sentences of the check |
 //! | `proxies` | containers that are put beside an app, by name |
 //! | `page` | the table as the page `docs/profiles.md` |
 //! | `workers` | how many processes a container runs, as far as the pod shows it |
 //!
-//! The admission policies are made from these: their CEL is a twin of `stated` and `rules`, and one table of cases in
-//! `tests/admission` holds for both.
+//! The admission policies are built from these: their CEL is a twin of `stated` and `rules`, and one table of cases in
+//! `tests/admission` checks both.
 
 pub mod page;
 pub mod proxies;
@@ -27,47 +27,47 @@ use crate::budget::split::Knobs;
 
 pub use table::{ALL, SQLALCHEMY};
 
-/// What one kind of app makes of its environment.
+/// How one kind of app reads its environment.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// As the annotation writes it.
+    /// The name that the annotation uses.
     pub name: &'static str,
-    /// Who sets the size of its pools.
+    /// What sets the size of its pools.
     pub sizing: Sizing,
-    /// Pools of this size that each process opens for each engine it is said to have.
+    /// Pools of this size that each process opens per engine stated in the annotation.
     pub engines: u32,
-    /// The fewest connections of one pool with which it starts and works, whatever else there is room for; at least 1.
+    /// The fewest connections of one pool with which it starts and works, however much room there is; at least 1.
     pub smallest: u32,
-    /// Connections that each process opens beside its pools, whatever it is told: listeners, holders of locks, pools of a
-    /// size that nothing sets.
+    /// Connections that each process opens beside its pools, whatever the variables say: listeners, lock holders, pools
+    /// of a fixed size.
     pub extra: u32,
-    /// What would win over its variables.
+    /// What would override its variables.
     pub overrides: Overrides,
-    /// What is to be counted as `processes` (and `engines`, where that is not plain).
+    /// What counts as `processes` (and `engines`, if that is not obvious).
     pub processes: &'static str,
-    /// Whether it opens all its connections when it starts.
+    /// Whether it opens all its connections at start.
     pub eager: bool,
     /// What else its user should know.
     pub note: &'static str,
-    /// Where this was read, or that it was run.
+    /// Where this was read, or that it was tried.
     pub source: &'static str,
-    /// On which day that was.
+    /// The day of that.
     pub read: &'static str,
 }
 
-/// What wins over the variables of a profile: where one of these is there, they bind nothing.
+/// What overrides the variables of a profile: if one of these is present, the variables limit nothing.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Overrides {
-    /// Files that it reads instead, where a volume brings them.
+    /// Files that it reads instead, if a volume brings them.
     pub files: &'static [&'static str],
     /// Variables that name such a file.
     pub variables: &'static [&'static str],
-    /// Options of its command, without the dashes before them.
+    /// Options of its command, without the leading dashes.
     pub options: &'static [&'static str],
 }
 
 impl Overrides {
-    /// Nothing does, as far as is known.
+    /// Nothing overrides them, as far as is known.
     pub const NONE: Self = Self { files: &[], variables: &[], options: &[] };
 
     /// Whether there are none.
@@ -77,28 +77,28 @@ impl Overrides {
     }
 }
 
-/// Who sets the size of a pool.
+/// What sets the size of a pool.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Sizing {
     /// The grant, by environment variables.
     Written(Written),
-    /// Nobody from outside: the pod is counted at what the annotation `size` states, or at this.
+    /// Nothing outside the app: the pod counts with the size that the annotation states, or with this default.
     Counted {
-        /// Connections of one process that says nothing; none where that depends on the machine.
+        /// Connections of one process without settings; none if that depends on the machine.
         default: Option<u32>,
     },
-    /// Nobody: each checkout is a connection of its own.
+    /// Nothing: each checkout opens its own connection.
     Unbounded,
 }
 
 /// The variables that a grant is read from.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Written {
-    /// What can be told.
+    /// The settings that it has.
     pub knobs: Knobs,
     /// The pools, each with variables of its own.
     pub pools: &'static [Pool],
-    /// Variables that the others have no effect without.
+    /// Variables without which the others have no effect.
     pub switches: &'static [Switch],
     /// Whether annotations may name the variables.
     pub names: OwnNames,
@@ -109,22 +109,22 @@ pub struct Written {
 /// One pool of a process.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Pool {
-    /// Its bound, or what it keeps where there is an overflow as well.
+    /// Its bound, or the part that it keeps if there is an overflow too.
     pub size: Knob,
-    /// What it opens on top.
+    /// What it opens in addition.
     pub overflow: Option<Knob>,
-    /// Other spellings of `size`, which get the same.
+    /// Other spellings of `size`, which get the same value.
     pub also: &'static [&'static str],
-    /// Numbers that must not stand above `size`, and get the same: how many it opens at first, and how many it keeps.
+    /// Numbers that must not exceed `size`, and get the same value: how many it opens at first, and how many it keeps.
     pub floors: &'static [&'static str],
 }
 
 /// One variable.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Knob {
-    /// Its name; empty where an annotation has to name it.
+    /// Its name; empty if an annotation has to name it.
     pub env: &'static str,
-    /// A name that it had before, and that some versions still read where this one is not set.
+    /// A former name, which some versions still read if this one is not set.
     pub formerly: Option<&'static str>,
     /// What the app does without it.
     pub unset: Reads,
@@ -132,31 +132,31 @@ pub struct Knob {
     pub zero: Reads,
     /// What numbers below 0 mean.
     pub negative: Reads,
-    /// What a text without any digit means.
+    /// What a text without a digit means.
     pub junk: Reads,
 }
 
-/// A variable that has to stand at a value.
+/// A variable that must have a certain value.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Switch {
     /// Its name.
     pub env: &'static str,
     /// What it is set to.
     pub value: &'static str,
-    /// Whether it stands at that when nobody sets it.
+    /// Whether it has that value by default.
     pub by_default: bool,
 }
 
-/// What an app makes of a value.
+/// How an app reads a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
-    /// So many connections.
+    /// This many connections.
     Connections(u32),
     /// No bound.
     Unlimited,
     /// It does not start, or never gets a connection.
     Fails,
-    /// Nobody has tried: counted as unlimited.
+    /// Not tried: counted as unlimited.
     NotTried,
 }
 
@@ -165,7 +165,7 @@ pub enum Reads {
 pub enum OwnNames {
     /// No: it is a product, with fixed names.
     Fixed,
-    /// They may: it is a library, and the names are its usual ones.
+    /// They may: it is a library, and these are its usual names.
     May,
     /// They must: it is a library without usual names.
     Must,
@@ -178,7 +178,7 @@ impl Profile {
         ALL.iter().copied().find(|profile| profile.name == name)
     }
 
-    /// The variables that its grant is read from, where there are any.
+    /// The variables that its grant is read from, if any.
     #[must_use]
     pub const fn written(&self) -> Option<&Written> {
         match &self.sizing {
@@ -187,7 +187,7 @@ impl Profile {
         }
     }
 
-    /// What its pools can be told. Where that is nothing, a grant is one number all the same.
+    /// The settings of its pools. If there are none, a grant is still one number.
     #[must_use]
     pub const fn knobs(&self) -> Knobs {
         match &self.sizing {
@@ -196,21 +196,21 @@ impl Profile {
         }
     }
 
-    /// The fewest connections of one pool with which it starts and works, an overflow that it cannot do without included.
+    /// The fewest connections of one pool with which it starts and works, including an overflow that it needs.
     #[must_use]
     pub const fn least(&self) -> Connections {
         let (smallest, least) = (Connections::new(self.smallest as u64), self.knobs().least());
         if smallest.get() > least.get() { smallest } else { least }
     }
 
-    /// Pools of one size that each process opens for each engine that it is said to have.
+    /// Pools of one size that each process opens per engine stated in the annotation.
     #[must_use]
     pub fn pools(&self) -> u32 {
         let kinds = self.pool_kinds().len().max(1);
         self.engines.saturating_mul(u32::try_from(kinds).unwrap_or(u32::MAX))
     }
 
-    /// Whether both variables of the pool have names of their own, so that both must be named or none.
+    /// Whether the pool has two variables, so that annotations must name both or none.
     #[must_use]
     pub fn has_both(&self) -> bool {
         self.written().is_some_and(|written| matches!(written.knobs, Knobs::Both { .. }))
@@ -222,7 +222,7 @@ impl Profile {
         self.written().map_or(OwnNames::Fixed, |written| written.names)
     }
 
-    /// Each variable, and the grant annotation or text that it gets: the grant's before the switches.
+    /// Each variable, and the grant annotation or text that it gets: the grant's variables come before the switches.
     pub fn variables(&self) -> impl Iterator<Item = (&'static str, Gets)> {
         let switches = self.written().map_or_else(Default::default, |written| written.switches);
         self.pool_kinds()
@@ -231,7 +231,7 @@ impl Profile {
             .chain(switches.iter().map(|switch| (switch.env, Gets::Text(switch.value))))
     }
 
-    /// Those of the variables without which nothing bounds it.
+    /// The variables that are needed to bound the app.
     pub fn bounds(&self) -> impl Iterator<Item = (&'static str, Gets)> {
         let pools = self.pool_kinds();
         self.variables().filter(|(env, _)| !pools.iter().any(|pool| pool.floors.contains(env)))
@@ -259,7 +259,7 @@ pub enum Gets {
     PoolSize,
     /// The annotation `names::MAX_OVERFLOW`.
     MaxOverflow,
-    /// It is always this.
+    /// A constant.
     Text(&'static str),
 }
 

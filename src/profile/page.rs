@@ -1,6 +1,6 @@
-//! The table as the page `docs/profiles.md`; `make verify` keeps it in step.
+//! The table as the page `docs/profiles.md`; `make verify` checks that they agree.
 //!
-//! In: the table. Out: Markdown. What a user has to decide stands before the table, which is for looking up.
+//! In: the table. Out: Markdown. What a user has to decide comes before the table, which is for reference.
 
 use std::fmt::Write as _;
 

@@ -1,11 +1,12 @@
-//! Containers that injectors put beside an app, by the names that they give them.
+//! Containers that injectors add beside an app, recognized by their names.
 //!
-//! In: the name of a container. Out: whether it is one of these. A closed table: the policies hold a copy of it, and
-//! `docs/profiles.md` shows it. Forbidden here: what opens connections to a database by itself, such as a pooler.
+//! In: the name of a container. Out: whether it is one of these. A closed table: the policies have a copy of it, and
+//! `docs/profiles.md` shows it. Forbidden here: containers that open connections to a database by themselves, such as a
+//! pooler.
 
 /// Their names.
 pub const PROXIES: [&str; 35] = [
-    // Service meshes: Istio, Linkerd, App Mesh and Open Service Mesh, Consul (now and before), Kuma, NGINX, Dapr.
+    // Service meshes: Istio, Linkerd, App Mesh and Open Service Mesh, Consul (now and formerly), Kuma, NGINX, Dapr.
     "istio-proxy",
     "linkerd-proxy",
     "envoy",
@@ -16,7 +17,7 @@ pub const PROXIES: [&str; 35] = [
     "nginx-mesh-sidecar",
     "daprd",
     "queue-proxy",
-    // Tunnels to a database: what they open is what the app opens through them.
+    // Tunnels to a database: they open only what the app opens through them.
     "cloud-sql-proxy",
     "cloudsql-proxy",
     "cloud-sql-auth-proxy",
@@ -25,7 +26,7 @@ pub const PROXIES: [&str; 35] = [
     "sql-proxy",
     "alloydb-auth-proxy",
     "tailscale",
-    // Who is allowed in, and secrets.
+    // Authentication, and secrets.
     "vault-agent",
     "oauth2-proxy",
     "kube-rbac-proxy",
@@ -47,7 +48,7 @@ pub const PROXIES: [&str; 35] = [
     "gke-gcsfuse-sidecar",
 ];
 
-/// Whether a container of this name is put beside apps.
+/// Whether injectors add a container of this name beside apps.
 #[must_use]
 pub fn is_proxy(name: &str) -> bool {
     PROXIES.contains(&name)

@@ -1,7 +1,7 @@
-//! The rules of labels and annotations, and the sentence for each that is broken.
+//! The rules for labels and annotations, and the sentence for each broken rule.
 //!
 //! In: what a pod states. Out: what is allowed, and what was found instead. `admission::check` has the same rules in
-//! CEL, by the same names; `tests/admission/check.yaml` holds for both.
+//! CEL, by the same names; `tests/admission/check.yaml` checks both.
 
 use super::stated::{Processes, Stated};
 use super::{ALL as PROFILES, OwnNames, Profile, Sizing};
@@ -10,54 +10,54 @@ use crate::api::{keys, names};
 /// A rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// Keys of ours are those that there are.
+    /// Keys with our prefix are known keys.
     Known,
-    /// No more containers and env entries than can be looked at.
+    /// No more containers and env entries than can be checked.
     Many,
-    /// No more text than can be looked at.
+    /// No more text than can be checked.
     Long,
     /// The label is the name of a budget.
     Budget,
-    /// The pod can be held back from its node.
+    /// The pod does not name a node, so it can wait.
     NoNode,
-    /// Processes are a number, or numbers for containers.
+    /// Processes are one number, or one number per container.
     Processes,
-    /// The containers with a number open connections.
+    /// The containers with a number are containers that open connections.
     ProcessesOf,
-    /// An annotation is a whole number from 1 to a most.
+    /// An annotation is a whole number from 1 to a maximum.
     Count(&'static str, u32),
-    /// The containers are there.
+    /// The named containers exist.
     Containers,
-    /// The containers are named, where the one that is taken for the app is not the only one with the variables of a pool.
+    /// The containers are named, if other containers than the one taken for the app also have the variables of a pool.
     Taken,
-    /// The profile is one of the table.
+    /// The profile is in the table.
     Profile,
     /// The pool has a bound.
     Bounded,
-    /// The names of both variables, or of none.
+    /// The names of both variables, or of neither.
     OwnNamesTogether,
-    /// The name of an overflow, only where there is one.
+    /// The name of an overflow only if there is one.
     OwnOverflowName,
-    /// The name of a size, where there has to be one.
+    /// The name of a size, if one is required.
     OwnSizeNameNeeded,
-    /// The name of a size, only where it is not fixed.
+    /// The name of a size only if it is not fixed.
     OwnSizeName,
-    /// Names that a shell takes.
+    /// Valid names of environment variables.
     OwnNamesValid,
-    /// Two names, not one.
+    /// Two different names.
     OwnNamesDiffer,
-    /// A stated size, only where nothing writes one.
+    /// A stated size only if no variable sets it.
     SizeCounts,
-    /// A stated size, where nobody knows it.
+    /// A stated size, if nothing else tells it.
     SizeNeeded,
-    /// Whether connections are tried is true or false.
+    /// The pre-ping setting is true or false.
     PrePing,
-    /// A companion, only where a variable takes it.
+    /// A companion only if a variable takes it.
     Companion(usize),
 }
 
 impl Rule {
-    /// All rules, in the order in which they are told: the first that is broken.
+    /// All rules, in the order of checking: the first broken one is reported.
     pub const ALL: [Self; 28] = [
         Self::Known,
         Self::Many,
@@ -89,7 +89,7 @@ impl Rule {
         Self::Companion(2),
     ];
 
-    /// The rules without which it is not known which variables an app reads.
+    /// The rules that must hold before it is known which variables an app reads.
     pub const OWN_NAMES: [Self; 6] = [
         Self::OwnNamesTogether,
         Self::OwnOverflowName,
@@ -212,13 +212,13 @@ impl Rule {
         }
     }
 
-    /// Whether what was found is told first, and then what to do.
+    /// Whether the sentence starts with what was found, and then says what to do.
     #[must_use]
     pub const fn found_first(self) -> bool {
         matches!(self, Self::Known | Self::Taken)
     }
 
-    /// What was found instead; none where the rule is kept.
+    /// What was found instead; none if the rule holds.
     #[must_use]
     pub fn broken(self, stated: &Stated<'_>) -> Option<String> {
         let quoted = |key: &str| format!("'{}'", stated.says(key).unwrap_or_default());
@@ -307,14 +307,14 @@ impl Rule {
         }
     }
 
-    /// The sentence of the check; none where the rule is kept. What cannot stand in one line is not quoted.
+    /// The sentence of the check; none if the rule holds. Text that does not fit in one line is not quoted.
     #[must_use]
     pub fn sentence(self, stated: &Stated<'_>) -> Option<String> {
         const LONGEST: usize = 5 << 10;
         let found = self.broken(stated)?;
         let allowed = self.allowed();
         let whole = if self.found_first() {
-            // A question has its mark already.
+            // A question already ends with its mark.
             let end = if found.ends_with('?') { "" } else { ";" };
             format!("{found}{end} {allowed}")
         } else {
@@ -344,7 +344,7 @@ pub fn unbounded() -> Vec<&'static str> {
     of(|profile| profile.sizing == Sizing::Unbounded)
 }
 
-/// Profiles whose variables are named like this.
+/// Profiles with this rule for the names of their variables.
 #[must_use]
 pub fn of_names(names: OwnNames) -> Vec<&'static str> {
     of(|profile| profile.own_names() == names)
@@ -362,25 +362,25 @@ pub fn of_both_with_own_names() -> Vec<&'static str> {
     of(|profile| profile.has_both() && profile.own_names() != OwnNames::Fixed)
 }
 
-/// Profiles that are counted and not written, by their default.
+/// Profiles that are counted and not written, selected by their default.
 #[must_use]
 pub fn counted(pick: impl Fn(Option<u32>) -> bool) -> Vec<&'static str> {
     of(|profile| matches!(profile.sizing, Sizing::Counted { default } if pick(default)))
 }
 
-/// Profiles with a variable for the companion at this place.
+/// Profiles with a variable for the companion at this index.
 #[must_use]
 pub fn companions(place: usize) -> Vec<&'static str> {
     of(|profile| profile.written().is_some_and(|w| w.companions.get(place).is_some_and(Option::is_some)))
 }
 
-/// The annotation of the companion at this place.
+/// The annotation of the companion at this index.
 #[must_use]
 pub fn companion_key(place: usize) -> &'static str {
     names::COMPANIONS.get(place).copied().unwrap_or_default()
 }
 
-/// A whole number from 1 to `most`, in digits alone and without leading zeros.
+/// A whole number from 1 to `most`, digits only and without leading zeros.
 #[must_use]
 pub fn is_count(text: &str, most: u32) -> bool {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
@@ -402,7 +402,7 @@ fn are_processes(stated: &Stated<'_>) -> bool {
 
 fn are_of_containers(stated: &Stated<'_>) -> bool {
     let Some(Processes::Of(pairs)) = stated.processes() else { return true };
-    // More than that is another rule's.
+    // Another rule limits their number.
     if pairs.len() > names::MAX_CONTAINERS {
         return true;
     }
@@ -424,7 +424,7 @@ fn is_container_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// What the name of an object may look like: labels of lower-case letters, digits and '-' between dots.
+/// A valid name of an object: labels of lower-case letters, digits and '-', with dots between them.
 fn is_object_name(text: &str) -> bool {
     if text.len() > 253 {
         return false;

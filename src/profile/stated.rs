@@ -1,8 +1,7 @@
-//! The annotations of a pod and what they come to: which containers open connections, with which env entries.
+//! The annotations of a pod and what they mean: which containers open connections, with which env entries.
 //!
-//! In: annotations, and the names of the containers. Out: what the gate writes. Every reading here has a twin in CEL
-//! in `admission::cel` and `admission::gate`: a change of one is a change of both, and `tests/admission/gate.yaml`
-//! holds for both.
+//! In: annotations, and the names of the containers. Out: what the gate writes. Every function here has a twin in CEL
+//! in `admission::cel` and `admission::gate`: change both together; `tests/admission/gate.yaml` checks both.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +13,7 @@ use crate::api::names;
 /// Annotations.
 pub type Notes = BTreeMap<String, String>;
 
-/// What stands on a pod or on a pod template.
+/// What a pod or a pod template states.
 #[derive(Clone, Debug)]
 pub struct Stated<'a> {
     /// The budget that its label names.
@@ -25,13 +24,13 @@ pub struct Stated<'a> {
     pub regular: Vec<&'a str>,
     /// Its init containers, by name.
     pub init: Vec<&'a str>,
-    /// The node that it names; empty for none.
+    /// The node that it names; empty if none.
     pub node: &'a str,
-    /// Keys of ours among its labels and annotations that nobody knows.
+    /// Unknown keys with our prefix among its labels and annotations.
     pub unknown: Vec<&'a str>,
-    /// The entries of their env, each as the name of its container and its own.
+    /// The entries of their env, as pairs of container name and variable name.
     pub sets: Vec<(&'a str, &'a str)>,
-    /// Whether it is a pod, to which others may have added something, or the template of one.
+    /// Whether it is a pod, to which others may have added something, or a pod template.
     pub is_pod: bool,
 }
 
@@ -47,9 +46,9 @@ pub struct Entry<'a> {
 /// Processes, as the annotation writes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Processes<'a> {
-    /// One number for every container that stays.
+    /// One number for every container that keeps running.
     Each(&'a str),
-    /// A number for each of some containers; of the others it says nothing.
+    /// A number for each of some containers; it says nothing about the others.
     Of(Vec<(&'a str, &'a str)>),
 }
 
@@ -60,7 +59,7 @@ impl<'a> Stated<'a> {
         self.notes.get(key).map(String::as_str)
     }
 
-    /// Whether there is no more of it than every rule can look at.
+    /// Whether it is small enough for every rule to check.
     #[must_use]
     pub fn is_in_bounds(&self) -> bool {
         [Rule::Many, Rule::Long].iter().all(|rule| rule.broken(self).is_none())
@@ -72,7 +71,7 @@ impl<'a> Stated<'a> {
         Profile::named(self.says(names::PROFILE).unwrap_or(names::DEFAULT_PROFILE))
     }
 
-    /// The containers that open connections, as they are named: there or not.
+    /// The containers that open connections, as the annotation names them, whether they exist or not.
     #[must_use]
     pub fn containers(&self) -> Vec<&'a str> {
         match self.says(names::CONTAINER) {
@@ -81,8 +80,8 @@ impl<'a> Stated<'a> {
         }
     }
 
-    /// The container that is taken for the app where no annotation of ours names one: kubectl's default, else the first
-    /// that is no known proxy, else the first.
+    /// The container taken for the app if no annotation of ours names one: kubectl's default, else the first that is
+    /// not a known proxy, else the first.
     #[must_use]
     pub fn taken(&self) -> Option<&'a str> {
         let by_kubectl = self.says(names::DEFAULT_CONTAINER).filter(|name| self.regular.contains(name));
@@ -98,7 +97,7 @@ impl<'a> Stated<'a> {
         sizes.map(|(usual, gets)| self.variable(usual, gets)).filter(|name| !name.is_empty()).collect()
     }
 
-    /// Containers that set one of these although another one is taken for the app: they probably have a pool as well.
+    /// Containers that set one of these although another one is taken for the app: they probably have a pool too.
     #[must_use]
     pub fn others(&self) -> Vec<&'a str> {
         if self.says(names::CONTAINER).is_some() {
@@ -111,7 +110,7 @@ impl<'a> Stated<'a> {
         all.filter(|name| setting.contains(name) && Some(*name) != taken).collect()
     }
 
-    /// Its processes; none when it says nothing of them.
+    /// Its processes; none if the annotation is missing.
     #[must_use]
     pub fn processes(&self) -> Option<Processes<'a>> {
         let text = self.says(names::PROCESSES)?;
@@ -123,7 +122,7 @@ impl<'a> Stated<'a> {
         })
     }
 
-    /// The variable that gets the size, or the overflow: its own name where its profile lets it have one.
+    /// The variable that gets the size, or the overflow: the name from the annotation, if the profile allows one.
     #[must_use]
     pub fn variable(&self, usual: &'static str, gets: Gets) -> &'a str {
         let key = match gets {
@@ -135,7 +134,7 @@ impl<'a> Stated<'a> {
         self.says(key).unwrap_or(usual)
     }
 
-    /// The entries that stand first in the env of each of its containers; none where the check has something to say.
+    /// The entries that come first in the env of each of its containers; none if the check reports something.
     #[must_use]
     pub fn entries(&self) -> Vec<Entry<'a>> {
         let sound = Rule::OWN_NAMES.iter().all(|rule| rule.broken(self).is_none());
@@ -144,7 +143,7 @@ impl<'a> Stated<'a> {
         variables.map(|(usual, gets)| Entry { name: self.variable(usual, gets), gets }).collect()
     }
 
-    /// Variables that are set beside the size, where the container does not set them itself.
+    /// Variables that are set besides the size, unless the container sets them itself.
     #[must_use]
     pub fn companions(&self) -> Vec<(&'static str, &'a str)> {
         let written = self.profile().and_then(Profile::written);
@@ -156,7 +155,7 @@ impl<'a> Stated<'a> {
             .collect()
     }
 
-    /// The first rule that it breaks, in a sentence.
+    /// The first rule that it breaks, as a sentence.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         Rule::ALL.iter().find_map(|rule| rule.sentence(self))

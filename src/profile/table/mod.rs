@@ -1,8 +1,8 @@
-//! The profiles, in the order in which they are explained.
+//! The profiles, in the order in which they are documented.
 //!
-//! Plain data. `source` says where a figure was read and in which version, or that it was run against PostgreSQL; a
-//! figure that nobody has tried is [`Reads::NotTried`], which counts as unlimited. `read` is the day of that.
-//! The entries stand in a file for each family of languages.
+//! Plain data. `source` says where a figure was read and in which version, or that it was tried against PostgreSQL; a
+//! figure that was not tried is [`Reads::NotTried`], which counts as unlimited. `read` is the day of that. The entries
+//! are in one file per language family.
 
 mod go;
 mod jvm;
@@ -18,7 +18,7 @@ use crate::budget::split::Knobs;
 
 pub use python::SQLALCHEMY;
 
-/// Every profile, the one that holds without an annotation first.
+/// Every profile, starting with the one that applies without an annotation.
 pub const ALL: &[&Profile] = &[
     &SQLALCHEMY,
     &python::AIRFLOW,
@@ -63,7 +63,7 @@ pub const ALL: &[&Profile] = &[
     &python::NULL_POOL,
 ];
 
-/// What most entries do not say: one pool for each process, that starts at one connection and with nothing beside it.
+/// The values that most entries share: one pool per process, which starts at one connection and has nothing beside it.
 const PLAIN: Profile = Profile {
     name: "",
     sizing: Sizing::Unbounded,
@@ -95,32 +95,32 @@ const fn untried(env: &'static str, unset: Reads) -> Knob {
     Knob { env, formerly: None, unset, zero: NotTried, negative: NotTried, junk: NotTried }
 }
 
-/// A variable that has to be a number above 0, or its app does not start.
+/// A variable that must be a number above 0, or its app does not start.
 const fn strict(env: &'static str, unset: Reads) -> Knob {
     Knob { env, formerly: None, unset, zero: Fails, negative: Fails, junk: Fails }
 }
 
-/// A variable that Go's `database/sql` gets: 0 and less are no bound.
+/// A variable for Go's `database/sql`: 0 and less mean no bound.
 const fn go(env: &'static str, unset: Reads) -> Knob {
     Knob { env, formerly: None, unset, zero: Unlimited, negative: Unlimited, junk: NotTried }
 }
 
-/// Who reads one bound, and nothing else that matters.
+/// An app that reads one bound, and nothing else that matters.
 const fn one_bound(pools: &'static [Pool], names: OwnNames) -> Sizing {
     Sizing::Written(Written { knobs: Knobs::ONE, pools, switches: &[], names, companions: NO_COMPANIONS })
 }
 
-/// A pool with one bound, and numbers that must not stand above it.
+/// A pool with one bound, and numbers that must not exceed it.
 const fn floored(size: Knob, floors: &'static [&'static str]) -> Pool {
     Pool { size, overflow: None, also: &[], floors }
 }
 
-/// Options that would win over the variables.
+/// Options that would override the variables.
 const fn options(options: &'static [&'static str]) -> Overrides {
     Overrides { files: &[], variables: &[], options }
 }
 
-/// Who reads a size and an overflow.
+/// An app that reads a size and an overflow.
 const fn queue_pool(pools: &'static [Pool], companions: [Option<&'static str>; 3]) -> Sizing {
     Sizing::Written(Written { knobs: Knobs::BOTH, pools, switches: &[], names: Fixed, companions })
 }

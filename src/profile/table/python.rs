@@ -7,7 +7,7 @@ use super::{
     Unlimited, Written, one_knob, queue_pool, two_knobs, untried,
 };
 
-/// Python with SQLAlchemy's QueuePool, as most write it.
+/// Python with SQLAlchemy's QueuePool, the most common case.
 pub static SQLALCHEMY: Profile = Profile {
     name: "SQLAlchemy",
     sizing: Sizing::Written(Written {

@@ -1,7 +1,7 @@
-//! How many processes one program runs, by its arguments and variables.
+//! How many processes one program runs, from its arguments and variables.
 //!
-//! In: a row of the table, the words behind the program, the variables. Out: [`Found`]. What cannot be known is said to be
-//! so, and counts as what the program runs at least.
+//! In: a row of the table, the words after the program, the variables. Out: [`Found`]. A number that cannot be known is
+//! reported as unknown, and counts as the least that the program runs.
 
 use super::Found;
 use super::lists::Step;
@@ -9,14 +9,14 @@ use super::programs::{DETACHES, Otherwise, Program, Special};
 use super::shell;
 use super::word::{Value, Variables, Word, number};
 
-/// Characters of somebody's words that are quoted.
+/// The most characters of a user's text that are quoted.
 const SHOWN: usize = 32;
-/// Processes of Odoo that are no workers: threads for cron get processes of their own, and one is for long polling.
+/// Processes of Odoo besides its workers: its cron threads run in their own processes, and one is for long polling.
 const ODOO_CRON: u32 = 2;
-/// Tasks of a LocalExecutor that nothing bounds.
+/// Tasks of a LocalExecutor without a stated limit.
 const AIRFLOW_PARALLELISM: u32 = 32;
 
-/// What says how many there are.
+/// What states the number.
 struct Said<'a> {
     /// As the user wrote it.
     by: String,
@@ -37,7 +37,7 @@ pub(super) fn count(program: &Program, name: &str, words: &[Word], variables: &V
     Found { goes_on: found.goes_on || of.detaches(), ..found }
 }
 
-/// A text that quotes somebody, cut so that a message stays a sentence.
+/// A quoted text of the user, cut so that a message stays a sentence.
 pub(super) fn shown(text: &str) -> String {
     let printable = |c: char| if c.is_control() || c == '`' { '\u{fffd}' } else { c };
     let beginning: String = text.chars().take(SHOWN).map(printable).collect();
@@ -45,7 +45,7 @@ pub(super) fn shown(text: &str) -> String {
     format!("{beginning}{more}")
 }
 
-/// The number that a flag or variable states, or why it is not known. Some texts mean the CPUs of the node.
+/// The number that a flag or variable states, or why it is not known. Some texts mean the node's number of CPUs.
 fn stated(said: &Said<'_>, cpus_are: &[&str]) -> Found {
     if cpus_are.contains(&said.value) {
         return cpus(&said.by);
@@ -61,7 +61,7 @@ fn stated(said: &Said<'_>, cpus_are: &[&str]) -> Found {
         None if !said.sure || said.value.contains(['$', '`']) => {
             Found::unknown(format!("what {} comes to is not known before it runs", said.by))
         }
-        // Programs do not start with it, or make of it what nobody has tried.
+        // Programs either do not start with it, or do something that was not tried.
         None if below => Found::unknown(format!("{} in {} is below 0", shown(said.value), said.by)),
         None => Found::unknown(format!("{} in {} is not a whole number", shown(said.value), said.by)),
     }
@@ -92,13 +92,13 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
         self.by_flag().or_else(|| self.by_arguments()).unwrap_or_else(|| self.by_variables())
     }
 
-    /// What the last of its flags says.
+    /// What the last of its number flags states.
     fn by_flag(&self) -> Option<Found> {
         let said = last_flag(self.program.flags, self.words, self.name)?;
         Some(stated(&said, self.program.cpus))
     }
 
-    /// The same for the arguments that stand in a variable.
+    /// The same for arguments in a variable.
     fn by_arguments(&self) -> Option<Found> {
         let name = self.program.arguments?;
         let Value::Text(text) = (self.variables)(name) else { return None };
@@ -111,7 +111,7 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
             match (self.variables)(name) {
                 Value::Text(text) if !text.trim().is_empty() => {
                     let found = stated(&variable(name, text), self.program.cpus);
-                    // To gunicorn the variable is a default, and its file comes first.
+                    // For gunicorn the variable is only a default, and its file overrides it.
                     let file = self.file().filter(|_| self.program.arguments.is_some());
                     return match file {
                         Some(file) => {
@@ -130,7 +130,7 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
         }
     }
 
-    /// Why a variable may say what the pod does not show.
+    /// Why a variable may have a value that the pod does not show.
     fn doubt(&self, name: &str) -> Option<Found> {
         match (self.variables)(name) {
             Value::Elsewhere => {
@@ -180,7 +180,7 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
         by_flag.map(|said| format!("`{}`", shown(said.value))).or_else(by_arguments).or_else(by_name)
     }
 
-    /// Whether it runs on in the background.
+    /// Whether it goes to the background.
     fn detaches(&self) -> bool {
         let detaches = |word: &Word| {
             let flag = word.text.split('=').next().unwrap_or_default();
@@ -243,7 +243,7 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
         most.unwrap_or_else(|| self.plain()).and(self.beat())
     }
 
-    /// The scheduler that a Celery worker brings along.
+    /// The scheduler that a Celery worker starts with `-B`.
     fn beat(&self) -> Option<Found> {
         (self.has("-B") || self.has("--beat")).then(|| Found::by_itself(1, &format!("`{} -B`", self.name)))
     }
@@ -287,9 +287,9 @@ fn variable<'a>(name: &str, text: &'a str) -> Said<'a> {
     Said { by: format!("{name}={}", shown(text)), value: text.trim(), sure: true }
 }
 
-/// What a variable states for a program of any name.
+/// What a variable states if the program is not known.
 pub(super) fn by_variable(name: &str, text: &str) -> Found {
-    // Puma takes the first for the CPUs, PM2 the others.
+    // Puma reads the first as the number of CPUs, PM2 the others.
     let cpus: &[&str] = if name.starts_with("PM2") { &["max", "0", "-1"] } else { &["auto", "max"] };
     stated(&variable(name, text), cpus)
 }
@@ -302,19 +302,19 @@ pub(super) fn arguments(flags: &[&str], name: &str, text: &str) -> Option<Found>
     Some(stated(&Said { by, ..said }, &[]))
 }
 
-/// The words of arguments that stand in a variable.
+/// The words of arguments in a variable.
 fn split(text: &str) -> Option<Vec<Word>> {
     let (commands, _) = shell::commands(text, &|_| Value::Unset, &[])?;
     let words = |step| if let Step::Run(command) = step { command.words } else { Vec::new() };
     Some(commands.into_iter().flat_map(words).collect())
 }
 
-/// What a flag states among the words of a program that nobody knows.
+/// What a flag states among the words of an unknown program.
 pub(super) fn by_flag(flag: &str, words: &[Word], name: &str) -> Option<Found> {
     last_flag(&[flag], words, name).map(|said| stated(&said, &[]))
 }
 
-/// The last of these flags with a value behind it or in it: `-w 4`, `-w4`, `--workers 4`, `--workers=4`.
+/// The last of these flags with a value after it or in it: `-w 4`, `-w4`, `--workers 4`, `--workers=4`.
 fn last_flag<'a>(flags: &[&str], words: &'a [Word], name: &str) -> Option<Said<'a>> {
     let end = words.iter().position(|word| word.text == "--").unwrap_or(words.len());
     let words = words.get(..end).unwrap_or_default();
@@ -330,7 +330,7 @@ fn last_flag<'a>(flags: &[&str], words: &'a [Word], name: &str) -> Option<Said<'
                 continue;
             }
             let value = rest.strip_prefix('=');
-            // A longer name may begin with a short flag.
+            // A longer flag may begin with a short one.
             let attached = || {
                 Some(rest).filter(|rest| !flag.starts_with("--") && (number(rest).is_some() || !word.sure))
             };

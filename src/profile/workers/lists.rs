@@ -1,11 +1,11 @@
-//! Which commands of a shell text stand together: lists, and the compounds that hold lists.
+//! Which commands of a shell text belong together: lists, and the compounds that contain lists.
 //!
-//! In: commands and the words that open and close compounds, in the order of the text. Out: [`Step`]s. A compound that is
-//! never closed ends with the text; a word that closes nothing is passed over. Forbidden here: characters, any program.
+//! In: commands and the words that open and close compounds, in the order of the text. Out: [`Step`]s. A compound that
+//! is never closed ends with the text; a word that closes nothing is ignored. Forbidden here: characters, any program.
 
 use super::shell::Command;
 
-/// What opens a compound, and what closes it.
+/// The words that open and close each compound.
 const COMPOUNDS: [(&str, &str); 8] = [
     ("(", ")"),
     ("{", "}"),
@@ -18,7 +18,7 @@ const COMPOUNDS: [(&str, &str); 8] = [
 ];
 const CASE: &str = "esac";
 const LOOP: &str = "done";
-/// What stands for the end of a list, which has no word.
+/// Marks a list, which no word closes.
 const LIST: &str = "";
 
 /// A step through a text.
@@ -28,11 +28,11 @@ pub enum Step {
     Open,
     /// A command.
     Run(Command),
-    /// What began last is over.
+    /// The innermost open list or compound ends.
     Close {
-        /// Whether what follows starts while it runs: it stands before `&` or `|`.
+        /// Whether what follows starts while it runs: `&` or `|` comes after it.
         beside: bool,
-        /// Whether it stands in a loop.
+        /// Whether it is in a loop.
         looped: bool,
         /// The function whose body it is.
         defines: Option<String>,
@@ -47,13 +47,13 @@ pub(super) struct Lists {
     functions: u32,
     /// The function whose body comes next.
     pub defines: Option<String>,
-    /// Whether what comes next runs beside what follows: it stands behind `coproc`.
+    /// Whether what comes next runs beside what follows: it comes after `coproc`.
     pub coprocess: bool,
-    /// How many of the lists and compounds are of the text around this one, which cannot close them.
+    /// How many of the open lists and compounds belong to the surrounding text; this text cannot close them.
     pub floor: usize,
 }
 
-/// What is open.
+/// An open list or compound.
 #[derive(Default)]
 struct Opened {
     /// The word that closes it.
@@ -72,7 +72,7 @@ impl Lists {
         self.steps.push(Step::Run(Command { looped, beside, ..command }));
     }
 
-    /// Whether a loop or the body of a function is open: what stands there may run later than what follows it.
+    /// Whether a loop or the body of a function is open: commands in it may run later than what follows it.
     pub fn runs_later(&self) -> bool {
         self.repeats() > 0
     }
@@ -92,7 +92,7 @@ impl Lists {
         COMPOUNDS.iter().any(|(opens, _)| *opens == word)
     }
 
-    /// Opens a compound, if the word does so.
+    /// Opens a compound, if the word opens one.
     pub fn open(&mut self, word: &str) {
         let Some((_, closes)) = COMPOUNDS.iter().find(|(opens, _)| *opens == word) else { return };
         self.begin();
@@ -114,7 +114,7 @@ impl Lists {
         self.open.last().is_some_and(|open| open.closes == CASE)
     }
 
-    /// What stood here was a pattern of a `case`; its commands follow.
+    /// The words so far were a pattern of a `case`; its commands follow.
     pub fn arm(&mut self) {
         while matches!(self.steps.last(), Some(Step::Run(_))) {
             self.steps.pop();
@@ -127,14 +127,14 @@ impl Lists {
         self.open.len()
     }
 
-    /// Closes all that was opened since there were so many.
+    /// Closes everything that was opened beyond this depth.
     pub fn close_to(&mut self, depth: usize) {
         while self.open.len() > depth {
             self.pop(false);
         }
     }
 
-    /// Closes a compound; whether the word is one that does so.
+    /// Closes a compound; true if the word is a closing word.
     pub fn close(&mut self, word: &str) -> bool {
         let closes = COMPOUNDS.iter().any(|(_, closes)| *closes == word);
         if closes {
@@ -146,21 +146,21 @@ impl Lists {
         closes
     }
 
-    /// The list is over.
+    /// Ends the list.
     pub fn end(&mut self, beside: bool) {
         if self.open.len() > self.floor && self.open.last().is_some_and(|open| open.closes == LIST) {
             self.pop(beside);
         }
     }
 
-    /// What has just been closed stands before `|`.
+    /// `|` comes after what was just closed.
     pub fn pipe(&mut self) {
         if let Some(Step::Close { beside, .. }) = self.steps.last_mut() {
             *beside = true;
         }
     }
 
-    /// All of it.
+    /// Closes everything.
     pub fn finish(&mut self) {
         self.close_to(0);
     }

@@ -1,20 +1,20 @@
 //! How many processes a container runs, as far as the pod shows it.
 //!
-//! In: the command, arguments and variables of a container, and the profile. Out: [`Found`]: a number, what says it, and
-//! whether there may be more. It never says less than what the pod shows, and where it cannot know it says so. Forbidden
-//! here: Kubernetes objects, annotations, and what is made of the number.
+//! In: the command, arguments and variables of a container, and the profile. Out: [`Found`]: a number, what states it,
+//! and whether there may be more. The number is never below what the pod shows, and if it cannot be known, the result
+//! says so. Forbidden here: Kubernetes objects, annotations, and what the number is used for.
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `word` | words, and variables in them |
 //! | `shell` | the texts after `sh -c` |
-//! | `lists` | which commands of such a text stand together |
+//! | `lists` | which commands of such a text belong together |
 //! | `text` | what runs at one time in such a text, its functions included |
-//! | `reach` | through shells, interpreters and wrappers to the program |
-//! | `runners` | the names of those, and of what opens no connection |
-//! | `repeat` | what starts a command several times |
+//! | `reach` | finds the program behind shells, interpreters and wrappers |
+//! | `runners` | the names of those, and of programs that open no connection |
+//! | `repeat` | programs that start a command several times |
 //! | `programs` | the table of programs |
-//! | `count` | what a program makes of its arguments and variables |
+//! | `count` | how many processes a program runs, from its arguments and variables |
 //! | `products` | what the images of profiles run by themselves |
 
 mod count;
@@ -35,11 +35,11 @@ use word::{Word, expanded};
 
 /// What a container runs.
 pub struct Run<'a, 'v> {
-    /// Its `command`, in the place of the image's entrypoint.
+    /// Its `command`, which replaces the image's entrypoint.
     pub command: &'a [String],
     /// Its `args`.
     pub args: &'a [String],
-    /// Whether its `command` and `args` are longer than anybody writes, and stand here in part.
+    /// Whether its `command` and `args` are too long, and only a part of them is here.
     pub cut: bool,
     /// Its variables.
     pub variables: &'a Variables<'v>,
@@ -48,21 +48,21 @@ pub struct Run<'a, 'v> {
 /// How many processes were found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// So many; 1 where nothing is known.
+    /// This many; 1 if nothing is known.
     pub processes: u32,
-    /// What says it: a flag, a variable, a program that does so by itself.
+    /// What states it: a flag, a variable, or a program that does so by default.
     pub by: String,
-    /// Whether the pod states the number, and not the program by itself.
+    /// Whether the pod states the number, rather than the program's default.
     pub stated: bool,
     /// Why there may be more.
     pub unknown: Option<Unknown>,
-    /// Whether it, or a part of it, runs on while a shell goes to its next command.
+    /// Whether it, or a part of it, keeps running while a shell goes to its next command.
     goes_on: bool,
-    /// Whether no program of it is known.
+    /// Whether it has no known program.
     strange: bool,
 }
 
-/// Bytes of names that are told of what runs at one time.
+/// The most bytes of names in a text about programs that run at the same time.
 const TOLD: usize = 200;
 
 /// Why the number of processes cannot be known.
@@ -70,9 +70,9 @@ const TOLD: usize = 200;
 pub struct Unknown {
     /// In a clause.
     pub why: String,
-    /// Whether it is told where nobody asks: something in the pod points to more than one.
+    /// Whether it is reported unasked: something in the pod points to more than one process.
     pub told: bool,
-    /// Whether no size can be given before somebody states the number.
+    /// Whether the pod gets no size until the user states the number.
     pub refused: bool,
 }
 
@@ -96,12 +96,12 @@ impl Found {
         Self { unknown, ..Self::by_itself(1, "") }
     }
 
-    /// A program that is not known: it counts where others run at that time.
+    /// An unknown program: it counts if others run at the same time.
     fn strange(why: String) -> Self {
         Self { strange: true, ..Self::unknown(why) }
     }
 
-    /// The same, told to those alone who ask.
+    /// The same, but reported only on request.
     fn in_quiet(mut self) -> Self {
         if let Some(unknown) = &mut self.unknown {
             unknown.told = false;
@@ -109,7 +109,7 @@ impl Found {
         self
     }
 
-    /// Both at one time.
+    /// Both at the same time.
     fn and(self, other: Option<Self>) -> Self {
         let Some(other) = other else { return self };
         let by = both(&self.by, &other.by);
@@ -123,7 +123,7 @@ impl Found {
         }
     }
 
-    /// The larger of two of which one runs; what is not known of either is not known.
+    /// The larger of two alternatives; the result is unknown if either is.
     fn or(self, other: Self) -> Self {
         let goes_on = self.goes_on || other.goes_on;
         let (most, less) = if other.processes > self.processes { (other, self) } else { (self, other) };
@@ -136,7 +136,7 @@ impl Found {
     }
 }
 
-/// What is said by two that run at one time.
+/// The text for two that run at the same time.
 fn both(one: &str, other: &str) -> String {
     const AGAIN: &str = ", several times";
     let name = |by: &str| by.strip_suffix(AGAIN).unwrap_or(by).to_owned();
@@ -171,7 +171,7 @@ pub fn find(profile: Option<&Profile>, run: &Run<'_, '_>) -> Found {
     }
 }
 
-/// The same for a container that runs before the app: it is one process unless its command says more.
+/// The same for a container that runs before the app: one process, unless its command states more.
 #[must_use]
 pub fn find_first(run: &Run<'_, '_>) -> Found {
     let words: Vec<Word> =

@@ -1,4 +1,4 @@
-//! What the images of profiles run by themselves, and what is made of variables where nobody knows the program.
+//! What the images of profiles run by default, and what variables mean if the program is not known.
 //!
 //! In: a profile, words that are arguments of the image's entrypoint, variables. Out: [`Found`].
 
@@ -15,9 +15,9 @@ enum Product {
     One,
     /// A program of the table, which gets the arguments.
     Program(&'static str),
-    /// What the first of these variables says that is set, or one.
+    /// The value of the first of these variables that is set, or else one.
     Variables(&'static [&'static str]),
-    /// Dify, whose variable `MODE` says what it is.
+    /// Dify: its variable `MODE` says what it runs.
     Dify,
     /// Anything.
     Any,
@@ -47,7 +47,7 @@ pub(super) fn is_shared(profile: Option<&Profile>) -> bool {
     profile.is_some_and(|profile| profile.name == "LiteLLM")
 }
 
-/// Whether the first argument is a verb of the image's program, though it is the name of another program as well.
+/// Whether the first argument is a verb of the image's program, although another program has that name too.
 pub(super) fn is_verb(profile: Option<&Profile>, words: &[Word]) -> bool {
     product(profile) == Product::Program("airflow") && words.first().is_some_and(|word| word.text == "celery")
 }
@@ -65,7 +65,7 @@ pub(super) fn of_image(profile: Option<&Profile>, words: &[Word], variables: &Va
     }
 }
 
-/// What a command runs that is no program of the table.
+/// What a command runs that is not a program of the table.
 pub(super) fn of_command(profile: Option<&Profile>, reached: &Reached, variables: &Variables<'_>) -> Found {
     let unknown = reached
         .stranger()
@@ -76,7 +76,7 @@ pub(super) fn of_command(profile: Option<&Profile>, reached: &Reached, variables
     }
 }
 
-/// What several of them run at one time.
+/// What several of them run at the same time.
 pub(super) fn beside(profile: Option<&Profile>, found: Found, variables: &Variables<'_>) -> Found {
     match product(profile) {
         Product::Program(_) | Product::Any => any(variables, found.clone()).or(found),
@@ -93,7 +93,7 @@ fn of(product: Product, variables: &Variables<'_>, unknown: Found) -> Found {
     }
 }
 
-/// What a variable says; none where it says nothing.
+/// What a variable states; none if it states nothing.
 fn said(name: &str, variables: &Variables<'_>) -> Option<Found> {
     match variables(name) {
         Value::Text(text) if !text.trim().is_empty() => Some(by_variable(name, text)),
@@ -102,7 +102,7 @@ fn said(name: &str, variables: &Variables<'_>) -> Option<Found> {
     }
 }
 
-/// One process, unless whole ConfigMaps or Secrets may say more.
+/// One process, unless ConfigMaps or Secrets in an envFrom may set more.
 fn one(name: &str, variables: &Variables<'_>, by: &str) -> Found {
     match variables(name) {
         Value::Perhaps => Found::unknown(format!("envFrom may bring {name}")).in_quiet(),
@@ -110,7 +110,7 @@ fn one(name: &str, variables: &Variables<'_>, by: &str) -> Found {
     }
 }
 
-/// The most that any variable says of those that programs take.
+/// The largest number in any of the variables that programs read.
 fn any(variables: &Variables<'_>, unknown: Found) -> Found {
     let by_arguments = match variables(ANY_ARGUMENTS) {
         Value::Text(text) => arguments(&["-w", "--workers"], ANY_ARGUMENTS, text),
@@ -121,8 +121,8 @@ fn any(variables: &Variables<'_>, unknown: Found) -> Found {
     all.reduce(|most, found| if found.processes > most.processes { found } else { most }).unwrap_or(unknown)
 }
 
-/// By the entrypoint of its image. Its workers are threads of one process unless it is told otherwise; which it is told is
-/// not always to be seen, so they count.
+/// As the entrypoint of its image does. Its workers are threads of one process unless configured otherwise; the pod
+/// does not always show that, so they count as processes.
 fn dify(variables: &Variables<'_>) -> Found {
     let mode = match variables("MODE") {
         Value::Text(text) => text,
@@ -156,7 +156,7 @@ mod tests {
         let known =
             ALL.iter().filter(|profile| product(Some(profile)) != Product::Any || is_shared(Some(profile)));
         let libraries = ["SQLAlchemy", "node-postgres", "Single", "Counted", "Prisma", "NullPool"];
-        // Whose image runs one thing or another, or is the user's own.
+        // Their images run different things, or the user builds them.
         let others = ["Strapi", "Mastodon", "Chatwoot", "Chatwoot-Sidekiq", "Zammad"];
         let others = [&libraries[..], &others].concat();
         assert_eq!(known.count() + others.len(), ALL.len());

@@ -1,60 +1,61 @@
-//! What programs make of their arguments and variables: how many processes of an app they run.
+//! How programs read their arguments and variables: how many processes of an app they run.
 //!
-//! Plain data, with what no row can say in `special`. Run on 2026-11-27: gunicorn 27.0.1, uvicorn 0.54.0, fastapi-cli
-//! 0.0.34, hypercorn 0.18.0, granian 2.8.9, celery 5.7.0. Read: puma 00f5061f; the others by their documentation.
+//! Plain data; `special` has what a row cannot express. Tried on 2026-11-27: gunicorn 27.0.1, uvicorn 0.54.0,
+//! fastapi-cli 0.0.34, hypercorn 0.18.0, granian 2.8.9, celery 5.7.0. Read: puma 00f5061f; the others in their
+//! documentation.
 
 /// A program that runs an app.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Program {
     /// The names of its executable, and of its module for `python -m`.
     pub names: &'static [&'static str],
-    /// One of these words has to follow; any may where there is none.
+    /// One of these words has to follow; if empty, any may.
     pub verbs: &'static [&'static str],
-    /// The flags that say how many, each with its number behind it or in it. The last one counts.
+    /// The flags that state the number, with it behind them or in the same word. The last flag counts.
     pub flags: &'static [&'static str],
-    /// A variable with more arguments, which stand before those of the command.
+    /// A variable with more arguments, which come before those of the command.
     pub arguments: Option<&'static str>,
-    /// The variables that say how many where no flag does, the first that says something.
+    /// The variables that state the number if no flag does; the first one with a value counts.
     pub variables: &'static [&'static str],
-    /// Flags of a file that may say it.
+    /// Flags for a configuration file that may state the number.
     pub files: &'static [&'static str],
-    /// Flags with which it is one process.
+    /// Flags that make it one process.
     pub single: &'static [&'static str],
-    /// Flags and verbs with which it runs on in the background, beside those of all programs.
+    /// Flags and verbs that send it to the background, besides those common to all programs.
     pub detaches: &'static [&'static str],
-    /// What stands for the CPUs of the node where a number is expected. 0 is else no worker beside the one process.
+    /// Values that mean the node's number of CPUs. Otherwise 0 means no worker besides the one process.
     pub cpus: &'static [&'static str],
-    /// How many there are when nothing says it.
+    /// How many there are if nothing states it.
     pub otherwise: Otherwise,
-    /// What one row does not say.
+    /// What a row cannot express.
     pub special: Special,
 }
 
-/// How many processes there are when nothing says it.
+/// How many processes there are if nothing states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Otherwise {
-    /// So many.
+    /// This many.
     Number(u32),
     /// As many as the node has CPUs.
     Cpus,
-    /// A file of the image says it.
+    /// A file in the image states it.
     File,
-    /// Its version says it.
+    /// Its version decides.
     Version,
 }
 
-/// What one row does not say.
+/// What a row cannot express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Special {
     /// Nothing.
     Nothing,
-    /// `--autoscale` has the largest number, `-P` the kind of pool, `-B` is a process more.
+    /// `--autoscale` has the largest number, `-P` the kind of pool, and `-B` adds a process.
     Celery,
-    /// So many for each node that it starts.
+    /// This many for each node that it starts.
     CeleryMulti,
-    /// Workers, two for cron and one for long polling; with 0 workers all is one process.
+    /// Workers, two for cron and one for long polling; with 0 workers everything is one process.
     Odoo,
-    /// Its own tasks are processes with a LocalExecutor.
+    /// With a LocalExecutor, its own tasks are processes.
     LocalExecutor,
 }
 
@@ -72,13 +73,13 @@ const PLAIN: Program = Program {
     special: Special::Nothing,
 };
 
-/// Flags with which programs run on in the background.
+/// Flags with which programs go to the background.
 pub const DETACHES: [&str; 6] = ["-D", "--daemon", "--daemonize", "--daemonize2", "--detach", "--background"];
 
 const PM2_STARTS: &[&str] =
     &["start", "startOrRestart", "startOrReload", "startOrGracefulReload", "resurrect"];
 
-/// All programs that are known. Of one name the first whose verb is there counts.
+/// All known programs. If several rows have the name, the first one with a matching verb counts.
 pub static ALL: &[Program] = &[
     Program {
         names: &["gunicorn", "gunicorn3"],
@@ -221,7 +222,7 @@ pub static ALL: &[Program] = &[
         variables: &["LANGFLOW_WORKERS"],
         ..PLAIN
     },
-    // What the image of Superset starts its server with; how many it starts by itself differs between versions.
+    // The image of Superset starts its server with this; its default number differs between versions.
     Program {
         names: &["run-server.sh"],
         variables: &["SERVER_WORKER_AMOUNT"],
@@ -279,7 +280,7 @@ pub static ALL: &[Program] = &[
     },
 ];
 
-/// Where nobody knows which program runs: whoever sets one of these means it for the program in the image.
+/// For unknown programs: if one of these is set, it is meant for the program in the image.
 pub const ANY: [&str; 7] = [
     "WEB_CONCURRENCY",
     "UVICORN_WORKERS",
@@ -290,10 +291,10 @@ pub const ANY: [&str; 7] = [
     "CELERY_WORKER_CONCURRENCY",
 ];
 
-/// The variable with arguments for a program that nobody knows.
+/// The variable with arguments for an unknown program.
 pub const ANY_ARGUMENTS: &str = "GUNICORN_CMD_ARGS";
 
-/// The program of this name with one of its verbs among the words after it.
+/// The program of this name, with one of its verbs among the words after it.
 #[must_use]
 pub fn named(name: &str, mut has: impl FnMut(&str) -> bool) -> Option<&'static Program> {
     let verb = |program: &Program, has: &mut dyn FnMut(&str) -> bool| {

@@ -1,6 +1,6 @@
-//! From the words of a container to the program that runs the app: through shells, interpreters and wrappers.
+//! Finds the program that runs the app from the words of a container: through shells, interpreters and wrappers.
 //!
-//! In: words, variables. Out: what was reached. Only a word that stands where a command stands is taken for a program.
+//! In: words, variables. Out: what was reached. Only a word in the place of a command is taken for a program.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -14,24 +14,24 @@ use super::shell;
 use super::text::{Functions, in_text};
 use super::word::{Value, Variables, Word};
 
-/// The script of a shell that has none: what is sent to it.
+/// The script of a shell without one: its standard input.
 pub(super) const STDIN: &str = "-";
 
-/// Programs in programs in programs.
+/// The deepest nesting of programs in programs.
 const DEEPEST: u32 = 16;
 
-/// Words and bytes that are looked at for one container: a text can name itself many times over.
+/// The most words and bytes that are read for one container: a text can refer to itself many times.
 const MOST_WORK: usize = 1 << 20;
 
-/// Words behind a wrapper that may be the program.
+/// The most words after a wrapper that may be the program.
 const MOST_OPTIONS: usize = 64;
 
-/// What is left of the work for one container.
+/// The remaining work for one container.
 #[derive(Clone, Copy)]
 pub(super) struct Left<'a> {
     depth: u32,
     work: &'a Cell<usize>,
-    /// The functions of the texts around.
+    /// The functions of the surrounding texts.
     pub(super) functions: Option<&'a dyn Functions>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Left<'a> {
         Self { depth: self.depth + 1, ..self }
     }
 
-    /// Takes so much; whether there was so much.
+    /// Uses up this much; false if less was left.
     pub(super) fn take(self, work: usize) -> bool {
         let left = self.work.get().checked_sub(work.saturating_add(1));
         self.work.set(left.unwrap_or(0));
@@ -61,25 +61,25 @@ pub(super) fn run(words: &[Word], variables: &Variables<'_>) -> Reached {
     reach(words, variables, Left { depth: 0, work: &Cell::new(MOST_WORK), functions: None })
 }
 
-/// What a command comes to.
+/// What a command turns out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reached {
-    /// A program that is known.
+    /// A known program.
     Program(Found),
-    /// Programs of which nothing is known, several at one time.
+    /// Several unknown programs at the same time.
     Several(Found),
-    /// A script, of which nothing is known.
+    /// A script with unknown content.
     Script(String),
-    /// A program of which nothing is known.
+    /// An unknown program.
     Other(String),
     /// Nothing that could be the app.
     Nothing,
-    /// More than anybody writes.
+    /// Too long to read.
     TooLong,
 }
 
 impl Reached {
-    /// Programs of which nothing is known; none where there is no such one.
+    /// The unknown programs; none if there are none.
     pub(super) fn stranger(&self) -> Option<Found> {
         match self {
             Self::Script(name) => Some(Found::strange(format!("the script `{name}` decides"))),
@@ -120,7 +120,7 @@ pub(super) fn reach(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -
             let text: Vec<&str> = rest.iter().map(|word| word.text.as_str()).collect();
             return in_text(&text.join(" "), &[], variables, left.deeper());
         }
-        // It runs when a signal comes, beside what runs then.
+        // It runs when a signal arrives, beside whatever runs then.
         "trap" => {
             let text = rest.iter().find(|word| !word.text.starts_with('-'));
             let found = text.map(|text| in_text(&text.text, &[], variables, left.deeper()));
@@ -160,7 +160,7 @@ fn is_python(name: &str) -> bool {
     name.strip_prefix("python").or_else(|| name.strip_prefix("pypy")).is_some_and(version)
 }
 
-/// Scripts mostly end in the words that they are given.
+/// Most scripts end by running the words that they get.
 fn is_script(name: &str) -> bool {
     let ends = [".sh", ".bash"];
     ends.iter().any(|end| name.ends_with(end)) || name.contains("entrypoint") || name.starts_with("wait-for")
@@ -181,7 +181,7 @@ fn in_a_word(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Optio
     })
 }
 
-/// The first word after a wrapper that can be a program: what its own options mean need not be known for that.
+/// The first word after a wrapper that can be a program; so the wrapper's own options need not be known.
 pub(super) fn wrapped(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Option<Reached> {
     let mut sets = BTreeMap::new();
     for (place, word) in words.iter().enumerate().take(MOST_OPTIONS) {
@@ -208,7 +208,7 @@ pub(super) fn wrapped(words: &[Word], variables: &Variables<'_>, left: Left<'_>)
     None
 }
 
-/// The variables with some that are set on the way.
+/// The variables, with some that are set on the way.
 pub(super) fn overlaid<'a, 'v: 'a>(
     sets: &'a BTreeMap<String, Word>,
     variables: &'a Variables<'v>,
@@ -220,7 +220,7 @@ pub(super) fn overlaid<'a, 'v: 'a>(
     }
 }
 
-/// What stands in one word with `-m`: `-mgunicorn`, `-um`.
+/// The module in one word with `-m`: `-mgunicorn`, `-um`.
 fn module_flag(text: &str) -> Option<&str> {
     text.strip_prefix('-')?.trim_start_matches(|c| "bBdEiIOPqRsSuvx".contains(c)).strip_prefix('m')
 }
@@ -277,7 +277,7 @@ fn in_shell(words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Reache
         place += if short && word.text.ends_with(['o', 'O']) { 2 } else { 1 };
     }
     let rest = words.get(place..).unwrap_or_default();
-    // Without a text or a script it reads what is sent to it.
+    // Without a text or a script it reads its standard input.
     let Some((first, after)) = rest.split_first() else { return Reached::Script(STDIN.to_owned()) };
     if !text {
         return wrapped(after, variables, left).unwrap_or_else(|| Reached::Script(shown(first.base())));

@@ -1,6 +1,7 @@
-//! What starts a command several times, or several commands at one time: `parallel`, `xargs -P`, `concurrently`.
+//! Programs that start a command several times, or several commands at the same time: `parallel`, `xargs -P`,
+//! `concurrently`.
 //!
-//! In: its words. Out: what was reached. How often it starts it is said by a flag at the most.
+//! In: its words. Out: what was reached. At most a flag says how often the program starts it.
 
 use super::Found;
 use super::count::shown;
@@ -8,12 +9,12 @@ use super::reach::{Left, Reached, wrapped};
 use super::text::in_text;
 use super::word::{Variables, Word, number};
 
-/// A program that does so.
+/// A program that starts commands several times.
 struct Repeater {
     name: &'static str,
-    /// Its flags that say how many run at one time.
+    /// Its flags that state how many run at the same time.
     flags: &'static [&'static str],
-    /// How many do without one; none for what nobody knows.
+    /// How many run without a flag; none if that is not known.
     otherwise: Option<u32>,
 }
 
@@ -26,7 +27,7 @@ const ALL: [Repeater; 6] = [
     Repeater { name: "multirun", flags: &[], otherwise: None },
 ];
 
-/// Whether a program of this name does so.
+/// Whether a program of this name is one of these.
 pub(super) fn repeats(name: &str) -> bool {
     ALL.iter().any(|repeater| repeater.name == name)
 }
@@ -39,7 +40,7 @@ pub(super) fn reached(name: &str, words: &[Word], variables: &Variables<'_>, lef
         Some(Reached::TooLong) => return Reached::TooLong,
         _ => None,
     };
-    // Commands that are one word each may all run.
+    // If each command is one word, all of them may run.
     let texts = words.iter().filter(|word| found.is_none() && word.text.contains(char::is_whitespace));
     for word in texts.collect::<Vec<_>>() {
         match in_text(&word.text, &[], variables, left.deeper()) {
@@ -70,14 +71,14 @@ pub(super) fn reached(name: &str, words: &[Word], variables: &Variables<'_>, lef
 }
 
 impl Repeater {
-    /// How many run at one time; none where that is not known.
+    /// How many run at the same time; none if that is not known.
     fn times(&self, words: &[Word]) -> Option<u32> {
         let said = words.iter().enumerate().find_map(|(place, word)| {
             self.flags.iter().find_map(|flag| {
                 let rest = word.text.strip_prefix(flag)?;
                 let rest = rest.strip_prefix('=').unwrap_or(rest);
                 if !rest.is_empty() {
-                    // `--jobserver` is no `--jobs`.
+                    // `--jobserver` is not `--jobs`.
                     let is_it = !flag.starts_with("--") || word.text.contains('=');
                     return is_it.then_some((rest, word.sure));
                 }

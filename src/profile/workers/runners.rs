@@ -1,4 +1,4 @@
-//! Names of what stands before or beside the program of an app: plain data.
+//! Names of programs that run before or beside the program of an app: plain data.
 
 /// Programs that run the program in their arguments.
 pub(super) const WRAPPERS: [&str; 90] = [
@@ -94,11 +94,11 @@ pub(super) const WRAPPERS: [&str; 90] = [
     "screen",
 ];
 
-/// Wrappers whose program may run on in the background.
+/// Wrappers whose program may run in the background.
 pub(super) const DETACHERS: [&str; 9] =
     ["setsid", "start-stop-daemon", "daemonize", "daemon", "screen", "tmux", "systemd-run", "at", "batch"];
 
-/// Commands that open no connection of the app: those of a shell, of its texts, and what is often put beside an app.
+/// Commands that open no connection of the app: those of a shell and of its texts, and common helpers beside an app.
 pub(super) const QUIET: [&str; 96] = [
     ":",
     "cd",

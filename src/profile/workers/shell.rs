@@ -1,8 +1,8 @@
-//! What a shell makes of a text: simple commands, word by word.
+//! How a shell reads a text: simple commands, word by word.
 //!
-//! In: the text after `sh -c`, the variables, the words after it. Out: [`Step`]s in the order in which they stand. It
-//! reads what start commands are written in: quotes, variables with defaults, lists, pipes, redirections, assignments. What
-//! only running it could tell is a word that is not sure. Forbidden here: any program.
+//! In: the text after `sh -c`, the variables, the words after it. Out: [`Step`]s in the order of the text. It reads
+//! what start commands use: quotes, variables with defaults, lists, pipes, redirections, assignments. A word that only
+//! a run can tell is not sure. Forbidden here: any program.
 
 mod nested;
 mod sets;
@@ -21,39 +21,39 @@ pub use sets::{Sets, When};
 
 /// Words that a command may follow.
 const BEFORE_COMMANDS: [&str; 10] = ["if", "then", "elif", "else", "while", "until", "do", "!", "{", "time"];
-/// Words with which it depends on what runs whether, and how often, a command does.
+/// Words that make it depend on the run whether, and how often, a command runs.
 const BRANCHES: [&str; 6] = ["if", "while", "until", "for", "case", "select"];
-/// Defaults of variables within defaults of variables, and texts within texts.
+/// The deepest nesting of variable defaults within defaults, and of texts within texts.
 const DEEPEST: u32 = 4;
-/// Bytes that all words may come to: a text can name a long variable many times.
+/// The most bytes of all words together: a text can use a long variable many times.
 const MOST: usize = 256 << 10;
 
 /// A simple command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Command {
-    /// What it sets for itself alone.
+    /// The variables that it sets only for itself.
     pub sets: BTreeMap<String, Word>,
     /// The program and its arguments.
     pub words: Vec<Word>,
-    /// Whether the next one starts while it runs: it stands before `&` or `|`. It may be its list that does.
+    /// Whether the next command starts while it runs: `&` or `|` comes after it, or after its list.
     pub beside: bool,
-    /// Whether it stands in a loop, and may run any number of times.
+    /// Whether it is in a loop, and may run any number of times.
     pub looped: bool,
-    /// What of the variables that its text sets it sees.
+    /// Which assignments of its text it sees.
     pub when: When,
-    /// Whether it stands in a text within the text: a substitution, a here-document.
+    /// Whether it is in a text within the text: a substitution, a here-document.
     pub substituted: bool,
-    /// Whether it is sent a here-document, whose commands stand behind it.
+    /// Whether it reads a here-document, whose commands come after it.
     pub fed: bool,
 }
 
-/// The commands of a text, and what it sets for all of them; none where its words come to more than anybody writes. The first
-/// of the positional words is the name of the shell.
+/// The commands of a text, and what it sets for all of them; none if its words are too long. The first of the
+/// positional words is the name of the shell.
 #[must_use]
 pub fn commands(text: &str, variables: &Variables<'_>, positional: &[Word]) -> Option<(Vec<Step>, Sets)> {
     let once = read(text, variables, positional, None)?;
     let later = |step: &Step| matches!(step, Step::Run(command) if command.when.within.is_some());
-    // What functions and loops see may be set below them.
+    // Assignments below functions and loops may apply to their commands.
     if once.1.is_empty() || !once.0.iter().any(later) {
         return Some(once);
     }
@@ -100,27 +100,27 @@ struct Reader<'a, 'v> {
     positional: Vec<Word>,
     /// What the text has set so far.
     set: Sets,
-    /// What all of the text sets, where it was read before.
+    /// What the whole text sets, if it was read before.
     known: Option<&'a Sets>,
-    /// How much was set when the function or loop began that is open.
+    /// How many assignments there were when the open function or loop began.
     began: usize,
     lists: Lists,
     command: Command,
     word: Option<Word>,
-    /// Whether a part of the word was quoted: then it is no keyword, and stands where it is empty.
+    /// Whether a part of the word was quoted: then it is no keyword, and counts as a word even if it is empty.
     quoted: bool,
-    /// Whether the next word is a file, of a redirection.
+    /// Whether the next word is the file of a redirection.
     dropping: bool,
     branches: bool,
     /// Here-documents that begin below the line.
     documents: Vec<Document>,
-    /// Whether something of this line stands before `&` or `|`.
+    /// Whether a `&` or `|` comes after something on this line.
     sent_on: bool,
     /// Whether this is a text within the text.
     substituted: bool,
-    /// Texts around this one.
+    /// How many texts surround this one.
     depth: u32,
-    /// Bytes that words may still come to.
+    /// How many bytes of words are left.
     left: usize,
 }
 
@@ -171,7 +171,7 @@ impl Reader<'_, '_> {
         self.end_list(false);
     }
 
-    /// Whether `function NAME` stands here, the body of which may begin on the next line.
+    /// Whether `function NAME` is here; its body may begin on the next line.
     fn names_function(&mut self) -> bool {
         let is_first =
             |command: &Command| matches!(command.words.first(), Some(first) if first.text == "function");
@@ -245,7 +245,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// `>`, `>>`, `2>&1`, `<<<`: the operator, the number before it and the word after it are no words of the command.
+    /// `>`, `>>`, `2>&1`, `<<<`: the operator, the number before it and the word after it are not words of the command.
     fn redirect(&mut self, first: char) {
         let number = |word: &Word| word.text.bytes().all(|b| b.is_ascii_digit());
         if !self.quoted && self.word.as_ref().is_some_and(number) {
@@ -311,7 +311,7 @@ impl Reader<'_, '_> {
         self.word.get_or_insert_with(|| Word::known("")).text.push(c);
     }
 
-    /// Adds what a variable stands for: outside of quotes its white space parts words.
+    /// Adds the value of a variable: outside of quotes its white space separates words.
     fn add(&mut self, words: Vec<Word>, parts: bool) {
         for (place, word) in words.into_iter().enumerate() {
             self.left = self.left.saturating_sub(word.text.len() + 1);

@@ -1,4 +1,4 @@
-//! What containers run: commands as people write them, with the number that the real program comes to.
+//! What containers run: commands as people write them, with the number that the real program gets.
 
 use serde_json::{Value as Json, json};
 
@@ -17,14 +17,14 @@ fn strings(words: &Json) -> Vec<String> {
     words.as_array().into_iter().flatten().map(|word| word.as_str().expect("a word").to_owned()).collect()
 }
 
-/// `env` maps names to values; `false` is one from elsewhere, and `"*": true` is an envFrom.
+/// `env` maps names to values; `false` is a value from elsewhere, and `"*": true` is an envFrom.
 fn of(profile: &str, command: &Json, args: &Json, env: &Json) -> Found {
     let (command, args, variables) = (strings(command), strings(args), variables(env));
     let run = Run { command: &command, args: &args, cut: false, variables: &variables };
     find(Profile::named(profile), &run)
 }
 
-/// `4`, or `1?` where there may be more, or `1??` where that is told to those too who do not ask.
+/// `4`, or `1?` if there may be more, or `1??` if that is also reported unasked.
 fn short(found: &Found) -> String {
     let doubt = match &found.unknown {
         None => "",

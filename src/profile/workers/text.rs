@@ -1,7 +1,7 @@
-//! What runs at one time in the text of a shell.
+//! What runs at the same time in the text of a shell.
 //!
-//! In: the [`Step`]s of a text, its variables. Out: what was reached. What stands in a list or a compound runs in turn, or
-//! beside what follows; a function runs where it is called, wherever in the text it is defined. Each body is looked at once.
+//! In: the [`Step`]s of a text, its variables. Out: what was reached. Commands in a list or a compound run in turn, or
+//! beside what follows; a function runs where it is called, wherever the text defines it. Each body is read once.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,19 +14,19 @@ use super::reach::{Left, Reached, STDIN, overlaid, reach, wrapped};
 use super::shell::{self, Command, Sets};
 use super::word::{Variables, Word};
 
-/// The functions of a text, and of the texts around it.
+/// The functions of a text, and of the surrounding texts.
 pub(super) trait Functions {
-    /// What a call of this one runs; none where there is no such function.
+    /// What a call of this one runs; none if there is no such function.
     fn call(&self, name: &str, left: Left<'_>) -> Option<Reached>;
 }
 
-/// What runs in a list or a compound: what runs at one time adds up, and of what runs in turn the most counts.
+/// What runs in a list or a compound: what runs at the same time adds up; of what runs in turn, the largest counts.
 #[derive(Default)]
 struct Together {
-    /// What runs on.
+    /// What keeps running.
     beside: Option<Found>,
     most: Option<Found>,
-    /// What runs alone, of which nothing is known.
+    /// What runs alone and is unknown.
     strange: Option<Found>,
     /// The last of those.
     other: Option<Reached>,
@@ -49,14 +49,14 @@ impl Together {
             self.beside = Some(together.clone());
         }
         self.most = Some(match self.most.take() {
-            // What is not known runs once, and then no more.
+            // An unknown command runs once and then ends.
             Some(most) if strange && !goes_on => larger(Some(most), together),
             Some(most) => most.or(together),
             None => together,
         });
     }
 
-    /// A script may run anything; of programs that nobody knows the last is the app.
+    /// A script may run anything; of unknown programs, the last one is the app.
     fn stands_for(&mut self, other: Reached) {
         if !matches!(self.other, Some(Reached::Script(_))) {
             self.other = Some(other);
@@ -70,7 +70,7 @@ impl Together {
     }
 }
 
-/// What a list or a compound comes to.
+/// The result for a list or a compound.
 struct Whole {
     found: Option<Found>,
     other: Option<Reached>,
@@ -86,9 +86,9 @@ fn larger(one: Option<Found>, other: Found) -> Found {
 /// What is known of the calls of a function.
 #[derive(Clone)]
 enum Known {
-    /// It is being looked at.
+    /// It is being read.
     Begun,
-    /// It comes to this.
+    /// The result.
     Is(Reached),
 }
 
@@ -100,7 +100,7 @@ struct Text<'a, 'v> {
     around: Option<&'a dyn Functions>,
     /// The bodies of each function.
     bodies: BTreeMap<&'a str, Vec<Range<usize>>>,
-    /// Where bodies begin: where they end, and their names.
+    /// Where bodies begin: their end, and their names.
     begins: BTreeMap<usize, (usize, &'a str)>,
     known: RefCell<BTreeMap<String, Known>>,
 }
@@ -154,7 +154,7 @@ impl<'a> Text<'a, '_> {
         }
     }
 
-    /// What some steps run; none where that is more than anybody writes.
+    /// What some steps run; none if they are too long.
     fn run(&self, steps: Range<usize>, left: Left<'_>) -> Option<Whole> {
         let (mut top, mut outer) = (Together::default(), Vec::new());
         let mut place = steps.start;
@@ -181,7 +181,7 @@ impl<'a> Text<'a, '_> {
         Some(top.whole())
     }
 
-    /// What calls a function is not always to be seen: its body counts where it stands, too.
+    /// Not every call of a function is visible: its body also counts where it is defined.
     fn stands(&self, top: &mut Together, name: &'a str, left: Left<'_>) -> Option<()> {
         if matches!(self.known.borrow().get(name), Some(Known::Begun)) {
             return Some(());
@@ -229,7 +229,8 @@ impl<'a> Text<'a, '_> {
                 _ => Reached::Program(found),
             };
         }
-        // What it makes of the words that it is given is not to be seen: they may run on, and beside its own.
+        // The pod does not show what it does with the words that it gets: they may keep running, beside its own
+        // commands.
         match (self.given(rest, &variables, left), body) {
             (Some(Reached::TooLong), _) | (_, Reached::TooLong) => Reached::TooLong,
             (Some(Reached::Program(found)), Reached::Program(body)) => {
@@ -242,7 +243,7 @@ impl<'a> Text<'a, '_> {
         }
     }
 
-    /// Functions mostly end in the words that they are given: a program, or another function.
+    /// Most functions end by running the words that they get: a program, or another function.
     fn given(&self, words: &[Word], variables: &Variables<'_>, left: Left<'_>) -> Option<Reached> {
         let function = words.first().and_then(|word| self.call(&word.text, left));
         match function {

@@ -1,17 +1,18 @@
-//! The words of a command, and what the variables in them come to.
+//! The words of a command, and the values of the variables in them.
 //!
-//! In: what a pod says of its containers. Out: words, each with whether it is all known. Forbidden here: any program.
+//! In: what a pod states about its containers. Out: words, each with whether it is fully known. Forbidden here: any
+//! program.
 
-/// What a pod says of a variable of a container.
+/// What a pod states about a variable of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// Nothing. The image may set it all the same.
+    /// Nothing. The image may still set it.
     Unset,
     /// This text.
     Text(&'a str),
-    /// It has it from elsewhere: a ConfigMap, a Secret, another variable.
+    /// A value from elsewhere: a ConfigMap, a Secret, another variable.
     Elsewhere,
-    /// It may have it from a ConfigMap or Secret that is taken over whole.
+    /// An envFrom may set it from a ConfigMap or Secret.
     Perhaps,
 }
 
@@ -21,28 +22,28 @@ pub type Variables<'a> = dyn Fn(&str) -> Value<'a> + 'a;
 /// A word as the program gets it, as far as that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Word {
-    /// What it says, or would say if nobody but the pod set its variables.
+    /// Its text, or what that would be if only the pod set its variables.
     pub text: String,
-    /// Whether it says that and nothing else.
+    /// Whether that is certainly its text.
     pub sure: bool,
 }
 
 impl Word {
-    /// A word that says this.
+    /// A word that is certainly this.
     #[must_use]
     pub fn known(text: impl Into<String>) -> Self {
         Self { text: text.into(), sure: true }
     }
 
-    /// The last part of it, where it is a path.
+    /// The last part of it, if it is a path.
     #[must_use]
     pub fn base(&self) -> &str {
         self.text.rsplit('/').next().unwrap_or_default()
     }
 }
 
-/// A word of `command` or `args`, with `$(NAME)` as the kubelet puts variables into it: a name that it does not know stays
-/// as it is, and `$$` is a `$`.
+/// A word of `command` or `args`, with `$(NAME)` replaced as the kubelet does: an unknown name stays as it is, and `$$`
+/// is a `$`.
 #[must_use]
 pub fn expanded(text: &str, variables: &Variables<'_>) -> Word {
     let mut word = Word { text: String::with_capacity(text.len()), sure: true };
@@ -72,8 +73,8 @@ pub fn expanded(text: &str, variables: &Variables<'_>) -> Word {
     word
 }
 
-/// The whole number that a text is, as most read it; what is too large is the largest. None for what is no such number, or
-/// below 0.
+/// The whole number in a text, as most programs read it; a number that is too large becomes the largest. None if it is
+/// not a whole number, or below 0.
 #[must_use]
 pub fn number(text: &str) -> Option<u32> {
     let text = text.trim();

@@ -1,6 +1,6 @@
 //! Texts within a text: process and command substitutions, here-documents.
 //!
-//! In: what stands between brackets, or below a line. Out: its commands, as a compound of the text around it.
+//! In: the text between brackets, or below a line. Out: its commands, as a compound of the surrounding text.
 
 use super::super::word::Word;
 use super::{Command, DEEPEST, Reader, characters};
@@ -8,19 +8,19 @@ use super::{Command, DEEPEST, Reader, characters};
 /// A here-document that begins below the line.
 pub(super) struct Document {
     end: String,
-    /// Whether tabs before its lines are no part of it.
+    /// Whether leading tabs of its lines are dropped.
     tabs: bool,
 }
 
 impl Reader<'_, '_> {
-    /// `>(command)` and `<(command)`: it runs beside the command whose file it is.
+    /// `>(command)` and `<(command)`: it runs beside the command that uses it as a file.
     pub(super) fn process(&mut self) {
         let text = self.balanced('(', ')');
         self.within(&text, true);
         self.add(vec![Word { text: "/dev/fd/63".to_owned(), sure: false }], false);
     }
 
-    /// Reads the commands of a text that is a part of this one, in the midst of a command.
+    /// Reads the commands of a text that is a part of this one, in the middle of a command.
     pub(super) fn within(&mut self, text: &str, beside: bool) {
         if self.depth >= DEEPEST {
             self.left = 0;
@@ -49,7 +49,7 @@ impl Reader<'_, '_> {
         self.lists.defines = defines;
     }
 
-    /// `<<END`: the word that ends a document which begins below the line.
+    /// `<<END`: the word that ends a document that begins below the line.
     pub(super) fn announce(&mut self, tabs: bool) {
         while self.chars.next_if(|c| matches!(c, ' ' | '\t')).is_some() {}
         let mut end = String::new();
@@ -61,7 +61,7 @@ impl Reader<'_, '_> {
         self.documents.push(Document { end, tabs });
     }
 
-    /// The documents that begin here. Whoever gets one may run it; `beside` is whether that runs on.
+    /// The documents that begin here. Their reader may run them; `beside` is whether that keeps running.
     pub(super) fn take_documents(&mut self, beside: bool) {
         for document in std::mem::take(&mut self.documents) {
             let mut text = String::new();
@@ -82,7 +82,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// A command that is a part of this text, or of one within it.
+    /// A command of this text, or of a text within it.
     pub(super) fn finished(&mut self) -> Command {
         let within = (self.lists.runs_later()).then_some(self.began);
         let command = std::mem::take(&mut self.command);

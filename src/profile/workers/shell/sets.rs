@@ -1,31 +1,31 @@
-//! What a text sets for all of its commands, and what of it holds for one of them.
+//! What a text sets for all of its commands, and what of it applies to one of them.
 //!
-//! In: assignments in the order in which they stand. Out: what a variable says where a command runs. Where that is not the
-//! order of the text (functions, loops), only what all of the text agrees on is known.
+//! In: assignments in the order of the text. Out: the value of a variable where a command runs. If commands do not run
+//! in the order of the text (functions, loops), only values that the whole text agrees on are known.
 
 use std::collections::BTreeMap;
 
 use super::super::word::{Value, Variables, Word, number};
 
-/// Values of one variable that are compared.
+/// The most values of one variable that are compared.
 const MOST: usize = 64;
 
-/// All that a text sets.
+/// Everything that a text sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sets {
-    /// Each with its place among all.
+    /// Each with its place among all assignments.
     in_order: BTreeMap<String, Vec<(usize, Word)>>,
-    /// Those before single commands, which may be functions.
+    /// Those in front of single commands, which may be functions.
     before_commands: BTreeMap<String, Vec<Word>>,
     count: usize,
 }
 
-/// When a command runs, among the assignments of its text.
+/// When a command runs, relative to the assignments of its text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct When {
-    /// Behind so many of them.
+    /// After this many of them.
     pub after: usize,
-    /// Where it stands in a loop or function: the first that stands there, too.
+    /// In a loop or function: the number of assignments before it.
     pub within: Option<usize>,
 }
 
@@ -35,7 +35,7 @@ impl Sets {
         self.count += 1;
     }
 
-    /// What is set for one command alone.
+    /// What is set for one command only.
     pub(super) fn aside(&mut self, sets: &BTreeMap<String, Word>) {
         for (name, word) in sets {
             self.before_commands.entry(name.clone()).or_default().push(word.clone());
@@ -50,7 +50,7 @@ impl Sets {
         self.in_order.is_empty() && self.before_commands.is_empty()
     }
 
-    /// The last one that stands before a command.
+    /// The last one before a command.
     pub(super) fn last(&self, name: &str, when: When) -> Option<&Word> {
         let all = self.in_order.get(name)?;
         let end = all.partition_point(|(place, _)| *place < when.after);
@@ -58,7 +58,7 @@ impl Sets {
         when.within.is_none_or(|first| *place >= first).then_some(word)
     }
 
-    /// What holds whenever a command runs, and whether it is that for sure; none where the text does not set it.
+    /// The value at any time when a command runs, and whether it is sure; none if the text does not set it.
     pub(super) fn whenever<'a>(
         &'a self,
         name: &str,
@@ -81,7 +81,7 @@ impl Sets {
         (!all.is_empty()).then_some((most, sure))
     }
 
-    /// What a variable says to a command.
+    /// The value of a variable for a command.
     pub fn value<'a>(&'a self, name: &str, when: When, variables: &'a Variables<'_>) -> Value<'a> {
         let known = |(text, sure)| if sure { Value::Text(text) } else { Value::Elsewhere };
         match self.last(name, when) {
@@ -94,7 +94,7 @@ impl Sets {
     }
 }
 
-/// Variables that a command sets to what only running it could tell.
+/// Variables that a command sets to values that only a run can tell.
 pub(super) fn changed(words: &[Word]) -> Vec<String> {
     let Some((first, rest)) = words.split_first() else { return Vec::new() };
     let of = |words: &[Word]| words.iter().filter_map(|word| name_of(&word.text)).collect();
@@ -112,7 +112,7 @@ pub(super) fn changed(words: &[Word]) -> Vec<String> {
     }
 }
 
-/// The name that a text begins with; none where it is followed by what no assignment has.
+/// The name at the beginning of a text; none if what follows cannot be part of an assignment.
 fn name_of(text: &str) -> Option<String> {
     let text = text.trim_start_matches(['+', '-']);
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());

@@ -1,4 +1,4 @@
-//! What stands in the words of shell texts.
+//! The words of shell texts.
 
 use super::super::word::Value;
 use super::*;
@@ -20,7 +20,7 @@ fn only(steps: Vec<Step>) -> Vec<Command> {
     steps.into_iter().filter_map(command).filter(|command| !command.substituted).collect()
 }
 
-/// The words of each command; what is not sure in brackets.
+/// The words of each command; words that are not sure are in brackets.
 fn words(text: &str) -> Vec<String> {
     let positional = [Word::known("sh"), Word::known("one"), Word::known("two 2")];
     let show = |word: &Word| if word.sure { word.text.clone() } else { format!("<{}>", word.text) };

@@ -1,6 +1,6 @@
-//! What stands for a variable, or for another text after `$`.
+//! The value of a variable, or of another expression after `$`.
 //!
-//! In: the text behind a `$`, the variables. Out: words, each with whether it is all known.
+//! In: the text after a `$`, the variables. Out: words, each with whether it is fully known.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::super::word::{Value, Word};
 use super::{DEEPEST, Reader, When, characters};
 
 impl Reader<'_, '_> {
-    /// What stands for a `$` and what follows it.
+    /// The value of a `$` and what follows it.
     pub(super) fn dollar(&mut self, depth: u32) -> Vec<Word> {
         let unsure = |text: String| vec![Word { text, sure: false }];
         match self.chars.peek().copied() {
@@ -38,7 +38,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// What stands between a bracket and its partner.
+    /// The text between a bracket and its partner.
     pub(super) fn balanced(&mut self, open: char, close: char) -> String {
         let (mut depth, mut text) = (0_u32, String::new());
         for c in self.chars.by_ref() {
@@ -74,14 +74,14 @@ impl Reader<'_, '_> {
         if let Some(value) = set {
             return value;
         }
-        // What a ConfigMap may bring comes before the default.
+        // A value from a ConfigMap would come before the default.
         let sure = !matches!((self.variables)(name), Value::Elsewhere | Value::Perhaps);
         let mut word = if depth < DEEPEST { self.nested(default, depth) } else { Word::known(default) };
         word.sure &= sure;
         vec![word]
     }
 
-    /// The default of a variable: a word, in which variables may stand.
+    /// The default of a variable: a word, which may contain variables.
     fn nested(&mut self, text: &str, depth: u32) -> Word {
         let chars = std::mem::replace(&mut self.chars, characters(text));
         let word = self.word.replace(Word::known(""));
@@ -100,11 +100,11 @@ impl Reader<'_, '_> {
         std::mem::replace(&mut self.word, word).unwrap_or_default()
     }
 
-    /// What a variable says; none where that is not known.
+    /// The value of a variable; none if it is not known.
     fn variable(&self, name: &str) -> Option<Vec<Word>> {
         let all = name == "@" || name == "*";
         if all || name.bytes().all(|b| b.is_ascii_digit()) {
-            // A function is given its own.
+            // A function gets its own.
             if self.lists.in_function() {
                 return None;
             }
@@ -126,7 +126,7 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Where the positional word of this number stands.
+/// The index of the positional word with this number.
 fn place(name: &str) -> Option<Range<usize>> {
     let place: usize = name.parse().ok()?;
     Some(place..place.checked_add(1)?)

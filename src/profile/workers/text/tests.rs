@@ -1,4 +1,4 @@
-//! What runs at one time in texts of shells: functions, substitutions, what starts a command several times.
+//! What runs at the same time in shell texts: functions, substitutions, programs that start a command several times.
 
 use serde_json::json;
 

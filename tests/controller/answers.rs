@@ -5,7 +5,7 @@ use super::crashes::SCENARIOS;
 use super::door::Fate;
 use super::term::Term;
 
-/// Runs a scenario in which requests from the `k`-th on meet `fate`, `times` times; true when any did.
+/// Runs a scenario in which `times` requests, from the `k`-th on, meet `fate`; true if any did.
 fn meets(scenario: fn() -> Cluster, fate: Fate, writes: bool, k: usize, times: usize) -> bool {
     let mut cluster = scenario();
     let mut term = Term::begin(&cluster);

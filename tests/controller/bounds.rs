@@ -1,18 +1,18 @@
-//! What a budget with very many pods or workloads comes to: a status that is taken, and everybody served.
+//! A budget with very many pods or workloads: the API server accepts its status, and every pod is served.
 
 use super::cluster::{Cluster, pod};
 use super::server::gated;
 use super::term::{Term, pass};
 
-/// What etcd takes by default, less what the API server adds.
+/// What etcd accepts by default, less what the API server adds.
 const ETCD: usize = 1_400_000;
 
-/// The longest name of a pod there is.
+/// The longest possible pod name.
 fn long(name: &str) -> String {
     format!("{name}-{}", "x".repeat(253 - name.len() - 1))
 }
 
-/// So many workloads with so many waiting pods each, all with the longest names; nothing is too much.
+/// This many workloads with this many waiting pods each, all with the longest names; no sum is too much.
 fn crowd(workloads: usize, pods: usize) -> (Cluster, Term) {
     let mut cluster = Cluster::new(1_000_000, "Current");
     cluster.server().usable = u64::MAX;
@@ -32,7 +32,7 @@ fn crowd(workloads: usize, pods: usize) -> (Cluster, Term) {
     (cluster, term)
 }
 
-/// Looks until nobody waits; how often that was.
+/// Looks until no pod waits; returns the number of looks.
 fn serve(cluster: &Cluster, term: &mut Term) -> usize {
     for looks in 1..200 {
         term.look();

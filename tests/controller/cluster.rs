@@ -1,4 +1,4 @@
-//! What goes on around a leader: Deployments and their controller, nodes, and the course of time.
+//! What happens around a leader: Deployments and their controller, nodes, and the course of time.
 //!
 //! Each Deployment has one ReplicaSet. A step lets every controller and kubelet act once.
 
@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use super::server::{BUDGET, Change, NAMESPACE, Server, bill, gated, ready, terminating};
 use super::term::{Term, now, pass};
 
-/// Steps in which everything must come to rest.
+/// Steps within which everything must come to rest.
 const PATIENCE: usize = 200;
 /// Steps that a pod takes to drain.
 const DRAIN: u32 = 3;
 
-/// A server and what goes on around it.
+/// A server and what happens around it.
 pub(crate) struct Cluster {
     pub(crate) server: Arc<Mutex<Server>>,
     draining: BTreeMap<String, u32>,
@@ -25,13 +25,13 @@ pub(crate) struct Cluster {
     pub(crate) sick: bool,
 }
 
-/// A spec with `connections`, of which one is reserved.
+/// A spec with `connections`, one of them reserved.
 pub(crate) fn spec(connections: u32) -> DbConnectionBudgetSpec {
     serde_json::from_value(json!({"limit": {"connections": connections}, "reserved": 1})).expect("a spec")
 }
 
 impl Cluster {
-    /// A cluster with a budget that makes sizes for the replicas of now, or for the ceiling when `basis` says so.
+    /// A cluster with a budget that computes sizes for the current replicas, or for the ceiling if `basis` says so.
     pub(crate) fn new(connections: u32, basis: &str) -> Self {
         let mut spec = spec(connections);
         spec.sizing = serde_json::from_value(json!({"basis": basis})).expect("a sizing");
@@ -60,7 +60,7 @@ impl Cluster {
             "metadata": metadata(""),
             "spec": {
                 "replicas": replicas, "template": template,
-                // No surge: all that is usable is handed out.
+                // No surge: the budget gives out everything usable.
                 "strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
             },
             "status": {"observedGeneration": generation},
@@ -91,13 +91,13 @@ impl Cluster {
         }
     }
 
-    /// The Deployment and ReplicaSet controllers: too few pods are made, of too many gated ones go first.
+    /// The Deployment and ReplicaSet controllers: they create missing pods, and delete surplus pods, gated ones first.
     fn replicate(&self, name: &str) {
         let mut server = self.server();
         let wanted = server.deployments[name]["spec"]["replicas"].as_u64().expect("replicas");
         let mut pods = server.pods_of(name);
         pods.retain(|pod| !terminating(pod));
-        // Gated ones last, and of equals the newest.
+        // Gated ones last; among equals, the newest last.
         pods.sort_by_key(|pod| (gated(pod), pod["metadata"]["uid"].as_str().map(ToOwned::to_owned)));
         while pods.len() as u64 > wanted {
             let pod = pods.pop().expect("a pod");
@@ -105,13 +105,13 @@ impl Cluster {
         }
         for _ in pods.len() as u64..wanted {
             let uid = server.uid();
-            // Some pods come without any annotation.
+            // Some pods have no annotations at all.
             let annotated = uid.ends_with(['0', '2', '4', '6', '8']);
             server.store_pod(pod(name, &uid, annotated));
         }
     }
 
-    /// The kubelet: what has no gate runs and is ready, what is being deleted drains and ends.
+    /// The kubelet: a pod without a gate runs and is ready; a deleted pod drains and ends.
     fn attend(&mut self, mut pod: Value) {
         let name = pod["metadata"]["name"].as_str().expect("a name").to_owned();
         if gated(&pod) {
@@ -142,7 +142,7 @@ impl Cluster {
         self.server().store_pod(pod);
     }
 
-    /// The controllers' own reports.
+    /// What the controllers report themselves.
     fn count(&self, name: &str) {
         let mut server = self.server();
         let pods = server.pods_of(name);
@@ -162,7 +162,7 @@ impl Cluster {
         }
     }
 
-    /// Whether every Deployment has the ready pods that it wants, and nothing is on its way.
+    /// Whether every Deployment has the ready pods that it wants, and nothing is in flight.
     pub(crate) fn at_rest(&self) -> bool {
         let server = self.server();
         let status = server.status();
@@ -175,7 +175,7 @@ impl Cluster {
             })
     }
 
-    /// Lets `term` lead until everything is at rest. False when its leader dies before.
+    /// Lets `term` lead until everything is at rest. False if its leader dies first.
     pub(crate) fn run(&mut self, term: &mut Term) -> bool {
         for _ in 0..PATIENCE {
             self.step();
@@ -190,7 +190,7 @@ impl Cluster {
         panic!("not at rest: {}", self.describe());
     }
 
-    /// Looks once, with everything seen; the leader must not die.
+    /// Looks once, after the watch has caught up; the leader must not die.
     pub(crate) fn turn(&mut self, term: &mut Term) -> Next {
         self.step();
         term.catch_up();

@@ -1,11 +1,11 @@
-//! The leader dies between any two writes, and another one goes on.
+//! The leader dies between any two writes, and another one continues.
 
 use super::cluster::Cluster;
 use super::door::{Call, Fate};
 use super::server::Server;
 use super::term::Term;
 
-/// Something that begins to move; the name says what.
+/// A cluster that starts to move; the name says what.
 type Scenario = (&'static str, fn() -> Cluster);
 
 pub(crate) const SCENARIOS: [Scenario; 3] = [
@@ -48,11 +48,11 @@ fn without_faults_everything_is_granted_and_nothing_is_over() {
     }
 }
 
-/// Runs a scenario whose leader meets `fate` at its `k`-th write; true when it came so far.
+/// Runs a scenario whose leader meets `fate` at its `k`-th write; true if it got that far.
 fn dies_at(scenario: fn() -> Cluster, k: usize, fate: Fate) -> bool {
     let mut cluster = scenario();
     let mut first = Term::begin(&cluster);
-    // Its caches are of the time when it began to wait for the Lease.
+    // Its caches are as old as the moment when it began to wait for the Lease.
     let mut second = Term::begin(&cluster);
     first.door.follow(move |_, call| {
         Some(if call.write.is_some() && call.number == k { fate } else { Fate::Done })

@@ -1,4 +1,4 @@
-//! Writes that arrive long after their sender gave them up, or died.
+//! Writes that arrive long after their sender gave up on them, or died.
 
 use super::cluster::Cluster;
 use super::crashes::SCENARIOS;
@@ -6,7 +6,7 @@ use super::door::Fate;
 use super::server::{Request, Server};
 use super::term::Term;
 
-/// The first leader's `k`-th write is on its way for long, and the leader dies of the wait. None when it had fewer.
+/// The first leader's `k`-th write is delayed, and the leader dies waiting. None if it made fewer writes.
 fn left_behind(scenario: fn() -> Cluster, k: usize) -> Option<Cluster> {
     let mut cluster = scenario();
     let mut term = Term::begin(&cluster);
@@ -22,12 +22,12 @@ fn left_behind(scenario: fn() -> Cluster, k: usize) -> Option<Cluster> {
 
 fn arrive(server: &mut Server) {
     for request in std::mem::take(&mut server.late) {
-        // Nobody waits for the answer any more.
+        // Nobody waits for the answer.
         let _ = server.apply(&request);
     }
 }
 
-/// Runs the successor; what is late arrives right before its `j`-th write. True when it came so far.
+/// Runs the successor; the late writes arrive right before its `j`-th write. True if it got that far.
 fn succeeds(cluster: &mut Cluster, j: usize) -> bool {
     let mut term = Term::begin(cluster);
     term.door.follow(move |server, call| {
@@ -110,8 +110,8 @@ fn a_grant_that_arrives_after_its_pod_is_gone_changes_nothing() {
     }
 }
 
-/// A grant of 6 is on its way when its leader dies and the budget is made anew, with bounds under which its pod has to
-/// wait and another workload takes the room. It arrives before the `j`-th write of the new leader.
+/// A grant of 6 is in flight when its leader dies and the budget is recreated, with bounds under which the pod has to
+/// wait and another workload takes the room. The grant arrives before the `j`-th write of the new leader.
 fn outlives_its_budget(k: usize, j: usize) -> Option<bool> {
     let two = || {
         let mut cluster = Cluster::new(14, "Current");

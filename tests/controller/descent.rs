@@ -1,5 +1,5 @@
-//! The way down: more is held than is usable because the spec says so now. What was there makes way one by one, and no
-//! workload that fits is left without ready pods.
+//! The way down: pods hold more than is usable, because the spec has just changed. The old pods make way one by one,
+//! and every workload that fits keeps a ready pod.
 
 use poolbudget::api::Mode;
 use serde_json::json;
@@ -9,8 +9,8 @@ use super::crashes::settled;
 use super::server::{gated, ready, terminating};
 use super::term::{Term, pass, writes};
 
-/// Turns until everything is at rest under `usable`; all the time some pod of each workload is ready, and no more is held
-/// than at the beginning.
+/// Turns until everything is at rest under `usable`; at every turn each workload has a ready pod, and the pods hold no
+/// more than at the beginning.
 fn comes_down(cluster: &mut Cluster, term: &mut Term, usable: u64) {
     let before = cluster.server().held();
     let names: Vec<String> = cluster.server().deployments.keys().cloned().collect();
@@ -80,7 +80,7 @@ fn a_new_leader_comes_down_from_where_the_old_one_began() {
     let mut term = Term::begin(&cluster);
     cluster.turns(&mut term, 2);
     cluster.server().edit_budget(|spec| spec.limit.connections = Some(5));
-    // One of two goes, and its successor waits.
+    // One of two pods goes, and its successor waits.
     for _ in 0..50 {
         cluster.turn(&mut term);
         if cluster.server().pods.values().any(gated) {
@@ -92,13 +92,13 @@ fn a_new_leader_comes_down_from_where_the_old_one_began() {
     comes_down(&mut cluster, &mut next, 4);
 }
 
-/// A Deployment of one pod that was adopted while an older pod with 5 + 10 connections stands; the new one is granted and
-/// does not become ready.
+/// A Deployment of one pod, adopted while an older pod with 5 + 10 connections exists; the new pod is granted but does
+/// not become ready.
 fn adopting() -> (Cluster, Term) {
     adopting_beside(&[("api-0", 1)])
 }
 
-/// The same with older ReplicaSets of these names, each with a pod that is ready or not.
+/// The same with older ReplicaSets of these names, each with one pod that is ready or not.
 fn adopting_beside(sets: &[(&str, u32)]) -> (Cluster, Term) {
     let mut cluster = Cluster::new(14, "Current");
     cluster.sick = true;
@@ -151,7 +151,7 @@ fn a_replica_set_without_ready_pods_does_not_keep_the_next_one_from_giving_one()
     assert_eq!(cluster.server().retired, ["api-b"]);
 }
 
-/// Three pods were ready when it was adopted, and one is.
+/// Three pods were ready at the adoption; now one is.
 #[test]
 fn where_too_few_pods_would_be_ready_those_from_before_the_label_stay_and_their_user_is_told() {
     let (mut cluster, mut term) = adopting_beside(&[("api-a", 1), ("api-b", 1), ("api-c", 1)]);

@@ -1,4 +1,4 @@
-//! A leader's door to the server, where a script decides the fate of every request.
+//! A leader's connection to the server, where a script decides the fate of every request.
 
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,20 +16,20 @@ use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch,
 
 use super::server::{Answer, Request, Said, Server, refusal};
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It is carried out and answered.
+    /// It is executed and answered.
     Done,
-    /// It is carried out; the answer is lost.
+    /// It is executed; the answer is lost.
     Lost,
-    /// It is refused with this code and not carried out.
+    /// It is refused with this code and not executed.
     Refused(u16),
-    /// It stays on its way for now; the caller waits in vain for an answer.
+    /// It stays in flight for now; the caller waits in vain for an answer.
     Late,
     /// The leader dies before it is sent.
     DiesBefore,
-    /// The leader dies when it was carried out.
+    /// The leader dies after it was executed.
     DiesAfter,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Call<'a> {
     pub(crate) write: Option<&'a Request>,
 }
 
-/// Decides; none when the request has to wait.
+/// Decides; none if the request has to wait.
 pub(crate) type Script = Box<dyn FnMut(&mut Server, &Call<'_>) -> Option<Fate> + Send>;
 
 struct State {
@@ -54,7 +54,7 @@ struct State {
     forgets_grants: bool,
 }
 
-/// A leader's door to the server.
+/// A leader's connection to the server.
 #[derive(Clone)]
 pub(crate) struct Door {
     pub(crate) server: Arc<Mutex<Server>>,
@@ -83,7 +83,7 @@ impl Door {
         self.state.lock().expect("the door")
     }
 
-    /// From now on `script` decides, about requests that wait too.
+    /// From now on `script` decides, also about requests that wait already.
     pub(crate) fn follow(&self, script: impl FnMut(&mut Server, &Call<'_>) -> Option<Fate> + Send + 'static) {
         self.state().script = Box::new(script);
         self.wake();
@@ -98,14 +98,14 @@ impl Door {
         self.state().writes
     }
 
-    /// The next list answers with the pods of now: a take-over in the wrong order. The sum in the status, which would make
-    /// up for it, is left out, too.
+    /// The next list answers with the pods as they are now: a take-over in the wrong order. The sum in the status would
+    /// make up for that, so it is left out too.
     pub(crate) fn list_ahead(&self) {
         let pods = self.server().pods.values().map(view).collect();
         self.state().pods = Some(pods);
     }
 
-    /// Grants are not recorded any more, nor counted in the sum of the status: a transaction with a step left out.
+    /// Stops recording grants, and counting them in the sum of the status: a transaction without one of its steps.
     pub(crate) fn forget_grants(&self) {
         self.state().forgets_grants = true;
     }

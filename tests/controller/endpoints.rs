@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz` and `/metrics` where the outside does not behave.
+//! `/livez`, `/readyz` and `/metrics` with clients and networks that misbehave.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,7 +20,7 @@ async fn started(readiness: &Readiness) -> (SocketAddr, CancellationToken, JoinH
                 return (free, stop, task);
             }
             if task.is_finished() {
-                // Somebody else was faster.
+                // Another process was faster.
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

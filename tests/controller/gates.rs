@@ -1,4 +1,4 @@
-//! Pods that another scheduling gate holds as well.
+//! Pods that also have another scheduling gate.
 
 use poolbudget::api::DbConnectionBudgetSpec;
 use serde_json::{Value, json};
@@ -10,12 +10,12 @@ use super::term::Term;
 
 const OTHER: &str = "kueue.x-k8s.io/admission";
 
-/// Puts another gate before ours on the pods whose names begin with `prefix`, as they are born.
+/// Puts another gate before ours on pods whose names begin with `prefix`, at creation.
 fn hold(cluster: &Cluster, prefix: &str) {
     change(cluster, prefix, |gates| gates.insert(0, json!({"name": OTHER})));
 }
 
-/// Takes it away.
+/// Removes it.
 fn let_go(cluster: &Cluster, prefix: &str) {
     change(cluster, prefix, |gates| gates.retain(|gate| gate["name"] != OTHER));
 }
@@ -34,7 +34,7 @@ fn waits(cluster: &Cluster, prefix: &str) -> bool {
     cluster.server().pods.iter().any(|(name, pod)| name.starts_with(prefix) && gated(pod))
 }
 
-/// What waiting pods were told.
+/// What the waiting pods' events say.
 fn said(cluster: &Cluster, about: &str) -> Vec<(String, String)> {
     let server = cluster.server();
     let said = server.said.iter().filter(|said| said.about.starts_with(about));

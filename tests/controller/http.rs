@@ -1,4 +1,4 @@
-//! The gateway to the real API server, spoken to over a mocked connection: what it sends, and what it makes of answers.
+//! The gateway to the real API server, over a mocked connection: what it sends, and what it makes of answers.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn budget() -> DbConnectionBudget {
     .expect("a budget")
 }
 
-/// A request as it went out: method, path with query, content type, body.
+/// A request as it was sent: method, path with query, content type, body.
 struct Sent {
     line: String,
     content: String,
@@ -192,7 +192,7 @@ async fn a_status_is_replaced_at_the_version_that_was_read() {
     assert_eq!(sent.body["metadata"]["uid"], json!("b-1"));
 }
 
-/// Read again and sent again it would meet the same answer.
+/// To read and send it again would get the same answer.
 #[tokio::test]
 async fn a_status_that_the_server_does_not_take_is_refused_and_not_outdated() {
     for (code, why, class) in [
@@ -334,7 +334,7 @@ async fn an_event_has_the_times_by_which_kubectl_sorts_and_what_repeats_is_count
         again.line
     );
     assert_eq!(again.body["count"], 2);
-    // One that is not there any more is made anew.
+    // A missing one is created again.
     publish(404, failure(404, "gone")).await;
     assert!(publish(201, stored).await.line.starts_with("POST "));
 }

@@ -24,7 +24,7 @@ const TROUBLES: [Trouble; 7] = [
     Trouble::Nonsense,
 ];
 
-/// One process that strives for the Lease.
+/// One process that wants the Lease.
 struct Striver {
     wire: Wire,
     leadership: Leadership,
@@ -211,7 +211,7 @@ async fn who_stops_leaves_the_lease_of_another_alone() {
     }
 }
 
-/// One that holds the Lease so that nobody leads.
+/// A process that holds the Lease so that no replica leads.
 struct Holding {
     leadership: Leadership,
     task: JoinHandle<()>,
@@ -274,7 +274,7 @@ async fn who_holds_the_lease_for_the_end_waits_until_the_former_leader_has_stopp
 async fn a_leader_cut_off_from_the_server_has_stopped_before_anybody_else_acts() {
     let one = Striver::start(None);
     one.leads(true).await;
-    // It hears nothing of the change of hands: another client, to another server with the same Lease.
+    // The leader does not notice the change of hands: another client talks to another server with the same Lease.
     let lease = one.wire.state().lease.clone();
     one.wire.fail("leases", Trouble::Silence);
     let (wire, client) = Wire::start();

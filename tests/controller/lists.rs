@@ -1,4 +1,4 @@
-//! How lists are read: streamed where that is served, else in pages that are bounded in bytes, one list at a time.
+//! How lists are read: streamed if the server can, otherwise in pages that are bounded in bytes, one list at a time.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use super::watch::{Watching, object, pod};
 use super::wire::{Trouble, Wire, until};
 
-/// A pod that takes so many bytes.
+/// A pod of this many bytes.
 fn heavy(name: &str, bytes: usize) -> Value {
     let mut pod = pod(name, 5);
     pod["metadata"]["annotations"] = json!({"example.com/notes": "x".repeat(bytes)});
     pod
 }
 
-/// How often pages of so many objects were asked for.
+/// How often pages of this many objects were requested.
 fn pages(wire: &Wire, plural: &str, objects: u32) -> usize {
     let (path, limit) = (format!("/{plural}?"), format!("limit={objects}"));
     let state = wire.state();
@@ -44,7 +44,7 @@ async fn where_lists_are_streamed_nothing_is_listed_in_pages_and_the_newest_stat
     // An API server that lags behind answers version 0 with whatever it has.
     assert_eq!(watching.wire.asked("resourceVersion=0"), 0);
     assert!(!watching.counted("watch"));
-    // The same stream goes on with what comes later.
+    // The same stream brings later changes.
     watching.wire.tell("pods", "ADDED", &pod("late", 60));
     until("the pod is seen", || watching.sees("late")).await;
 }
@@ -68,7 +68,7 @@ async fn a_server_that_stops_to_stream_is_listed_in_pages_without_an_error() {
 #[tokio::test(start_paused = true)]
 async fn a_page_that_is_too_large_is_asked_for_again_in_a_smaller_one() {
     const KIB: usize = 1024;
-    // Size and number of the pods, and the smallest page that was asked for.
+    // Size and number of the pods, and the smallest page that was requested.
     for (size, pods, smallest) in [(KIB, 250, 100), (300 * KIB, 30, 10), (3_000 * KIB, 12, 1)] {
         let watching = Watching::synced(|wire| {
             put(wire, "pods", (0..pods).map(|n| heavy(&format!("pod-{n}"), size)).collect());
@@ -79,7 +79,7 @@ async fn a_page_that_is_too_large_is_asked_for_again_in_a_smaller_one() {
             let asked = pages(&watching.wire, "pods", page);
             assert_eq!(asked > 0, page >= smallest, "{size} bytes: {asked} pages of {page}");
         }
-        // It is no failure.
+        // That is not a failure.
         assert!(!watching.counted("watch"), "{size} bytes");
     }
 }
@@ -95,7 +95,7 @@ async fn a_consistent_read_of_pods_is_bounded_alike() {
     assert_eq!([100, 10, 1].map(|page| pages(&wire, "pods", page)), [1, 1, 25]);
 }
 
-/// Commands of people and the job that runs before an uninstall list as the operator does.
+/// Users' commands, and the job that runs before an uninstall, list as the operator does.
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_of_a_namespace_is_bounded_alike() {
     let (wire, client) = Wire::start();

@@ -1,10 +1,10 @@
 //! The controller's protocol on an API server in memory: take-over, grants, making room and reports, with faults
 //! injected at every request.
 //!
-//! [`server`] stores objects and judges after every write whether the pods hold more than the budget allows;
-//! [`cluster`] plays the controllers and kubelets around it; [`door`] is a leader's way to it, where answers get lost and
-//! requests arrive late; [`term`] is one leader with a watch that may lag behind. What speaks HTTP by itself, the watches
-//! and the election, meets its faults on a mocked connection ([`wire`]).
+//! [`server`] stores objects and checks after every write whether the pods hold more than the budget allows;
+//! [`cluster`] plays the controllers and kubelets around it; [`door`] is a leader's connection to it, where answers get
+//! lost and requests arrive late; [`term`] is one leader with a watch that may lag behind. The watches and the election
+//! speak HTTP themselves and meet their faults on a mocked connection ([`wire`]).
 
 #[cfg(test)]
 mod cluster;

@@ -1,5 +1,5 @@
-//! Observe: gates open at the pods' own sizes, nothing else is touched, and what that leaves is on the bill when the
-//! mode is Gate again.
+//! Observe: gates open at the pods' own sizes, nothing else is touched, and what pods hold by then counts when the mode
+//! is Gate again.
 
 use poolbudget::api::Mode;
 use serde_json::json;
@@ -10,7 +10,7 @@ use super::door::Fate;
 use super::server::{Request, bill, gated};
 use super::term::Term;
 
-/// A cluster of 13 usable connections in which nothing is held back.
+/// A cluster of 13 usable connections in which the mode holds nothing back.
 fn observing() -> Cluster {
     let cluster = Cluster::new(14, "Current");
     set(&cluster, Mode::Observe);
@@ -26,7 +26,7 @@ fn note(cluster: &Cluster, pod: &str, key: &str) -> Option<String> {
     server.pods[pod]["metadata"]["annotations"][key].as_str().map(ToOwned::to_owned)
 }
 
-/// The pod that was made first gets what the gate would have written on it.
+/// Gives the first pod what the gate would have written on it.
 fn replaced(cluster: &mut Cluster, literals: &str) -> String {
     cluster.step();
     let mut server = cluster.server();
@@ -42,7 +42,7 @@ fn observe_lets_every_pod_through_at_the_size_that_its_own_env_states() {
         (r#"{"DB_POOL_SIZE":"3","DB_MAX_OVERFLOW":"4"}"#, ("3", "4", "7")),
         (r#"{"DB_POOL_SIZE":" 3 "}"#, ("3", "10", "13")),
         ("{}", ("5", "10", "15")),
-        // No bound, or nothing that could be counted with: what an app takes that is told nothing.
+        // No limit, or no usable number: the app's default counts.
         (r#"{"DB_POOL_SIZE":"0","DB_MAX_OVERFLOW":"4"}"#, ("5", "10", "15")),
         (r#"{"DB_POOL_SIZE":"99999999999"}"#, ("5", "10", "15")),
         ("no JSON", ("5", "10", "15")),
@@ -142,7 +142,7 @@ fn a_gate_that_opens_late_is_on_the_bill_of_the_mode_that_follows() {
     set(&cluster, Mode::Gate);
     cluster.scale("web", 2);
     cluster.turns(&mut term, 3);
-    // 15 may come at any moment: nobody else is granted.
+    // 15 may arrive at any moment: no other pod is granted.
     assert_eq!(cluster.server().held(), 0);
     let late = std::mem::take(&mut cluster.server().late);
     for request in late {
@@ -157,7 +157,7 @@ fn what_nobody_granted_is_no_debt_for_the_next_leader() {
     cluster.scale("api", 1);
     cluster.step();
     {
-        // There is no admission in this cluster: the pod is born without a gate.
+        // This cluster has no admission: the pod is created without a gate.
         let mut server = cluster.server();
         let mut pod = server.pods.values().next().cloned().expect("a pod");
         pod["spec"]["schedulingGates"] = json!([]);

@@ -1,4 +1,4 @@
-//! The whole controller from its start to its end, on a server that fails.
+//! The whole controller from start to end, on a server that fails.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is gone and still counts: for how long, what its node has to say, and who can end it.
+//! What is gone and still counts: for how long, what its node says, and who can drop it.
 
 use poolbudget::api::QuarantineCause;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn kept(cluster: &Cluster) -> usize {
     cluster.server().status().ledger.quarantine.len()
 }
 
-/// Somebody changes what a pod is.
+/// Somebody changes a pod.
 fn edit(cluster: &Cluster, pod: &str, edit: impl FnOnce(&mut Value)) {
     let mut object = cluster.server().pods[pod].clone();
     edit(&mut object);
@@ -131,7 +131,7 @@ fn a_pod_that_is_only_called_failed_counts_for_its_time_and_not_for_as_long_as_i
     cluster.server().acquit();
     cluster.turns(&mut term, 12);
     assert_eq!(kept(&cluster), 0);
-    // Its object goes at last.
+    // At last its object is removed.
     cluster.server().vanish(&pod);
     cluster.turns(&mut term, 2);
     assert_eq!(kept(&cluster), 0);
@@ -214,7 +214,7 @@ fn while_it_keeps_pods_waiting_the_budget_says_who_for_how_long_and_what_to_do()
     assert_eq!(cluster.server().condition("Blocked").status, "False");
 }
 
-/// A budget whose connections linger for 20 seconds.
+/// A budget with `lingerSeconds` of 20.
 fn lingering() -> (Cluster, Term) {
     let (mut cluster, mut term) = led();
     cluster.server().edit_budget(|spec| spec.linger_seconds = 20);
@@ -270,7 +270,7 @@ fn where_connections_linger_each_start_counts_also_of_several_that_are_seen_at_o
     let once = json!({"restartCount": 1, "lastState": {"terminated": {"exitCode": 137}}});
     let cases = [
         (vec![once.clone()], 1),
-        // The one of now waits for its turn.
+        // The current run is waiting.
         (vec![json!({"lastState": {"terminated": {"exitCode": 137}}, "state": {"waiting": {}}})], 1),
         (vec![json!({"restartCount": 3})], 3),
         (vec![once.clone(), once], 2),

@@ -1,4 +1,4 @@
-//! Making room: whom the cluster refuses to let go, and what is said of it.
+//! Making room: evictions that the cluster refuses, and what is said about them.
 
 use super::cluster::{Cluster, pod};
 use super::crashes::settled;
@@ -8,7 +8,7 @@ use super::term::{Term, pass, writes};
 use poolbudget::api::EvictionPolicy;
 use poolbudget::controller::dispatch::Next;
 
-/// Two pods hold 6 each of 13, and four more want to come.
+/// Two pods hold 6 each of 13, and four more pods wait.
 fn crowded() -> (Cluster, Term) {
     let mut cluster = settled("Current", &[("api", 2)]);
     cluster.scale("api", 6);
@@ -93,7 +93,7 @@ fn a_candidate_that_is_gone_already_counts_as_the_one_that_went() {
     let (mut cluster, mut term) = crowded();
     cluster.step();
     term.catch_up();
-    // Whichever candidate is asked for first, it is gone.
+    // The first candidate that the leader wants to evict is gone.
     let mut asked = false;
     term.door.follow(move |server, call| {
         if let Some(Request::Evict { pod, .. }) = call.write
@@ -126,7 +126,7 @@ fn a_candidate_that_is_not_as_it_was_seen_is_looked_at_before_another_one_goes()
     let (mut cluster, mut term) = crowded();
     cluster.step();
     term.catch_up();
-    // Somebody else has just deleted whichever candidate is asked for first.
+    // Somebody else has just deleted the first candidate that the leader wants to evict.
     let (asked, candidate) = std::sync::mpsc::channel();
     term.door.follow(move |server, call| match call.write {
         Some(Request::Evict { pod, .. }) => {
@@ -144,7 +144,7 @@ fn a_candidate_that_is_not_as_it_was_seen_is_looked_at_before_another_one_goes()
     assert_eq!(next, Some(Next::After(std::time::Duration::from_millis(500))));
 }
 
-/// Its work is not done again, so nobody ends it, whether others lack room or a slot.
+/// Nothing would redo its work, so it is never ended, whether others lack room or a slot.
 #[test]
 fn a_bare_pod_that_holds_everything_is_named_as_what_others_wait_for() {
     for replicas in [1, 4] {

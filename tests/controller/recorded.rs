@@ -1,7 +1,7 @@
-//! Budgets as the controller leaves them, recorded for what reads their health: `tests/kstatus` holds kstatus against them, and
-//! the script for Argo CD.
+//! Budgets as the controller leaves them, recorded for programs that read their health: `tests/kstatus` checks kstatus
+//! against them, and the script for Argo CD.
 //!
-//! A record that is not as the controller writes it now fails here; `POOLBUDGET_RECORD=1` writes it anew.
+//! This test fails if a record differs from what the controller writes now; `POOLBUDGET_RECORD=1` records anew.
 
 use std::path::PathBuf;
 use std::thread;
@@ -14,7 +14,7 @@ use super::cluster::Cluster;
 use super::crashes::settled;
 use super::term::{Term, now};
 
-/// Says that the records are to be written anew.
+/// Asks for the records to be written anew.
 const RECORD: &str = "POOLBUDGET_RECORD";
 
 type Situation = (&'static str, fn() -> DbConnectionBudget);
@@ -84,7 +84,7 @@ const SITUATIONS: [Situation; 16] = [
     }),
 ];
 
-/// As `kubectl get` shows it before any controller came: what the schema fills in.
+/// As `kubectl get` shows it before any controller has seen it: with the schema's defaults.
 fn unseen() -> DbConnectionBudget {
     let cluster = Cluster::new(14, "Current");
     let mut budget = left_by(&cluster);
@@ -123,7 +123,7 @@ fn folder() -> PathBuf {
 #[test]
 fn the_records_are_what_the_controller_writes() {
     for (name, situation) in SITUATIONS {
-        // The clock of a test is that of its thread.
+        // Each test thread has its own clock.
         let budget = thread::spawn(situation).join().expect("a budget");
         let mut object = serde_json::to_value(&budget).expect("JSON");
         let metadata = object["metadata"].as_object_mut().expect("metadata");

@@ -1,4 +1,4 @@
-//! Two leaders at once, and protocols with a step left out or in the wrong place, which do go over.
+//! Two leaders at once; and protocols with a step missing or in the wrong place, which do exceed the limit.
 
 use super::cluster::Cluster;
 use super::crashes::SCENARIOS;
@@ -6,7 +6,7 @@ use super::door::{Call, Fate};
 use super::server::{Request, Server};
 use super::term::Term;
 
-/// A leader whose requests wait until they are let through one by one.
+/// A leader whose requests wait until the test lets them through one by one.
 fn held_back(cluster: &Cluster) -> Term {
     let mut term = Term::begin(cluster);
     term.door.follow(|_, _| None);
@@ -26,7 +26,7 @@ fn take_over(cluster: &Cluster, term: &mut Term) {
     panic!("the epoch stays {before}");
 }
 
-/// The older leader has made `head_start` requests since its own take-over when the newer one writes its epoch.
+/// When the newer leader writes its epoch, the older one has made `head_start` requests since its own take-over.
 fn overtaken(cluster: &mut Cluster, head_start: usize) -> (Term, Term) {
     cluster.step();
     let mut older = held_back(cluster);
@@ -39,7 +39,7 @@ fn overtaken(cluster: &mut Cluster, head_start: usize) -> (Term, Term) {
     (older, newer)
 }
 
-/// Counts the grants that a leader sends for pods that were not recorded at `epoch`.
+/// Reports the grants that a leader sends for pods that are not in `recorded`.
 fn unrecorded(term: &mut Term, recorded: Vec<String>) -> std::sync::mpsc::Receiver<String> {
     let (send, receive) = std::sync::mpsc::channel();
     term.door.follow(move |server: &mut Server, call: &Call<'_>| {
@@ -64,7 +64,7 @@ fn from_the_new_epoch_on_the_older_leader_records_nothing_and_grants_only_what_i
             let recorded: Vec<String> = status.ledger.grants.iter().map(|grant| grant.pod.clone()).collect();
             seen += recorded.len();
             let more = unrecorded(&mut older, recorded);
-            // Its look ends, and another one; no watch has told it of the other's write.
+            // Its look ends, and it begins another one; no watch has shown it the other's write.
             assert!(older.look().is_some() && older.look().is_some());
             assert_eq!(cluster.server().status(), status, "{name}, {head_start}: nothing written");
             assert_eq!(more.try_iter().collect::<Vec<_>>(), [""; 0], "{name}, {head_start}");
@@ -102,7 +102,7 @@ fn while_two_take_themselves_for_the_leader_the_budget_is_kept() {
     }
 }
 
-/// One leader records a grant of 6, sends it and sees it done between the list and the epoch of another one.
+/// One leader records a grant of 6, sends it and sees it done between the list and the epoch of another leader.
 fn in_the_wrong_order(list_first: bool) -> u64 {
     let mut cluster = Cluster::new(14, "Current");
     cluster.scale("api", 2);
@@ -118,7 +118,7 @@ fn in_the_wrong_order(list_first: bool) -> u64 {
     drop(older);
     cluster.scale("web", 1);
     cluster.step();
-    // The newer one's watch brings everything but what became of the pods that were granted.
+    // The newer leader's watch brings everything except changes of the granted pods.
     newer.catch_up_but("api-1-");
     newer.look();
     cluster.server().peak
@@ -130,7 +130,7 @@ fn a_take_over_that_lists_before_its_epoch_goes_over() {
     assert!(in_the_wrong_order(true) > 13);
 }
 
-/// A leader dies while its grant of all 13 is on its way; the pod waits behind a smaller one when it arrives.
+/// A leader dies while its grant of all 13 is in flight; when that arrives, its pod waits behind a smaller one.
 fn with_a_slow_grant(recorded: bool) -> u64 {
     let mut cluster = Cluster::new(14, "Current");
     cluster.scale("web", 1);
@@ -147,7 +147,7 @@ fn with_a_slow_grant(recorded: bool) -> u64 {
     cluster.scale("api", 1);
     cluster.step();
     let mut newer = Term::begin(&cluster);
-    // It grants to the other pod alone: the first one's patch is refused for now.
+    // It grants only to the other pod: the first pod's patch is refused for now.
     newer.door.follow(|_, call| {
         let web = matches!(call.write, Some(Request::Grant { pod, .. }) if pod.starts_with("web"));
         Some(if web { Fate::Refused(500) } else { Fate::Done })

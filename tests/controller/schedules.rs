@@ -1,4 +1,4 @@
-//! Random schedules: two processes, lost and late requests, watches that lag, scaling, edits, budgets made anew.
+//! Random schedules: two processes, lost and late requests, watches that lag, scaling, edits, recreated budgets.
 
 use proptest::prelude::*;
 
@@ -13,9 +13,9 @@ enum Event {
     Request(usize, Fate),
     /// The watch of one of the processes brings some changes.
     Watch(usize, usize),
-    /// One of the processes is started anew.
+    /// One of the processes restarts.
     Restart(usize),
-    /// A write arrives that was on its way.
+    /// A write that was in flight arrives.
     Arrive(usize),
     Scale(&'static str, u32),
     /// The controllers and kubelets act.
@@ -23,11 +23,11 @@ enum Event {
     Pass(i64),
     /// A user deletes a pod.
     Delete(usize),
-    /// A user edits the budget: the smallest size of a workload.
+    /// A user edits the budget: the minimum of a workload.
     Edit(u32),
-    /// The budget is deleted and made anew.
+    /// The budget is deleted and recreated.
     Renew,
-    /// Disruption budgets protect everything, or nothing.
+    /// PodDisruptionBudgets protect everything, or nothing.
     Protect(bool),
 }
 
@@ -108,7 +108,7 @@ fn survive(basis: &str, events: &[Event]) {
         happen(event, &mut cluster, &mut processes);
         cluster.server().acquit();
     }
-    // In the end all that is late arrives, one process is left, and what is wanted fits.
+    // In the end everything late arrives, one process is left, and what is wanted fits.
     while !cluster.server().late.is_empty() {
         happen(&Event::Arrive(0), &mut cluster, &mut processes);
     }

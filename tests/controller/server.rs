@@ -1,7 +1,7 @@
 //! An API server in memory: versions, compare-and-swap, preconditions, patches, a log of changes, and a judge.
 //!
-//! In: requests. Out: answers as the real one gives them. After every change it adds up what all pods without a gate
-//! may hold, by arithmetic of its own.
+//! In: requests. Out: answers as the real one gives them. After every change it computes independently what all pods
+//! without a gate may hold.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 
 use super::term::now;
 
-/// The one namespace.
+/// The only namespace.
 pub(crate) const NAMESPACE: &str = "shop";
-/// The one budget.
+/// The only budget.
 pub(crate) const BUDGET: &str = "main";
 
-/// A write on its way.
+/// A write in flight.
 #[derive(Clone, Debug)]
 pub(crate) enum Request {
     Status(Box<DbConnectionBudget>),
@@ -29,7 +29,7 @@ pub(crate) enum Request {
     Retire { set: String },
 }
 
-/// What a write brings back.
+/// The result of a write.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Budget(Box<DbConnectionBudget>),
@@ -37,7 +37,7 @@ pub(crate) enum Answer {
     Done,
 }
 
-/// What a watch would tell.
+/// A change, as a watch would deliver it.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
     Budget(Box<DbConnectionBudget>),
@@ -56,13 +56,13 @@ pub(crate) struct Said {
     pub(crate) note: String,
 }
 
-/// How a node is.
+/// The state of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kubelet {
-    /// Ready, and heard of every second.
+    /// Ready, with a heartbeat every second.
     #[default]
     Well,
-    /// Called Ready, and not heard of.
+    /// Still called Ready, without a heartbeat.
     Mute,
     /// Not Ready.
     Away,
@@ -82,21 +82,21 @@ pub(crate) struct Server {
     pub(crate) log: Vec<Change>,
     pub(crate) said: Vec<Said>,
     pub(crate) status_writes: usize,
-    /// Writes that were sent and have not arrived.
+    /// Writes that were sent but have not arrived.
     pub(crate) late: Vec<Request>,
-    /// Pods that a PodDisruptionBudget protects, by a prefix of their names, and its name.
+    /// Pods that a PodDisruptionBudget protects: a prefix of their names, and the PodDisruptionBudget's name.
     pub(crate) protected: Vec<(String, String)>,
-    /// ReplicaSets of which a pod was ended for good.
+    /// ReplicaSets that were scaled down by one.
     pub(crate) retired: Vec<String>,
-    /// How the node is that all pods are on, and since when.
+    /// The state of the node that all pods are on, and since when.
     kubelet: (Kubelet, i64),
     /// What pods hold that vanished while they ran.
     pub(crate) ghosts: u64,
-    /// What all pods may hold at most.
+    /// The most that all pods may hold.
     pub(crate) usable: u64,
     /// The largest sum ever.
     pub(crate) peak: u64,
-    /// The largest budget that it takes, in bytes; 0 means any.
+    /// The largest budget that it accepts, in bytes; 0 means any.
     pub(crate) largest: usize,
     /// The largest one that was sent.
     pub(crate) sent: usize,
@@ -109,7 +109,7 @@ pub(crate) fn refusal(code: u16, message: &str) -> Box<Status> {
 }
 
 impl Server {
-    /// An empty one that is to see that no more than `usable` connections are held.
+    /// An empty one that checks that pods never hold more than `usable` connections.
     pub(crate) fn new(usable: u64) -> Self {
         Self { usable, ..Self::default() }
     }
@@ -140,7 +140,7 @@ impl Server {
         budget
     }
 
-    /// The budget as after a write that changed nothing else.
+    /// The budget after a write that changed nothing else.
     pub(crate) fn stamp_budget(&mut self, budget: &mut DbConnectionBudget) {
         *budget = self.store_budget(budget.clone());
     }
@@ -151,7 +151,7 @@ impl Server {
         self.store_budget(DbConnectionBudget { status: Some(status), ..budget });
     }
 
-    /// A user's edit.
+    /// A user edits the spec.
     pub(crate) fn edit_budget(&mut self, edit: impl FnOnce(&mut DbConnectionBudgetSpec)) {
         let mut budget = self.budget.clone().expect("a budget");
         edit(&mut budget.spec);
@@ -175,7 +175,7 @@ impl Server {
         pod
     }
 
-    /// The object is gone; what it held may not be.
+    /// The object is gone; its connections may still be open.
     pub(crate) fn remove_pod(&mut self, name: &str) {
         if let Some(mut pod) = self.pods.remove(name) {
             self.stamp(&mut pod);
@@ -183,7 +183,7 @@ impl Server {
         }
     }
 
-    /// Force-deleted, or on a lost node: the object is gone, its processes are not.
+    /// Force-deleted, or on a lost node: the object is gone, its processes still run.
     pub(crate) fn vanish(&mut self, name: &str) -> u64 {
         let bill = self.pods.get(name).map_or(0, bill);
         self.ghosts += bill;
@@ -191,7 +191,7 @@ impl Server {
         bill
     }
 
-    /// From now on the node is like this.
+    /// From now on the node has this state.
     pub(crate) fn turn_kubelet(&mut self, kubelet: Kubelet) {
         self.kubelet = (kubelet, now().as_second());
     }
@@ -256,7 +256,7 @@ impl Server {
         let Some(pod) = self.pods.get(name) else { return Err(refusal(404, "no such pod")) };
         let mut pod = pod.clone();
         let mut patch: json_patch::Patch = serde_json::from_value(patch.clone()).expect("a JSON patch");
-        // The API server takes a test for null as passed by what is not there; this library does not.
+        // For the API server, a test for null passes if the path is missing; this library refuses it.
         patch.0.retain(|operation| !tests_absence(operation, &pod));
         json_patch::patch(&mut pod, &patch).map_err(|error| refusal(422, &error.to_string()))?;
         Ok(self.store_pod(pod))
@@ -288,7 +288,7 @@ impl Server {
         Ok(())
     }
 
-    /// A pod that is on no node is gone at once; another one drains.
+    /// A pod without a node is gone at once; any other pod drains.
     pub(crate) fn begin_deletion(&mut self, name: &str) {
         let Some(mut pod) = self.pods.get(name).cloned() else { return };
         if pod["spec"]["nodeName"].is_null() {
@@ -299,12 +299,12 @@ impl Server {
         }
     }
 
-    /// What all pods may hold now.
+    /// What all pods may hold at this moment.
     pub(crate) fn held(&self) -> u64 {
         self.ghosts + self.pods.values().map(bill).sum::<u64>()
     }
 
-    /// Where nothing is too much, nothing is added up.
+    /// If any sum is allowed, it is not computed.
     fn judge(&mut self) {
         if self.usable == u64::MAX {
             return;
@@ -312,7 +312,7 @@ impl Server {
         self.peak = self.peak.max(self.held());
     }
 
-    /// Panics when the pods ever held more than they may.
+    /// Panics if the pods ever held more than allowed.
     pub(crate) fn acquit(&self) {
         assert!(self.peak <= self.usable, "pods held {} of {} connections", self.peak, self.usable);
     }
@@ -330,7 +330,7 @@ pub(crate) fn ready(pod: &Value) -> bool {
     pod["status"]["conditions"][0]["status"] == json!("True")
 }
 
-/// What one pod may hold: nothing behind the gate and nothing after its containers ended.
+/// What one pod may hold: nothing behind the gate, and nothing after its containers ended.
 pub(crate) fn bill(pod: &Value) -> u64 {
     let ended = !pod["status"]["containerStatuses"][0]["state"]["terminated"].is_null();
     if gated(pod) || ended {

@@ -1,4 +1,4 @@
-//! One look at a namespace by those who do not lead.
+//! One look at a namespace by a process that does not lead.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ fn server(installed: bool) -> (Wire, Client) {
     (wire, client)
 }
 
-/// The plurals of the kinds that were listed, PodDisruptionBudgets apart: they say when to look again, not what is so.
+/// The plurals of the listed kinds, without PodDisruptionBudgets: those only say when to look again.
 fn listed(wire: &Wire) -> BTreeSet<String> {
     let state = wire.state();
     let lists = state.asked.iter().filter(|line| !line.contains("watch=true") && line.contains('?'));

@@ -1,4 +1,4 @@
-//! States that somebody spoiled, and answers that say no to everything: what the leader does of it, and what it says.
+//! Statuses that somebody damaged, and servers that refuse everything: what the leader does then, and what it says.
 
 use poolbudget::api::GrantInFlight;
 
@@ -38,7 +38,7 @@ fn a_recorded_grant_without_bounds_is_not_sent_and_its_pod_is_granted_afresh() {
             status.ledger.epoch = 1;
             status.ledger.grants = vec![grant];
         });
-        // The server refuses to count a pool of 0.
+        // The server refuses to count a pool of size 0.
         assert!(cluster.run(&mut term));
         cluster.server().acquit();
         assert!(!gated(cluster.server().pods.values().next().expect("a pod")));
@@ -70,7 +70,7 @@ fn a_recorded_grant_counts_by_its_sizes_when_its_bill_says_less() {
             connections: 1,
         }];
     });
-    // The grant itself does not arrive: what counts is its record.
+    // The grant itself does not arrive: its record counts.
     term.door.follow(|_, call| {
         let web = matches!(call.write, Some(Request::Grant { pod, .. }) if pod.starts_with("web"));
         Some(if web { Fate::Late } else { Fate::Done })
@@ -123,7 +123,7 @@ fn a_grant_that_the_cluster_refuses_is_counted_tried_again_and_keeps_nothing_fro
     cluster.scale("api", 1);
     cluster.scale("web", 2);
     let mut term = Term::begin(&cluster);
-    // An admission policy of the cluster, say.
+    // For example by an admission policy of the cluster.
     term.door.follow(|_, call| {
         let api = matches!(call.write, Some(Request::Grant { pod, .. }) if pod.starts_with("api"));
         Some(if api { Fate::Refused(422) } else { Fate::Done })
@@ -148,7 +148,7 @@ fn a_grant_that_the_cluster_refuses_is_counted_tried_again_and_keeps_nothing_fro
 #[test]
 fn a_budget_that_is_gone_when_it_is_taken_over_leaves_its_pods_at_the_gate_and_says_so() {
     let (cluster, mut term) = waiting();
-    // The watch has not told so yet.
+    // The watch has not shown it yet.
     cluster.server().delete_budget();
     term.look();
     assert_eq!(term.door.writes(), 0);

@@ -1,4 +1,4 @@
-//! The status: when it is written, what of it is kept, what is taken over from others.
+//! The status: when it is written, what of it is kept, what is taken over from other leaders.
 
 use super::cluster::Cluster;
 use super::crashes::settled;
@@ -73,7 +73,7 @@ fn the_epoch_of_another_is_taken_over_again() {
     cluster.server().acquit();
 }
 
-/// One pod that waits, and a leader whose grants stay on their way.
+/// One pod that waits, and a leader whose grants stay in flight.
 fn slow_to_grant() -> (Cluster, Term) {
     let mut cluster = Cluster::new(14, "Current");
     cluster.scale("web", 1);
@@ -192,7 +192,7 @@ fn a_date_that_jumps_does_not_shorten_the_time_that_a_vanished_pod_counts() {
     assert_eq!(cluster.server().status().ledger.quarantine.len(), 1);
     cluster.turns(&mut term, 12);
     assert!(cluster.server().status().ledger.quarantine.is_empty());
-    // Neither does another leader's date.
+    // A new leader with another date does not shorten it either.
     let pod = names(&cluster, "api").remove(0);
     cluster.server().vanish(&pod);
     cluster.turn(&mut term);
@@ -229,7 +229,7 @@ fn a_pod_that_is_found_gone_before_the_watch_says_so_still_counts() {
     cluster.scale("api", 6);
     cluster.step();
     term.catch_up();
-    // The pod that is to be evicted next is force-deleted meanwhile.
+    // The pod that is to be evicted next is force-deleted in the meantime.
     names(&cluster, "api").iter().for_each(|pod| {
         if !gated(&cluster.server().pods[pod].clone()) {
             cluster.server().vanish(pod);

@@ -1,4 +1,4 @@
-//! One leader's term: a leader, its door, and a watch that is fed by hand.
+//! One leader's term: a leader, its connection to the server, and a watch that the test feeds.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -40,7 +40,7 @@ pub(crate) fn pass(seconds: i64) {
     STEADY.set(STEADY.get() + seconds.unsigned_abs());
 }
 
-/// The date is set to another one.
+/// The date is changed.
 pub(crate) fn jump(seconds: i64) {
     NOW.set(NOW.get() + seconds);
 }
@@ -74,7 +74,7 @@ impl Term {
         Self { door, reconciler: Arc::new(Reconciler::new(parts)), seen, look: None }
     }
 
-    /// The watch brings at most `count` changes.
+    /// The watch delivers at most `count` changes.
     pub(crate) fn watch(&mut self, count: usize) {
         let server = self.door.server();
         let mut world = self.reconciler.context.observed.world();
@@ -88,7 +88,7 @@ impl Term {
         self.watch(usize::MAX);
     }
 
-    /// The watch catches up, but brings nothing of pods whose name begins with `prefix`.
+    /// The watch catches up, but delivers nothing about pods whose name begins with `prefix`.
     pub(crate) fn catch_up_but(&mut self, prefix: &str) {
         let server = self.door.server();
         let mut world = self.reconciler.context.observed.world();
@@ -100,7 +100,7 @@ impl Term {
         self.seen = server.log.len();
     }
 
-    /// Goes on with the look that runs, or begins one. None while a request waits for its fate.
+    /// Continues the running look, or begins one. None while a request waits for its fate.
     pub(crate) fn look(&mut self) -> Option<Next> {
         let reconciler = Arc::clone(&self.reconciler);
         let key = BudgetKey::new(NAMESPACE, BUDGET);
@@ -114,14 +114,14 @@ impl Term {
         }
     }
 
-    /// Lets the request that waits, or the first of the next look, meet its fate, and goes on to the request after it.
+    /// Lets the waiting request, or the first one of the next look, meet its fate, and continues to the next request.
     pub(crate) fn step(&mut self, fate: Fate) -> Option<Next> {
         let mut fate = Some(fate);
         self.door.follow(move |_, _| fate.take());
         self.look()
     }
 
-    /// The watch brings the budget as one that cannot be read, or as one that can be read again.
+    /// The watch delivers the budget as unreadable, or as readable again.
     pub(crate) fn mark_unreadable(&mut self, why: Option<&str>) {
         let mut budget = self.door.server().budget.clone().expect("a budget");
         match why {
@@ -141,7 +141,7 @@ impl Term {
         }
     }
 
-    /// From now on every request is carried out.
+    /// From now on every request is executed.
     pub(crate) fn heal(&mut self) {
         self.door.follow(|_, _| Some(Fate::Done));
     }
@@ -179,7 +179,7 @@ fn record(pod: &Value) -> PodRecord {
     PodRecord::read(&view(pod)).expect("a record")
 }
 
-/// The writes of one look.
+/// The number of writes of one look.
 pub(crate) fn writes(term: &mut Term) -> usize {
     let before = term.door.writes();
     term.look();

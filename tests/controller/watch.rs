@@ -1,4 +1,4 @@
-//! The watches: lists that fail, streams that break, events that report errors, objects that cannot be read.
+//! The watches: lists that fail, streams that break, events that report errors, unreadable objects.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::wire::{Trouble, Wire, until};
 
-/// The kinds without whose list nothing is decided, as they stand in a path.
+/// The kinds whose lists are needed before anything is decided, as they appear in a path.
 const KINDS: [&str; 9] = [
     "dbconnectionbudgets",
     "pods",
@@ -88,7 +88,7 @@ impl Watching {
         count.is_some_and(|count| count != "0")
     }
 
-    /// Forgets what was requested before.
+    /// Forgets earlier requests.
     fn drain(&mut self) {
         while self.requested.try_recv().is_ok() {}
     }
@@ -158,7 +158,7 @@ async fn a_kind_that_is_not_installed_keeps_nothing_from_anything_and_is_followe
     assert_eq!((watching.wire.asked("rollouts"), watching.counted("watch")), (0, false));
     watching.wire.state().installed = true;
     until("the Rollout is seen", || seen(&watching)).await;
-    // Without its kind an object is nothing.
+    // If its kind is gone, an object is gone.
     watching.wire.state().installed = false;
     until("the Rollout is forgotten", || !seen(&watching)).await;
     watching.wire.state().installed = true;
@@ -194,7 +194,7 @@ async fn a_watch_that_cannot_be_started_is_tried_again_and_misses_nothing() {
         watching.wire.heal();
         let watched = watching.wire.asked("pods?&watch=true");
         until("the watch begins", || watching.wire.asked("pods?&watch=true") > watched).await;
-        // With the version of its list it goes on where that was; the server sends what has come since.
+        // With the version of its list it resumes from there; the server sends what has happened since.
         tokio::time::sleep(Duration::from_secs(1)).await;
         watching.wire.tell("pods", "ADDED", &pod("late", 60));
         until("the pod is seen", || watching.sees("late")).await;
@@ -215,7 +215,7 @@ async fn a_stream_that_breaks_is_taken_up_again() {
 #[tokio::test(start_paused = true)]
 async fn when_the_past_is_compacted_everything_is_listed_anew_and_what_vanished_is_noted() {
     let mut watching = Watching::synced(|wire| {
-        // One was on no node when it was last seen: it may have been since.
+        // This one had no node when it was last seen, but may have got one since.
         let mut unbound = granted("unbound", 5);
         unbound["spec"]["nodeName"].take();
         wire.state().lists.insert("pods".into(), vec![granted("gone", 3), pod("stays", 4), unbound]);

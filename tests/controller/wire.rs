@@ -1,6 +1,6 @@
 //! An API server behind a mocked connection: Leases, lists and watches, where a script decides the fate of each request.
 //!
-//! In: HTTP requests of a real client. Out: answers, refusals, silence, broken connections and nonsense.
+//! In: HTTP requests of a real client. Out: answers, refusals, silence, broken connections and garbage.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,20 +18,20 @@ use serde_json::{Value, json};
 use tower::Layer;
 use tower_test::mock::{SendResponse, pair};
 
-/// What becomes of a request that is not simply answered.
+/// What happens to a request that is not simply answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// It is refused with this code and not carried out.
+    /// It is refused with this code and not executed.
     Refused(u16),
     /// It is never answered.
     Silence,
     /// The connection breaks.
     Broken,
-    /// The answer is no JSON.
+    /// The answer is not JSON.
     Nonsense,
 }
 
-/// Decides about a request by its line, such as `GET /api/v1/pods?...`.
+/// Decides about a request by its request line, such as `GET /api/v1/pods?...`.
 type Script = Box<dyn FnMut(&str) -> Option<Trouble> + Send>;
 type Reply = Response<UnsyncBoxBody<Bytes, std::io::Error>>;
 type Stream = UnboundedSender<Result<Frame<Bytes>, std::io::Error>>;
@@ -43,12 +43,12 @@ pub(crate) struct State {
     /// Objects by the plural of their kind.
     pub(crate) lists: HashMap<String, Vec<Value>>,
     watchers: HashMap<String, Vec<Stream>>,
-    /// The lines of all requests.
+    /// The request lines of all requests.
     pub(crate) asked: Vec<String>,
     unanswered: Vec<SendResponse<Reply>>,
     /// Whether Argo Rollouts are installed.
     pub(crate) installed: bool,
-    /// Whether lists are streamed; who asks for that in vain is not noted.
+    /// Whether lists are streamed; if not, requests for a stream are not recorded.
     pub(crate) streams: bool,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct State {
 pub(crate) struct Wire(Arc<Mutex<State>>);
 
 impl Wire {
-    /// A server, and a client that speaks to it.
+    /// A server, and a client that talks to it.
     pub(crate) fn start() -> (Self, Client) {
         let (service, mut handle) = pair::<Request<Body>, Reply>();
         let state = State {
@@ -85,12 +85,12 @@ impl Wire {
         self.0.lock().expect("the server")
     }
 
-    /// From now on the requests whose line has `part` in it meet this trouble.
+    /// From now on requests whose line contains `part` meet this trouble.
     pub(crate) fn fail(&self, part: &'static str, trouble: Trouble) {
         self.state().script = Box::new(move |line| line.contains(part).then_some(trouble));
     }
 
-    /// From now on every request is answered.
+    /// From now on every request is answered normally.
     pub(crate) fn heal(&self) {
         self.state().script = Box::new(|_| None);
     }
@@ -117,12 +117,12 @@ impl Wire {
         }
     }
 
-    /// Sends an event to those who watch this kind.
+    /// Sends an event to the watchers of this kind.
     pub(crate) fn tell(&self, plural: &str, kind: &str, object: &Value) {
         self.send(plural, || Ok(event(kind, object)));
     }
 
-    /// Breaks the streams of those who watch this kind.
+    /// Breaks the streams of this kind's watchers.
     pub(crate) fn break_off(&self, plural: &str) {
         self.send(plural, || Err(std::io::Error::other("connection reset by peer")));
         self.state().watchers.remove(plural);
@@ -130,7 +130,7 @@ impl Wire {
 
     fn send(&self, plural: &str, made: impl Fn() -> Result<String, std::io::Error>) {
         for watcher in self.state().watchers.entry(plural.to_owned()).or_default() {
-            // One who has stopped watching hears nothing.
+            // A watcher that has stopped gets nothing.
             let _ = watcher.unbounded_send(made().map(|text| Frame::data(Bytes::from(text))));
         }
     }
@@ -165,7 +165,7 @@ impl State {
         answer(200, list.to_string())
     }
 
-    /// All objects of a kind as events, and the mark that this was all.
+    /// All objects of a kind as events, and the bookmark that ends them.
     fn stream_list(&self, plural: &str, to: &Stream) {
         let list = self.lists.get(plural).cloned().unwrap_or_default();
         let end = json!({"kind": "Any", "apiVersion": "v1", "metadata":
@@ -176,7 +176,7 @@ impl State {
         }
     }
 
-    /// What is served of a group that need not be installed.
+    /// What is served of a group that may not be installed.
     fn discovery(&self) -> Reply {
         if !self.installed {
             return refusal(404);
@@ -236,7 +236,7 @@ fn answer(code: u16, body: String) -> Reply {
     Response::builder().status(code).body(UnsyncBoxBody::new(body)).expect("an answer")
 }
 
-/// Awaits a condition for at most a minute of the paused clock.
+/// Waits for a condition, for at most a minute of the paused clock.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..6_000 {
         if holds() {

@@ -1,4 +1,4 @@
-//! What is said, to whom, and how often.
+//! What is reported, about what, and how often.
 
 use super::cluster::Cluster;
 use super::crashes::settled;
@@ -30,7 +30,7 @@ fn a_pod_that_waits_is_told_each_reason_once() {
         .note
         .clone();
     assert_eq!(note, "4 connections are missing: 12 of 13 are committed");
-    // One of the large ones is drained by its user.
+    // The user drains one of the large pods.
     cluster.scale("api", 1);
     cluster.turns(&mut term, 2);
     assert_eq!(said(&cluster, "Pod/web"), ["NoRoom", "Draining"]);
@@ -138,7 +138,7 @@ fn newest_pods_that_do_not_become_ready_are_told_of_after_a_minute() {
     let mut term = Term::begin(&cluster);
     cluster.turns(&mut term, 30);
     assert_eq!(cluster.server().condition("Blocked").reason, "NotBlocked");
-    // No event comes any more: the leader has to look by itself.
+    // No more events come: the leader has to look by itself.
     let next = term.look();
     pass(40);
     term.look();

@@ -1,4 +1,4 @@
-//! Kubeconfigs with the token of a ServiceAccount: its bearer may do what its RBAC says and nothing else.
+//! Kubeconfigs with the token of a ServiceAccount: the holder may do what the account's RBAC allows and nothing else.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use super::pki::{Identity, kubeconfig};
 const VALID_SECONDS: i64 = 24 * 3600;
 
 impl Cluster {
-    /// Asks for a token of the account, writes a kubeconfig with it and says where.
+    /// Requests a token of the account, writes a kubeconfig with it and returns its path.
     pub async fn account_kubeconfig(&self, namespace: &str, account: &str) -> Result<PathBuf> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, namespace);
         let request = TokenRequest {
@@ -32,7 +32,7 @@ impl Cluster {
     }
 }
 
-/// The name under which a ServiceAccount acts, as RBAC, policies and the audit log have it.
+/// The user name of a ServiceAccount, as RBAC, policies and the audit log write it.
 pub fn account_user(namespace: &str, account: &str) -> String {
     format!("system:serviceaccount:{namespace}:{account}")
 }

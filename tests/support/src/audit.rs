@@ -1,7 +1,7 @@
-//! Who asked the API server for what, from its audit log.
+//! Who sent which requests to the API server, from its audit log.
 //!
-//! In: the file that the API server writes, from a mark on. Out: requests. The log is written before the answer
-//! goes out, so a request whose answer has been seen is in it.
+//! In: the file that the API server writes, from a mark on. Out: requests. The server writes the log before it answers,
+//! so the log has every request whose answer has been seen.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -24,22 +24,22 @@ pub struct Request {
     /// Path and query.
     #[serde(rename = "requestURI")]
     pub uri: String,
-    /// Who asked.
+    /// Who sent it.
     pub user: User,
-    /// What for; a request for no object has none.
+    /// Its object; a request without an object has none.
     pub object_ref: Option<Object>,
-    /// `ResponseStarted` (a watch that goes on) or `ResponseComplete`.
+    /// `ResponseStarted` (a watch that continues) or `ResponseComplete`.
     pub stage: String,
 }
 
-/// Who asked.
+/// Who sent the request.
 #[derive(Debug, Clone, Deserialize)]
 pub struct User {
     /// The full name, such as `system:serviceaccount:shop:api`.
     pub username: String,
 }
 
-/// What was asked for.
+/// The object of the request.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Object {
@@ -49,31 +49,31 @@ pub struct Object {
     pub subresource: String,
     /// Empty for cluster-wide requests.
     pub namespace: String,
-    /// Empty for lists and for names that the server makes.
+    /// Empty for lists and for names that the server generates.
     pub name: String,
 }
 
 impl Request {
-    /// Whether it is of a kind that changes something.
+    /// Whether its verb changes something.
     pub fn is_write(&self) -> bool {
         matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
     }
 }
 
 impl Cluster {
-    /// The end of the audit log as it is now.
+    /// The current end of the audit log.
     pub fn audit_mark(&self) -> Result<Mark> {
         let file = self.audit_log()?;
         Ok(Mark(file.metadata().context("measure the audit log")?.len()))
     }
 
-    /// What `user` asked for since the mark; a watch appears when it starts and when it ends.
+    /// The requests of `user` since the mark; a watch appears when it starts and when it ends.
     pub fn audited(&self, since: Mark, user: &str) -> Result<Vec<Request>> {
         let mut file = self.audit_log()?;
         file.seek(SeekFrom::Start(since.0)).context("seek in the audit log")?;
         let mut text = String::new();
         file.read_to_string(&mut text).context("read the audit log")?;
-        // The last line may still be being written.
+        // The server may still be writing the last line.
         let whole = text.rfind('\n').map_or("", |end| text.split_at(end).0);
         let requests =
             whole.lines().map(|line| serde_json::from_str(line).context("read a line of the audit log"));

@@ -1,6 +1,6 @@
-//! What one pod may hold, by arithmetic of its own.
+//! What one pod may hold, computed independently.
 //!
-//! In: a pod as the API server shows it. Out: whose bill it is on and how many connections it may open.
+//! In: a pod as the API server shows it. Out: the account that it counts for, and how many connections it may open.
 //! Forbidden here: the annotation `connections`, except to check it. The operator wrote it; this is the check.
 
 use std::collections::BTreeMap;
@@ -11,16 +11,16 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 const PREFIX: &str = "poolbudget.dev";
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
-/// What an application opens that says nothing: SQLAlchemy's own defaults.
+/// What an application without settings opens: SQLAlchemy's own defaults.
 const DEFAULT_POOL_SIZE: u64 = 5;
 const DEFAULT_MAX_OVERFLOW: u64 = 10;
 
-/// Whose bill a pod is on.
+/// Whose sum a pod counts for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Account {
     /// The namespace of the pod and of the budget.
     pub namespace: String,
-    /// The budget; `None` for the pods of the namespace that no budget governs (from before adoption).
+    /// The budget; `None` for pods of the namespace without a budget (from before adoption).
     pub budget: Option<String>,
 }
 
@@ -30,7 +30,7 @@ impl Account {
         Self { namespace: namespace.to_owned(), budget: Some(budget.to_owned()) }
     }
 
-    /// The account of what no budget governs.
+    /// The account of pods without a budget.
     pub fn ungoverned(namespace: &str) -> Self {
         Self { namespace: namespace.to_owned(), budget: None }
     }
@@ -42,30 +42,30 @@ impl Display for Account {
     }
 }
 
-/// Where a pod stands.
+/// The state of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Held by a scheduling gate: not a single connection.
+    /// Held by a scheduling gate: no connections.
     Gated,
     /// Runs with the size that it was granted.
     Granted {
-        /// Of each instance.
+        /// Per instance.
         pool_size: u64,
-        /// Of each instance.
+        /// Per instance.
         max_overflow: u64,
     },
-    /// Runs with a size that nobody granted.
+    /// Runs with a size that was not granted.
     Foreign,
-    /// Its containers have ended: holds nothing any more.
+    /// Its containers have ended: holds nothing.
     Ended,
 }
 
-/// What one pod says of itself.
+/// The result for one pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bill {
-    /// Whose bill it is on.
+    /// The account that it counts for.
     pub account: Account,
-    /// Where it stands.
+    /// Its state.
     pub standing: Standing,
     /// How many connections it may open.
     pub connections: u64,
@@ -73,7 +73,7 @@ pub struct Bill {
     pub faults: Vec<String>,
 }
 
-/// Reads a pod; `None` for a pod that has nothing to do with databases.
+/// Reads a pod; `None` for a pod that does not use databases.
 pub fn read(pod: &Pod) -> Option<Bill> {
     let facts = Facts::of(pod)?;
     let budget = pod.metadata.labels.as_ref().and_then(|labels| labels.get(&format!("{PREFIX}/budget")));
@@ -123,7 +123,7 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// Where it stands, how many connections one instance may open, and what is wrong.
+    /// Its state, how many connections one instance may open, and what is wrong.
     fn judge(&self) -> (Standing, u64, Vec<String>) {
         if self.ended {
             return (Standing::Ended, 0, Vec::new());
@@ -164,7 +164,7 @@ impl<'a> Facts<'a> {
         env.iter().filter(|entry| entry.name == name).collect()
     }
 
-    /// The last entry of a name wins.
+    /// The last entry with a name wins.
     fn literal(&self, name: &str) -> Option<u64> {
         self.entries(name).last()?.value.as_ref()?.parse().ok()
     }
@@ -178,7 +178,7 @@ impl<'a> Facts<'a> {
         pool_size.saturating_add(self.literal(self.max_overflow_env()).unwrap_or(DEFAULT_MAX_OVERFLOW))
     }
 
-    /// A granted pod has to read exactly what it was granted.
+    /// The env of a granted pod must read exactly what it was granted.
     fn env_faults(&self) -> Vec<String> {
         let expected = [(self.pool_size_env(), "pool-size"), (self.max_overflow_env(), "max-overflow")];
         let fault = |(name, annotation): (&str, &str)| {
@@ -190,7 +190,7 @@ impl<'a> Facts<'a> {
         expected.into_iter().filter_map(fault).collect()
     }
 
-    /// The operator's own figure has to agree.
+    /// The operator's own number must agree.
     fn bill_fault(&self, connections: u64) -> Option<String> {
         let stated = self.annotations.get("connections").copied();
         (stated != Some(connections.to_string().as_str())).then(|| {
@@ -199,7 +199,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// A phase is what somebody says; a container that runs on a lost node says nothing.
+/// The phase alone proves nothing: on a lost node, a container keeps running whatever the phase says.
 fn ended(pod: &Pod) -> bool {
     let (Some(spec), Some(status)) = (&pod.spec, &pod.status) else { return false };
     let over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));

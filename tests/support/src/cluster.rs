@@ -1,8 +1,8 @@
-//! A whole control plane: started, stopped, and its parts killed and started again.
+//! A whole control plane: starts and stops it, kills its parts and restarts them.
 //!
-//! In: [`Options`]. Out: a [`Cluster`] that is ready: the API server answers, the default ServiceAccount is
-//! there, every node is Ready. A start that fails says which program failed and shows the end of its log.
-//! A [`kube::Client`] belongs to the runtime that made it, so every test asks for its own.
+//! In: [`Options`]. Out: a [`Cluster`] that is ready: the API server answers, the default ServiceAccount exists, every
+//! node is Ready. A failed start names the program that failed and shows the end of its log. A [`kube::Client`] belongs
+//! to the runtime that created it, so every test asks for its own.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -31,10 +31,10 @@ const STAGES: &str = include_str!("stages.yaml");
 /// How long a start may take on a machine that is busy with other clusters.
 const START_DEADLINE: Duration = Duration::from_secs(120);
 
-/// How long one look at it may take: a request to an API server without its store would hang for a minute.
+/// How long one check may take: a request to an API server without its store would hang for a minute.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 
-/// What a cluster is to be like.
+/// The properties of a cluster.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Which Kubernetes it is.
@@ -51,7 +51,7 @@ impl Default for Options {
     }
 }
 
-/// A running control plane. Dropping it ends every program and removes its folder.
+/// A running control plane. Dropping it stops every program and removes its folder.
 #[derive(Debug)]
 pub struct Cluster {
     // Fields are dropped in this order: the programs before the folder that they write to.
@@ -66,7 +66,7 @@ pub struct Cluster {
     kubeconfigs: Kubeconfigs,
     pki: Pki,
     folder: Folder,
-    /// Whether the operator may be refused something.
+    /// Whether the operator may be forbidden something.
     pub(super) withheld: AtomicBool,
 }
 
@@ -75,14 +75,14 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// When the programs are missing: with the sentence that says how to get them.
+    /// If the programs are missing: with the sentence that says how to get them.
     pub async fn start(options: Options) -> Result<Self> {
         install_crypto();
         let cluster = Self::lay_out(&options)?;
         cluster.etcd.start()?;
         cluster.apiserver.start()?;
         cluster.until("the API server is ready", || cluster.apiserver_is_ready()).await?;
-        // These give up when the API server does not answer them soon after their start.
+        // These give up if the API server does not answer them soon after their start.
         cluster.controller_manager.start()?;
         cluster.scheduler.start()?;
         cluster.kwok.start()?;
@@ -91,7 +91,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Makes keys, files and command lines; nothing runs yet.
+    /// Writes keys, files and command lines; nothing runs yet.
     fn lay_out(options: &Options) -> Result<Self> {
         let tools = Tools::find(options.version);
         let folder = Folder::create()?;
@@ -133,12 +133,12 @@ impl Cluster {
         })
     }
 
-    /// Ends every program and removes the folder, for a cluster that nobody drops.
+    /// Stops every program and removes the folder, for a cluster that is never dropped.
     pub(super) fn end(&self) {
-        // Nobody is left whom it could fail.
+        // No test is left that an error could fail.
         let _ = self.collect_rights();
         for component in self.components() {
-            // One that has ended by itself is as good as killed.
+            // A program that has ended by itself counts as killed.
             let _ = component.kill();
         }
         self.folder.remove();
@@ -149,12 +149,12 @@ impl Cluster {
         server(self.ports)
     }
 
-    /// Where etcd serves, for [`super::store`].
+    /// The address of etcd, for [`super::store`].
     pub fn store_address(&self) -> String {
         format!("127.0.0.1:{}", self.ports.etcd)
     }
 
-    /// The file with the authority of its certificate.
+    /// The file with the CA of its certificate.
     pub fn authority(&self) -> &Path {
         &self.pki.authority
     }
@@ -169,17 +169,17 @@ impl Cluster {
         &self.folder
     }
 
-    /// The programs that it is made of.
+    /// The programs that it consists of.
     pub fn tools(&self) -> &Tools {
         &self.tools
     }
 
-    /// What stands for the Service of the operator's webhook.
+    /// Stands in for the Service of the operator's webhook.
     pub fn relay(&self) -> &Relay {
         &self.relay
     }
 
-    /// A new client of the administrator, bound to the runtime that asks.
+    /// A new client of the administrator, bound to the calling runtime.
     pub async fn client(&self) -> Result<Client> {
         client_of(self.kubeconfig()).await
     }
@@ -189,9 +189,9 @@ impl Cluster {
         self.apiserver.kill()
     }
 
-    /// Starts the killed API server again, on the same port, and waits until it is ready.
+    /// Restarts the killed API server on the same port, and waits until it is ready.
     pub async fn start_apiserver(&self) -> Result<()> {
-        // It answers before it knows all roles.
+        // It answers before it has created all roles.
         self.expects_forbidden();
         self.apiserver.start()?;
         self.until("the API server is ready again", || self.apiserver_is_ready()).await?;
@@ -203,7 +203,7 @@ impl Cluster {
         self.etcd.kill()
     }
 
-    /// Starts the killed etcd again, with the same data, and waits until the API server is ready.
+    /// Restarts the killed etcd with the same data, and waits until the API server is ready.
     pub async fn start_etcd(&self) -> Result<()> {
         self.expects_forbidden();
         self.etcd.start()?;
@@ -211,28 +211,28 @@ impl Cluster {
         self.wake_kubelets()
     }
 
-    /// SIGKILL for the controller manager: nothing acts on Deployments until it is started again.
+    /// SIGKILL for the controller manager: nothing acts on Deployments until it is restarted.
     pub fn kill_controller_manager(&self) -> Result<()> {
         self.controller_manager.kill()
     }
 
-    /// Starts the killed controller manager again.
+    /// Restarts the killed controller manager.
     pub fn start_controller_manager(&self) -> Result<()> {
         self.controller_manager.start()
     }
 
-    /// SIGKILL for the fake kubelets: no pod starts and none goes until they are started again.
+    /// SIGKILL for the fake kubelets: no pod starts and no pod goes until they are restarted.
     pub fn kill_kwok(&self) -> Result<()> {
         self.kwok.kill()
     }
 
-    /// Starts the killed fake kubelets again.
+    /// Restarts the killed fake kubelets.
     pub fn start_kwok(&self) -> Result<()> {
         self.kwok.start()
     }
 
-    /// A kubelet tries again what it could not write. The fake ones give it up, and a pod that was to end then would
-    /// never be gone; when they are started anew they look at every pod.
+    /// A kubelet retries a failed write. The fake ones give up, and a pod that should have ended then would stay for
+    /// ever; after a restart they look at every pod.
     fn wake_kubelets(&self) -> Result<()> {
         self.kwok.kill()?;
         self.kwok.start()
@@ -245,13 +245,13 @@ impl Cluster {
         self.until("namespace default can have pods", || self.has_account("default")).await
     }
 
-    /// Makes a namespace and waits until pods can be made in it.
+    /// Creates a namespace and waits until pods can be created in it.
     pub async fn create_namespace(&self, name: &str) -> Result<()> {
         self.kubectl(&["create", "namespace", name]).await?;
         self.until(&format!("namespace {name} can have pods"), || self.has_account(name)).await
     }
 
-    /// Asks until `condition` holds; fails at once when a program that should run has ended.
+    /// Polls until `condition` holds; fails at once if a program that should run has ended.
     pub(super) async fn until<C>(&self, what: &str, condition: C) -> Result<()>
     where
         C: AsyncFn() -> Result<()>,
@@ -312,12 +312,12 @@ impl Cluster {
     }
 }
 
-/// A client of whoever a kubeconfig names.
+/// A client for the user of a kubeconfig.
 pub async fn client_of(kubeconfig: &Path) -> Result<Client> {
     install_crypto();
     let file = Kubeconfig::read_from(kubeconfig).context("read the kubeconfig")?;
     let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-    // A test that kills the API server wants to see that it is away, not a retry minutes later.
+    // A test that kills the API server wants to see at once that it is gone, not after minutes of retries.
     config.default_retry = false;
     Client::try_from(config).context("make a client")
 }
@@ -327,11 +327,11 @@ fn server(ports: Ports) -> String {
 }
 
 fn install_crypto() {
-    // An error says that one is installed, which is what we want.
+    // An error means that one is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// A program of the cluster that can be ended and started again as it was.
+/// A program of the cluster that can be stopped and restarted unchanged.
 #[derive(Debug)]
 struct Component {
     spec: Spec,
@@ -362,7 +362,7 @@ impl Component {
         }
     }
 
-    /// An error when it was started and has ended by itself.
+    /// An error if it was started and has ended by itself.
     fn expect_running(&self) -> Result<()> {
         self.process().as_mut().map_or(Ok(()), Process::expect_running)
     }

@@ -1,6 +1,6 @@
 //! kubectl and helm against a cluster.
 //!
-//! In: arguments. Out: standard output, or an error with the command line and all that it said.
+//! In: arguments. Out: standard output, or an error with the command line and its whole output.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -15,13 +15,13 @@ use tokio::process::{Child, Command};
 use super::cluster::Cluster;
 
 impl Cluster {
-    /// Runs kubectl as the administrator and gives what it printed.
+    /// Runs kubectl as the administrator and returns its output.
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
         run(self.command("kubectl", self.kubeconfig()), args, "").await
     }
 
-    /// Runs helm as the administrator and gives what it printed. What it installs is told of an image, which the chart does
-    /// not choose; no kubelet here pulls it.
+    /// Runs helm as the administrator and returns its output. It sets an image, because the chart has no default for
+    /// that; no kubelet here pulls it.
     pub async fn helm(&self, args: &[&str]) -> Result<String> {
         let takes_values = matches!(args.first(), Some(&("install" | "upgrade")));
         let image: &[&str] =
@@ -38,7 +38,7 @@ impl Cluster {
         run(self.command("kubectl", self.kubeconfig()), &["apply", "-f", "-"], manifest).await
     }
 
-    /// A program of the cluster that reads nothing of the user's own configuration.
+    /// A program of the cluster that reads none of the user's own configuration.
     fn command(&self, program: &str, kubeconfig: &Path) -> Command {
         let mut command = Command::new(self.tools().program(program));
         command.env_clear().env("KUBECONFIG", kubeconfig).env("HOME", self.folder().path());
@@ -51,7 +51,7 @@ async fn run(mut command: Command, args: &[impl AsRef<OsStr>], input: &str) -> R
     let line = describe(&command);
     let mut child = Running(command.spawn().with_context(|| format!("start {line}"))?);
     if let Some(mut stdin) = child.0.stdin.take() {
-        // A program that ends without reading all of it says why by itself.
+        // A program that ends before it has read everything reports the reason itself.
         let _ = stdin.write_all(input.as_bytes()).await;
     }
     let output = child.output().await.with_context(|| format!("wait for {line}"))?;
@@ -61,7 +61,7 @@ async fn run(mut command: Command, args: &[impl AsRef<OsStr>], input: &str) -> R
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A child that is gone when its handle is: nobody may write to a folder that is about to be removed.
+/// A child that ends with its handle: nothing may write to a folder that is about to be removed.
 struct Running(Child);
 
 impl Running {
@@ -74,7 +74,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // An error says that it has ended, and it does not survive the signal for long.
+        // An error means that it has ended; after the signal it does not run for long.
         while self.0.start_kill().is_ok() && matches!(self.0.try_wait(), Ok(None)) {
             thread::sleep(Duration::from_millis(1));
         }

@@ -1,7 +1,7 @@
 //! The command line of each program of a control plane.
 //!
-//! In: where the cluster's files and ports are. Out: arguments. What differs from a production cluster is for
-//! speed (no fsync, no leader election, high request rates, short sync periods) and says so here.
+//! In: the paths and ports of the cluster. Out: arguments. Differences from a production cluster are for speed (no
+//! fsync, no leader election, high request rates, short sync periods), and comments here name them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ use super::pki::Pki;
 /// The ports of one cluster.
 #[derive(Debug, Clone, Copy)]
 pub struct Ports {
-    /// Where etcd serves the API server.
+    /// The port of etcd for the API server.
     pub etcd: u16,
-    /// Where etcd would serve other members.
+    /// The port of etcd for other members.
     pub etcd_peer: u16,
-    /// Where the API server serves everybody.
+    /// The port of the API server.
     pub apiserver: u16,
 }
 
-/// Has every request written to the audit log, once, when it is answered.
+/// Writes every request to the audit log, once, when it is answered.
 pub const AUDIT_POLICY: &str = r#"
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -40,7 +40,7 @@ pub fn etcd(ports: Ports, data: &Path) -> Vec<OsString> {
         .set("--initial-advertise-peer-urls", &peer)
         .set("--initial-cluster", &format!("default={peer}"))
         .set("--log-level", "warn")
-        // Data survives a killed process without it: only a crash of the machine would lose some.
+        // The data survives a killed process without fsync: only a crash of the machine would lose some.
         .set("--unsafe-no-fsync", "true")
         .done()
 }
@@ -73,7 +73,7 @@ pub fn apiserver(ports: Ports, pki: &Pki, audit_policy: &Path, audit_log: &Path)
         .path("--proxy-client-key-file", &pki.front_proxy.key)
         .path("--audit-policy-file", audit_policy)
         .path("--audit-log-path", audit_log)
-        // One file however long the test: its readers remember offsets in it.
+        // One file however long the test runs: its readers remember offsets in it.
         .set("--audit-log-maxsize", "100000")
         .set("--profiling", "false")
         .done()
@@ -147,7 +147,7 @@ impl Args {
     }
 }
 
-/// The kubeconfigs of those who are not under test.
+/// The kubeconfigs of the clients that are not under test.
 #[derive(Debug)]
 pub struct Kubeconfigs {
     /// `system:masters`.

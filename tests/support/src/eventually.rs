@@ -1,4 +1,4 @@
-//! Awaits a condition of the world, with a deadline and with the reason why it did not come.
+//! Waits for a condition, with a deadline and with the reason why it was not met.
 
 use std::future::Future;
 use std::panic::Location;
@@ -8,11 +8,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Asks `condition` again and again until it is met, and gives what it found.
+/// Polls `condition` until it is met, and returns what it found.
 ///
 /// # Panics
 ///
-/// When `deadline` passes: with `what` was awaited, and the last reason that `condition` gave.
+/// When `deadline` passes: with `what` was awaited, and the last reason from `condition`.
 #[track_caller]
 pub fn eventually<T, C, F>(
     deadline: Duration,

@@ -1,6 +1,6 @@
-//! The folder of one cluster: keys, data and logs, gone when the cluster is.
+//! The folder of one cluster: keys, data and logs. It is removed with the cluster.
 //!
-//! A killed test runner removes nothing: what it left behind is swept away by the next one.
+//! A killed test runner removes nothing: the next one removes what is left.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Once, OnceLock};
@@ -10,10 +10,10 @@ use anyhow::{Context, Result};
 
 const PREFIX: &str = "poolbudget-cluster-";
 
-/// Nobody sweeps these away.
+/// Later runs do not remove these.
 const ASIDE: &str = "poolbudget-failed-";
 
-/// A temporary folder that knows its owner by its name.
+/// A temporary folder whose name says which process owns it.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
@@ -22,7 +22,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes a new folder. With `POOLBUDGET_KEEP=1` it stays, for reading the logs afterwards.
+    /// Creates a new folder. With `POOLBUDGET_KEEP=1` it is kept, so that you can read the logs afterwards.
     pub fn create() -> Result<Self> {
         static SWEPT: Once = Once::new();
         SWEPT.call_once(sweep);
@@ -34,23 +34,23 @@ impl Folder {
         Ok(Self { path: dir.keep(), keep, put_aside: OnceLock::new() })
     }
 
-    /// Has it put aside instead of removed, for reading what led to a failure, and says where it will be.
+    /// Has it moved aside instead of removed, to read what led to a failure, and returns its new path.
     pub fn put_aside(&self) -> &Path {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         self.put_aside.get_or_init(|| self.path.with_file_name(name.replace(PREFIX, ASIDE)))
     }
 
-    /// Removes it with all that is in it.
+    /// Removes it with everything in it.
     pub(super) fn remove(&self) {
         if let Some(aside) = self.put_aside.get() {
             let _ = fs::rename(&self.path, aside);
         } else if !self.keep {
-            // A folder that cannot be removed now is swept by the next run.
+            // If it cannot be removed now, the next run removes it.
             let _ = fs::remove_dir_all(&self.path);
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -60,7 +60,7 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// Writes a file in it and says where.
+    /// Writes a file in it and returns the path.
     pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
         let path = self.file(name);
         fs::write(&path, content).with_context(|| format!("write {}", path.display()))?;
@@ -74,7 +74,7 @@ impl Drop for Folder {
     }
 }
 
-/// Removes the folders of owners that are no more.
+/// Removes the folders of owners that no longer run.
 fn sweep() {
     if env::var_os("POOLBUDGET_KEEP").is_some() {
         return;

@@ -1,8 +1,8 @@
-//! When what was changed of the admission policies is in force.
+//! When changes of the admission policies take effect.
 //!
-//! In: a cluster whose policies were installed, changed or removed. Out: the moment from which each request meets them as
-//! they are. The API server compiles policies some time after they were stored, in the order in which they were stored; so
-//! when one more that was stored last is in force, all are, and none of those that were removed before is.
+//! In: a cluster whose policies were installed, changed or removed. Out: the moment from which every request meets the
+//! current policies. The API server compiles policies some time after they were stored, in the order in which they were
+//! stored. So when a policy that was stored last is in force, all are, and none that was removed before still is.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::cluster::Cluster;
 use super::tools::Version;
 
-/// The label by which the policy that changes objects tells the one that refuses them.
+/// The label by which the mutating policy signals the validating one.
 const MARK: &str = "in-force.example.com";
 
 static ROUND: AtomicU32 = AtomicU32::new(0);
@@ -42,7 +42,8 @@ impl Cluster {
         }
     }
 
-    /// Policies and their bindings: the second kind refuses what the first has marked, so that its answer tells of both.
+    /// Policies and their bindings: the validating policy refuses what the mutating one has marked, so one answer
+    /// proves both.
     fn last_policies(&self, name: &str) -> Vec<[Value; 2]> {
         let object = |kind: &str, spec: Value| {
             json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name},

@@ -1,7 +1,7 @@
-//! The chart in a cluster, and the program that stands for its pods.
+//! The chart in a cluster, and the program that stands in for its pods.
 //!
-//! In: a cluster without poolbudget. Out: one whose policies are in force, and replicas of the operator as the
-//! chart's Deployment describes them, with its ServiceAccount's token.
+//! In: a cluster without poolbudget. Out: one whose policies are in force, and replicas of the operator as the chart's
+//! Deployment describes them, with its ServiceAccount's token.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -19,14 +19,14 @@ pub const SYSTEM: &str = "poolbudget-system";
 /// The name of the release, and so of its Deployment.
 pub const RELEASE: &str = "poolbudget";
 
-/// The namespace of the operator as docs/trust.md has it: nothing runs there that Kubernetes would not call restricted.
+/// The namespace of the operator as docs/trust.md wants it: only pods that meet the level restricted run there.
 const SYSTEM_NAMESPACE: &str = r#"{
     "apiVersion": "v1",
     "kind": "Namespace",
     "metadata": {"name": "poolbudget-system", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
 }"#;
 
-/// A governed pod of a budget that does not exist; it is only ever tried.
+/// A governed pod of a budget that does not exist; only ever a dry run.
 const PROBE: &str = r#"{
     "apiVersion": "v1",
     "kind": "Pod",
@@ -34,7 +34,7 @@ const PROBE: &str = r#"{
     "spec": {"containers": [{"name": "c", "image": "i"}]}
 }"#;
 
-/// The operator as it is shipped, unless `POOLBUDGET_BINARY` names another build.
+/// The released operator, unless `POOLBUDGET_BINARY` names another build.
 pub fn operator_binary() -> Result<PathBuf> {
     if let Some(path) = env::var_os("POOLBUDGET_BINARY") {
         return PathBuf::from(path).canonicalize().context("POOLBUDGET_BINARY names no file");
@@ -50,8 +50,8 @@ pub fn chart() -> PathBuf {
 }
 
 impl Cluster {
-    /// Installs a chart and waits until its policies are in force. Where the webhook gates, nothing is in force before
-    /// the first replica serves it.
+    /// Installs a chart and waits until its policies are in force. With the webhook, nothing is in force before the
+    /// first replica serves it.
     pub async fn install_chart(&self, chart: &Path) -> Result<()> {
         let chart = chart.display().to_string();
         self.apply(SYSTEM_NAMESPACE).await?;
@@ -66,12 +66,12 @@ impl Cluster {
         self.until_gated().await
     }
 
-    /// The value of the chart that says where the API server finds the webhook: no Service leads to a process.
+    /// The chart value that says where the API server finds the webhook: a Service cannot lead to a process.
     pub fn webhook_place(&self) -> String {
         format!("admission.webhook.url={}", self.relay().url())
     }
 
-    /// Waits until pods are born with a gate.
+    /// Waits until pods are created with a gate.
     pub async fn until_gated(&self) -> Result<()> {
         let probe = self.folder().write("probe.json", PROBE)?.display().to_string();
         self.until("pods are born with a gate", || self.gates(&probe)).await
@@ -84,7 +84,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Starts the operator as the chart's pod of this name would run.
+    /// Starts the operator as the chart's pod with this name would run it.
     pub async fn start_replica(&self, pod: &str) -> Result<Operator> {
         let launch = self.launch_of(SYSTEM, RELEASE, pod, &operator_binary()?).await?;
         let operator = self.start_operator(&launch)?;

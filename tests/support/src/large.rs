@@ -1,8 +1,8 @@
-//! Texts and lists of the tables here that are too large to be written down.
+//! Texts and lists in the test tables that are too large to be written out.
 //!
-//! `<<text*n>>` stands for n times the text, in which `#` is the number of the time.
+//! `<<text*n>>` means n times the text, in which each `#` becomes the number of the repetition.
 
-/// The table with all of them in full.
+/// The table with all of them written out.
 pub fn in_full(table: &str) -> String {
     let mut parts = table.split("<<");
     let mut text = parts.next().unwrap_or_default().to_owned();

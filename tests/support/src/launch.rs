@@ -1,7 +1,7 @@
-//! How a pod would run the program under test, so that a process can stand for the pod.
+//! How a pod would run the program under test, so that a process can stand in for the pod.
 //!
-//! In: the Deployment that the chart made. Out: arguments and environment as the kubelet would set them. Only
-//! what must differ between processes of one machine is replaced: the kubeconfig and the addresses.
+//! In: the Deployment that the chart created. Out: arguments and environment as the kubelet would set them. Only what
+//! must differ between processes of one machine is replaced: the kubeconfig and the addresses.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -20,7 +20,7 @@ pub(super) const WEBHOOK_ADDRESS: &str = "POOLBUDGET_WEBHOOK_ADDRESS";
 /// The flag of the program for the address of `/metrics`, `/livez` and `/readyz`.
 const HTTP_FLAG: &str = "--http-address";
 
-/// The pod that a process stands for: what the downward API would say of it.
+/// The pod that a process stands in for: what the downward API would say about it.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// `metadata.name`.
@@ -34,13 +34,13 @@ pub struct Identity {
 /// A program with its arguments and its environment.
 #[derive(Debug, Clone)]
 pub struct Launch {
-    /// How messages and the log file call it.
+    /// Its name in messages and for the log file.
     pub name: String,
     /// The program.
     pub binary: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Its environment, all of it.
+    /// Its whole environment.
     pub env: BTreeMap<String, String>,
 }
 
@@ -83,7 +83,7 @@ impl Launch {
             let value = value_of(entry, identity).with_context(|| format!("variable {}", entry.name))?;
             launch.env.insert(entry.name.clone(), value);
         }
-        // Every process needs an address of its own.
+        // Every process needs its own address.
         launch.env.remove(HTTP_ADDRESS);
         launch.args = without_http_address(expand(arguments(container), &launch.env));
         Ok(launch)
@@ -94,12 +94,12 @@ impl Launch {
     }
 }
 
-/// What follows the program's name: the image's entry point is the program itself.
+/// The words after the program's name: the image's entry point is the program itself.
 fn arguments(container: &Container) -> impl Iterator<Item = &String> {
     container.command.iter().flatten().skip(1).chain(container.args.iter().flatten())
 }
 
-/// `$(NAME)` stands for a variable, as for the kubelet.
+/// Replaces `$(NAME)` by the variable, as the kubelet does.
 fn expand<'a>(args: impl Iterator<Item = &'a String>, env: &BTreeMap<String, String>) -> Vec<String> {
     let expand_one = |arg: &String| {
         env.iter().fold(arg.clone(), |text, (name, value)| text.replace(&format!("$({name})"), value))
@@ -107,7 +107,7 @@ fn expand<'a>(args: impl Iterator<Item = &'a String>, env: &BTreeMap<String, Str
     args.map(expand_one).collect()
 }
 
-/// The address is given by the environment instead, since every process needs its own.
+/// The environment gives the address instead, because every process needs its own.
 fn without_http_address(args: Vec<String>) -> Vec<String> {
     let mut kept = Vec::new();
     let mut rest = args.into_iter();

@@ -1,8 +1,7 @@
-//! All pods of a cluster and the sums of their bills, from event to event.
+//! All pods of a cluster and the sums of their connections, from event to event.
 //!
-//! In: pods as they come, change and go, in the order in which the API server did it. Out: the sum of every
-//! account after each event, its highest value, and the first moment at which it rose over its limit.
-//! Forbidden here: I/O and the clock.
+//! In: pods as they appear, change and go, in the order of the API server. Out: the sum of every account after each
+//! event, its highest value, and the first moment when it exceeded its limit. Forbidden here: I/O and the clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use super::bill::{self, Account, Bill, Standing};
 pub struct PodView {
     /// Its name.
     pub name: String,
-    /// Its bill. Once granted, it stays on the bill of its grant, whatever becomes of its label.
+    /// Its bill. Once granted, it counts for the account of its grant, whatever happens to its label.
     pub bill: Bill,
     /// The largest grant that it was ever seen with.
     pub grant: Option<Bill>,
@@ -49,11 +48,11 @@ pub struct Moment {
     pub at: Duration,
     /// Whose totals they are.
     pub account: Account,
-    /// What they became.
+    /// The new totals.
     pub totals: Totals,
 }
 
-/// A sum that rose over its limit.
+/// A sum that exceeded its limit.
 #[derive(Debug, Clone)]
 pub struct Over {
     /// Since the recording began.
@@ -62,7 +61,7 @@ pub struct Over {
     pub account: Account,
     /// The sum.
     pub connections: u64,
-    /// What it should have stayed under, or reached at most.
+    /// Its limit.
     pub limit: u64,
     /// What every pod of the account held at that moment.
     pub pods: Vec<(String, u64)>,
@@ -74,7 +73,7 @@ pub struct Ledger {
     pods: BTreeMap<String, PodView>,
     totals: BTreeMap<Account, Totals>,
     limits: BTreeMap<Account, u64>,
-    /// What was held when a limit was lowered under it: until the sum fits, pods may be replaced within that.
+    /// What was held when the limit was lowered below it: until the sum fits, pods may be replaced within that.
     marks: BTreeMap<Account, u64>,
     peaks: BTreeMap<Account, u64>,
     moments: Vec<Moment>,
@@ -83,7 +82,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// A pod was made or has changed.
+    /// A pod was created or has changed.
     pub fn seen(&mut self, at: Duration, pod: &Pod) {
         let before = self.totals.clone();
         self.put(pod);
@@ -97,7 +96,7 @@ impl Ledger {
         self.note(at, &before);
     }
 
-    /// These are all the pods there are; others that were known have gone meanwhile.
+    /// These are all pods that exist; any other known pod has gone in the meantime.
     pub fn listed(&mut self, at: Duration, pods: &[Pod]) {
         let before = self.totals.clone();
         let listed: BTreeSet<&str> = pods.iter().map(uid).collect();
@@ -112,8 +111,8 @@ impl Ledger {
         self.note(at, &before);
     }
 
-    /// Sets what the sum of an account may be from now on. Lowered under the present sum, it is broken by a rise above
-    /// that sum: what is granted cannot be taken back in a moment, and pods that go are replaced one by one.
+    /// Sets the limit of an account's sum from now on. If the sum is above the new limit already, only a rise above
+    /// that sum breaks it: grants cannot be revoked at once, and pods that go are replaced one by one.
     pub fn limit(&mut self, at: Duration, account: &Account, limit: u64) {
         let first = self.limits.insert(account.clone(), limit).is_none();
         let connections = self.totals(account).connections;
@@ -151,7 +150,7 @@ impl Ledger {
         &self.moments
     }
 
-    /// Every rise over a limit so far.
+    /// Every sum that exceeded a limit so far.
     pub fn overs(&self) -> &[Over] {
         &self.overs
     }
@@ -166,7 +165,7 @@ impl Ledger {
         self.pods.values().filter(move |pod| pod.bill.account == *account)
     }
 
-    /// Whether everything that a list at `version` shows is known here.
+    /// Whether everything that a list at `version` shows has been counted here.
     pub fn has_all_of(&self, listed: &[Pod], version: u64) -> bool {
         let uids: BTreeSet<&str> = listed.iter().map(uid).collect();
         let known = listed.iter().filter(|pod| bill::read(pod).is_some());
@@ -180,7 +179,7 @@ impl Ledger {
         let uid = uid(pod);
         let previous = self.take(uid);
         let grant = previous.as_ref().and_then(|previous| previous.grant.clone());
-        // With neither label nor size any more, it still holds what it was granted.
+        // Even without label and size, it still holds what it was granted.
         let Some(bill) = bill::read(pod).or_else(|| grant.clone()) else { return };
         let name = pod.metadata.name.clone().unwrap_or_default();
         let (bill, grant) = self.hold_to_grant(bill, grant, &name);
@@ -195,7 +194,7 @@ impl Ledger {
         self.add(uid, view);
     }
 
-    /// A container may have started with its old size or with a new one: the larger counts, where it was granted.
+    /// A container may have started with its old size or with a new one: for a granted pod, the larger counts.
     fn hold_to_grant(&mut self, bill: Bill, grant: Option<Bill>, name: &str) -> (Bill, Option<Bill>) {
         let fault = |fault: &str| format!("pod {}/{name}: {fault}", bill.account.namespace);
         self.faults.extend(bill.faults.iter().map(|it| fault(it)));
@@ -233,7 +232,7 @@ impl Ledger {
         Some(view)
     }
 
-    /// Writes down what an event changed.
+    /// Records what an event changed.
     fn note(&mut self, at: Duration, before: &BTreeMap<Account, Totals>) {
         let changed: Vec<(Account, Totals, u64)> = self
             .totals

@@ -1,32 +1,32 @@
-//! What tests, benches and the programs of `tools/` are made of. First of all a real control plane: etcd, API server,
-//! controller manager, scheduler and kwok's fake kubelets on loopback, each cluster with its own ports, certificates and
-//! folder.
+//! The parts of tests, benches and the programs of `tools/`. First of all a real control plane: etcd, API server,
+//! controller manager, scheduler and kwok's fake kubelets on loopback, each cluster with its own ports, certificates
+//! and folder.
 //!
 //! In:   the programs that `make cluster-tools` builds. Out: [`Cluster`] to work on, [`Operator`] to run
 //!       against it, [`Recorder`] to judge by.
-//! Forbidden here: anything of the crate `poolbudget`, which this one does not depend on. What judges the operator
-//! shares no code with it.
+//! Forbidden here: anything of the crate `poolbudget`, which this one does not depend on. The code that judges the
+//! operator shares no code with it.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`cluster`] | start, stop and restart of a whole control plane; clients and kubeconfigs |
 //! | [`shared`] | one cluster for several tests |
 //! | [`components`] | the command line of each program |
-//! | [`process`], [`folder`], [`ports`], [`pki`], [`place`], [`tools`] | what a cluster is made of |
-//! | [`commands`] | kubectl and helm, with failures that can be read |
-//! | [`install`] | the chart in a cluster, and the program that stands for its pods |
+//! | [`process`], [`folder`], [`ports`], [`pki`], [`place`], [`tools`] | what a cluster consists of |
+//! | [`commands`] | kubectl and helm, with readable failures |
+//! | [`install`] | the chart in a cluster, and the program that stands in for its pods |
 //! | [`account`] | kubeconfigs with a ServiceAccount's token |
 //! | [`operator`], [`launch`] | the program under test as a process, from the chart's Deployment |
-//! | [`relay`] | stands for the Service before its replicas |
+//! | [`relay`] | stands in for the Service before its replicas |
 //! | [`recorder`], [`ledger`], [`bill`] | the independent count of connections |
-//! | [`store`] | every write to the store, in order, whatever is killed meanwhile |
+//! | [`store`] | every write to the store, in order, whatever is killed in the meantime |
 //! | [`audit`] | who wrote what, from the API server's audit log |
 //! | [`objects`] | budgets and workloads as text to apply |
-//! | [`large`] | tables of cases with what is too large to be written down |
-//! | [`model`] | Kubernetes' workload controllers as arithmetic |
-//! | [`random`] | numbers that look random and can be repeated |
+//! | [`large`] | tables of cases with texts that are too large to be written out |
+//! | [`model`] | Kubernetes' workload controllers as computation |
+//! | [`random`] | pseudo-random numbers that can be repeated |
 //! | [`postgres`] | pods as real processes on a real PostgreSQL |
-//! | [`mod@eventually`] | await a condition with a deadline |
+//! | [`mod@eventually`] | wait for a condition, with a deadline |
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,

@@ -1,7 +1,7 @@
 //! Budgets and workloads as text for `kubectl apply`.
 //!
-//! In: what a test says about an object. Out: JSON, which is YAML too. What a test does not say is left to the
-//! API server's defaults, except for the grace period, which the fake kubelets do not know.
+//! In: what a test states about an object. Out: JSON, which is YAML too. Everything else is left to the API server's
+//! defaults, except the grace period, which the fake kubelets do not know.
 
 use std::fmt::{self, Display};
 
@@ -41,7 +41,7 @@ pub struct Workload {
     replicas: u32,
     grace: u32,
     strategy: Option<Value>,
-    /// More fields of its spec; of a CronJob, of the spec of its Jobs.
+    /// More fields of its spec; for a CronJob, of the spec of its Jobs.
     spec: Map<String, Value>,
 }
 
@@ -81,7 +81,7 @@ pub fn job(namespace: &str, name: &str) -> Workload {
     Workload::new(Kind::Job, namespace, name).pod_annotation(RUN_MS, "1000")
 }
 
-/// A CronJob that nothing but `kubectl create job --from` lets run.
+/// A CronJob that only runs by `kubectl create job --from`.
 pub fn cron_job(namespace: &str, name: &str) -> Workload {
     Workload::new(Kind::CronJob, namespace, name).pod_annotation(RUN_MS, "1000")
 }
@@ -91,7 +91,7 @@ pub fn pod(namespace: &str, name: &str) -> Workload {
     Workload::new(Kind::Pod, namespace, name)
 }
 
-/// A bare pod as a grant leaves it: ungated, with its size in annotations, which its variables read.
+/// A bare pod as a grant leaves it: without the gate, with its size in annotations that its variables read.
 pub fn granted_pod(namespace: &str, name: &str, budget: &str, pool_size: u32, max_overflow: u32) -> Workload {
     let connections = pool_size + max_overflow;
     pod(namespace, name)
@@ -130,7 +130,7 @@ impl Workload {
         self
     }
 
-    /// `terminationGracePeriodSeconds`. The fake kubelets take no notice of it.
+    /// `terminationGracePeriodSeconds`. The fake kubelets ignore it.
     pub fn grace_seconds(mut self, seconds: u32) -> Self {
         self.grace = seconds;
         self
@@ -161,7 +161,7 @@ impl Workload {
         self
     }
 
-    /// A field of the spec; of a CronJob, of the spec of its Jobs.
+    /// A field of the spec; for a CronJob, of the spec of its Jobs.
     pub fn spec(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.spec.insert(field.to_owned(), value.into());
         self
@@ -265,7 +265,7 @@ impl Workload {
         })
     }
 
-    /// A bare pod is object and template in one.
+    /// A bare pod is object and template at the same time.
     fn as_pod(&self) -> Value {
         let merged = |of: &Map<String, Value>, and: &Map<String, Value>| {
             of.clone().into_iter().chain(and.clone()).collect()
@@ -298,12 +298,12 @@ pub fn budget(namespace: &str, name: &str, spec: &Value) -> String {
     }))
 }
 
-/// The `spec` of Supabase's smallest plan in session mode: 15 connections, `reserved` of them kept.
+/// The `spec` of Supabase's smallest plan in session mode: 15 connections, `reserved` of them reserved.
 pub fn nano_session(reserved: u32) -> Value {
     json!({"limit": {"supabase": {"compute": "Nano", "connection": "Session"}}, "reserved": reserved})
 }
 
-/// An autoscaler of a Deployment. Without a metrics server it only keeps replicas between its two bounds.
+/// An autoscaler of a Deployment. Without a metrics server it only keeps the replicas between its two bounds.
 pub fn autoscaler(namespace: &str, deployment: &str, min: u32, max: u32) -> String {
     let resource = json!({"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}});
     document(json!({
@@ -319,7 +319,7 @@ pub fn autoscaler(namespace: &str, deployment: &str, min: u32, max: u32) -> Stri
     }))
 }
 
-/// A PodDisruptionBudget over the pods of a Deployment; `rule` is `minAvailable` or `maxUnavailable`.
+/// A PodDisruptionBudget for the pods of a Deployment; `rule` is `minAvailable` or `maxUnavailable`.
 pub fn disruption_budget(namespace: &str, deployment: &str, rule: &str, value: impl Into<Value>) -> String {
     document(json!({
         "apiVersion": "policy/v1",

@@ -1,7 +1,7 @@
-//! The program under test as a process: started, killed, asked.
+//! The program under test as a process: starts it, kills it, sends it requests.
 //!
-//! In: a [`Launch`]. Out: a handle with its log, its HTTP answers and its end. It listens on a port of its own,
-//! so any number of replicas run beside each other. A test that panics shows the end of the log.
+//! In: a [`Launch`]. Out: a handle with its log, its HTTP answers and its exit status. It listens on its own port, so
+//! any number of replicas run side by side. If a test panics, it shows the end of the log.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -84,22 +84,22 @@ impl Operator {
         self.process.kill()
     }
 
-    /// SIGTERM; [`Operator::wait`] tells how it ended.
+    /// SIGTERM; [`Operator::wait`] returns how it ended.
     pub fn terminate(&mut self) -> Result<()> {
         self.process.terminate()
     }
 
-    /// Waits for its end, but not longer than `deadline`.
+    /// Waits until it has ended, but not longer than `deadline`.
     pub async fn wait(&mut self, deadline: Duration) -> Result<ExitStatus> {
         self.process.wait(deadline).await
     }
 
-    /// Whether it has not ended.
+    /// Whether it still runs.
     pub fn is_running(&mut self) -> Result<bool> {
         Ok(self.process.ended()?.is_none())
     }
 
-    /// Starts it again as it was started, after it was killed or has ended. Its log goes on.
+    /// Restarts it unchanged, after it was killed or has ended. Its log continues.
     pub fn start_again(&mut self) -> Result<()> {
         if self.is_running()? {
             bail!("{} runs already", self.spec.name);
@@ -108,12 +108,12 @@ impl Operator {
         Ok(())
     }
 
-    /// The pod that it stands for.
+    /// The pod that it stands in for.
     pub fn name(&self) -> &str {
         &self.spec.name
     }
 
-    /// Its process id, for looking at its memory.
+    /// Its process id, to look at its memory.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
@@ -123,12 +123,12 @@ impl Operator {
         &self.spec.log
     }
 
-    /// All that it has logged.
+    /// Everything that it has logged.
     pub fn log(&self) -> Result<String> {
         fs::read_to_string(&self.spec.log).with_context(|| format!("read {}", self.spec.log.display()))
     }
 
-    /// Where it serves metrics and health.
+    /// The address of metrics and health.
     pub fn http_address(&self) -> &str {
         &self.http
     }
@@ -149,7 +149,7 @@ impl Drop for Operator {
     }
 }
 
-/// The least of HTTP/1.0: one request, and the answer ends with the connection.
+/// The minimum of HTTP/1.0: one request, and the answer ends with the connection.
 async fn http_get(address: &str, path: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(address).await.with_context(|| format!("connect to {address}"))?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;

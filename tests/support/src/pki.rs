@@ -1,7 +1,7 @@
 //! The certificates of one cluster.
 //!
-//! In: a folder. Out: an authority, the API server's certificate, the key that signs ServiceAccount tokens,
-//! the aggregation layer's pair, and a kubeconfig for each client. Nothing here outlives the folder.
+//! In: a folder. Out: a CA, the API server's certificate, the key that signs ServiceAccount tokens, the aggregation
+//! layer's pair, and a kubeconfig for each client. Nothing here outlives the folder.
 
 use std::path::{Path, PathBuf};
 
@@ -23,26 +23,26 @@ pub struct Pair {
     pub key: PathBuf,
 }
 
-/// Everything that the programs of a cluster need to know each other.
+/// Everything that the programs of a cluster need to authenticate each other.
 #[derive(Debug)]
 pub struct Pki {
-    /// The authority that every client and server certificate comes from.
+    /// The CA that signs every client and server certificate.
     pub authority: PathBuf,
-    /// What the API server shows.
+    /// The certificate that the API server presents.
     pub apiserver: Pair,
     /// Signs ServiceAccount tokens.
     pub account_key: PathBuf,
-    /// Checks them.
+    /// Verifies them.
     pub account_public_key: PathBuf,
-    /// The authority of the aggregation layer.
+    /// The CA of the aggregation layer.
     pub front_proxy_authority: PathBuf,
-    /// What the API server shows to extension API servers.
+    /// The certificate that the API server presents to extension API servers.
     pub front_proxy: Pair,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Pki {
-    /// Makes all keys and certificates.
+    /// Creates all keys and certificates.
     pub fn create(folder: &Folder) -> Result<Self> {
         let issuer = authority("poolbudget-test-cluster")?;
         let front_proxy_issuer = authority("poolbudget-test-front-proxy")?;
@@ -75,12 +75,12 @@ impl Pki {
     }
 }
 
-/// How a kubeconfig's user proves who they are.
+/// How the user of a kubeconfig authenticates.
 #[derive(Debug, Clone, Copy)]
 pub enum Identity<'a> {
-    /// By a client certificate.
+    /// With a client certificate.
     Certificate(&'a Pair),
-    /// By a ServiceAccount token.
+    /// With a ServiceAccount token.
     Token(&'a str),
 }
 
@@ -145,7 +145,7 @@ fn subject(user: &str, group: Option<&str>) -> DistinguishedName {
     name
 }
 
-/// From an hour ago, so that a clock that is set back meanwhile breaks nothing, to a week from now.
+/// From an hour ago, so that a clock that is set back in the meantime breaks nothing, to a week from now.
 fn validity(params: &mut CertificateParams) {
     let now = OffsetDateTime::now_utc();
     params.not_before = now - Duration::HOUR;

@@ -1,4 +1,4 @@
-//! Where the project is, and what is built of it.
+//! Paths of the project and of its build output.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// Where cargo and the Makefile put what they build.
+/// Where cargo and the Makefile put their output.
 pub fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }

@@ -1,8 +1,7 @@
 //! Free loopback ports that stay free.
 //!
-//! A port that the kernel hands out (bind to 0) comes from the range of outgoing connections, so any client
-//! can take it while a killed API server is away. These come from below that range and are never given twice
-//! by one process.
+//! A port that the kernel assigns (bind to 0) comes from the range of outgoing connections, so any client can take it
+//! while a killed API server is down. These ports are below that range, and one process never gets one twice.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, TcpListener};

@@ -1,8 +1,8 @@
-//! One child process: its log in a file, its end certain.
+//! One child process: its log is in a file, and it never outlives its owner.
 //!
-//! Children are killed when their handle is dropped (a panicking test included) and by the kernel when this
-//! process dies in any other way. The kernel's promise is tied to the *thread* that made the child, and tests
-//! run on threads that end: so one thread, which never ends, makes them all.
+//! Children are killed when their handle is dropped (also in a panicking test), and by the kernel if this process dies
+//! in any other way. The kernel ties that to the *thread* that created the child, and tests run on threads that end: so
+//! one thread, which never ends, creates all children.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Spec {
-    /// How messages call it.
+    /// Its name in messages.
     pub name: String,
     /// The program.
     pub program: PathBuf,
@@ -64,7 +64,7 @@ impl Process {
         self.child.try_wait().with_context(|| format!("look after {}", self.name))
     }
 
-    /// An error with the end of its log when it is no longer running.
+    /// An error with the end of its log if it no longer runs.
     pub fn expect_running(&mut self) -> Result<()> {
         match self.ended()? {
             None => Ok(()),
@@ -77,7 +77,7 @@ impl Process {
     /// SIGKILL, for its own children too; it is gone when this returns.
     pub fn kill(&mut self) -> Result<()> {
         let what = || format!("kill {}", self.name);
-        // Once it has been waited for, its number may be somebody else's.
+        // After the wait, its process id may belong to another process.
         if self.child.try_wait().with_context(what)?.is_none() {
             send(&self.child, Whom::Group, libc::SIGKILL).with_context(what)?;
             self.child.wait().with_context(what)?;
@@ -85,7 +85,7 @@ impl Process {
         Ok(())
     }
 
-    /// SIGTERM; [`Process::wait`] tells how it ended.
+    /// SIGTERM; [`Process::wait`] returns how it ended.
     pub fn terminate(&mut self) -> Result<()> {
         if self.ended()?.is_none() {
             send(&self.child, Whom::Itself, libc::SIGTERM)
@@ -94,7 +94,7 @@ impl Process {
         Ok(())
     }
 
-    /// SIGQUIT, and the thread waits until it has ended, but not longer than `deadline`.
+    /// SIGQUIT; blocks the thread until it has ended, but not longer than `deadline`.
     pub fn quit(&mut self, deadline: Duration) -> Result<()> {
         let end = Instant::now() + deadline;
         if self.ended()?.is_none() {
@@ -150,15 +150,15 @@ fn command(spec: &Spec, log: File) -> Result<Command> {
     let mut command = Command::new(&spec.program);
     command.args(&spec.args).env_clear().envs(&spec.env).stdin(Stdio::null());
     command.stdout(log.try_clone().context("share the log")?).stderr(log);
-    // A group of its own: Ctrl-C on the terminal reaches this process only, which then ends its children. And a
-    // child that makes processes can be ended with all of them.
+    // Its own process group: Ctrl-C on the terminal reaches only this process, which then ends its children. And a
+    // child that creates processes can be ended together with them.
     command.process_group(0);
     Ok(command)
 }
 
 type Order = (Command, mpsc::Sender<io::Result<Child>>);
 
-/// Makes the child on the one thread that outlives every test.
+/// Creates the child on the one thread that outlives every test.
 fn spawn(command: Command) -> Result<Child> {
     static MAKER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
     let maker = MAKER.get_or_init(|| {
@@ -176,7 +176,7 @@ fn spawn(command: Command) -> Result<Child> {
     Ok(child.recv()??)
 }
 
-/// Asks the kernel to kill the child when the thread that calls this ends.
+/// Asks the kernel to kill the child when the calling thread ends.
 #[expect(unsafe_code, reason = "the standard library has no other way to act between fork and exec")]
 fn bind_to_this_process(command: &mut Command) -> &mut Command {
     let parent = std::process::id();
@@ -186,7 +186,7 @@ fn bind_to_this_process(command: &mut Command) -> &mut Command {
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
                 return Err(io::Error::last_os_error());
             }
-            // The parent may have died before the request was made: then nobody would ever send the signal.
+            // The parent may have died before this request: then the signal would never come.
             if libc::getppid().cast_unsigned() != parent {
                 return Err(io::Error::other("the parent is gone"));
             }
@@ -195,12 +195,12 @@ fn bind_to_this_process(command: &mut Command) -> &mut Command {
     }
 }
 
-/// Who is to get a signal.
+/// Who gets a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whom {
     /// The child alone.
     Itself,
-    /// The child and all processes that it has made.
+    /// The child and all processes that it has created.
     Group,
 }
 

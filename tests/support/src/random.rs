@@ -1,18 +1,18 @@
-//! Numbers that look random and are the same for the same seed (splitmix64).
+//! Pseudo-random numbers, the same for the same seed (splitmix64).
 
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// A run of numbers.
+/// A sequence of numbers.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The run of a seed.
+    /// The sequence of a seed.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The run of a seed for one of several purposes, which do not disturb each other.
+    /// The sequence of a seed for one of several purposes, which are independent of each other.
     pub fn of_purpose(seed: u64, purpose: u64) -> Self {
         let mut random = Self(seed ^ purpose.wrapping_mul(STEP));
         random.next();
@@ -32,12 +32,12 @@ impl Random {
         usize::try_from(self.next() % u64::try_from(end).unwrap()).unwrap()
     }
 
-    /// A number from `low` to `high`, both included.
+    /// A number from `low` to `high`, inclusive.
     pub fn between(&mut self, low: u32, high: u32) -> u32 {
         low + u32::try_from(self.next() % (u64::from(high - low) + 1)).unwrap()
     }
 
-    /// True so many times of a hundred.
+    /// True in this many of a hundred cases.
     pub fn percent(&mut self, chance: u32) -> bool {
         self.between(0, 99) < chance
     }
@@ -47,7 +47,7 @@ impl Random {
         of[self.below(of.len())]
     }
 
-    /// Puts them into another order.
+    /// Shuffles them.
     pub fn shuffle<T>(&mut self, things: &mut [T]) {
         for last in (1..things.len()).rev() {
             things.swap(last, self.below(last + 1));

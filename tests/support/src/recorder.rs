@@ -1,9 +1,8 @@
-//! The judge: watches all pods of a cluster from its start on and does its own arithmetic.
+//! The judge: watches all pods of a cluster from the start and computes independently.
 //!
-//! In: the API server's watch, which gives every change in the order in which it happened, so the sum after an
-//! event is the true sum at that revision. Out: sums, peaks, the timeline, and the verdict.
-//! It works on a thread of its own, so that a test that is busy does not delay it, and survives restarts of the
-//! API server by listing again.
+//! In: the API server's watch, which delivers every change in order, so the sum after an event is the true sum at that
+//! revision. Out: sums, peaks, the timeline, and the verdict. It has its own thread, so that a busy test does not delay
+//! it, and survives restarts of the API server by listing again.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,10 +22,10 @@ use super::cluster::{Cluster, client_of};
 use super::eventually::eventually;
 use super::ledger::{Ledger, Moment, Over, PodView, Totals};
 
-/// Between two attempts to reach an API server that is away.
+/// Between two attempts to reach an API server that is down.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long it may take to see what the API server shows.
+/// How long it may take until it has seen what the API server shows.
 const CATCH_UP: Duration = Duration::from_secs(60);
 
 /// A recording that runs until it is dropped.
@@ -45,7 +44,7 @@ struct Shared {
     progress: Mutex<Progress>,
 }
 
-/// Whether the first list has come, and what is in the way at present.
+/// Whether the first list has arrived, and what fails at present.
 #[derive(Debug, Default)]
 struct Progress {
     listed: bool,
@@ -53,7 +52,7 @@ struct Progress {
 }
 
 impl Recorder {
-    /// Begins to record, and returns when the pods that are there already are on the bill.
+    /// Starts to record, and returns when the existing pods are counted.
     pub async fn start(cluster: &Cluster) -> Result<Self> {
         let shared =
             Arc::new(Shared { began: Instant::now(), ledger: Mutex::default(), progress: Mutex::default() });
@@ -86,8 +85,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Sets what the sum of a budget's pods may be from now on: its usable connections. Lowered under the present
-    /// sum, it is broken by a rise above that sum.
+    /// Sets the limit of a budget's sum from now on: its usable connections. If the sum is above it already, only a
+    /// rise above that sum breaks it.
     pub fn limit(&self, namespace: &str, budget: &str, usable: u64) {
         let at = self.shared.began.elapsed();
         self.ledger().limit(at, &Account::of(namespace, budget), usable);
@@ -98,7 +97,7 @@ impl Recorder {
         self.ledger().totals(&Account::of(namespace, budget))
     }
 
-    /// The present totals of a namespace's pods that name a size and that no budget governs.
+    /// The present totals of a namespace's pods that state a size and have no budget.
     pub fn ungoverned(&self, namespace: &str) -> Totals {
         self.ledger().totals(&Account::ungoverned(namespace))
     }
@@ -113,24 +112,24 @@ impl Recorder {
         self.ledger().pods(&Account::of(namespace, budget)).cloned().collect()
     }
 
-    /// The present pods of a namespace that name a size and that no budget governs.
+    /// The present pods of a namespace that state a size and have no budget.
     pub fn ungoverned_pods(&self, namespace: &str) -> Vec<PodView> {
         self.ledger().pods(&Account::ungoverned(namespace)).cloned().collect()
     }
 
-    /// How a budget's totals went.
+    /// The history of a budget's totals.
     pub fn timeline(&self, namespace: &str, budget: &str) -> Vec<Moment> {
         let account = Account::of(namespace, budget);
         self.ledger().moments().iter().filter(|moment| moment.account == account).cloned().collect()
     }
 
-    /// The first moment at which any sum rose over its limit.
+    /// The first moment when any sum exceeded its limit.
     pub fn first_over(&self) -> Option<Over> {
         self.ledger().overs().first().cloned()
     }
 
-    /// Everything wrong that was seen on a pod: a size that the container does not read, a bill that does not
-    /// add up, a grant that was changed.
+    /// Everything wrong that was seen on a pod: a size that the container does not read, a connection count that does
+    /// not add up, a changed grant.
     pub fn faults(&self) -> Vec<String> {
         self.ledger().faults().iter().cloned().collect()
     }
@@ -139,7 +138,7 @@ impl Recorder {
     ///
     /// # Panics
     ///
-    /// When that does not come to pass: a judge that does not see must not judge.
+    /// If that does not happen: a judge that does not see must not judge.
     pub async fn caught_up(&self) {
         eventually(CATCH_UP, "the recorder sees what the API server shows", async || {
             match self.compare().await {
@@ -151,11 +150,11 @@ impl Recorder {
         .await;
     }
 
-    /// Fails the test when any sum ever rose over its limit, or when anything was wrong on a pod.
+    /// Fails the test if any sum ever exceeded its limit, or if anything was wrong on a pod.
     ///
     /// # Panics
     ///
-    /// Then, and when no limit was set: nothing was judged.
+    /// In these cases, and if no limit was set: then nothing was judged.
     pub async fn assert_never_over(&self) {
         self.caught_up().await;
         let ledger = self.ledger();

@@ -1,8 +1,8 @@
-//! Stands for the Service before the operator's replicas: one address, any number of processes behind it.
+//! Stands in for the Service before the operator's replicas: one address, any number of processes behind it.
 //!
-//! In: connections of the API server. Out: the same bytes to a replica that takes the connection, each time to the next
-//! one; without any the connection is closed, as one to a Service without endpoints fails. It looks at nothing.
-//! Threads, because a cluster outlives the runtime of the test that asks for it.
+//! In: connections of the API server. Out: the same bytes to a replica that accepts the connection, round-robin;
+//! without any replica it closes the connection, as one to a Service without endpoints fails. It does not look at the
+//! content. Threads, because a cluster outlives the runtime of the test that created it.
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -43,12 +43,12 @@ impl Relay {
         Ok(Self { port, behind })
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 
-    /// One more replica takes connections on this port.
+    /// Adds a replica that accepts connections on this port.
     pub fn add(&self, port: u16) {
         self.behind.ports().push(port);
     }
@@ -67,7 +67,7 @@ impl Behind {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection to the first replica in the row that takes it; that one goes to the end of the row.
+    /// A connection to the first replica in the queue that accepts it; that replica goes to the end of the queue.
     fn connect(&self) -> Option<TcpStream> {
         let mut ports = self.ports();
         let connected = ports.iter().enumerate().find_map(|(place, port)| {
@@ -80,7 +80,7 @@ impl Behind {
     }
 }
 
-/// Passes bytes both ways until either side ends.
+/// Copies bytes both ways until either side ends.
 fn join(client: TcpStream, replica: TcpStream) {
     let Some((from_client, from_replica)) = client.try_clone().ok().zip(replica.try_clone().ok()) else {
         return;
@@ -90,7 +90,7 @@ fn join(client: TcpStream, replica: TcpStream) {
 }
 
 fn pass(mut from: TcpStream, mut to: TcpStream) {
-    // A connection that breaks is what a killed replica looks like.
+    // A broken connection is what a killed replica looks like.
     let _ = io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Both);
     let _ = from.shutdown(Shutdown::Both);

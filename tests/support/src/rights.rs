@@ -1,7 +1,8 @@
-//! Which of their rights the accounts of the chart have used, from the audit log of a cluster that ends.
+//! Which of their rights the chart's accounts have used, from the audit log of a cluster that ends.
 //!
-//! In: what the API server decided, and by which role. Out: a file for each cluster in the folder that [`COLLECTED`] names,
-//! which the chart's tests hold against the roles; and a failed test where an account asked for what it may not do.
+//! In: what the API server decided, and by which role. Out: a file for each cluster in the folder that [`COLLECTED`]
+//! names, which the chart's tests compare with the roles; and a failed test if an account requested something that it
+//! may not do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
@@ -14,10 +15,10 @@ use serde::Deserialize;
 
 use super::cluster::Cluster;
 
-/// The variable that names the folder of the files. `make e2e` sets it; without it none is written.
+/// The variable with the folder of the files. `make e2e` sets it; without it no file is written.
 pub const COLLECTED: &str = "POOLBUDGET_RIGHTS";
 
-/// How the names of the accounts begin, as a line of the audit log has it.
+/// The prefix of the accounts' names, as a line of the audit log has it.
 const ACCOUNTS: &str = r#""username":"system:serviceaccount:poolbudget-system:poolbudget"#;
 const RELEASER: &str = r#""username":"system:serviceaccount:poolbudget-system:poolbudget-release""#;
 
@@ -41,7 +42,7 @@ struct Object {
 }
 
 impl Event {
-    /// `ClusterRole poolbudget: get pods`, or none for what is no object.
+    /// `ClusterRole poolbudget: get pods`, or none for a request without an object.
     fn right(&self) -> Option<String> {
         let Object { api_group, resource, subresource } = self.object_ref.as_ref()?;
         let group = if api_group.is_empty() { String::new() } else { format!(".{api_group}") };
@@ -58,12 +59,12 @@ impl Event {
 }
 
 impl Cluster {
-    /// For a test that takes a right away from the operator, or keeps one back, to see what comes of it.
+    /// For a test that removes or withholds a right of the operator to see the effect.
     pub fn expects_forbidden(&self) {
         self.withheld.store(true, Ordering::Relaxed);
     }
 
-    /// Writes down what was used, and says what was asked for in vain.
+    /// Records the used rights, and returns the forbidden requests.
     pub(super) fn collect_rights(&self) -> Result<Vec<String>> {
         let path = self.folder().file("audit.log");
         let file = fs::File::open(&path).with_context(|| format!("open {}", path.display()))?;
@@ -73,7 +74,7 @@ impl Cluster {
             if !line.contains(ACCOUNTS) {
                 continue;
             }
-            // The last line may still be being written.
+            // The server may still be writing the last line.
             let Ok(event) = serde_json::from_str::<Event>(&line) else { continue };
             if event.is_forbidden() {
                 let releases = line.contains(RELEASER);
@@ -96,7 +97,7 @@ impl Cluster {
     }
 }
 
-/// What a cluster ends with.
+/// The last check of a cluster.
 impl Drop for Cluster {
     fn drop(&mut self) {
         if std::thread::panicking() {

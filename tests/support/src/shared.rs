@@ -1,8 +1,7 @@
 //! A cluster that several tests use, for as long as the test process lives.
 //!
-//! In: nothing. Out: the same cluster for everyone who asks, started by the first. Statics are never dropped, so
-//! it is ended when the process exits. Tests that share one keep to namespaces of their own and leave its
-//! programs alone.
+//! In: nothing. Out: the same cluster for all callers, started by the first one. Statics are never dropped, so it is
+//! stopped when the process exits. Tests that share one use namespaces of their own and do not touch its programs.
 
 use std::sync::{Mutex, Once, PoisonError};
 
@@ -22,12 +21,12 @@ pub struct Shared {
 static ALL: Mutex<Vec<&'static Shared>> = Mutex::new(Vec::new());
 
 impl Shared {
-    /// Nothing is started yet.
+    /// Starts nothing yet.
     pub const fn of(version: Version) -> Self {
         Self { version, cluster: OnceCell::const_new() }
     }
 
-    /// The cluster; whoever asks while it starts waits for it.
+    /// The cluster; callers wait while it starts.
     pub async fn cluster(&'static self) -> Result<&'static Cluster> {
         let start = async || {
             end_all_at_exit();
@@ -41,8 +40,8 @@ impl Shared {
 #[expect(unsafe_code, reason = "the standard library does not tell when the process exits")]
 fn end_all_at_exit() {
     static REGISTERED: Once = Once::new();
-    // SAFETY: the function is never unloaded and takes nothing. Should it not be registered, the kernel ends the
-    // programs, and the next run sweeps the folder.
+    // SAFETY: the function is never unloaded and takes nothing. If it could not be registered, the kernel ends the
+    // programs, and the next run removes the folder.
     REGISTERED.call_once(|| unsafe {
         libc::atexit(end_all);
     });

@@ -1,9 +1,9 @@
-//! The cluster's store, as it is written: every change, in the one order in which all of them happened.
+//! The cluster's store, as it is written: every change, in the one order in which they happened.
 //!
-//! In: the address of etcd and a range of keys. Out: each revision of each key, deletions included, none left out
-//! and none twice, whatever is killed meanwhile: the watch goes on behind the last revision that was seen. The
-//! watch of the API server cannot promise that; it starts anew with a list when its server has.
-//! Forbidden here: what the objects mean. They can be read when the API server stores JSON ([`STORE_JSON`]).
+//! In: the address of etcd and a range of keys. Out: each revision of each key, deletions included, none missing and
+//! none twice, whatever is killed in the meantime: the watch resumes after the last revision that was seen. The watch
+//! of the API server cannot promise that; it starts again with a list when its server restarts. Forbidden here: what
+//! the objects mean. They are readable if the API server stores JSON ([`STORE_JSON`]).
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -18,35 +18,35 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-/// The flag of the API server that makes its objects readable here.
+/// The API server flag that makes its objects readable here.
 pub const STORE_JSON: &str = "--storage-media-type=application/json";
 
-/// Between two attempts to reach an etcd that is away.
+/// Between two attempts to reach an etcd that is down.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Keys from the first on, up to but without the second.
+/// Keys from the first one up to, but not including, the second.
 pub type Range<'a> = (&'a str, &'a str);
 
 /// One write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// Its number; writes of all keys are numbered together.
+    /// Its revision; writes of all keys share one numbering.
     pub revision: u64,
-    /// What was written.
+    /// The key.
     pub key: String,
-    /// What it became; nothing when it was deleted.
+    /// The new value; none if it was deleted.
     pub value: Option<Value>,
 }
 
-/// Gives every change since the store was made to `take`, and goes on for ever.
+/// Passes every change since the store was created to `take`, and never returns otherwise.
 ///
 /// # Errors
 ///
-/// When changes are lost for good, because the store has forgotten them, or cannot be read.
+/// When changes are lost for good because the store has compacted them, or when they cannot be read.
 pub async fn follow(address: &str, range: Range<'_>, mut take: impl FnMut(Change)) -> Result<Infallible> {
     let mut next = 1;
     loop {
-        // Whoever ends the store starts it again; it keeps what it had.
+        // The test that stops the store restarts it; it keeps its data.
         if let Ok(mut answers) = watch(address, range, next).await {
             while let Ok(Some(line)) = answers.next_line().await {
                 for change in read(&line)? {
@@ -59,7 +59,7 @@ pub async fn follow(address: &str, range: Range<'_>, mut take: impl FnMut(Change
     }
 }
 
-/// The last revision of every key that there is.
+/// The last revision of every existing key.
 pub async fn revisions(address: &str, range: Range<'_>) -> Result<BTreeMap<String, u64>> {
     let body = json!({"key": bytes(range.0), "range_end": bytes(range.1), "keys_only": true});
     let mut answer = String::new();
@@ -77,7 +77,7 @@ async fn watch(address: &str, range: Range<'_>, from: u64) -> Result<Lines> {
     Ok(post(address, "/v3/watch", &json!({"create_request": create})).await?.lines())
 }
 
-/// The least of HTTP/1.0, so that the answer comes as it is and not in chunks; its head is read already.
+/// The minimum of HTTP/1.0, so that the answer is not chunked; its head is read already.
 async fn post(address: &str, path: &str, body: &Value) -> Result<BufReader<TcpStream>> {
     let body = body.to_string();
     let mut stream = TcpStream::connect(address).await.with_context(|| format!("connect to {address}"))?;
@@ -95,7 +95,7 @@ async fn post(address: &str, path: &str, body: &Value) -> Result<BufReader<TcpSt
 }
 
 fn read(line: &str) -> Result<Vec<Change>> {
-    // The last line before an end may be cut short; it comes again.
+    // The last line before a break may be cut short; it comes again.
     let Ok(answer) = serde_json::from_str::<Answer>(line) else { return Ok(Vec::new()) };
     let Some(result) = answer.result else { return Ok(Vec::new()) };
     if result.compact_revision > 0 {
@@ -155,7 +155,7 @@ struct Pair {
     mod_revision: u64,
 }
 
-/// Large numbers are written as text.
+/// Large numbers are written as strings.
 fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     String::deserialize(from)?.parse().map_err(D::Error::custom)
 }

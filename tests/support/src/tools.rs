@@ -1,4 +1,4 @@
-//! Where the programs of the test cluster are.
+//! Paths of the programs of the test cluster.
 //!
 //! In: the environment. Out: the path of a program, or the sentence that says how to get it.
 
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::place;
 
-/// Which Kubernetes a cluster is made of.
+/// Which Kubernetes version a cluster runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Version {
     /// 1.36, which has everything that poolbudget can use.
@@ -25,14 +25,14 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// The folder that `POOLBUDGET_CLUSTER_TOOLS` names, else the one in which the build leaves them.
+    /// The folder that `POOLBUDGET_CLUSTER_TOOLS` names, or else the folder of the build.
     pub fn find(version: Version) -> Self {
         let home = env::var_os("POOLBUDGET_CLUSTER_TOOLS").map(PathBuf::from);
         let home = home.unwrap_or_else(|| place::root().join("tests/cluster/.build"));
         Self { folder: home.join("bin"), version }
     }
 
-    /// Which Kubernetes the programs are of.
+    /// Which Kubernetes version the programs have.
     pub fn version(&self) -> Version {
         self.version
     }
@@ -41,9 +41,9 @@ impl Tools {
     ///
     /// # Panics
     ///
-    /// When it is not there: no test can go on, and skipping would look like success.
+    /// If it is missing: no test can continue, and skipping would look like success.
     pub fn program(&self, name: &str) -> PathBuf {
-        // kubectl, etcd and kwok serve every version that the tests know.
+        // kubectl, etcd and kwok work with every version that the tests know.
         let (folder, task) = match (self.version, name) {
             (Version::Older, "kube-apiserver" | "kube-controller-manager" | "kube-scheduler") => {
                 (self.folder.join("1.33"), "cluster-tools-older")

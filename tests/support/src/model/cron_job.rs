@@ -1,16 +1,16 @@
-//! The CronJob controller: when a run begins, and what becomes of the one before.
+//! The CronJob controller: when a run begins, and what happens to the previous one.
 //!
 //! In: which of its Jobs are finished, the time. Out: what one pass of `syncCronJob` in Kubernetes 1.36
 //! (`pkg/controller/cronjob`) does. The schedule is a period. Not in it: starting deadlines, time zones, history limits.
 
 use std::time::Duration;
 
-/// What becomes of runs that are not done when the next one is due.
+/// What happens to unfinished runs when the next one is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concurrency {
     /// They run side by side.
     Allow,
-    /// The next one is left out.
+    /// The next one is skipped.
     Forbid,
     /// They are deleted.
     Replace,
@@ -21,9 +21,9 @@ pub struct CronJob {
     pub period: Duration,
     pub concurrency: Concurrency,
     pub suspended: bool,
-    /// Its Jobs that it takes for unfinished, by number.
+    /// The Jobs that it considers unfinished, by number.
     pub active: Vec<u32>,
-    /// For when the last run was scheduled.
+    /// The time for which the last run was scheduled.
     pub last: Duration,
 }
 
@@ -32,7 +32,7 @@ pub struct CronJob {
 pub struct Pass {
     /// Jobs that are deleted, together with their pods.
     pub replaced: Vec<u32>,
-    /// Whether a Job is made.
+    /// Whether it creates a Job.
     pub begins: bool,
     /// After how long to look again.
     pub next: Duration,
@@ -43,11 +43,11 @@ impl CronJob {
         Self { period, concurrency, suspended: false, active: Vec::new(), last: created }
     }
 
-    /// One pass. Jobs for which `runs` is false are finished or gone. Who calls adds the Job that begins to `active`.
+    /// One pass. Jobs for which `runs` is false are finished or gone. The caller adds the new Job to `active`.
     pub fn sync(&mut self, runs: impl Fn(u32) -> bool, now: Duration) -> Pass {
         self.active.retain(|job| runs(*job));
         let period = self.period.as_millis();
-        // The latest time that is due: those that were missed before it are left out.
+        // The latest due time: earlier missed ones are skipped.
         let missed = (now.saturating_sub(self.last).as_millis() / period).try_into().unwrap_or(u32::MAX);
         let due = self.last + self.period * missed;
         let mut pass = Pass { next: due + self.period - now.min(due + self.period), ..Pass::default() };

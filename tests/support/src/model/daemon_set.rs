@@ -1,9 +1,9 @@
 //! The DaemonSet controller: which nodes get a pod, and which pods are deleted.
 //!
-//! In: the nodes that it shall run on, the pods as its cache has them. Out: one pass of `manage` and `rollingUpdate` in
-//! Kubernetes 1.36 (`pkg/controller/daemon`). Not in it: `minReadySeconds`, taints, the backoff for pods that failed.
-//! Forbidden here: chance (the controller goes through nodes in any order, this one in the order given), and the
-//! arithmetic of poolbudget.
+//! In: the nodes that it should run on, the pods as its cache has them. Out: one pass of `manage` and `rollingUpdate`
+//! in Kubernetes 1.36 (`pkg/controller/daemon`). Not in it: `minReadySeconds`, taints, the backoff for failed pods.
+//! Forbidden here: chance (the controller visits nodes in any order, this one in the given order), and the computations
+//! of poolbudget.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,9 @@ use super::deployment::Template;
 /// How pods of an older template are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update {
-    /// By whoever deletes them.
+    /// Only when somebody deletes them.
     OnDelete,
-    /// So many nodes at a time; both numbers are rounded up.
+    /// On this many nodes at a time; both numbers are rounded up.
     Rolling { max_surge: IntOrPercent, max_unavailable: IntOrPercent },
 }
 
@@ -23,34 +23,34 @@ pub enum Update {
 pub struct DaemonSet {
     pub update: Update,
     pub template: Template,
-    /// Whether the controller has acted on the newest spec.
+    /// Whether the controller has acted on the latest spec.
     pub observed: bool,
 }
 
 /// A pod as the controller sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pod {
-    /// The node that it is for, also while it waits to be bound.
+    /// Its node, also while it waits to be bound.
     pub node: usize,
     pub template: u32,
     pub ready: bool,
     pub terminating: bool,
     /// Whether its phase is Succeeded or Failed.
     pub ended: bool,
-    /// The lower, the older.
+    /// A lower number is older.
     pub age: u64,
 }
 
 /// What the controller does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Makes a pod for a node.
+    /// Creates a pod for a node.
     Create(usize),
-    /// Deletes one, by its place in the list.
+    /// Deletes a pod, by its index in the list.
     Delete(usize),
 }
 
-/// The pods of a node, by their place in the list, without those that are being deleted.
+/// The pods of a node, by their index in the list, without those that are being deleted.
 #[derive(Clone, Copy)]
 enum OnNode {
     None,
@@ -60,7 +60,7 @@ enum OnNode {
         old: usize,
         new: usize,
     },
-    /// More than one of a sort.
+    /// More than one old or new pod.
     Crowd,
 }
 
@@ -69,7 +69,7 @@ impl DaemonSet {
         Self { update, template, observed: false }
     }
 
-    /// Surge and unavailable on so many nodes.
+    /// Surge and unavailable on this many nodes.
     fn fenceposts(&self, nodes: usize) -> (usize, usize) {
         let Update::Rolling { max_surge, max_unavailable } = self.update else { return (0, 0) };
         let nodes = u32::try_from(nodes).unwrap();
@@ -78,14 +78,14 @@ impl DaemonSet {
         (surge, if surge == 0 && unavailable == 0 { 1 } else { unavailable })
     }
 
-    /// Whether a new pod may ever stand beside an old one. With a surge in percent this does not depend on the nodes.
+    /// Whether a new pod may ever run beside an old one. With a surge in percent this does not depend on the nodes.
     fn allows_surge(&self) -> bool {
         let zero = [IntOrPercent::Int(0), IntOrPercent::Percent(0)];
         matches!(self.update, Update::Rolling { max_surge, .. } if !zero.contains(&max_surge))
     }
 
-    /// One pass over the nodes in this order. What is wrong with a node comes before the rollout, which then waits for
-    /// the next pass.
+    /// One pass over the nodes in this order. Repairs of nodes come before the rollout, which then waits for the next
+    /// pass.
     pub fn sync(&mut self, nodes: &[usize], pods: &[Pod]) -> Vec<Change> {
         self.observed = true;
         let mut changes = self.manage(nodes, pods);
@@ -113,7 +113,8 @@ impl DaemonSet {
             let mut runs: Vec<usize> =
                 there.iter().copied().filter(|i| stays(i) && !pods[*i].ended).collect();
             runs.sort_by_key(|i| pods[*i].age);
-            // One that has ended and is being deleted does not keep its place; one that runs does, without surge.
+            // A pod that has ended and is being deleted does not keep its place; without surge, one that still runs
+            // does.
             let taken = there.iter().any(|i| !(pods[*i].terminating && pods[*i].ended));
             if !taken || (self.allows_surge() && runs.is_empty()) {
                 changes.push(Change::Create(*node));
@@ -127,8 +128,8 @@ impl DaemonSet {
         changes
     }
 
-    /// Of the pods of one node the oldest of each sort stay, and the old one only as long as it is ready and the new one
-    /// is not.
+    /// Of a node's pods, the oldest new one and the oldest old one stay; the old one only while it is ready and the new
+    /// one is not.
     fn prune(&self, runs: &[usize], pods: &[Pod], changes: &mut Vec<Change>) {
         let (new, old): (Vec<usize>, Vec<usize>) =
             runs.iter().partition(|i| pods[**i].template == self.template.id);
@@ -154,7 +155,7 @@ impl DaemonSet {
         }
     }
 
-    /// Deletes old pods; their successors are made when they are gone.
+    /// Deletes old pods; their successors are created when they are gone.
     fn roll_in_place(&self, nodes: &[usize], pods: &[Pod], most: usize) -> Vec<Change> {
         let (mut missing, mut sick, mut candidates) = (0, Vec::new(), Vec::new());
         for node in nodes {
@@ -173,7 +174,7 @@ impl DaemonSet {
         sick.into_iter().chain(ready).map(Change::Delete).collect()
     }
 
-    /// Makes new pods beside old ones, and deletes the old ones when the new ones are ready.
+    /// Creates new pods beside old ones, and deletes the old ones when the new ones are ready.
     fn roll_beside(&self, nodes: &[usize], pods: &[Pod], most: usize) -> Vec<Change> {
         let (mut surging, mut replaced, mut allowed, mut candidates) = (0, vec![], vec![], vec![]);
         for node in nodes {

@@ -1,10 +1,10 @@
-//! The Deployment controller: how many pods each revision shall have.
+//! The Deployment controller: how many pods each revision should have.
 //!
-//! In: what is wanted, what the ReplicaSets report. Out: what each of them is told, write by write. One call of
-//! [`Deployment::sync`] is one pass of `syncDeployment` in Kubernetes 1.36 (`pkg/controller/deployment`), with
-//! its rounding, its orders and its flaws. Not in it: the clean-up of old revisions, progress deadlines, and
-//! writes that fail because somebody else wrote before.
-//! Forbidden here: the arithmetic of poolbudget, which is to be held against this one.
+//! In: what is wanted, what the ReplicaSets report. Out: what the controller writes into each of them, write by write.
+//! One call of [`Deployment::sync`] is one pass of `syncDeployment` in Kubernetes 1.36 (`pkg/controller/deployment`),
+//! with its rounding, its orders and its flaws. Not in it: the clean-up of old revisions, progress deadlines, and
+//! writes that fail because somebody else wrote before. Forbidden here: the computations of poolbudget, which are
+//! checked against this model.
 
 use std::cmp::Reverse;
 
@@ -15,7 +15,7 @@ use super::IntOrPercent;
 pub enum Strategy {
     /// A few at a time.
     RollingUpdate {
-        /// Pods that may stand on top of the replicas, rounded up.
+        /// Pods that may exist on top of the replicas, rounded up.
         max_surge: IntOrPercent,
         /// Pods that may be missing from the replicas, rounded down.
         max_unavailable: IntOrPercent,
@@ -25,7 +25,7 @@ pub enum Strategy {
 }
 
 impl Default for Strategy {
-    /// What a Deployment that says nothing gets: 25 % and 25 %.
+    /// The default of a Deployment: 25 % and 25 %.
     fn default() -> Self {
         let quarter = IntOrPercent::Percent(25);
         Self::RollingUpdate { max_surge: quarter, max_unavailable: quarter }
@@ -35,7 +35,7 @@ impl Default for Strategy {
 /// A pod template: what a pod is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Template {
-    /// Two templates of a Deployment are the same exactly when this is.
+    /// Two templates of a Deployment are the same exactly if this is.
     pub id: u32,
     /// Whether its pods ever become ready.
     pub good: bool,
@@ -48,15 +48,15 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReplicaSet {
     pub template: Template,
-    /// The place in the Deployment's history; the largest is the newest.
+    /// Its place in the Deployment's history; the largest is the newest.
     pub revision: u32,
-    /// The pods that it shall have.
+    /// The pods that it should have.
     pub replicas: i64,
     /// The pods that it reports, terminating ones excluded.
     pub pods: i64,
-    /// Those of them that it reports as available.
+    /// How many of them it reports as available.
     pub available: i64,
-    /// The place in the order of creation. The controller knows whole seconds, and within one goes by the name.
+    /// Its place in the order of creation. The controller knows whole seconds, and compares names within one.
     pub born: usize,
     /// Its annotation `desired-replicas`: the Deployment's replicas when the set was last resized.
     pub desired: i64,
@@ -67,7 +67,7 @@ pub struct ReplicaSet {
 /// What the controller writes into one ReplicaSet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Write {
-    /// Its place among the sets.
+    /// Its index among the sets.
     pub set: usize,
     pub replicas: i64,
     pub desired: i64,
@@ -82,7 +82,7 @@ pub struct Deployment {
     pub template: Template,
     pub sets: Vec<ReplicaSet>,
     pub paused: bool,
-    /// Whether the controller has acted on the newest spec.
+    /// Whether the controller has acted on the latest spec.
     pub observed: bool,
 }
 
@@ -91,13 +91,13 @@ impl Deployment {
         Self { replicas, strategy, template, sets: Vec::new(), paused: false, observed: false }
     }
 
-    /// The set of the template, if there is one already.
+    /// The set of the template, if it exists already.
     pub fn newest(&self) -> Option<usize> {
         self.sets.iter().position(|set| set.template.id == self.template.id)
     }
 
-    /// One pass, and what it wrote, in order. `runs` says whether a pod of that template exists that has not
-    /// ended, terminating ones included.
+    /// One pass, and what it wrote, in order. `runs` says whether a pod of that template exists that has not ended,
+    /// terminating ones included.
     pub fn sync(&mut self, runs: impl Fn(u32) -> bool) -> Vec<Write> {
         let count = self.sets.len();
         let mut writes = Vec::new();
@@ -105,7 +105,7 @@ impl Deployment {
         if self.paused {
             self.scale(&mut writes);
         } else if revised {
-            // The controller goes on with the set as it was before, and the API server refuses its next write.
+            // The controller continues with the set as it was before, and the API server refuses its next write.
             return writes;
         } else if self.is_rescaled() {
             self.scale(&mut writes);
@@ -114,7 +114,7 @@ impl Deployment {
         } else {
             self.roll(&mut writes);
         }
-        // After a creation the status is refused likewise: it was written once already.
+        // After it created a set, its status write is refused too: the status was written once already.
         self.observed = self.sets.len() == count;
         writes
     }
@@ -123,7 +123,7 @@ impl Deployment {
         i64::from(self.replicas)
     }
 
-    /// Surge and unavailable as `ResolveFenceposts` has them.
+    /// Surge and unavailable as `ResolveFenceposts` computes them.
     fn fenceposts(&self) -> (i64, i64) {
         let Strategy::RollingUpdate { max_surge, max_unavailable } = self.strategy else { return (0, 0) };
         let surge = i64::from(max_surge.rounded_up(self.replicas));
@@ -131,7 +131,7 @@ impl Deployment {
         (surge, if surge == 0 && unavailable == 0 { 1 } else { unavailable })
     }
 
-    /// The most pods. With a surge in pods it is not 0 when no replicas are wanted.
+    /// The most pods. With an absolute surge it is not 0 when no replicas are wanted.
     fn most(&self) -> i64 {
         self.wanted() + self.fenceposts().0
     }
@@ -157,7 +157,7 @@ impl Deployment {
         old
     }
 
-    /// Those of them that shall have pods.
+    /// Those of them that should have pods.
     fn active_old(&self) -> Vec<usize> {
         self.old().into_iter().filter(|i| self.is_active(*i)).collect()
     }
@@ -169,7 +169,7 @@ impl Deployment {
         writes.push(Write { set, replicas, desired, most, revision: changed.revision });
     }
 
-    /// Leaves a set of that size alone, together with what it notes of the Deployment. What is noted then may
+    /// A set that has this size already stays untouched, and so do its notes about the Deployment. The notes may then
     /// stay outdated for ever; see [`Self::is_stuck`].
     fn resize(&mut self, set: usize, replicas: i64, writes: &mut Vec<Write>) -> bool {
         let changes = self.sets[set].replicas != replicas;
@@ -190,7 +190,7 @@ impl Deployment {
         self.old().into_iter().map(|i| self.sets[i].revision).max().unwrap_or(0)
     }
 
-    /// Makes the set of the template the last of the history.
+    /// Makes the set of the template the latest in the history.
     fn revise(&mut self, writes: &mut Vec<Write>) -> bool {
         let revision = self.last_old_revision() + 1;
         let Some(newest) = self.newest().filter(|i| self.sets[*i].revision < revision) else { return false };
@@ -228,9 +228,9 @@ impl Deployment {
         }
     }
 
-    /// Whether the controller takes every pass for a scaling and finds nothing to do: a flaw of its own, out of
-    /// which only a user helps who changes the replicas. One way in: with maxSurge 0 a rollout has just taken a
-    /// pod from the old set, and the Deployment is scaled to what is left before the new set gets its first.
+    /// Whether the controller takes every pass for a scaling and finds nothing to do: a flaw of its own, which lasts
+    /// until a user changes the replicas. One way into it: with maxSurge 0 a rollout has just taken a pod from the old
+    /// set, and the Deployment is scaled to what is left before the new set gets its first pod.
     pub fn is_stuck(&self) -> bool {
         let mut writes = Vec::new();
         if !self.paused && self.is_rescaled() {
@@ -250,7 +250,7 @@ impl Deployment {
         let active: Vec<usize> = newer_first.iter().copied().filter(|i| self.is_active(*i)).collect();
         match active[..] {
             [] => {
-                // Only of a paused Deployment: without a set of its template the youngest one has the pods.
+                // Only in a paused Deployment: without a set for its template, the newest set has the pods.
                 if let Some(latest) = newest.or(newer_first.first().copied()) {
                     self.resize(latest, self.wanted(), writes);
                 }
@@ -263,7 +263,7 @@ impl Deployment {
                     self.resize(i, 0, writes);
                 }
             }
-            // Nobody scales several sets of a Deployment that recreates.
+            // The controller does not scale several sets of a Recreate Deployment.
             _ if self.strategy == Strategy::Recreate => {}
             _ => self.scale_in_proportion(active, writes),
         }
@@ -302,7 +302,7 @@ impl Deployment {
         }
     }
 
-    /// By how much a set changes so that its part of all pods stays the same, rounded to the nearest.
+    /// By how much a set changes to keep its proportion of all pods, rounded to the nearest.
     fn proportion(&self, set: usize) -> i64 {
         let set = &self.sets[set];
         if self.replicas == 0 {
@@ -344,14 +344,14 @@ impl Deployment {
             return;
         }
         let old = self.active_old();
-        // First the pods that are not available: they can go without harm.
+        // Unavailable pods first: removing them does no harm.
         for i in &old {
             let sick = self.sets[*i].replicas - self.sets[*i].available;
             if cleanable <= 0 {
                 break;
             }
             if sick < 0 {
-                // The report is behind: the controller gives this pass up.
+                // The report is outdated: the controller gives this pass up.
                 return;
             }
             let count = sick.min(cleanable);

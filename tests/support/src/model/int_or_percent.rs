@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-/// Absolute, or in proportion to the replicas.
+/// Absolute, or a percentage of the replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntOrPercent {
-    /// So many pods.
+    /// This many pods.
     Int(u32),
-    /// So many percent of the replicas; a surge may be more than 100.
+    /// This percentage of the replicas; a surge may be more than 100.
     Percent(u32),
 }
 
@@ -20,7 +20,7 @@ impl IntOrPercent {
         }
     }
 
-    /// Of so many replicas, rounded up.
+    /// Applied to this many replicas, rounded up.
     pub fn rounded_up(self, replicas: u32) -> u32 {
         match self {
             Self::Int(pods) => pods,
@@ -28,7 +28,7 @@ impl IntOrPercent {
         }
     }
 
-    /// Of so many replicas, rounded down.
+    /// Applied to this many replicas, rounded down.
     pub fn rounded_down(self, replicas: u32) -> u32 {
         match self {
             Self::Int(pods) => pods,

@@ -1,37 +1,37 @@
-//! The Job controller: how many pods work at a time, what it counts, and when it is done.
+//! The Job controller: how many pods work at a time, what it counts, and when it finishes.
 //!
 //! In: the pods as its cache has them, the time. Out: what one pass of `syncJob` in Kubernetes 1.36
 //! (`pkg/controller/job`) does to them. Not in it: indexed completion, failure and success policies, deadlines, and the
-//! finalizer by which a pod waits to be counted: here a pod that goes unseen is simply missing.
-//! Forbidden here: the arithmetic of poolbudget, which is to be held against this one.
+//! finalizer that keeps a pod until it is counted: here a pod that goes unseen is simply missing. Forbidden here: the
+//! computations of poolbudget, which are checked against this model.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::deployment::Template;
 
-/// How long it waits after a first failure, and at most.
+/// The backoff after the first failure, and the longest one.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
 
 #[derive(Clone, Debug)]
 pub struct Job {
     pub parallelism: u32,
-    /// None: one pod that succeeds is enough.
+    /// If None, one pod that succeeds is enough.
     pub completions: Option<u32>,
     /// Whether a pod is replaced as soon as its deletion begins (`podReplacementPolicy: TerminatingOrFailed`), or when
     /// it has ended (`Failed`).
     pub replaces_terminating: bool,
     pub suspended: bool,
-    /// The failures that it takes.
+    /// The failures that it tolerates.
     pub backoff_limit: u32,
     pub template: Template,
     pub succeeded: u32,
     pub failed: u32,
-    /// Pods that wait or run, as it reports them.
+    /// Waiting and running pods, as it reports them.
     pub active: u32,
     /// How it ended.
     pub finished: Option<End>,
-    /// Whether it has failed and waits for its pods to be gone.
+    /// Whether it has failed and waits until its pods are gone.
     pub failing: bool,
     pub counted: BTreeSet<u32>,
     /// Failures since the last success, and when the last one was seen.
@@ -60,11 +60,11 @@ pub struct Pod {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     Nothing,
-    /// Makes so many pods.
+    /// Creates this many pods.
     Create(u32),
-    /// Deletes these, by their place in the list.
+    /// Deletes these, by their index in the list.
     Delete(Vec<usize>),
-    /// Looks again after so long: a pod has failed just now.
+    /// Looks again after this time: a pod has just failed.
     Wait(Duration),
 }
 
@@ -136,12 +136,12 @@ impl Job {
         }
     }
 
-    /// The pods that shall work now.
+    /// The pods that should work now.
     pub fn wanted(&self) -> u32 {
         match self.completions {
             _ if self.suspended || self.finished.is_some() || self.failing => 0,
             Some(completions) => completions.saturating_sub(self.succeeded).min(self.parallelism),
-            // The others finish what they do.
+            // The others finish their work.
             None if self.succeeded > 0 => self.active,
             None => self.parallelism,
         }

@@ -1,7 +1,8 @@
-//! Kubernetes' workload controllers as arithmetic, for every test that needs them without a cluster.
+//! Kubernetes' workload controllers as pure computation, for every test that needs them without a cluster.
 //!
-//! In: what users want and what the controllers see. Out: what the controllers write. No clock, no order of its
-//! own: who calls decides when each controller passes. `tests/e2e/conformance` holds it against the real controllers.
+//! In: what users want and what the controllers see. Out: what the controllers write. No clock and no order of its own:
+//! the caller decides when each controller makes a pass. `tests/e2e/conformance` checks it against the real
+//! controllers.
 #![expect(missing_docs, reason = "what Kubernetes calls so needs no other words")]
 
 pub mod cron_job;

@@ -1,15 +1,15 @@
-//! The ReplicaSet controller: which pods it makes, which it deletes, and what it reports.
+//! The ReplicaSet controller: which pods it creates, which it deletes, and what it reports.
 //!
 //! In: the pods as its cache has them. Out: one step of `syncReplicaSet` in Kubernetes 1.36
-//! (`pkg/controller/replicaset`, `ActivePodsWithRanks`). It reports the pods that it saw, not those that it
-//! leaves. Since 1.36 it waits until its cache shows its own last writes, so a pass over all pods that there are
-//! is one that it can make. Pods that terminate are replaced at once: `podReplacementPolicy` is not in 1.36.
-//! Forbidden here: chance. Where the controller leaves the choice open, the order of the pods decides.
+//! (`pkg/controller/replicaset`, `ActivePodsWithRanks`). It reports the pods that it saw, not those that it leaves.
+//! Since 1.36 it waits until its cache shows its own last writes, so a pass over all existing pods is a pass that it
+//! can make. Terminating pods are replaced at once: 1.36 has no `podReplacementPolicy` here. Forbidden here: chance. If
+//! the controller leaves the choice open, the order of the pods decides.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// The most pods that it makes or deletes in one pass.
+/// The most pods that it creates or deletes in one pass.
 const BURST: usize = 500;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,14 +51,14 @@ pub struct Report {
 /// What it does to pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Makes so many.
+    /// Creates this many.
     Create(usize),
-    /// Deletes these, by their place in the list.
+    /// Deletes these, by their index in the list.
     Delete(Vec<usize>),
 }
 
 impl Pod {
-    /// One that waits to be scheduled.
+    /// A pod that waits to be scheduled.
     pub fn new(uid: u64, created: Duration) -> Self {
         let (node, phase, cost, restarts) = (None, Phase::Pending, 0, (0, 0));
         Self { uid, node, phase, terminating: false, ready: None, created, cost, restarts }
@@ -78,7 +78,7 @@ impl Pod {
     }
 }
 
-/// What it reports of the pods of a set.
+/// What it reports about the pods of a set.
 pub fn report(pods: &[Pod], min_ready: Duration, now: Duration) -> Report {
     let active = || pods.iter().filter(|pod| pod.is_active());
     let number = |count: usize| i64::try_from(count).unwrap();
@@ -90,8 +90,8 @@ pub fn report(pods: &[Pod], min_ready: Duration, now: Duration) -> Report {
     }
 }
 
-/// What it does so that the set has `wanted` pods. `related` are the pods of all sets of the same Deployment,
-/// those of this one included.
+/// What it does to give the set `wanted` pods. `related` are the pods of all sets of the same Deployment, including
+/// this one's.
 pub fn change(wanted: usize, pods: &[Pod], related: &[Pod], now: Duration) -> Change {
     let mut active: Vec<usize> = (0..pods.len()).filter(|i| pods[*i].is_active()).collect();
     if active.len() <= wanted {
@@ -107,8 +107,8 @@ pub fn change(wanted: usize, pods: &[Pod], related: &[Pod], now: Duration) -> Ch
     Change::Delete(active)
 }
 
-/// The sizes of the batches in which it makes so many pods: a batch begins when all pods of the one before it
-/// were made, and after a failure no other does.
+/// The sizes of the batches in which it creates this many pods: a batch begins when the previous one was created
+/// completely; after a failure there is no other batch.
 pub fn batches(count: usize) -> Vec<usize> {
     let mut left = count;
     let mut sizes = Vec::new();
@@ -122,7 +122,7 @@ pub fn batches(count: usize) -> Vec<usize> {
     sizes
 }
 
-/// How many active pods each node has; pods without one are neighbours, too.
+/// How many active pods each node has; pods without a node count as neighbours too.
 fn neighbours(related: &[Pod]) -> HashMap<Option<u32>, usize> {
     let mut count = HashMap::new();
     for pod in related.iter().filter(|pod| pod.is_active()) {
@@ -131,7 +131,7 @@ fn neighbours(related: &[Pod]) -> HashMap<Option<u32>, usize> {
     count
 }
 
-/// Insertion, as Go sorts up to twelve elements: the relation is not transitive, so the way matters.
+/// Insertion sort, as Go sorts up to twelve elements: the relation is not transitive, so the algorithm matters.
 fn sort(places: &mut [usize], goes_before: impl Fn(usize, usize) -> bool) {
     for end in 1..places.len() {
         let mut at = end;

@@ -1,9 +1,9 @@
-//! The StatefulSet controller: which pods it makes and deletes, by their ordinals.
+//! The StatefulSet controller: which pods it creates and deletes, by their ordinals.
 //!
 //! In: the pods as its cache has them. Out: what one pass of `updateStatefulSet` in Kubernetes 1.36
-//! (`pkg/controller/statefulset`) does to them. A pod's successor bears the same name, so it appears only in a pass
-//! that does not see the old object any more. Not in it: volumes, `minReadySeconds`, ordinals that do not begin at 0.
-//! Forbidden here: the arithmetic of poolbudget, which is to be held against this one.
+//! (`pkg/controller/statefulset`) does to them. A pod's successor has the same name, so it appears only in a pass that
+//! no longer sees the old object. Not in it: volumes, `minReadySeconds`, ordinals that do not begin at 0. Forbidden
+//! here: the computations of poolbudget, which are checked against this model.
 
 use std::cmp::Reverse;
 
@@ -13,13 +13,13 @@ use super::deployment::Template;
 /// How pods of an older template are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update {
-    /// By whoever deletes them.
+    /// Only when somebody deletes them.
     OnDelete,
     /// From the highest ordinal down.
     Rolling {
         /// Pods with lower ordinals stay as they are.
         partition: u32,
-        /// None where the API server drops it, as it does by default (feature gate `MaxUnavailableStatefulSet`).
+        /// None if the API server drops it, which is the default (feature gate `MaxUnavailableStatefulSet`).
         max_unavailable: Option<IntOrPercent>,
     },
 }
@@ -27,13 +27,13 @@ pub enum Update {
 #[derive(Clone, Debug)]
 pub struct StatefulSet {
     pub replicas: u32,
-    /// `podManagementPolicy: Parallel`; else OrderedReady.
+    /// `podManagementPolicy: Parallel`; otherwise OrderedReady.
     pub parallel: bool,
     pub update: Update,
     pub template: Template,
-    /// The template of the last complete rollout, from which pods below the partition are made.
+    /// The template of the last complete rollout, which pods below the partition are created from.
     pub current: Template,
-    /// Whether the controller has acted on the newest spec.
+    /// Whether the controller has acted on the latest spec.
     pub observed: bool,
 }
 
@@ -41,7 +41,7 @@ pub struct StatefulSet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pod {
     pub ordinal: u32,
-    /// Which template it was made from.
+    /// The template that it was created from.
     pub template: u32,
     pub ready: bool,
     pub terminating: bool,
@@ -52,9 +52,9 @@ pub struct Pod {
 /// What the controller does to pods, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Makes the pod of an ordinal from a template.
+    /// Creates the pod of an ordinal from a template.
     Create(u32, Template),
-    /// Deletes one, by its place in the list.
+    /// Deletes a pod, by its index in the list.
     Delete(usize),
 }
 
@@ -80,7 +80,7 @@ impl StatefulSet {
         changes
     }
 
-    /// The template that a new pod of this ordinal is made from.
+    /// The template that a new pod of this ordinal is created from.
     fn template_of(&self, ordinal: u32) -> Template {
         match self.update {
             Update::Rolling { partition, .. } if ordinal < partition => self.current,
@@ -100,8 +100,8 @@ impl StatefulSet {
         pods.iter().position(|pod| pod.ordinal == ordinal)
     }
 
-    /// Makes what is missing. False when the pass ends with that: where pods come in order, one that is missing or not
-    /// ready stops everything, also what would be done about later ones.
+    /// Creates missing pods. False if the pass ends with that: with ordered pods, a missing or unready one stops
+    /// everything, including what would be done about later ones.
     fn fill(&self, pods: &[Pod], changes: &mut Vec<Change>) -> bool {
         for ordinal in 0..self.replicas {
             let healthy = match Self::place(pods, ordinal) {
@@ -123,7 +123,7 @@ impl StatefulSet {
         true
     }
 
-    /// Deletes pods beyond the replicas: all at once, or the highest, if it is healthy or the only one that is not.
+    /// Deletes pods beyond the replicas: all at once, or the highest, if it is healthy or the only unhealthy one.
     fn shrink(&self, pods: &[Pod], changes: &mut Vec<Change>) -> bool {
         let mut beyond: Vec<usize> = (0..pods.len()).filter(|i| pods[*i].ordinal >= self.replicas).collect();
         beyond.sort_by_key(|i| Reverse(pods[*i].ordinal));
@@ -151,7 +151,7 @@ impl StatefulSet {
         };
         let from_the_highest = (partition..self.replicas).rev();
         let Some(most) = max_unavailable else {
-            // One at a time: the first that is outdated, unless one above it is not healthy.
+            // One at a time: the first outdated pod, unless a pod above it is unhealthy.
             for ordinal in from_the_highest {
                 if let Some(place) = outdated(&ordinal) {
                     changes.push(Change::Delete(place));
@@ -169,7 +169,7 @@ impl StatefulSet {
         changes.extend(from_the_highest.filter_map(|it| outdated(&it)).take(spare).map(Change::Delete));
     }
 
-    /// A rollout is complete when every pod is of the newest template and ready.
+    /// A rollout is complete when every pod has the newest template and is ready.
     fn complete(&mut self, pods: &[Pod]) {
         let wanted = usize::try_from(self.replicas).unwrap();
         let updated = pods.iter().filter(|pod| pod.template == self.template.id && !pod.terminating).count();

@@ -1,6 +1,6 @@
-//! The Deployments of the story and the budget that is to hold for them.
+//! The Deployments of the story and their budget.
 //!
-//! In: where the database is. Out: text to apply. Both sides get the same; one has the label on top.
+//! In: the address of the database. Out: text to apply. Both sides get the same; one also has the label.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::objects;
 /// The name of the budget.
 pub const BUDGET: &str = "main";
 
-/// Seconds for which a pod that is told to go serves on, as one does whose Service has to forget it first.
+/// For how many seconds a pod keeps serving after its deletion, because its Service has to forget it first.
 const PRE_STOP: i64 = 2;
 
 /// An application, by the name of its Deployment.
@@ -41,7 +41,7 @@ impl App {
         if self == Self::Web { 4 } else { 1 }
     }
 
-    /// The default of Kubernetes, but for the largest pods: those go before their successors come.
+    /// The default of Kubernetes, except for the largest pods: those end before their successors start.
     fn strategy(self) -> Value {
         match self {
             Self::Api | Self::Feed => Value::Null,
@@ -54,7 +54,7 @@ impl App {
     fn containers(self, database: &str) -> Value {
         let env = json!([
             {"name": "DATABASE_URL", "value": database},
-            // As they stand in many a template: SQLAlchemy's defaults.
+            // As in many a template: SQLAlchemy's defaults.
             {"name": "DB_POOL_SIZE", "value": "5"},
             {"name": "DB_MAX_OVERFLOW", "value": "10"},
             {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
@@ -64,7 +64,7 @@ impl App {
                    "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP}}}})
         };
         let container = |name: &str, command: Value| container_with(name, command, &env);
-        // Who visits opens no connections, and has no variables of a pool.
+        // The visitors open no connections, and have no pool variables.
         let address = json!([{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]);
         match self {
             Self::Api => json!([container("app", json!(["python3", "-m", "threads"]))]),
@@ -76,7 +76,7 @@ impl App {
         }
     }
 
-    /// Its Deployment without pods, under the budget or not.
+    /// Its Deployment without pods, with or without the budget.
     pub fn deployment(self, namespace: &str, database: &str, governed: bool) -> String {
         let mut labels = Map::new();
         if governed {
@@ -105,7 +105,7 @@ impl App {
     }
 }
 
-/// The budget of all of them. `ceilings` are the replicas up to which no running pod is replaced.
+/// The budget of all of them. `ceilings` are the replicas up to which no running pod has to be replaced.
 pub fn budget(namespace: &str, limit: &Value, reserved: u64, ceilings: &[(App, u32)]) -> String {
     let workload = |(app, most): &(App, u32)| json!({"name": app.name(), "maxReplicas": most});
     let workloads: Vec<Value> = ceilings.iter().map(workload).collect();

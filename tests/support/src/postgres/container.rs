@@ -1,4 +1,4 @@
-//! One container of a pod: its process, what it tells, and how its status has to show it.
+//! One container of a pod: its process, what it reports, and its status.
 //!
 //! In: its name, and the process to start. Out: lines, and its entry in `containerStatuses`, as a kubelet writes it.
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::lines::{Did, Follower, Line};
 use crate::process::{Process, Spec};
 
-/// What a kubelet calls the end of a process that was killed.
+/// The exit code that a kubelet reports for a killed process.
 const KILLED: i32 = 128 + libc::SIGKILL;
 
 /// A container that was started.
@@ -21,7 +21,7 @@ pub struct Running {
     process: Process,
     lines: Follower<Line>,
     ready: bool,
-    /// How often it was started again in its pod.
+    /// How often it was restarted in its pod.
     restarts: u32,
     /// The exit code of the run that ended last.
     last: Option<i32>,
@@ -35,19 +35,19 @@ impl Running {
         Ok(Self { name: name.to_owned(), spec, process, lines, ready: false, restarts: 0, last: None })
     }
 
-    /// Whether it has said that it serves, since it was started last.
+    /// Whether it has reported since its last start that it serves.
     pub fn ready(&self) -> bool {
         self.ready
     }
 
-    /// What it has told meanwhile.
+    /// What it has reported since the last call.
     pub fn news(&mut self) -> Result<Vec<Line>> {
         let lines = self.lines.news()?;
         self.ready |= lines.iter().any(|line| line.did == Did::Ready);
         Ok(lines)
     }
 
-    /// An error when it has ended by itself.
+    /// An error if it has ended by itself.
     pub fn expect_running(&mut self) -> Result<()> {
         self.process.expect_running()
     }
@@ -70,14 +70,14 @@ impl Running {
         Ok(())
     }
 
-    /// Starts it again, with what it was started with before, after it was killed.
+    /// Restarts it unchanged, after it was killed.
     pub fn start_again(&mut self) -> Result<()> {
         self.process = Process::start(&self.spec)?;
         self.restarts += 1;
         Ok(())
     }
 
-    /// Its entry in the pod's status: that it runs, or that it has ended.
+    /// Its entry in the pod's status: running, or terminated.
     pub fn status(&self, runs: bool, now: &str) -> Value {
         let terminated = |code: i32| {
             let reason = if code == 0 { "Completed" } else { "Error" };
@@ -92,7 +92,7 @@ impl Running {
                "ready": runs && self.ready, "started": runs, "state": state, "lastState": last})
     }
 
-    /// Whether its last run ended well.
+    /// Whether its last run ended with success.
     pub fn ended_well(&self) -> bool {
         self.last.is_none_or(|code| code == 0)
     }

@@ -1,4 +1,4 @@
-//! How many connections a server holds over time, by its own word: `apps/count.py`, twenty times a second.
+//! How many connections a server holds over time, as the server reports it: `apps/count.py`, twenty times a second.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use super::until::until;
 use super::{clock, place};
 use crate::process::{Process, Spec};
 
-/// How long the count may be behind.
+/// How far the count may lag behind.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
 /// What was held at one moment.
@@ -24,7 +24,7 @@ pub struct Sample {
     pub at: f64,
     /// Connections of the application in PostgreSQL.
     pub backends: u64,
-    /// Clients of the pooler, where there is one.
+    /// Clients of the pooler, if there is one.
     pub clients: Option<u64>,
 }
 
@@ -43,7 +43,7 @@ pub struct Count {
 }
 
 impl Count {
-    /// Begins, and returns when the first sample is there.
+    /// Starts, and returns when the first sample has arrived.
     pub async fn start(server: &Server, pooler: Option<&Pooler>) -> Result<Self> {
         let log = server.folder().file("count.log");
         let mut args = vec![place::apps().join("count.py").into(), server.socket().into()];
@@ -59,7 +59,7 @@ impl Count {
         Ok(count)
     }
 
-    /// Everything counted so far, after a sample that is younger than this call.
+    /// Everything counted so far, including a sample that is younger than this call.
     pub async fn samples(&mut self) -> Result<Vec<Sample>> {
         self.caught_up().await?;
         self.read()

@@ -1,6 +1,6 @@
-//! The environment and the command line of a container, as a kubelet makes them.
+//! The environment and the command line of a container, as a kubelet builds them.
 //!
-//! In: a pod as the API server shows it. Out: variables and words. What is not stood for is an error, never left out.
+//! In: a pod as the API server shows it. Out: variables and words. What is not supported is an error, never left out.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 /// The variables of a container.
 pub type Variables = BTreeMap<String, String>;
 
-/// What `env` comes to: in its order, so that a later entry of a name wins.
+/// The result of `env`, in its order, so that a later entry of a name wins.
 pub fn variables(pod: &Pod, container: &Container) -> Result<Variables> {
     if container.env_from.as_ref().is_some_and(|sources| !sources.is_empty()) {
         bail!("container {} reads envFrom, which is not stood for", container.name);
@@ -36,7 +36,7 @@ fn value(pod: &Pod, entry: &EnvVar, known: &Variables) -> Result<String> {
     let Some(field) = &source.field_ref else { bail!("only fieldRef is stood for") };
     let path = field.field_path.as_str();
     if let Some(key) = path.strip_prefix("metadata.annotations['").and_then(|rest| rest.strip_suffix("']")) {
-        // One that the pod does not have is empty, for a kubelet too.
+        // A missing annotation gives an empty value, as in a kubelet.
         let annotations = pod.metadata.annotations.as_ref();
         return Ok(annotations.and_then(|all| all.get(key)).cloned().unwrap_or_default());
     }

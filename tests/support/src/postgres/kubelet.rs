@@ -1,9 +1,9 @@
-//! A kubelet of processes: every container of a pod that asks for it is a real process of this machine.
+//! A kubelet for processes: every container of a pod that asks for it is a real process of this machine.
 //!
-//! In:   pods of the test cluster that bear the annotation [`ASKED`]; kwok leaves these alone. Out: processes, the
-//!       pods' status, and the [`Tally`] of what the processes tell.
-//! It keeps what a kubelet promises: nothing runs before the scheduler has bound the pod, Ready is what the
-//! containers say, and the object of a deleted pod goes after its last process has ended, never before.
+//! In: pods of the test cluster with the annotation [`ASKED`]; kwok ignores these. Out: processes, the pods' status,
+//! and the [`Tally`] of what the processes report.
+//! It guarantees what a kubelet guarantees: nothing runs before the scheduler has bound the pod, Ready is what the
+//! containers report, and the object of a deleted pod goes after its last process has ended, never before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -30,10 +30,10 @@ use crate::cluster::client_of;
 /// A pod with this annotation is run here.
 pub const ASKED: &str = "test.poolbudget.dev/kubelet";
 
-/// Between two attempts to reach an API server that is away.
+/// Between two attempts to reach an API server that is down.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A kubelet of every node. Dropping it ends every process that it runs.
+/// A kubelet for every node. Dropping it ends every process that it runs.
 #[derive(Debug)]
 pub struct Kubelet {
     tally: Arc<Mutex<Tally>>,
@@ -43,7 +43,7 @@ pub struct Kubelet {
 }
 
 impl Kubelet {
-    /// Begins to run pods.
+    /// Starts to run pods.
     pub fn start(cluster: &Cluster) -> Result<Self> {
         let tally = Arc::<Mutex<Tally>>::default();
         let crashes = Arc::<Mutex<BTreeSet<String>>>::default();
@@ -58,7 +58,7 @@ impl Kubelet {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (kubeconfig, until) = (cluster.kubeconfig().to_owned(), stop.clone());
-        // A thread of its own, so that a test that is busy delays no pod.
+        // A thread of its own, so that a busy test delays no pod.
         let work = move || {
             let tasks = LocalSet::new();
             let watch = watch_pods(kubeconfig, host.clone());
@@ -70,12 +70,12 @@ impl Kubelet {
         Ok(Self { tally, crashes, stop, thread: Some(thread) })
     }
 
-    /// What became of the pods so far.
+    /// The results of the pods so far.
     pub fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Kills the containers of a pod and starts them again in it, as a kubelet does when they crash.
+    /// Kills the containers of a pod and restarts them in it, as a kubelet does after a crash.
     pub fn crash(&self, uid: &str) {
         self.crashes.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned());
     }
@@ -90,17 +90,17 @@ impl Drop for Kubelet {
     }
 }
 
-/// A part of the loopback network that no other cluster of this machine has: the two bytes of the API server's port.
+/// A part of the loopback network that no other cluster of this machine uses: the two bytes of the API server's port.
 fn network(server: &str) -> Result<[u8; 2]> {
     let port = server.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
     Ok(port.with_context(|| format!("{server} names no port"))?.to_be_bytes())
 }
 
-/// Follows all pods and gives each that is asked for a task of its own.
+/// Follows all pods and starts a task for each one with the annotation.
 async fn watch_pods(kubeconfig: PathBuf, host: Host) -> Result<()> {
     let client: Client = client_of(&kubeconfig).await?;
     let mut events = pin!(watcher(Api::<Pod>::all(client.clone()), watcher::Config::default()));
-    // Those that were seen bound to a node, with what tells them that they are to end.
+    // The pods that were seen bound to a node, each with the token that tells it to end.
     let mut known = BTreeMap::<String, CancellationToken>::new();
     loop {
         let (pod, gone) = match events.try_next().await {
@@ -108,7 +108,7 @@ async fn watch_pods(kubeconfig: PathBuf, host: Host) -> Result<()> {
             Ok(Some(Event::Delete(pod))) => (pod, true),
             Ok(Some(Event::Init | Event::InitDone)) => continue,
             Ok(None) => bail!("the watch has ended for good"),
-            // It begins anew; pods run on meanwhile.
+            // The watch starts again; pods keep running in the meantime.
             Err(_) => {
                 sleep(PAUSE).await;
                 continue;

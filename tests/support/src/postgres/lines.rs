@@ -1,6 +1,6 @@
-//! What applications tell: the JSON lines of `apps/report.py` and `apps/count.py`, read while they are written.
+//! What applications report: the JSON lines of `apps/report.py` and `apps/count.py`, read while they are written.
 //!
-//! In: a file that grows. Out: the lines that are new. Whatever else a program prints is left for people to read.
+//! In: a growing file. Out: the new lines. Other output of a program is left for people to read.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -27,14 +27,14 @@ pub struct Line {
 pub enum Did {
     /// It serves.
     Ready,
-    /// So many queries were answered since it last said so.
+    /// This many queries were answered since its last report.
     Queries {
         /// Their number.
         count: u64,
     },
-    /// The server let it have no connection.
+    /// The server refused it a connection.
     Refused {
-        /// The server's words.
+        /// The server's message.
         said: String,
     },
     /// A connection or query failed for another reason.
@@ -42,7 +42,7 @@ pub enum Did {
         /// The reason.
         said: String,
     },
-    /// Its own pool had no connection to give in time.
+    /// Its own pool had no free connection in time.
     Waited,
 }
 
@@ -55,12 +55,12 @@ pub struct Follower<T> {
 }
 
 impl<T: DeserializeOwned> Follower<T> {
-    /// Nothing of it has been read.
+    /// Nothing of it has been read yet.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), offset: 0, kind: PhantomData }
     }
 
-    /// The whole lines that were added since the last call.
+    /// The complete lines that were added since the last call.
     pub fn news(&mut self) -> Result<Vec<T>> {
         let at = || format!("read {}", self.path.display());
         let mut file = File::open(&self.path).with_context(at)?;

@@ -7,13 +7,13 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`kubelet`], [`pod`], [`container`], [`env`] | runs the containers of pods as processes, as a kubelet would |
-//! | [`lines`], [`tally`] | what the applications tell, and what it adds up to |
+//! | [`lines`], [`tally`] | what the applications report, and the totals |
 //! | [`server`], [`pooler`], [`user`] | PostgreSQL and PgBouncer on loopback |
 //! | [`count`] | the server's own count of backends over time |
 //! | [`until`], [`clock`], [`place`] | waiting, the time, and where programs are |
 //! | [`apps`] | the Deployments and the budget |
-//! | [`way`] | what is limited, and what is done |
-//! | [`side`], [`story`], [`told`] | the same load with and without poolbudget, and what came of it |
+//! | [`way`] | what is limited, and the steps |
+//! | [`side`], [`story`], [`told`] | the same load with and without poolbudget, and the results |
 
 pub mod apps;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! Where things are: the applications' sources, their Python, and the programs of the servers.
+//! Paths of the applications' sources, their Python, and the programs of the servers.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ pub fn apps() -> PathBuf {
     place::root().join("tests/postgres/apps")
 }
 
-/// Where `set-up` puts what it makes.
+/// Where `set-up` puts its output.
 fn made() -> PathBuf {
     place::target().join("postgres")
 }
@@ -22,12 +22,12 @@ pub fn node() -> Result<PathBuf> {
     on_path("node").context("run `make postgres-tools`: there is no node")
 }
 
-/// The folder of the packages of Node.js, as `set-up` makes it.
+/// The folder of the Node.js packages, as `set-up` creates it.
 pub fn node_modules() -> PathBuf {
     made().join("node/node_modules")
 }
 
-/// The folder with `python3` and `gunicorn`, as `set-up` makes it.
+/// The folder with `python3` and `gunicorn`, as `set-up` creates it.
 pub fn python() -> Result<PathBuf> {
     let folder = made().join("venv/bin");
     let python = folder.join("python3");
@@ -35,7 +35,7 @@ pub fn python() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// A program of PostgreSQL, of the newest version that is installed.
+/// A program of PostgreSQL, of the newest installed version.
 pub fn of_postgres(name: &str) -> Result<PathBuf> {
     let versions = Path::new("/usr/lib/postgresql");
     let found = versions.read_dir().into_iter().flatten().flatten().filter_map(|entry| {
@@ -52,7 +52,7 @@ pub fn pgbouncer() -> Result<PathBuf> {
     on_path("pgbouncer").context("run `make postgres-tools`: there is no pgbouncer")
 }
 
-/// A program where shells look for it, and where Debian keeps those of the administrator.
+/// A program from the PATH, or from where Debian keeps the administrator's programs.
 pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/bin")]);

@@ -1,6 +1,6 @@
-//! The life of one pod: start, Ready, crashes, told to end, ended, gone.
+//! The life of one pod: started, Ready, crashed, told to end, ended, gone.
 //!
-//! In: a pod that is bound to a node, and the signal that it is to end. Out: its processes, its status, its lines.
+//! In: a pod that is bound to a node, and the signal that it should end. Out: its processes, its status, its lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -28,13 +28,13 @@ use crate::process::Spec;
 /// Between two looks at the processes of a pod.
 const TICK: Duration = Duration::from_millis(20);
 
-/// How long the API server may be away, or too busy to answer.
+/// How long the API server may be down, or too busy to answer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What all pods of a kubelet share.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// What stands for the image: the working folder of the containers.
+    /// The working folder of the containers, in place of the image.
     pub apps: PathBuf,
     /// Where their programs are.
     pub path: PathBuf,
@@ -42,19 +42,19 @@ pub struct Host {
     pub logs: PathBuf,
     /// The second and third byte of the pods' addresses.
     pub network: [u8; 2],
-    /// What they tell.
+    /// What they report.
     pub tally: Arc<Mutex<Tally>>,
-    /// The uids of those whose containers are to be killed and started again.
+    /// The uids of pods whose containers should be killed and restarted.
     pub crashes: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Host {
-    /// Writes down that something went wrong.
+    /// Records that something went wrong.
     pub fn fault(&self, fault: String) {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).faults.push(fault);
     }
 
-    /// Whether a pod is to crash, once for each time that it was asked for.
+    /// Whether a pod should crash, once per request.
     fn crashes(&self, uid: &str) -> bool {
         self.crashes.lock().unwrap_or_else(PoisonError::into_inner).remove(uid)
     }
@@ -73,7 +73,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Nothing is started yet. `number` is the last byte of its address.
+    /// Starts nothing yet. `number` is the last byte of its address.
     pub fn new(client: Client, host: Host, number: usize, mut pod: Pod, end: CancellationToken) -> Self {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let uid = pod.metadata.uid.clone().unwrap_or_default();
@@ -116,7 +116,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Opens its page in the tally.
+    /// Opens its entry in the tally.
     fn enter(&self, env: &BTreeMap<String, String>) {
         let of = |name: &str| env.get(name).cloned().unwrap_or_default();
         let life = Life {
@@ -136,7 +136,7 @@ impl Runner {
             env.into_iter().map(|(name, value)| (name, value.into())).collect();
         all.insert("PATH".to_owned(), self.host.path.clone().into());
         all.insert("PYTHONDONTWRITEBYTECODE".to_owned(), "1".into());
-        // An image has a working folder of its own; here it is the way to the sources.
+        // An image has its own working folder; here PYTHONPATH leads to the sources.
         all.insert("PYTHONPATH".to_owned(), self.host.apps.clone().into());
         let spec = Spec {
             name: format!("{} of pod {}", container.name, self.name),
@@ -158,7 +158,7 @@ impl Runner {
                 ready = false;
             }
             for container in &mut self.running {
-                // A kubelet would start it again; none of these applications ends by itself.
+                // A kubelet would restart it; none of these applications ends by itself.
                 container.expect_running()?;
             }
             if !ready && self.running.iter().all(Running::ready) {
@@ -171,7 +171,7 @@ impl Runner {
         Ok(())
     }
 
-    /// All its containers are killed, and started again in it: a kubelet tells of both.
+    /// Kills all its containers and restarts them in it: a kubelet reports both.
     async fn crash(&mut self) -> Result<()> {
         for container in &mut self.running {
             container.kill()?;
@@ -184,7 +184,7 @@ impl Runner {
         self.tell("Running").await
     }
 
-    /// The time that `lifecycle.preStop.sleep` asks for: it goes on as before.
+    /// The time of `lifecycle.preStop.sleep`: the pod keeps working.
     async fn linger(&mut self) -> Result<()> {
         let until = Instant::now() + self.pre_stop();
         while Instant::now() < until {
@@ -214,7 +214,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Takes in what the containers have told meanwhile.
+    /// Reads what the containers have reported since the last call.
     fn listen(&mut self) -> Result<()> {
         let mut news = Vec::new();
         for container in &mut self.running {
@@ -281,7 +281,7 @@ impl Runner {
         }))
     }
 
-    /// Lets the object go: nothing of the pod runs any more.
+    /// Lets the object go: no process of the pod runs any longer.
     async fn remove(&self) -> Result<()> {
         let preconditions = Preconditions { uid: Some(self.uid.clone()), resource_version: None };
         let params = DeleteParams {
@@ -301,7 +301,7 @@ impl Runner {
     }
 }
 
-/// A pod that was deleted by force needs nothing more from its kubelet.
+/// A pod that was force-deleted needs nothing more from its kubelet.
 fn done<T>(answer: kube::Result<T>) -> Result<()> {
     match answer {
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),

@@ -1,7 +1,7 @@
-//! A PgBouncer in session mode that lets in as many clients as its pool has connections, and refuses the next one:
-//! the limit of Supavisor's session mode, which counts clients, idle ones too.
+//! A PgBouncer in session mode that accepts as many clients as its pool has connections, and refuses the next one: the
+//! limit of Supavisor's session mode, which counts clients, including idle ones.
 //!
-//! In: a server, and the size of the pool. Out: where it is, and what it refused, by its own log.
+//! In: a server, and the size of the pool. Out: its address, and what it refused, from its own log.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,10 +17,10 @@ use super::{place, user};
 use crate::ports::free_port;
 use crate::process::{Process, Spec};
 
-/// How long it may take to serve.
+/// How long it may take until it serves.
 const START_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How its log names what it refused.
+/// How its log reports a refusal.
 const REFUSED: &str = "closing because: no more connections allowed";
 
 /// A running pooler. Dropping it ends it.
@@ -55,7 +55,7 @@ impl Pooler {
         self.port
     }
 
-    /// How many clients it refused for want of room, by its own log.
+    /// How many clients it refused for lack of room, from its own log.
     pub fn refused(&self) -> Result<usize> {
         let log = fs::read(&self.log).context("read PgBouncer's log")?;
         Ok(String::from_utf8_lossy(&log).lines().filter(|line| line.contains(REFUSED)).count())
@@ -85,7 +85,7 @@ fn settings(server: u16, port: u16, users: &str, clients: u32) -> String {
          pool_mode = session\n\
          default_pool_size = {clients}\n\
          max_client_conn = {all}\n",
-        // Whoever looks at its console is a client too.
+        // A user of its console counts as a client too.
         all = clients + 1
     )
 }

@@ -1,7 +1,7 @@
-//! A PostgreSQL of its own on loopback, with a hard limit.
+//! A private PostgreSQL on loopback, with a hard limit.
 //!
-//! In: how many connections it has. Out: where it is, and what it refused, by its own log. The role `app` enters by
-//! TCP; the superuser only by a socket in a private folder, in slots that are kept for superusers.
+//! In: how many connections it has. Out: its address, and what it refused, from its own log. The role `app` connects by
+//! TCP; the superuser only by a socket in a private folder, in slots that are reserved for superusers.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,16 +18,16 @@ use crate::folder::Folder;
 use crate::ports::free_port;
 use crate::process::{Process, Spec};
 
-/// How long it may take to serve.
+/// How long it may take until it serves.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long it may take to end.
+/// How long it may take to stop.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 
-/// SQLSTATE of a server that has no connection to give, as its log begins such a line.
+/// SQLSTATE of a server without a free connection, as its log begins such a line.
 const REFUSED: &str = "53300 FATAL:";
 
-/// A running server. Dropping it ends it and removes its data.
+/// A running server. Dropping it stops it and removes its data.
 #[derive(Debug)]
 pub struct Server {
     process: Process,
@@ -38,8 +38,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one that has `connections` in all, three of them for superusers, and one more for who counts: even a
-    /// superuser's connection takes from what is left for others, since what is kept for superusers is kept free.
+    /// Starts a server with `connections` in all, three of them for superusers, plus one for the counter: even a
+    /// superuser's connection takes one from the others, because the reserved ones are kept free.
     pub async fn start(connections: u32) -> Result<Self> {
         let folder = Folder::create()?;
         let data = user::folder(folder.path(), "data")?;
@@ -48,7 +48,7 @@ impl Server {
         args.push(data.clone().into());
         let initdb = user::command(&place::of_postgres("initdb")?, args)?;
         run(&initdb, folder.path()).await.context("make the data of a server")?;
-        // Who comes by TCP is the application; the socket is in the folder of the data, which is private.
+        // The application connects by TCP; the socket is in the folder of the data, which is private.
         fs::write(data.join("pg_hba.conf"), "local all all trust\nhost app app 127.0.0.1/32 trust\n")?;
         let port = free_port()?;
         let log = folder.file("postgres.log");
@@ -79,7 +79,7 @@ impl Server {
         &self.folder
     }
 
-    /// How many connections it refused for want of a slot, by its own log.
+    /// How many connections it refused for lack of a slot, from its own log.
     pub fn refused(&self) -> Result<usize> {
         let log = fs::read(&self.log).context("read the server's log")?;
         Ok(String::from_utf8_lossy(&log).lines().filter(|line| line.starts_with(REFUSED)).count())
@@ -92,13 +92,13 @@ impl Server {
         served.or_else(|error| self.process.expect_running().and(Err(error)))
     }
 
-    /// Its version, without the part behind the point.
+    /// Its major version.
     pub async fn version(&self) -> Result<u32> {
         let said = self.sql("show server_version_num").await?;
         Ok(said.trim().parse::<u32>().with_context(|| format!("understand {said}"))? / 10_000)
     }
 
-    /// Runs a statement as the superuser, and gives the bare answer.
+    /// Runs a statement as the superuser, and returns the plain answer.
     pub async fn sql(&self, statement: &str) -> Result<String> {
         let mut args: Vec<OsString> = vec!["-X".into(), "-qAt".into(), "-h".into(), self.data.clone().into()];
         let port = self.port.to_string();
@@ -109,7 +109,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Its own end takes its shared memory with it; if that takes too long, the process is killed.
+        // A regular stop removes its shared memory too; if that takes too long, the process is killed.
         let _ = self.process.quit(END_DEADLINE);
     }
 }
@@ -121,7 +121,7 @@ fn flags(data: &Path, port: u16, connections: u32) -> Vec<OsString> {
         format!("max_connections={}", connections + 1),
         "superuser_reserved_connections=3".to_owned(),
         "listen_addresses=127.0.0.1".to_owned(),
-        // SQLSTATE first: what it refuses can be told from its log, in every version.
+        // SQLSTATE first: so its log shows in every version what it refused.
         "log_line_prefix=%e ".to_owned(),
         "fsync=off".to_owned(),
     ];

@@ -1,7 +1,7 @@
-//! One of the two sides: a namespace, a database of its own, and the count of what it holds.
+//! One of the two sides: a namespace, its own database, and the count of what that holds.
 //!
-//! In: the way to the database, and whether the side's Deployments are under a budget. Out: commands carried out in
-//! its namespace, and the [`Outcome`].
+//! In: the way to the database, and whether the side's Deployments have a budget. Out: commands run in its namespace,
+//! and the [`Outcome`].
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -23,22 +23,22 @@ use crate::Cluster;
 pub struct Side {
     /// Its namespace.
     pub namespace: &'static str,
-    // Fields are dropped in this order: the count before what it counts, the pooler before its server.
+    // Fields are dropped in this order: the counter before what it counts, the pooler before its server.
     count: Count,
     pooler: Option<Pooler>,
     server: Server,
 }
 
-/// What came of a side.
+/// The result of a side.
 #[derive(Debug)]
 pub struct Outcome {
     /// What was held over time.
     pub samples: Vec<Sample>,
-    /// What became of each pod.
+    /// The result of each pod.
     pub lives: Vec<Life>,
-    /// How many connections were refused, by the log of the server or pooler.
+    /// How many connections were refused, from the log of the server or pooler.
     pub refused: usize,
-    /// Pods that were Ready in the end, and all that were there.
+    /// Pods that were Ready in the end, and all pods that existed.
     pub ready: (usize, usize),
 }
 
@@ -82,7 +82,7 @@ impl Side {
         Ok(Self { namespace, count, pooler, server })
     }
 
-    /// Carries out a command of kubectl in the side's namespace.
+    /// Runs a kubectl command in the side's namespace.
     pub async fn kubectl(&self, cluster: &Cluster, command: &str) -> Result<()> {
         let words = command.split_whitespace().skip_while(|word| *word == "kubectl");
         let args: Vec<&str> = ["-n", self.namespace].into_iter().chain(words).collect();
@@ -106,7 +106,7 @@ impl Side {
         Ok(())
     }
 
-    /// What is held and what was refused up to now, and what became of its pods.
+    /// What is held and was refused so far, and the results of its pods.
     pub async fn outcome(&mut self, client: &Client, kubelet: &Kubelet) -> Result<Outcome> {
         let lives = kubelet.tally().of(self.namespace);
         Ok(Outcome {
@@ -117,7 +117,7 @@ impl Side {
         })
     }
 
-    /// How many connections were refused, by the log of who refuses.
+    /// How many connections were refused, from the log of the server or pooler.
     pub fn refused(&self) -> Result<usize> {
         let pooler = self.pooler.as_ref().map_or(Ok(0), Pooler::refused)?;
         Ok(pooler + self.server.refused()?)

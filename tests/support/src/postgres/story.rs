@@ -1,8 +1,7 @@
 //! The same load on two sides at once: one without poolbudget, one with it.
 //!
-//! In: the way to the database. Out: what each side held and was refused. Each step is carried out on both sides at
-//! the same moment, and the next one comes when the governed side is complete and has worked; the other side gets the
-//! same time.
+//! In: the way to the database. Out: what each side held and was refused. Both sides run each step at the same moment.
+//! The next step comes when the governed side is complete and has worked; the other side gets the same time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,16 +21,16 @@ use crate::{Cluster, Operator, Options, Recorder};
 
 /// The namespace of the side without poolbudget.
 pub const WITHOUT: &str = "without";
-/// The namespace of the other.
+/// The namespace of the side with poolbudget.
 pub const WITH: &str = "with";
 
 /// How long a step may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// Between two looks.
+/// Between two checks.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Queries that every governed pod answers in a step before the next one comes.
+/// Queries that every governed pod must answer in a step before the next one.
 const WORK: u64 = 30;
 
 /// A cluster with poolbudget in it, whose pods are processes, and the two sides.
@@ -49,7 +48,7 @@ pub struct Story {
 }
 
 impl Story {
-    /// Everything runs but the applications.
+    /// Starts everything except the applications.
     pub async fn open(way: &'static Way) -> Result<Self> {
         let cluster = Cluster::start(Options::default()).await?;
         let client = cluster.client().await?;
@@ -64,7 +63,7 @@ impl Story {
         Ok(Self { kubelet, without, with, operator, recorder, recording_since, client, cluster, way })
     }
 
-    /// Carries out all steps, and shows what is to be seen meanwhile.
+    /// Runs all steps, and shows the progress.
     pub async fn tell(&mut self, mut show: impl FnMut(&Mark, Glance) -> Result<()>) -> Result<Told> {
         let began = clock::now();
         let mut marks = Vec::new();

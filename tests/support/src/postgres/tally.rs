@@ -1,17 +1,17 @@
-//! What became of each pod's application, from its first line to its last.
+//! The record of each pod's application, from its first line to its last.
 //!
-//! In: lines, with the pod that they come from. Out: figures for each pod, and for a namespace.
+//! In: lines, with the pod that they come from. Out: figures per pod, and per namespace.
 
 use std::collections::BTreeMap;
 
 use super::lines::{Did, Line};
 
-/// A refusal or failure, and when it was.
+/// A refusal or failure, and its time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trouble {
     /// Seconds since 1970.
     pub at: f64,
-    /// The words of the server, or of whoever failed.
+    /// The message of the server, or of whatever failed.
     pub said: String,
 }
 
@@ -22,13 +22,13 @@ pub struct Life {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// `DB_POOL_SIZE` and `DB_MAX_OVERFLOW` as its first container was given them.
+    /// `DB_POOL_SIZE` and `DB_MAX_OVERFLOW` as its first container got them.
     pub size: (String, String),
     /// When it became Ready, if it has.
     pub ready: Option<f64>,
     /// When its processes had ended, if they have.
     pub ended: Option<f64>,
-    /// Whether they had not ended when its grace period was over, and were killed.
+    /// Whether they still ran at the end of the grace period, and were killed.
     pub killed: bool,
     /// Queries that were answered.
     pub queries: u64,
@@ -36,7 +36,7 @@ pub struct Life {
     pub refused: Vec<Trouble>,
     /// What failed for other reasons.
     pub failed: Vec<Trouble>,
-    /// How often its own pool had nothing to give in time.
+    /// How often its own pool had no free connection in time.
     pub waited: u64,
 }
 
@@ -59,12 +59,12 @@ impl Life {
     }
 }
 
-/// All pods that were ever run, by their uid.
+/// All pods that ever ran, by their uid.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     /// The pods.
     pub lives: BTreeMap<String, Life>,
-    /// What the kubelet could not do, and processes that ended although nobody told them to.
+    /// What the kubelet could not do, and processes that ended by themselves.
     pub faults: Vec<String>,
 }
 

@@ -1,14 +1,14 @@
-//! What there is to be seen of a story, while it goes on and afterwards.
+//! What a story shows, while it runs and afterwards.
 //!
-//! In: what the sides and the independent count give. Out: figures. Forbidden here: I/O.
+//! In: what the sides and the independent count report. Out: figures. Forbidden here: I/O.
 
 use super::side::Outcome;
 use super::way::{Step, Way};
 
-/// How long a server may hold a connection whose pod is gone.
+/// How long a server may hold a connection after its pod is gone.
 const CLOSING: f64 = 2.0;
 
-/// What is to be seen at one moment: held and refused on each side.
+/// What one moment shows: held and refused on each side.
 #[derive(Debug, Clone, Copy)]
 pub struct Glance {
     /// The time since the story began, in seconds.
@@ -28,7 +28,7 @@ pub struct Mark {
     pub at: f64,
 }
 
-/// All that there is to be known afterwards.
+/// Everything that is known afterwards.
 #[derive(Debug)]
 pub struct Told {
     /// The way to the database.
@@ -41,14 +41,14 @@ pub struct Told {
     pub without: Outcome,
     /// With it.
     pub with: Outcome,
-    /// The sum of the grants of pods that are not gone, whenever it changed, by the independent count.
+    /// The sum of the grants of pods that are not gone, at each change, from the independent count.
     pub granted: Vec<(f64, u64)>,
-    /// What was wrong: a sum of grants over the budget, a pod that the kubelet could not run.
+    /// What was wrong: a sum of grants above the budget, a pod that the kubelet could not run.
     pub faults: Vec<String>,
 }
 
 impl Told {
-    /// The most that the server ever held above the sum of the grants of that moment, with poolbudget.
+    /// The most that the server ever held above the sum of the grants at that moment, with poolbudget.
     pub fn above_grants(&self) -> u64 {
         let above = |at: f64, held: u64| held.saturating_sub(self.granted_since(at - CLOSING, at));
         self.with.samples.iter().map(|sample| above(sample.at, sample.held())).max().unwrap_or(0)
@@ -57,7 +57,7 @@ impl Told {
     /// The highest sum of grants between two moments.
     fn granted_since(&self, from: f64, to: f64) -> u64 {
         let sums = self.granted.iter().filter(|(at, _)| *at <= to);
-        // The last one before that time holds into it.
+        // The last sum before that time is still current then.
         let before = self.granted.iter().rposition(|(at, _)| *at <= from).unwrap_or(0);
         sums.skip(before).map(|(_, sum)| *sum).max().unwrap_or(0)
     }

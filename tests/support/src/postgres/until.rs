@@ -1,4 +1,4 @@
-//! Waits for a condition of the world, with a deadline, and with the reason why it did not come as an error.
+//! Waits for a condition, with a deadline, and with the reason why it was not met as an error.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Asks again and again until `condition` holds.
+/// Polls until `condition` holds.
 pub async fn until<C>(deadline: Duration, what: &str, mut condition: C) -> Result<()>
 where
     C: AsyncFnMut() -> Result<()>,

@@ -1,6 +1,6 @@
-//! Who runs the servers: they refuse to run as root.
+//! The user who runs the servers: they refuse to run as root.
 //!
-//! In: a program that root would start. Out: the same, started as an ordinary user, with files of its own.
+//! In: a program that root would start. Out: the same program, started as an ordinary user, with its own files.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -11,18 +11,18 @@ use anyhow::{Context, Result};
 
 use super::place;
 
-/// Whom the servers run as, when this process is root's.
+/// The user of the servers if this process runs as root.
 #[derive(Debug, Clone, Copy)]
 struct Ordinary {
     user: u32,
     group: u32,
 }
 
-/// A program and its arguments, run by somebody who may run servers, and ended when its parent ends.
+/// A program and its arguments, run by a user who may run servers, and ended when its parent ends.
 pub fn command(program: &Path, args: Vec<OsString>) -> Result<(PathBuf, Vec<OsString>)> {
     let setpriv = place::on_path("setpriv").context("there is no setpriv (Debian: util-linux)")?;
-    // A change of user forgets that the child is to end with its parent, so this asks the kernel anew. SIGQUIT is
-    // PostgreSQL's end without ado, and anybody else's.
+    // A change of user clears the parent-death signal, so this sets it again. SIGQUIT is PostgreSQL's immediate
+    // shutdown, and ends any other program.
     let mut words: Vec<OsString> = vec!["--pdeathsig=QUIT".into()];
     if let Some(Ordinary { user, group }) = ordinary()? {
         words.extend([format!("--reuid={user}").into(), format!("--regid={group}").into()]);
@@ -33,13 +33,13 @@ pub fn command(program: &Path, args: Vec<OsString>) -> Result<(PathBuf, Vec<OsSt
     Ok((setpriv, words))
 }
 
-/// Makes a folder that belongs to the servers' user, in one that he may enter.
+/// Creates a folder that belongs to the servers' user, inside one that this user may enter.
 pub fn folder(parent: &Path, name: &str) -> Result<PathBuf> {
     let path = parent.join(name);
     fs::create_dir(&path).with_context(|| format!("make {}", path.display()))?;
     fs::set_permissions(&path, Permissions::from_mode(0o700))?;
     if let Some(Ordinary { user, group }) = ordinary()? {
-        // Others may pass through it, and see nothing.
+        // Others may pass through it, but not list it.
         fs::set_permissions(parent, Permissions::from_mode(0o711))?;
         chown(&path, Some(user), Some(group)).with_context(|| format!("give {} away", path.display()))?;
     }

@@ -1,4 +1,4 @@
-//! The two ways to a database, what each allows, and what is done on it.
+//! The two ways to a database, what each allows, and the steps on it.
 //!
 //! In: nothing. Out: values. Forbidden here: I/O.
 
@@ -9,15 +9,15 @@ use super::apps::App::{self, Api, Feed, Web};
 /// How the applications reach their database, and what that allows.
 #[derive(Debug)]
 pub struct Way {
-    /// How messages call it.
+    /// Its name in messages.
     pub name: &'static str,
     /// `max_connections` of PostgreSQL, or the size of the session pool in front of it.
     pub limit: Limit,
-    /// Connections that the budget keeps back.
+    /// Connections that the budget reserves.
     pub reserved: u64,
-    /// Replicas up to which no running pod is replaced; without, older pods make room for more replicas.
+    /// Replicas up to which no running pod has to be replaced; without it, older pods make room for more replicas.
     pub ceilings: &'static [(App, u32)],
-    /// What is done, in order.
+    /// The steps, in order.
     pub steps: &'static [Step],
 }
 
@@ -33,15 +33,15 @@ pub enum Limit {
 /// Commands, and the replicas that they ask for.
 #[derive(Debug)]
 pub struct Step {
-    /// What it is, in two words.
+    /// Its name, in two words.
     pub title: &'static str,
-    /// What is typed.
+    /// The commands to type.
     pub commands: &'static [&'static str],
-    /// What both sides should then have.
+    /// What both sides should have after it.
     pub replicas: &'static [(App, i32)],
 }
 
-/// Straight to a PostgreSQL with 40 connections: 37 for applications.
+/// Directly to a PostgreSQL with 40 connections: 37 for applications.
 pub const DIRECT: Way = Way {
     name: "PostgreSQL, max_connections = 40",
     limit: Limit::Server(40),
@@ -115,7 +115,7 @@ pub const SESSION: Way = Way {
 };
 
 impl Way {
-    /// What applications can have at most.
+    /// The most that applications can have.
     pub fn allowed(&self) -> u64 {
         match self.limit {
             Limit::Server(connections) => u64::from(connections) - 3,
@@ -123,16 +123,16 @@ impl Way {
         }
     }
 
-    /// `max_connections` of the server, without the one for whoever counts.
+    /// `max_connections` of the server, without the one for the counter.
     pub fn server_connections(&self) -> u32 {
         match self.limit {
             Limit::Server(connections) => connections,
-            // That of Supabase's smallest compute size.
+            // The value of Supabase's smallest compute size.
             Limit::Session(_) => 60,
         }
     }
 
-    /// The size of the session pool, where there is one, without the client for whoever counts.
+    /// The size of the session pool, if there is one, without the client for the counter.
     pub fn pool_size(&self) -> Option<u32> {
         match self.limit {
             Limit::Server(_) => None,

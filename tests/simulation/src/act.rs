@@ -14,7 +14,7 @@ use super::process::Process;
 use super::sim::{Happening, Sim};
 use super::workload::Maker;
 
-/// The end of something that lasts.
+/// The end of a fault or change that lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reversal {
     GateOn,
@@ -142,7 +142,7 @@ impl Sim {
 
     pub(super) fn scale(&mut self, app: usize, replicas: u32) {
         let workload = &self.cluster.apps[app];
-        // Pods of Jobs end by themselves, and there are no more nodes than there are.
+        // Pods of Jobs end by themselves, and a DaemonSet cannot get more nodes than exist.
         if !workload.is_task() && workload.kind() != WorkloadKind::DaemonSet {
             self.tally.scaled(app, workload.replicas(), replicas);
         }
@@ -163,7 +163,7 @@ impl Sim {
         self.cluster.renew_workload(app, template);
     }
 
-    /// Back to an earlier template; a Job is just run again.
+    /// Back to an earlier template; a Job just runs again.
     fn undo(&mut self, app: usize, back: usize) {
         let workload = &self.cluster.apps[app];
         let known: Vec<Template> = match &workload.maker {
@@ -180,7 +180,7 @@ impl Sim {
         }
     }
 
-    /// Harm to pods and nodes.
+    /// Faults of pods and nodes.
     fn harm(&mut self, action: &Action) {
         if let Action::LoseNode(node, seconds) = *action {
             self.nodes_down[node] = true;
@@ -210,7 +210,7 @@ impl Sim {
         }
     }
 
-    /// What becomes of the pods of a node that is away: not ready, deleted, collected.
+    /// What happens to the pods of a node that is away: not ready, deleted, collected.
     pub(crate) fn node_is_away(&mut self, node: usize, loss: u32, stage: u8) {
         if !self.nodes_down[node] || self.node_losses[node] != loss {
             return;
@@ -219,7 +219,7 @@ impl Sim {
             0 => self.cluster.mark_unknown(node),
             1 => {
                 for id in self.cluster.pods_on(node) {
-                    // Those of a DaemonSet tolerate it.
+                    // A DaemonSet's pods tolerate it.
                     if !matches!(self.cluster.pods[&id].role, Role::Node(_)) {
                         self.cluster.begin_deletion(id);
                     }

@@ -1,6 +1,6 @@
-//! The API server as the operator's requests meet it: compare-and-swap, preconditions, patches, disruption budgets.
+//! The API server as the operator's requests meet it: compare-and-swap, preconditions, patches, PodDisruptionBudgets.
 //!
-//! In: a request that has arrived. Out: the answer that the real server gives, as the client would read it.
+//! In: a request that has arrived. Out: the answer of the real server, as the client would read it.
 
 use kube::core::Status;
 use poolbudget::api::DbConnectionBudget;
@@ -13,7 +13,7 @@ use super::objects;
 use super::pods::{Pod, Reported};
 use super::workload::Maker;
 
-/// A request on its way.
+/// A request in flight.
 #[derive(Clone, Debug)]
 pub(crate) enum Request {
     Budget(usize),
@@ -37,11 +37,11 @@ pub(crate) enum Request {
         pod: String,
         uid: String,
     },
-    /// One pod of a ReplicaSet goes for good.
+    /// A ReplicaSet loses one pod for good.
     Retire(String),
 }
 
-/// What it brings back.
+/// The result of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Budget(Option<Box<DbConnectionBudget>>),
@@ -98,7 +98,7 @@ impl Request {
 }
 
 impl Cluster {
-    /// Carries a request out.
+    /// Executes a request.
     pub(crate) fn apply(&mut self, request: &Request) -> Result<Answer> {
         match request {
             Request::Budget(budget) => Ok(Answer::Budget(self.budgets[*budget].clone().map(Box::new))),
@@ -187,7 +187,7 @@ impl Cluster {
             document["spec"]["schedulingGates"] = json!([{"name": "poolbudget.dev/connections"}]);
         }
         let mut patch: json_patch::Patch = serde_json::from_value(patch.clone()).expect("a JSON patch");
-        // The API server takes a test for null as passed by what is not there; this library does not.
+        // For the API server, a test for null passes if the path is missing; this library refuses it.
         patch.0.retain(|operation| !tests_absence(operation, &document));
         json_patch::patch(&mut document, &patch).map_err(|error| refusal(422, &error.to_string()))?;
         let gates = document["spec"]["schedulingGates"].as_array().map_or(0, Vec::len);
@@ -203,7 +203,7 @@ impl Cluster {
         Ok(Answer::Pod(self.pods.get(&id).map(|pod| Box::new(objects::pod(pod)))))
     }
 
-    /// The Eviction API: a pod that has not started may always go; the others as the disruption budget allows.
+    /// The Eviction API: a pod that has not started may always go; the others as the PodDisruptionBudget allows.
     fn may_evict(&self, pod: &Pod) -> Result<()> {
         let app = &self.apps[pod.app];
         let Some(disruption) = app.disruption else { return Ok(()) };
@@ -216,7 +216,7 @@ impl Cluster {
             Disruption::MinAvailable(least) => least,
             Disruption::MaxUnavailable(most) => app.replicas().saturating_sub(most),
         };
-        // A pod that is not ready harms nobody as long as the others are enough.
+        // An unready pod may go as long as enough of the others are healthy.
         let allowed = if pod.ready { healthy > needed } else { healthy >= needed };
         if allowed {
             return Ok(());

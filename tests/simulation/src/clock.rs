@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-/// When every schedule begins, in milliseconds since 1970.
+/// The start of every schedule, in milliseconds since 1970.
 pub(crate) const START: i64 = 1_800_000_000_000;
 
 thread_local! {
@@ -22,12 +22,12 @@ pub(crate) fn set(now: i64) {
     NOW.set(now);
 }
 
-/// From now on the operator's clock is wrong by so many milliseconds.
+/// From now on the operator's clock is wrong by this many milliseconds.
 pub(crate) fn skew(by: i64) {
     SKEW.set(by);
 }
 
-/// What the process that acts now reads from its clock.
+/// What the acting process reads from its clock.
 pub(crate) fn operator() -> Timestamp {
     timestamp(NOW.get() + SKEW.get())
 }

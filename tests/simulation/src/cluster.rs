@@ -1,7 +1,7 @@
-//! The cluster as it really is: what is stored in the API server, and what runs on the nodes.
+//! The true state of the cluster: what the API server stores, and what runs on the nodes.
 //!
-//! Every change of an object gets a version, is written to a log that the operator's watches read later, and leaves
-//! work for the controllers. Pods have a file of their own ([`super::pods`]).
+//! Every change of an object gets a version, is written to a log that the operator's watches read later, and creates
+//! work for the controllers. Pods have their own file ([`super::pods`]).
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use super::objects;
 use super::pods::Pod;
 use super::workload::{App, Maker};
 
-/// The one namespace.
+/// The only namespace.
 pub const NAMESPACE: &str = "shop";
 /// The budgets that may exist.
 pub const BUDGETS: [&str; 2] = ["main", "side"];
@@ -28,7 +28,7 @@ pub const NODES: usize = 3;
 
 pub type Notes = BTreeMap<String, String>;
 
-/// What a template says, besides what its Deployment's controller looks at.
+/// What a template says, besides what its Deployment's controller reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Whether its pods become ready.
@@ -38,7 +38,7 @@ pub struct Facts {
     pub budget: Option<usize>,
 }
 
-/// What went on running when its object was gone.
+/// What kept running after its object was gone.
 #[derive(Clone, Debug)]
 pub struct Ghost {
     pub budget: usize,
@@ -46,9 +46,9 @@ pub struct Ghost {
     pub since: i64,
     /// When its processes have ended.
     pub until: i64,
-    /// A node whose kubelet has to come back first, and how long they go on after that.
+    /// A node whose kubelet has to come back first, and how long the processes run after that.
     pub waits_for: Option<(usize, i64)>,
-    /// For how long its connections outlive its processes; in `until` already.
+    /// How long its connections outlive its processes; `until` includes it.
     pub linger: i64,
     pub left: Left,
 }
@@ -60,15 +60,15 @@ pub enum Left {
     Vanished,
     /// A pod whose processes have ended.
     Ended,
-    /// A container that was started again in its pod: its entry in a status, and when a status first had that.
+    /// A container that was restarted in its pod: its entry in a status, and when a status first had that entry.
     Restarted { entry: String, named: Option<i64> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disruption {
-    /// At least so many healthy pods.
+    /// At least this many healthy pods.
     MinAvailable(u32),
-    /// At most so many of the wanted ones missing.
+    /// At most this many of the wanted pods missing.
     MaxUnavailable(u32),
 }
 
@@ -102,13 +102,13 @@ impl Kind {
     ];
 }
 
-/// What changed, and so leaves work for somebody.
+/// A change that creates work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     Watches(Kind),
-    /// The controller of a workload has something to look at.
+    /// The controller of a workload has something to do.
     Workload(usize),
-    /// So has that of a part of it: a ReplicaSet, or a Job of a CronJob.
+    /// So has the controller of a part of it: a ReplicaSet, or a Job of a CronJob.
     Part(usize, u32),
     /// A pod may be bound to a node.
     Scheduler(u32),
@@ -160,7 +160,7 @@ pub struct Cluster {
     pub budgets: [Option<DbConnectionBudget>; BUDGETS.len()],
     /// Nodes whose objects were deleted while they were lost.
     pub nodes_gone: [bool; NODES],
-    /// Since when a node is lost.
+    /// Since when each node is lost.
     pub nodes_lost: [Option<i64>; NODES],
     /// Whether the admission policies are out of force.
     pub gate_is_off: bool,
@@ -191,12 +191,12 @@ impl Cluster {
         (0..self.apps.len()).filter(move |app| self.apps[*app].kind() == kind)
     }
 
-    /// The objects by which the workloads of a kind make their pods.
+    /// The objects from which the workloads of a kind create their pods.
     pub fn parts_of(&self, kind: WorkloadKind) -> impl Iterator<Item = (usize, u32)> {
         self.apps_of(kind).flat_map(|app| self.apps[app].parts.keys().map(move |template| (app, *template)))
     }
 
-    /// A controller has a pod to look at.
+    /// A controller has a pod to handle.
     pub(super) fn tell_maker(&mut self, app: usize, template: u32) {
         self.work.push(match self.apps[app].maker {
             Maker::Deployment(_) | Maker::CronJob(_) => Work::Part(app, template),
@@ -243,7 +243,7 @@ impl Cluster {
         self.work.push(Work::Workload(app));
     }
 
-    /// A user gives a workload another template; a Job is deleted and made anew under the same name.
+    /// A user gives a workload another template; a Job is deleted and recreated under the same name.
     pub fn renew_workload(&mut self, app: usize, template: Template) {
         if let Maker::Job(_) = self.apps[app].maker {
             self.apps[app].version = self.stamp();
@@ -252,7 +252,7 @@ impl Cluster {
         self.edit_workload(app, |workload| workload.renew(template));
     }
 
-    /// The object by which a workload makes the pods of a template changed.
+    /// The object from which a workload creates the pods of a template has changed.
     pub fn touch_part(&mut self, app: usize, template: u32) {
         let version = self.stamp();
         self.apps[app].parts.insert(template, version);
@@ -266,7 +266,7 @@ impl Cluster {
         }
     }
 
-    /// A Job of a CronJob is deleted; its pods are found later.
+    /// A Job of a CronJob is deleted; the garbage collector finds its pods later.
     pub fn remove_run(&mut self, app: usize, template: u32) {
         if !self.apps[app].parts.contains_key(&template) {
             return;

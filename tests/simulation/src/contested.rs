@@ -1,7 +1,6 @@
-//! Schedules in which leaders change while grants are on their way, for what goes wrong between two leaders and nowhere
-//! else.
+//! Schedules in which leaders change while grants are in flight, for faults that only two leaders can cause.
 //!
-//! In: a seed. Out: a few fail-overs, each with pods that want more than there is before it, during it and after it.
+//! In: a seed. Out: a few fail-overs; before, during and after each, pods want more than there is.
 
 use testkit::random::Random;
 
@@ -38,7 +37,8 @@ impl Plan {
         plan
     }
 
-    /// Somebody asks for pods, and the patch that grants them is slow. Meanwhile the leader dies, or another one rises.
+    /// A user asks for pods, and the patch that grants them is slow. Meanwhile the leader dies, or another one takes
+    /// over.
     fn fail_over(&mut self, random: &mut Random) {
         let apps = self.workloads.len();
         let scale = |random: &mut Random, most| Action::Scale(random.below(apps), random.between(1, most));

@@ -1,5 +1,5 @@
-//! The controllers of Deployments, StatefulSets and DaemonSets: when one of their queue items is worked off, they act on
-//! what is stored. Those of Jobs are in [`super::jobs`].
+//! The controllers of Deployments, StatefulSets and DaemonSets: when they process a queue item, they act on what is
+//! stored. Those of Jobs are in [`super::jobs`].
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ impl Cluster {
         self.work.push(Work::Workload(index));
     }
 
-    /// One pass over a workload. Gives back after how many milliseconds another one is due in any case.
+    /// One pass over a workload. Returns after how many milliseconds another one is due in any case.
     pub(crate) fn sync_workload(&mut self, app: usize, random: &mut Random) -> Option<i64> {
         match self.apps[app].maker {
             Maker::Deployment(_) => self.sync_deployment(app),
@@ -34,7 +34,7 @@ impl Cluster {
         None
     }
 
-    /// One pass over what a workload makes its pods by.
+    /// One pass over an object from which a workload creates its pods.
     pub(crate) fn sync_part(&mut self, app: usize, template: u32, random: &mut Random) -> Option<i64> {
         match self.apps[app].maker {
             Maker::CronJob(_) => self.sync_run(app, template),
@@ -65,7 +65,7 @@ impl Cluster {
         }
     }
 
-    /// The controller of a workload has acted on its newest spec, and says so.
+    /// The controller of a workload has acted on its latest spec, and reports it.
     fn tell_observed(&mut self, app: usize) {
         let state = &mut self.apps[app];
         if state.is_observed() && state.observed != state.generation {
@@ -86,11 +86,11 @@ impl Cluster {
         }
     }
 
-    /// One pass over a ReplicaSet: it reports what it has, then makes or deletes pods.
+    /// One pass over a ReplicaSet: it reports what it has, then creates or deletes pods.
     fn sync_set(&mut self, app: usize, template: u32, random: &mut Random) {
         let mut own: Vec<(u32, replica_set::Pod)> =
             self.own_pods(app, template).map(|pod| (pod.id, seen(pod))).collect();
-        // Where the controller's choice is open, the order of the list decides.
+        // If the controller's choice is open, the order of the list decides.
         own.sort_by_cached_key(|_| random.between(0, 999));
         let (ids, own): (Vec<u32>, Vec<replica_set::Pod>) = own.into_iter().unzip();
         let related: Vec<replica_set::Pod> = self.pods_of(app).map(seen).collect();
@@ -110,7 +110,7 @@ impl Cluster {
         }
     }
 
-    /// A user scales the oldest ReplicaSet down by one whose pods bear no label. False when there is none.
+    /// A user scales the oldest ReplicaSet whose pods have no label down by one. False if there is none.
     pub(crate) fn shrink_oldest_unlabelled(&mut self, app: usize) -> bool {
         let Maker::Deployment(deployment) = &mut self.apps[app].maker else { return false };
         let old = deployment.sets.iter_mut().filter(|set| !set.template.labelled && set.available > 0);
@@ -158,7 +158,7 @@ impl Cluster {
         });
         let (ids, pods): (Vec<u32>, Vec<daemon_set::Pod>) = for_nodes.unzip();
         let mut nodes = self.nodes_of(app);
-        // The controller goes through them in any order.
+        // The controller visits them in any order.
         nodes.sort_by_cached_key(|_| random.between(0, 999));
         let Maker::DaemonSet { set, .. } = &mut self.apps[app].maker else { return };
         let changes = set.sync(&nodes, &pods);

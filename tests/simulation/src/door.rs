@@ -1,7 +1,7 @@
-//! A process's way to the API server: requests are put into a mailbox, and their callers wait for what comes back.
+//! A process's connection to the API server: requests go into a mailbox, and their callers wait for the result.
 //!
-//! What becomes of a request is decided by the simulation, not here. A mutated process may leave a step of the protocol
-//! out here; the code that ships stays as it is.
+//! The simulation decides what happens to a request, not this file. A mutated process may skip a step of the protocol
+//! here; the shipped code stays unchanged.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn, ready};
@@ -21,7 +21,7 @@ use super::api::{Answer, Request};
 use super::cluster::BUDGETS;
 use super::mutation::Mutation;
 
-/// What a caller gets in the end.
+/// The result for the caller.
 pub(crate) type Outcome = Result<Answer, GatewayError>;
 
 #[derive(Default)]
@@ -38,7 +38,7 @@ struct Mailbox {
     said: Vec<String>,
 }
 
-/// A process's way to the API server.
+/// A process's connection to the API server.
 #[derive(Clone)]
 pub(crate) struct Door {
     mailbox: Arc<Mutex<Mailbox>>,
@@ -55,7 +55,7 @@ impl Door {
         self.mailbox.lock().expect("the mailbox")
     }
 
-    /// Requests that were sent since the last call, each with a number within this door.
+    /// Requests that were sent since the last call, each with a number within this connection.
     pub(crate) fn sent(&self) -> Vec<(u64, Request)> {
         std::mem::take(&mut self.mailbox().sent)
     }
@@ -135,7 +135,7 @@ impl Gateway for Door {
         if self.mutation == Mutation::GrantsNotPersisted {
             let status = budget.status.get_or_insert_default();
             let in_flight: i64 = status.ledger.grants.drain(..).map(|grant| grant.connections).sum();
-            // Else the sum would tell a successor that there is something which no pod accounts for.
+            // Otherwise the sum would show a successor connections that no pod accounts for.
             status.committed -= in_flight;
         }
         let name = budget.metadata.name.clone().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The controllers of Jobs and CronJobs, and the garbage collector that finds the pods of Jobs that were deleted.
+//! The controllers of Jobs and CronJobs, and the garbage collector that finds the pods of deleted Jobs.
 
 use testkit::model::job::{self, Change, Job};
 
@@ -8,7 +8,7 @@ use super::controllers::instant;
 use super::pods::{Pod, Role};
 use super::workload::{Maker, Runs};
 
-/// A CronJob keeps so many Jobs that are done.
+/// How many finished Jobs a CronJob keeps.
 const HISTORY: usize = 3;
 
 impl Cluster {
@@ -50,7 +50,7 @@ impl Cluster {
         wait
     }
 
-    /// What a pass makes of a Job; its pods are made and deleted.
+    /// Applies what a pass decided for a Job; its pods are created and deleted.
     fn pass(&mut self, app: usize, mut job: Job) -> (Job, Option<i64>) {
         let template = job.template.id;
         let own = self.own_pods(app, template).map(|pod| {
@@ -70,7 +70,7 @@ impl Cluster {
         (job, None)
     }
 
-    /// Deletes pods whose Job is not there any more.
+    /// Deletes pods whose Job no longer exists.
     fn collect(&mut self, app: usize, orphaned: impl Fn(&Pod) -> bool) {
         let orphans: Vec<u32> = self.pods_of(app).filter(|pod| orphaned(pod)).map(|pod| pod.id).collect();
         orphans.into_iter().for_each(|id| self.begin_deletion(id));
@@ -101,7 +101,7 @@ impl Cluster {
     }
 }
 
-/// Whether two states of a Job differ in what is read of it.
+/// Whether two states of a Job differ in what anything reads of it.
 fn differs(a: &Job, b: &Job) -> bool {
     (a.active, a.succeeded, a.failing, a.finished) != (b.active, b.succeeded, b.failing, b.finished)
 }

@@ -1,10 +1,10 @@
 //! What must be true after every step, judged by what pods really hold.
 //!
-//! The sum is judged when it can grow: when a grant reaches its pod, and already when it is recorded. U may fall under
-//! the sum, by an edit or by a pod that passes the gate; a grant that was decided before that may still arrive. So each
-//! grant is judged by the largest U since the moment that its leader's watch of pods had reached when it was decided. Where
-//! an edit put U under the sum, lost pods may come back within what was held then: the mark that the status says is held
-//! against what really was, and grants against the mark.
+//! The sum is judged when it can grow: when a grant reaches its pod, and before that when the grant is recorded. U may
+//! fall below the sum, by an edit or by a pod that bypasses the gate; a grant that was decided before may still arrive.
+//! So each grant is judged by the largest U since the moment that its leader's pod watch had reached when it was
+//! decided. If an edit put U below the sum, lost pods may be replaced within what was held then: the status's mark is
+//! compared with what was really held, and grants with the mark.
 
 use std::collections::HashMap;
 
@@ -18,11 +18,11 @@ use super::process::Known;
 /// Which promise was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fault {
-    /// More is held, or recorded on top of what is held, than may be.
+    /// More is held, or held and recorded, than allowed.
     Over,
-    /// A pod got what no status had recorded.
+    /// A pod got a grant that no status had recorded.
     Unrecorded,
-    /// A status says less than what is held.
+    /// A status states less than what is held.
     Understated,
     /// Something waits for ever.
     Stuck,
@@ -41,29 +41,29 @@ struct Recorded {
     at: i64,
     /// What its leader knew.
     known: Known,
-    /// What lost pods may come back within while U is under the sum.
+    /// The sum within which lost pods may be replaced while U is below the sum.
     mark: u64,
 }
 
-/// The sums of a budget from a moment on.
+/// The sums of a budget from a certain moment on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Sums {
     at: i64,
     /// limit − reserved.
     available: u64,
     escaped: u64,
-    /// Whether the mode holds nobody.
+    /// Whether the mode limits no pods.
     free: bool,
 }
 
 pub struct Judge {
-    /// By uid; a pod can be recorded more than once when its budget is made anew.
+    /// By uid; a pod can be recorded more than once if its budget is recreated.
     recorded: HashMap<String, Vec<Recorded>>,
     /// When U changed, and to what.
     usable: [Vec<Sums>; BUDGETS.len()],
     /// The mark of each budget's last status.
     marks: [u64; BUDGETS.len()],
-    /// The most that was held and promised while the mode held nobody.
+    /// The most that was held and promised while the mode limited no pods.
     heights: [u64; BUDGETS.len()],
     pub violation: Option<Violation>,
     mutation: Mutation,
@@ -88,7 +88,7 @@ impl Judge {
         self.violation.get_or_insert(Violation { fault, what });
     }
 
-    /// Keeps the history of U.
+    /// Records the history of U.
     pub fn watch(&mut self, cluster: &Cluster) {
         for (budget, history) in self.usable.iter_mut().enumerate() {
             let Some(available) = cluster.available(budget) else { continue };
@@ -106,14 +106,14 @@ impl Judge {
         }
     }
 
-    /// What was so at some time since `since`.
+    /// Everything that was true at some time since `since`.
     fn since(&self, budget: usize, since: i64) -> &[Sums] {
         let history = &self.usable[budget];
         &history[history.iter().rposition(|sums| sums.at <= since).unwrap_or(0)..]
     }
 
-    /// The largest U that a leader may have had in mind who has seen what was so since `since`: an edit and a pod that
-    /// escaped are seen by different watches. He `recorded` the grant in the object that says the mode.
+    /// The largest U that a leader may assume which has seen everything up to `since`: an edit and an escaped pod come
+    /// by different watches. The leader `recorded` the grant in the object that states the mode.
     fn most(&self, budget: usize, since: i64, recorded: i64, mark: u64) -> u64 {
         if self.since(budget, recorded).iter().any(|sums| sums.free) {
             return u64::MAX;
@@ -124,7 +124,8 @@ impl Judge {
         available.max(mark).saturating_sub(escaped)
     }
 
-    /// The mark of a status: never more than was once allowed, or held where nobody was held, and what has escaped.
+    /// The mark of a status: never more than was once allowed, or held while the mode limited nothing, plus what has
+    /// escaped.
     fn mark(&mut self, budget: usize, status: &DbConnectionBudgetStatus, horizon: i64) -> u64 {
         let mark = status.ledger.high_water.map_or(0, i64::unsigned_abs);
         if mark > self.marks[budget] {
@@ -141,7 +142,7 @@ impl Judge {
         mark
     }
 
-    /// A status was written by a leader that knew so much.
+    /// A leader with this knowledge wrote a status.
     pub(crate) fn status_written(
         &mut self,
         cluster: &Cluster,
@@ -151,7 +152,7 @@ impl Judge {
     ) {
         let (Known { horizon, .. }, now) = (known, clock::now());
         let mut fresh = false;
-        // Ends that its watch has not told of yet, a leader counts.
+        // A leader still counts pods whose end its watch has not shown.
         if status.ledger.mode == Mode::Observe {
             self.heights[budget] = self.heights[budget].max(status.committed.unsigned_abs());
         }
@@ -177,7 +178,7 @@ impl Judge {
         self.compare(cluster, budget, status);
     }
 
-    /// Whether the status can tell the truth. Of mutations by which it cannot, the sum alone is judged.
+    /// Whether the status can be true. With mutations that make it false, only the sum is judged.
     fn is_honest(&self) -> bool {
         use Mutation::{
             GrantsNotPersisted, LingerForgotten, ListBeforeEpoch, NodesNotAsked, TerminatingForgotten,
@@ -189,9 +190,10 @@ impl Judge {
     }
 
     fn compare(&mut self, cluster: &Cluster, budget: usize, status: &DbConnectionBudgetStatus) {
-        // One that raises the epoch says what the one before said: what was left since is named a moment later.
+        // A status that raises the epoch repeats the previous one: what was left behind since then is named a moment
+        // later.
         let held = cluster.held_as_far_as(budget, |_, named| named.is_some());
-        // Before its first full status a budget says nothing.
+        // Before its first full status a budget states nothing.
         if self.is_honest() && status.observed_generation.is_some() && status.committed.unsigned_abs() < held
         {
             let what =

@@ -1,6 +1,6 @@
 //! The lives of pods: bound, started, ready, crashed, drained, gone; and nodes that are lost.
 //!
-//! Each step is one call. A kubelet reports late what has happened, and a lost node reports nothing.
+//! Each step is one call. A kubelet reports late, and a lost node reports nothing.
 
 use poolbudget::api::DbConnectionBudgetStatus;
 use poolbudget::cluster::node::NodeSight;
@@ -17,28 +17,28 @@ pub(crate) enum Step {
     Bind,
     /// Its container runs, and opens connections.
     Start,
-    /// The kubelet tells so.
+    /// The kubelet reports it.
     TellRunning,
     /// It is ready.
     Ready,
-    /// Its container ended and will be started again.
+    /// Its container ended and will be restarted.
     Crash,
     /// It runs again.
     Restart,
     /// Its work is done: its processes end by themselves.
     Finish,
-    /// The kubelet tells so.
+    /// The kubelet reports it.
     TellFinished,
     /// All its processes have ended.
     Stop,
-    /// The kubelet tells so.
+    /// The kubelet reports it.
     TellEnded,
     /// Its object goes.
     Remove,
 }
 
 impl Cluster {
-    /// Takes a step, if the pod is still there and its node lives. False when a node that is lost has to come back first.
+    /// Takes a step, if the pod still exists and its node lives. False if a lost node has to come back first.
     pub(crate) fn live(&mut self, id: u32, step: Step, nodes_down: &[bool]) -> bool {
         let Some(pod) = self.pods.get_mut(&id) else { return true };
         if step != Step::Bind && pod.node.is_some_and(|(node, _)| nodes_down[node]) {
@@ -47,7 +47,7 @@ impl Cluster {
         let was = (pod.node, pod.reported, pod.ready);
         match step {
             Step::Bind => {
-                // The first node that lives.
+                // The first living node.
                 let first = id as usize % nodes_down.len();
                 let mut order = (0..nodes_down.len()).map(|offset| (first + offset) % nodes_down.len());
                 let fits = |node: &usize| !matches!(pod.role, Role::Node(own) if own != *node);
@@ -59,7 +59,7 @@ impl Cluster {
             Step::Ready if pod.facts.good && !pod.deleting && pod.reported == Reported::Running => {
                 pod.ready = true;
             }
-            // A Job's pod that fails is replaced by another one.
+            // A failed pod of a Job is replaced by another one.
             Step::Crash if pod.role == Role::Task && !pod.over && pod.reported == Reported::Running => {
                 (pod.over, pod.end) = (true, Some(End::Failed));
             }
@@ -94,7 +94,7 @@ impl Cluster {
         true
     }
 
-    /// What ended in a pod since it was like `before` leaves its connections open for so many milliseconds.
+    /// What ended in a pod since its state `before` leaves its connections open for this many milliseconds.
     pub(crate) fn leave_open(&mut self, before: &Pod, linger: i64) {
         let Some(pod) = self.pods.get(&before.id) else { return };
         let left = if pod.over && !before.over {
@@ -118,7 +118,7 @@ impl Cluster {
         }
     }
 
-    /// Takes down what a status names.
+    /// Records which entries a status names.
     pub(crate) fn note_named(&mut self, status: &DbConnectionBudgetStatus) {
         for ghost in &mut self.ghosts {
             if let Left::Restarted { entry, named: named @ None } = &mut ghost.left
@@ -129,7 +129,7 @@ impl Cluster {
         }
     }
 
-    /// A budget begins without a status: of what vanished before `since` nobody knows, nor of what lingers.
+    /// A budget begins without a status: nobody knows what vanished before `since`, or what lingers.
     pub(crate) fn forget_before(&mut self, budget: usize, since: i64) {
         let known =
             |ghost: &Ghost| ghost.budget != budget || (ghost.left == Left::Vanished && ghost.since >= since);
@@ -142,7 +142,7 @@ impl Cluster {
         }
     }
 
-    /// The node's pods are not ready any more, as far as anybody knows.
+    /// The node's pods are reported as not ready.
     pub(crate) fn mark_unknown(&mut self, node: usize) {
         for id in self.pods_on(node) {
             if let Some(pod) = self.pods.get_mut(&id)
@@ -154,12 +154,12 @@ impl Cluster {
         }
     }
 
-    /// A node is lost: its kubelet tells and hears nothing.
+    /// A node is lost: its kubelet reports and receives nothing.
     pub(crate) fn lose_node(&mut self, node: usize) {
         self.nodes_lost[node].get_or_insert_with(clock::now);
     }
 
-    /// A kubelet is back, and ends what is gone meanwhile, in its own time; or its machine is gone for good.
+    /// A kubelet is back, and ends what is gone by now, in its own time; or its machine is gone for good.
     pub(crate) fn end_ghosts_of(&mut self, node: usize, is_gone: bool) {
         for ghost in &mut self.ghosts {
             if let Some((at, lives_on)) = ghost.waits_for
@@ -171,7 +171,8 @@ impl Cluster {
         }
     }
 
-    /// A node as the API server shows it: its Lease is renewed every 10 seconds, and after 40 without it is not Ready.
+    /// A node as the API server shows it: its Lease is renewed every 10 seconds; after 40 seconds without, it is not
+    /// Ready.
     pub(crate) fn node(&self, node: usize) -> Option<NodeSight> {
         let (now, lost) = (clock::now(), self.nodes_lost[node]);
         let ready = lost.is_none_or(|lost| now - lost < 40_000);

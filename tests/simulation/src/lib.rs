@@ -1,10 +1,11 @@
 //! A deterministic simulation of a cluster around the operator's shipping code.
 //!
-//! In: a seed. Out: whether every promise was kept, what it came to in numbers, and a trace on request. The leader, its
-//! world, its decisions and its transaction are the code that ships, behind its own `Gateway`; around it are simulated
-//! the API server ([`api`]), the controllers ([`controllers`], [`jobs`]), nodes and kubelets ([`kubelet`]), a database ([`server`]), two processes of the
-//! operator ([`process`]), users and faults ([`act`]). What pods really hold is known here and judged after every step
-//! ([`judge`]). Nothing reads a real clock or draws a random number that is not from the seed.
+//! In: a seed. Out: whether every promise was kept, the figures, and a trace on request. The leader, its world, its
+//! decisions and its transaction are the shipped code, behind its own `Gateway`. Simulated around it: the API server
+//! ([`api`]), the controllers ([`controllers`], [`jobs`]), nodes and kubelets ([`kubelet`]), a database ([`server`]),
+//! two processes of the operator ([`process`]), users and faults ([`act`]). The simulation knows what pods really hold,
+//! and judges it after every step ([`judge`]). Nothing reads a real clock or draws a random number that is not from the
+//! seed.
 #![expect(missing_docs, reason = "it is read as the cluster that it plays")]
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "it is test code: it fails the test")]
 
@@ -45,16 +46,16 @@ use plan::Plan;
 use sim::Sim;
 use tally::Tally;
 
-/// What came of a schedule.
+/// The result of a schedule.
 pub struct Outcome {
     pub tally: Tally,
     pub violation: Option<Violation>,
     pub trace: Vec<String>,
-    /// What was left in the end, with every change on the way.
+    /// The final state, with every change on the way.
     pub cluster: Cluster,
 }
 
-/// Runs a schedule to its end. A panic of the operator is a violation like others.
+/// Runs a schedule to its end. A panic of the operator is a violation like any other.
 pub fn run(plan: &Plan, mutation: Mutation, traced: bool) -> Outcome {
     let mut sim = Sim::new(plan.clone(), mutation, traced);
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| sim.run())) {

@@ -1,7 +1,7 @@
-//! The protocol with one rule left out, to see that the simulation misses it.
+//! The protocol without one of its rules, to check that the simulation notices.
 //!
-//! What concerns the decision is left out of the decision here, built from the core's own parts; what concerns the
-//! transaction is left out at the [door](super::door), and what a spec says in the spec.
+//! A rule of the decision is left out of the decision here, built from the core's own parts; a rule of the transaction
+//! is left out at the [door](super::door), and a rule of the spec in the spec.
 
 use clap::ValueEnum;
 use poolbudget::budget::amount::{Connections, Pods};
@@ -50,7 +50,7 @@ pub enum Mutation {
 }
 
 impl Mutation {
-    /// The decision without what is left out.
+    /// The decision without the rule.
     pub fn decision(self) -> fn(&Situation) -> Decision {
         match self {
             Self::None
@@ -91,9 +91,9 @@ impl Mutation {
     }
 }
 
-/// As the core's `decide`, without one of its rules: what the rule does not concern is taken from there.
+/// Like the core's `decide`, without one of its rules: everything else comes from there.
 pub fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
-    // Where nothing is enforced, no rule is at work.
+    // If nothing is enforced, no rule applies.
     if situation.enforcement != Enforcement::Enforced {
         return decide(situation);
     }

@@ -1,4 +1,4 @@
-//! What a budget needs so that all that is wanted fits, by arithmetic of its own.
+//! What a budget needs so that everything wanted fits, computed independently.
 
 use poolbudget::budget::amount::Pods;
 use poolbudget::budget::rollout::{self, Surge};
@@ -36,14 +36,14 @@ impl Cluster {
             let least = u64::from(slots)
                 * u64::from(entry.connections_per_process.min.unwrap_or(1))
                 * u64::from(self.widest(app, budget));
-            // Nobody is sent away from his work, however much he holds.
+            // No pod is taken from its work, however much it holds.
             let works = |pod: &&Pod| state.is_task() && pod.facts.budget == Some(budget) && pod.is_granted();
             sum += least.max(self.pods_of(app).filter(works).map(Pod::bill).sum());
         }
         sum
     }
 
-    /// The pods that a workload wants of a budget now, and how many it says itself that it may want.
+    /// The pods that a workload wants of a budget now, and the most that it states itself.
     fn wants(&self, app: usize, budget: usize) -> (u32, Option<u32>) {
         let state = &self.apps[app];
         let labelled = |template: u32| self.facts(template).budget == Some(budget);
@@ -64,7 +64,7 @@ impl Cluster {
         }
     }
 
-    /// The most processes of a pod. Where a workload is just rolling away from it, the old revision counts too.
+    /// The most processes of a pod. While a workload rolls out, the old revision counts too.
     fn widest(&self, app: usize, budget: usize) -> u32 {
         let state = &self.apps[app];
         let makes = match &state.maker {
@@ -106,7 +106,7 @@ fn slots(state: &App, replicas: u32, full: bool) -> u32 {
     }
 }
 
-/// The strategy as the operator has it.
+/// The strategy in the operator's type.
 fn ours(strategy: Strategy) -> rollout::Strategy {
     let number = |number| match number {
         IntOrPercent::Int(pods) => rollout::IntOrPercent::Int(pods),

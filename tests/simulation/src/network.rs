@@ -1,7 +1,7 @@
-//! The way between a process and the API server: which request arrives when, or never, and who hears of it.
+//! The network between a process and the API server: which request arrives when, or never, and who gets an answer.
 //!
-//! In: requests that a look has sent. Out: writes that are carried out and judged, answers that wake their look, timeouts,
-//! processes that die of what they sent.
+//! In: requests that a look has sent. Out: writes that are executed and judged, answers that wake their look, timeouts,
+//! processes that die after sending.
 
 use poolbudget::controller::gateway::GatewayError;
 
@@ -12,7 +12,7 @@ use super::process::{Known, Process};
 use super::sim::{Happening, Sim};
 use super::weather::Moment;
 
-/// The client gives a request up after so many milliseconds.
+/// The client gives up on a request after this many milliseconds.
 const TIMEOUT: i64 = 20_000;
 
 /// A request that was sent.
@@ -24,13 +24,13 @@ pub(super) struct Flight {
     /// What its process knew when it was sent.
     known: Known,
     outcome: Option<Result<Answer, GatewayError>>,
-    /// When it is answered after its arrival; none when the answer is lost.
+    /// How long after its arrival it is answered; none if the answer is lost.
     answered: Option<i64>,
     dies: bool,
 }
 
 impl Sim {
-    /// Decides what becomes of a request.
+    /// Decides what happens to a request.
     pub(super) fn send(&mut self, process: usize, term: u32, number: u64, request: Request) {
         let now = clock::now();
         let stormy = self.weather.storm.0 > now && self.network.between(0, 999) < self.weather.storm.1;
@@ -59,9 +59,9 @@ impl Sim {
                 return self.fail(id, flight, Some(code));
             }
             2 => return self.fail(id, flight, None),
-            // Carried out, but the answer is lost.
+            // Executed, but the answer is lost.
             3 => flight.answered = None,
-            // Slow; perhaps slower than the caller's patience.
+            // Slow; perhaps slower than the caller's timeout.
             4 | 5 => delay = self.network.between(200, 45_000).into(),
             6 => {
                 self.crash(process);
@@ -78,7 +78,7 @@ impl Sim {
         self.flights.insert(id, flight);
         self.after(delay, Happening::Arrive(id));
         if waits {
-            // The answer is never read by its flight; another one brings the timeout.
+            // This flight never delivers its answer; another one delivers the timeout.
             let flight = &self.flights[&id];
             let request = flight.request.clone();
             let outcome = Some(Err(GatewayError::Timeout { what: request.words() }));
@@ -93,7 +93,7 @@ impl Sim {
         }
     }
 
-    /// The request is not carried out: refused with a code, or lost on its way.
+    /// The request is not executed: refused with a code, or lost on the way.
     fn fail(&mut self, id: u64, mut flight: Flight, code: Option<u16>) {
         let what = flight.request.words();
         self.tell(|_| match code {
@@ -129,7 +129,7 @@ impl Sim {
         }
     }
 
-    /// The judge looks at what a write has done.
+    /// The judge checks the effect of a write.
     fn consider(&mut self, flight: &Flight, done: bool) {
         if !done {
             return;

@@ -1,4 +1,4 @@
-//! The objects as a watch brings them.
+//! The objects as a watch delivers them.
 
 use std::collections::BTreeMap;
 
@@ -245,7 +245,7 @@ pub(crate) fn stateful_set(cluster: &Cluster, index: usize) -> StatefulSetView {
             "observedGeneration": app.observed,
             "replicas": app.counts.pods,
             "readyReplicas": app.counts.ready,
-            // Until its controller has seen the newest template it names the one before.
+            // Until its controller has seen the newest template, it names the previous one.
             "updateRevision": revision(index, app.seen),
         },
     }))

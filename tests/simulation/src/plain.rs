@@ -1,6 +1,6 @@
-//! Schedules of a plain day: scaling up to the ceiling, good rollouts, deleted pods. No edits of budgets, no faults.
+//! Schedules of a normal day: scaling up to the ceiling, good rollouts, deleted pods. No edits of budgets, no faults.
 //!
-//! In: a seed. Out: a schedule whose figures say what the protocol costs when nothing goes wrong.
+//! In: a seed. Out: a schedule whose figures show what the protocol costs when nothing goes wrong.
 
 use testkit::random::Random;
 
@@ -25,7 +25,7 @@ impl Plan {
         for budget in 0..plan.budgets.len() {
             let own = plan.workloads.iter().zip(&plan.budgets[budget].entries);
             let own = own.filter(|(workload, _)| workload.facts.budget == Some(budget));
-            // A surge pod for each, or a third more where room for all of them is kept.
+            // A surge pod for each, or a third more if the budget keeps room for all of them.
             let least: u32 = own.map(|(w, entry)| (CEILING + 2) * entry.min * w.facts.processes).sum();
             let terms = &mut plan.budgets[budget];
             terms.limit = terms.reserved + least.max(3) * random.pick(&[100, 130, 200]) / 100;

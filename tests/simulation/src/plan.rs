@@ -1,7 +1,7 @@
-//! A schedule before it runs: what the cluster begins with, and what users and faults do to it when.
+//! A schedule before it runs: the initial cluster, and when users and faults do what.
 //!
-//! In: a seed. Out: plain values, so that a failing schedule can be made smaller and told. What is not said here (how
-//! long a pod takes to start, which answer is slow) is drawn while it runs.
+//! In: a seed. Out: plain values, so that a failing schedule can be shrunk and printed. Everything else (how long a pod
+//! takes to start, which answer is slow) is drawn during the run.
 
 use std::fmt;
 
@@ -55,29 +55,29 @@ pub struct Plan {
     pub workloads: Vec<Workload>,
     /// Milliseconds before the first action.
     pub calm: u32,
-    /// Seconds after the one before, and what happens then.
+    /// Seconds after the previous action, and the action.
     pub actions: Vec<(u32, Action)>,
-    /// Whether in the end the limits are such that everything wanted fits.
+    /// Whether the final limits are such that everything wanted fits.
     pub ends_feasible: bool,
-    /// Whether images that never become ready stay as they are; all other workloads have to settle nevertheless.
+    /// Whether images that never become ready stay as they are; all other workloads must still settle.
     pub stays_bad: bool,
-    /// Whether pods become ready only when the database answers them, which has no more connections than its limit. Then in
-    /// the end every workload is governed.
+    /// Whether pods become ready only when the database answers them, which has exactly as many connections as the
+    /// limit. Then every workload is governed in the end.
     pub full: bool,
     /// Whether faults of the control plane and of the operator's processes occur.
     pub faults: bool,
 }
 
-/// What somebody does, or what goes wrong. Numbers of pods and sets are taken modulo what is there.
+/// What a user does, or what goes wrong. Indexes of pods and sets are taken modulo their number.
 #[derive(Clone, Debug)]
 pub enum Action {
     Scale(usize, u32),
-    /// An autoscaler goes to so many replicas, one by one every so many seconds.
+    /// An autoscaler scales to this many replicas, one by one, every so many seconds.
     Ramp(usize, u32, u32),
     RollOut(usize, Facts),
     /// Back to an earlier template.
     Undo(usize, usize),
-    /// It replaces its pods in another way.
+    /// It changes how it replaces its pods.
     Reform(usize, Form),
     Autoscaler(usize, Option<u32>),
     Disruption(usize, Option<Disruption>),
@@ -85,41 +85,41 @@ pub enum Action {
     Sizing(usize, &'static str, &'static str),
     Entry(usize, usize, Entry),
     Eviction(usize, bool),
-    /// Whether its mode is Observe from now on, or else Gate.
+    /// Whether the mode is Observe from now on, otherwise Gate.
     Observe(usize, bool),
     DeleteBudget(usize),
-    /// Deleted and made anew after so many seconds.
+    /// Deleted, and recreated after this many seconds.
     RenewBudget(usize, u32),
     DeletePod(usize),
-    /// Its processes live on for so many milliseconds of each thousand of its grace period.
+    /// Its processes live on for this many thousandths of its grace period.
     ForcePod(usize, u32),
     CrashPod(usize),
-    /// A node is lost, and comes back after so many seconds.
+    /// A node is lost, and comes back after this many seconds.
     LoseNode(usize, u32),
-    /// The policies are out of force for so many seconds.
+    /// The policies are out of force for this many seconds.
     GateOff(u32),
-    /// For so many seconds, so many of a thousand requests fail, each in its own way.
+    /// For this many seconds, this many of a thousand requests fail, each in its own way.
     Storm(u32, u32),
-    /// For so many seconds no request of the operator is answered.
+    /// For this many seconds no request of the operator is answered.
     Outage(u32),
-    /// For so many seconds watches lag by up to so many milliseconds.
+    /// For this many seconds watches lag by up to this many milliseconds.
     Lag(u32, u32),
-    /// One watch of a process, in the order of `Kind::ALL`, is cut, and lists anew after so many seconds.
+    /// One watch of a process, in the order of `Kind::ALL`, is cut, and lists again after this many seconds.
     CutWatch(usize, usize, u32),
-    /// For so many seconds each request of a sort takes so many milliseconds until it arrives.
+    /// For this many seconds each request of a kind takes this many milliseconds to arrive.
     Delay(Call, u32, u32),
     /// A process dies.
     Crash(usize),
-    /// The process that sends the operator's n-th write from now on dies of it. Several of these take turns: the next one
-    /// counts from the death before.
+    /// The process that sends the operator's n-th write from now on dies of it. Several of these take turns: the next
+    /// one counts from the previous death.
     KillAtWrite(u32, Moment),
-    /// The leader gives up in good order.
+    /// The leader gives up leadership in an orderly way.
     Resign,
-    /// For so many seconds both processes lead.
+    /// For this many seconds both processes lead.
     Split(u32),
-    /// A process's clock jumps by so many seconds.
+    /// A process's clock jumps by this many seconds.
     ClockJump(usize, i32),
-    /// For so many seconds the cluster's controllers are slow.
+    /// For this many seconds the cluster's controllers are slow.
     Slow(u32),
 }
 
@@ -177,7 +177,7 @@ fn task(random: &mut Random) -> Task {
     Task { completions, replaces_terminating: random.percent(60) }
 }
 
-/// Half of the schedules have Deployments alone.
+/// Half of the schedules have only Deployments.
 fn kind(random: &mut Random, mixed: bool) -> WorkloadKind {
     use WorkloadKind::{CronJob, DaemonSet, Deployment, Job, StatefulSet};
     if mixed {
@@ -221,7 +221,7 @@ fn terms(random: &mut Random, workloads: &[Workload], budget: usize) -> Terms {
 }
 
 impl Workload {
-    /// Makes a Deployment of it, where figures are to be compared or the story is about something else.
+    /// Makes it a Deployment, if figures are to be compared or the test is about something else.
     pub fn only_a_deployment(&mut self) {
         if !matches!(self.form, Form::Deployment(_)) {
             self.form = Form::Deployment(Strategy::default());
@@ -242,7 +242,7 @@ impl Plan {
                 let facts = Facts {
                     good: true,
                     processes: random.pick(&[1, 1, 1, 2, 4]),
-                    // Some are there already when they are adopted.
+                    // Some workloads exist already when they are adopted.
                     budget: random.percent(80).then_some(budget),
                 };
                 let kind = kind(random, mixed);
@@ -258,7 +258,7 @@ impl Plan {
             seed,
             budgets,
             workloads,
-            // Half of them have some time to settle first.
+            // Half of the schedules have some time to settle first.
             calm: if seed.is_multiple_of(2) { 30_000 } else { 500 },
             actions: Vec::new(),
             ends_feasible: !random.percent(10),

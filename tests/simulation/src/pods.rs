@@ -1,7 +1,7 @@
-//! Pods: what is stored of them, and what they really hold.
+//! Pods: what is stored about them, and what they really hold.
 //!
-//! What a pod holds is counted by arithmetic of its own, from the moment at which its gate is open until its processes
-//! have ended, whatever the API server or the operator believes.
+//! What a pod holds is computed independently, from the moment when its gate is open until its processes have ended,
+//! whatever the API server or the operator believes.
 
 use kube::runtime::watcher::Event;
 use poolbudget::api::{Mode, WorkloadKind};
@@ -11,10 +11,10 @@ use super::clock;
 use super::cluster::{Cluster, Facts, Ghost, Kind, Left, Notes, Work};
 use super::objects;
 
-/// What SQLAlchemy opens when nothing is said.
+/// What SQLAlchemy opens by default.
 const LITERAL: u64 = 15;
 
-/// A container's course, as its kubelet has reported it.
+/// A container's state, as its kubelet has reported it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reported {
     Waiting,
@@ -22,14 +22,14 @@ pub enum Reported {
     Ended,
 }
 
-/// What sets a pod apart from others of its template.
+/// What distinguishes a pod from others of its template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Nothing.
     Any,
-    /// Its number in its StatefulSet, and so its name.
+    /// Its ordinal in its StatefulSet, which is part of its name.
     Ordinal(u32),
-    /// The one node that it is for.
+    /// The one node that it may run on.
     Node(usize),
     /// It ends by itself when its work is done.
     Task,
@@ -51,32 +51,32 @@ pub struct Pod {
     pub facts: Facts,
     /// Kind and name of the object that made it.
     pub owner: (WorkloadKind, String),
-    /// Labels by which its controller knows its revision.
+    /// The labels by which its controller recognizes its revision.
     pub marks: Vec<(&'static str, String)>,
     pub version: u64,
     pub created: i64,
     pub gated: bool,
-    /// Whether its env reads the grant: it was made while the policies were in force.
+    /// Whether its env reads the grant: it was created while the policies were in force.
     pub late_bound: bool,
     pub notes: Option<Notes>,
     pub node: Option<(usize, i64)>,
     pub reported: Reported,
     pub ready: bool,
-    /// Since when it is ready, or is not.
+    /// Since when it has been ready, or not ready.
     pub ready_since: i64,
     pub restarts: u32,
     pub deleting: bool,
     /// Its processes have ended for good.
     pub over: bool,
-    /// They ended by themselves, like this.
+    /// They ended by themselves, with this result.
     pub end: Option<End>,
-    /// Its kubelet has told so.
+    /// Its kubelet has reported it.
     pub finished: bool,
-    /// The garbage collector calls it Failed, whatever runs of it.
+    /// The garbage collector marked it Failed, whatever of it still runs.
     pub collected: bool,
-    /// Seconds that its containers get to end.
+    /// How many seconds its containers get to end.
     pub grace: i64,
-    /// What it has open, where that is asked for ([`super::server`]).
+    /// What it has open, if the database is simulated ([`super::server`]).
     pub open: u64,
 }
 
@@ -89,17 +89,17 @@ impl Pod {
         self.notes.as_ref()?.get(name)?.parse().ok()
     }
 
-    /// Whether it came through the gate.
+    /// Whether it came through the gate with a grant.
     pub fn is_granted(&self) -> bool {
         !self.gated && self.late_bound
     }
 
-    /// Whether it got past the gate without a grant.
+    /// Whether it bypassed the gate without a grant.
     pub fn has_escaped(&self) -> bool {
         !self.late_bound && self.facts.budget.is_some() && !self.finished
     }
 
-    /// What it may hold now: nothing behind the gate and nothing after its processes ended.
+    /// What it may hold now: nothing behind the gate, and nothing after its processes ended.
     pub fn bill(&self) -> u64 {
         if self.gated || self.over {
             return 0;
@@ -116,15 +116,15 @@ impl Pod {
 }
 
 impl Cluster {
-    /// What the pods with a grant of a budget hold now, in truth.
+    /// What the granted pods of a budget really hold now.
     pub fn held(&self, budget: usize) -> u64 {
         let pods = self.pods.values().filter(|pod| pod.facts.budget == Some(budget) && pod.is_granted());
         let ghosts = self.ghosts.iter().filter(|ghost| ghost.budget == budget);
         pods.map(Pod::bill).sum::<u64>() + ghosts.map(|ghost| ghost.bill).sum::<u64>()
     }
 
-    /// The same, as far as it can be known: what a container that was started again has left is told by an event, and
-    /// `knows` says of which ones.
+    /// The same, as far as it can be known: an event reports what a restarted container has left, and `knows` says
+    /// which of these are known.
     pub fn held_as_far_as(&self, budget: usize, knows: impl Fn(i64, Option<i64>) -> bool) -> u64 {
         let unknown = self.ghosts.iter().filter(|ghost| {
             ghost.budget == budget
@@ -133,13 +133,13 @@ impl Cluster {
         self.held(budget) - unknown.map(|ghost| ghost.bill).sum::<u64>()
     }
 
-    /// What the pods of a budget hold that passed the gate without a grant.
+    /// What pods of a budget without a grant hold.
     pub fn escaped(&self, budget: usize) -> u64 {
         let pods = self.pods.values().filter(|pod| pod.facts.budget == Some(budget) && !pod.is_granted());
         pods.map(Pod::bill).sum()
     }
 
-    /// limit − reserved − what escaped the gate.
+    /// limit − reserved − what bypassed the gate.
     pub fn usable(&self, budget: usize) -> Option<u64> {
         Some(self.available(budget)?.saturating_sub(self.escaped(budget)))
     }
@@ -151,12 +151,12 @@ impl Cluster {
         Some(u64::from(limit).saturating_sub(u64::from(spec.reserved)))
     }
 
-    /// Whether the mode of a budget holds nobody.
+    /// Whether the mode of a budget limits no pods.
     pub fn is_free(&self, budget: usize) -> bool {
         self.budgets[budget].as_ref().is_some_and(|object| object.spec.mode == Mode::Observe)
     }
 
-    /// What the status of a budget has granted to pods that wait still.
+    /// What the status of a budget has granted to pods that still wait.
     pub fn promised(&self, budget: usize) -> u64 {
         let status = self.budgets[budget].as_ref().and_then(|object| object.status.as_ref());
         let grants = status.into_iter().flat_map(|status| &status.ledger.grants);
@@ -165,7 +165,7 @@ impl Cluster {
         grants.filter(|grant| waits(&grant.uid)).map(|grant| grant.connections.unsigned_abs()).sum()
     }
 
-    /// All connections that the database of the first budget has.
+    /// All connections of the first budget's database.
     pub fn limit(&self) -> Option<u64> {
         self.budgets[0].as_ref()?.spec.limit.connections.map(u64::from)
     }
@@ -221,7 +221,7 @@ impl Cluster {
             created: clock::now(),
             gated,
             late_bound: gated,
-            // Some pods come without any annotation.
+            // Some pods have no annotations at all.
             notes: Some(notes).filter(|notes| !notes.is_empty()),
             node: None,
             reported: Reported::Waiting,
@@ -243,7 +243,7 @@ impl Cluster {
         }
     }
 
-    /// The object goes.
+    /// The object is removed.
     pub fn remove_pod(&mut self, id: u32) {
         let Some(mut pod) = self.pods.remove(&id) else { return };
         pod.version = self.stamp();
@@ -255,7 +255,7 @@ impl Cluster {
         self.work.push(Work::Workload(pod.app));
     }
 
-    /// A deletion with grace: at once for a pod that is on no node.
+    /// A deletion with grace: immediate for a pod without a node.
     pub fn begin_deletion(&mut self, id: u32) {
         let Some(pod) = self.pods.get_mut(&id) else { return };
         if pod.node.is_none() {
@@ -267,7 +267,7 @@ impl Cluster {
         }
     }
 
-    /// The garbage collector ends a pod whose node is gone: it calls it Failed and deletes it by force.
+    /// The garbage collector ends a pod whose node is gone: it marks it Failed and force-deletes it.
     pub fn call_failed(&mut self, id: u32, lives_on: i64, linger: i64) {
         let Some(pod) = self.pods.get_mut(&id) else { return };
         if pod.end.is_none() {
@@ -277,9 +277,8 @@ impl Cluster {
         self.force_deletion(id, lives_on, linger);
     }
 
-    /// A deletion by force: the object is gone at once, its processes go on for so many milliseconds from when their kubelet
-    /// knows.
-    /// Its connections outlive those for so many milliseconds more.
+    /// A forced deletion: the object is gone at once; its processes run for `lives_on` milliseconds from when their
+    /// kubelet knows. Its connections outlive those by `linger` milliseconds.
     pub fn force_deletion(&mut self, id: u32, lives_on: i64, linger: i64) {
         let Some(pod) = self.pods.get(&id) else { return };
         let away = pod.node.map(|(node, _)| node).filter(|node| self.nodes_lost[*node].is_some());

@@ -1,7 +1,8 @@
 //! One process of the operator: its terms as leader, its watches, and the looks that it takes at each budget.
 //!
-//! The leader, its world and its transaction are the code that ships. Here is what surrounds them in a process: lists
-//! and watches that bring events with a delay, each kind by its own, and a queue in which each budget is at most once.
+//! The leader, its world and its transaction are the shipped code. This file has what surrounds them in a process:
+//! lists and watches that deliver events late, each kind with its own delay, and a queue in which each budget is at
+//! most once.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,21 +24,21 @@ use super::door::{Door, index};
 use super::mutation::Mutation;
 use super::objects;
 
-/// Delay after a first failure, and the longest one, in milliseconds.
+/// The delay after the first failure, and the longest one, in milliseconds.
 const BACKOFF: (i64, i64) = (100, 15_000);
 
-/// What a process does at the moment.
+/// The current role of a process.
 pub(crate) enum Process {
-    /// It is not there.
+    /// It does not run.
     Down,
     /// It waits for the Lease.
     Standby,
-    /// It leads, or believes so.
+    /// It leads, or believes that it does.
     Leading(Box<Term>),
 }
 
-/// What a process knows of what happens to pods: since when it watches them, since when it has missed no event, and up to
-/// when it has seen all of it.
+/// What a process knows about pods: since when it watches them, since when it has missed no event, and up to when it
+/// has seen everything.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
     pub(crate) since: i64,
@@ -46,7 +47,7 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Whether it knows of what happened at a time, or was named in a status later on.
+    /// Whether it knows what happened at a time, or was named in a status later.
     pub(crate) fn has_seen(self, at: i64, named: Option<i64>) -> bool {
         (self.unbroken..=self.horizon).contains(&at) || named.is_some_and(|named| named <= self.horizon)
     }
@@ -57,7 +58,7 @@ impl Known {
 pub(crate) struct Place {
     /// When it is due.
     pub(crate) due: Option<i64>,
-    /// When the simulation will come back to it.
+    /// When the simulation will visit it.
     woken: Option<i64>,
     look: Option<Pin<Box<dyn Future<Output = Next>>>>,
     /// It was requested while a look ran.
@@ -67,18 +68,18 @@ pub(crate) struct Place {
 
 /// One term as leader.
 pub(crate) struct Term {
-    /// Which term of its process.
+    /// The number of the term within the simulation.
     pub(crate) number: u32,
     pub(crate) door: Door,
     reconciler: Arc<Reconciler<Door>>,
     /// How far each watch has read; none before its first list, and while it is cut.
     pub(crate) read: [Option<usize>; Kind::ALL.len()],
-    /// Whether everything was listed once.
+    /// Whether everything has been listed once.
     synced: bool,
-    /// When its watch of pods listed for the first time, and for the last time.
+    /// When its pod watch listed for the first time, and for the last time.
     since: i64,
     listed: i64,
-    /// It gives up as soon as no look runs.
+    /// It gives up leadership as soon as no look runs.
     pub(crate) resigns: bool,
     pub(crate) places: [Place; BUDGETS.len()],
 }
@@ -103,7 +104,7 @@ impl Term {
         }
     }
 
-    /// A watch lists everything as it is now, and follows from here.
+    /// A watch lists everything as it is now, and continues from here.
     pub(crate) fn list(&mut self, kind: Kind, cluster: &Cluster) {
         let observed = self.reconciler.context.observed.clone();
         let keys = match kind {
@@ -156,7 +157,7 @@ impl Term {
         self.synced |= self.read.iter().all(Option::is_some);
     }
 
-    /// A watch brings what has happened up to `end`.
+    /// A watch delivers what has happened up to `end`.
     pub(crate) fn follow(&mut self, kind: Kind, cluster: &Cluster, end: usize) {
         let Some(from) = self.read[kind as usize].filter(|from| *from < end) else { return };
         let observed = self.reconciler.context.observed.clone();
@@ -179,7 +180,7 @@ impl Term {
         self.request(&keys);
     }
 
-    /// What it knows of what happens to pods.
+    /// What it knows about pods.
     pub(crate) fn known(&self, cluster: &Cluster) -> Known {
         Known { since: self.since, unbroken: self.listed, horizon: self.horizon(cluster) }
     }
@@ -187,7 +188,7 @@ impl Term {
     /// Up to which time it has seen what happened to pods.
     fn horizon(&self, cluster: &Cluster) -> i64 {
         let Some(read) = self.read[Kind::Pods as usize] else { return clock::START };
-        // Just before the first thing that it has not seen.
+        // Just before the first event that it has not seen.
         cluster.log.pods.get(read).map_or_else(clock::now, |(at, _)| at - 1)
     }
 
@@ -202,7 +203,7 @@ impl Term {
         }
     }
 
-    /// Whether a look at this budget may begin or go on now.
+    /// Whether a look at this budget may begin or continue now.
     pub(crate) fn is_due(&mut self, budget: usize) -> bool {
         let place = &mut self.places[budget];
         place.woken = place.woken.filter(|at| *at > clock::now());
@@ -214,7 +215,7 @@ impl Term {
         self.places[budget].look.is_some()
     }
 
-    /// True when the simulation has to come back to a budget earlier than it would.
+    /// True if the simulation has to visit a budget earlier than planned.
     pub(crate) fn wake(&mut self, budget: usize, at: i64) -> bool {
         let place = &mut self.places[budget];
         let earlier = self.synced && place.look.is_none() && place.woken.is_none_or(|woken| woken > at);
@@ -228,7 +229,7 @@ impl Term {
         self.places.iter().any(|place| place.look.is_some())
     }
 
-    /// Goes on with the look that runs, or begins one.
+    /// Continues the running look, or begins one.
     pub(crate) fn look(&mut self, budget: usize) {
         let place = &mut self.places[budget];
         let look = place.look.get_or_insert_with(|| {
@@ -256,7 +257,7 @@ impl Term {
 }
 
 impl Place {
-    /// The earlier of two appointments stays.
+    /// Keeps the earlier of two times.
     fn appoint(&mut self, at: i64) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }

@@ -1,4 +1,4 @@
-//! What many schedules came to, by basis and surge, without faults and with them.
+//! The results of many schedules, by basis and surge, without faults and with them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +20,7 @@ struct Group {
     peak: u64,
 }
 
-/// What many schedules came to.
+/// The results of many schedules.
 #[derive(Default)]
 pub struct Report {
     groups: BTreeMap<(bool, &'static str, &'static str), Group>,
@@ -81,7 +81,7 @@ impl Report {
     }
 }
 
-/// The value below which so many of a hundred are.
+/// The percentile: the value below which this many of a hundred values are.
 fn percentile(values: &mut [u32], percent: usize) -> f64 {
     values.sort_unstable();
     let place = (values.len() * percent / 100).min(values.len().saturating_sub(1));

@@ -1,4 +1,4 @@
-//! How a schedule ends: faults are over, images are good, what is wanted fits, and everything has to settle.
+//! How a schedule ends: faults are over, images are good, what is wanted fits, and everything must settle.
 
 use std::fmt::Write;
 
@@ -16,14 +16,14 @@ use super::sim::{Happening, Sim};
 use super::weather::Weather;
 use super::workload::{App, Maker};
 
-/// After the last action everything must have settled within so many milliseconds.
+/// Everything must have settled within this many milliseconds after the last action.
 const PATIENCE: i64 = 3_600_000;
 
-/// Where the database is full, for each pod that holds too much so many more: its workload has no ready pod to spare, because
-/// the new ones cannot connect, so it goes by the last resort.
+/// With a full database, this much more for each pod that holds too much: its workload has no ready pod to spare,
+/// because the new ones cannot connect, so only the last resort evicts it.
 const LAST_RESORT: i64 = 600_000;
 
-/// What somebody was told to do he does so many milliseconds after the last time.
+/// A user follows an instruction this many milliseconds after the previous one.
 const OBEYS: i64 = 60_000;
 
 impl Sim {
@@ -72,8 +72,8 @@ impl Sim {
         let facts = self.cluster.facts(workload.template().id);
         let escaped = self.cluster.pods_of(app).any(Pod::has_escaped);
         let good = facts.good || !self.plan.stays_bad;
-        // Pods of older templates may be for their users to replace, and those that no budget should have, or that never
-        // become ready, have to go.
+        // Perhaps only users replace pods of older templates; and pods in the wrong budget, or with images that never
+        // become ready, must go.
         let misplaced = self.cluster.pods_of(app).any(|pod| pod.facts.budget != facts.budget);
         let bad = self.cluster.pods_of(app).any(|pod| !pod.facts.good) || !facts.good;
         if escaped || misplaced || (good && bad) {
@@ -89,14 +89,15 @@ impl Sim {
         let (past_the_gate, of_runs): (Vec<u32>, Vec<u32>) =
             escaped.map(|pod| (pod.id, pod.template)).unzip();
         match &mut self.cluster.apps[app].maker {
-            // Where its pods come in order, nobody else takes away a bad one, or one past the gate while another waits.
+            // If its pods are ordered, only its user removes a bad one, or one that bypassed the gate while another
+            // waits.
             Maker::StatefulSet(_) => {
                 let bad = bad.into_iter().filter(|_| good);
                 bad.chain(past_the_gate).for_each(|id| self.cluster.begin_deletion(id));
             }
             Maker::Job(job) if job.parallelism == 0 => self.scale(app, 1),
             Maker::CronJob(runs) => {
-                // Else it would never come to rest.
+                // Otherwise it would never come to rest.
                 runs.cron.suspended = true;
                 let hopeless = |job: &&Job| {
                     let is_bad = !job.template.good || job.parallelism == 0;
@@ -111,7 +112,7 @@ impl Sim {
         }
     }
 
-    /// Whether a workload is as it is wanted.
+    /// Whether a workload is as wanted.
     fn is_whole(&self, app: usize) -> bool {
         let workload = &self.cluster.apps[app];
         let pods = || self.cluster.pods_of(app);
@@ -139,14 +140,14 @@ impl Sim {
         }
     }
 
-    /// Whether a flaw of its controller's own, or an image, that is not the operator's to mend, holds a workload up.
+    /// Whether a workload is held up by a flaw of its controller or by a bad image, which the operator cannot fix.
     fn is_stuck(&self, app: usize) -> bool {
         let workload = &self.cluster.apps[app];
         let flawed = matches!(&workload.maker, Maker::Deployment(deployment) if deployment.is_stuck());
         flawed || !workload.template().good
     }
 
-    /// Whether all is as it is wanted, and the status says so.
+    /// Whether everything is as wanted, and the status says so.
     pub(crate) fn at_rest(&self) -> bool {
         let (stuck, others): (Vec<usize>, Vec<usize>) =
             (0..self.cluster.apps.len()).partition(|app| self.is_stuck(*app));
@@ -160,7 +161,7 @@ impl Sim {
         others.into_iter().all(|app| self.is_whole(app)) && self.cluster.budgets.iter().flatten().all(settled)
     }
 
-    /// Everything that is there, in words.
+    /// Everything that exists, in words.
     pub(crate) fn picture(&self) -> String {
         let mut text = String::new();
         for (budget, object) in self.cluster.budgets.iter().enumerate() {
@@ -190,7 +191,7 @@ impl Sim {
         text
     }
 
-    /// Somebody does what a budget tells him to do: scales the ReplicaSet of pods from before the label down by one.
+    /// A user follows a budget's instruction: scales the ReplicaSet of pods from before the label down by one.
     fn obey(&mut self) {
         let status = self.cluster.budgets[0].as_ref().and_then(|object| object.status.as_ref());
         let conditions = status.into_iter().flat_map(|status| &status.conditions);
@@ -224,7 +225,7 @@ impl Sim {
             self.obey();
         }
         if !self.plan.ends_feasible {
-            // Nothing is promised but that nobody goes over.
+            // Then the only promise is that no budget exceeds its limit.
             self.over = waited > 60_000;
         } else if self.at_rest() {
             self.tally.settle(&self.cluster, waited);

@@ -1,15 +1,15 @@
-//! A database that is full: who has how many of its connections, and who finds none left.
+//! A full database: which pod has how many of its connections, and which pod gets none.
 //!
-//! In: pods whose containers run. Out: whether one of them is answered. Those that are connected already are busy: they
-//! open all that they may before anybody else gets one. What pods may hold at most is counted in [`super::pods`]; here is
-//! what they have, and for how long it outlives them.
+//! In: pods whose containers run. Out: whether one of them is answered. Pods that are already connected are busy: they
+//! open everything that they may before another pod gets a connection. [`super::pods`] counts what pods may hold at
+//! most; this file has what they really have open, and for how long that outlives them.
 
 use super::cluster::Cluster;
 use super::pods::{Pod, Reported};
 use super::sim::Sim;
 
 impl Cluster {
-    /// Whether a pod has a connection, or gets one now. Without a `limit` everybody does.
+    /// Whether a pod has a connection, or gets one now. Without a `limit` every pod does.
     pub(crate) fn connects(&mut self, id: u32, limit: Option<u64>) -> bool {
         let Some(limit) = limit else { return true };
         let lingers: u64 = self.ghosts.iter().map(|ghost| ghost.bill).sum();
@@ -33,7 +33,7 @@ impl Pod {
 }
 
 impl Sim {
-    /// Whether the database answers a pod that starts. False when it will ask again.
+    /// Whether the database answers a pod that starts. False if it will try again.
     pub(super) fn finds_a_connection(&mut self, id: u32) -> bool {
         let Some(pod) = self.cluster.pods.get(&id).filter(|_| self.plan.full) else { return true };
         let asks = pod.facts.good && !pod.deleting && pod.reported == Reported::Running;
@@ -41,7 +41,7 @@ impl Sim {
         !asks || lost || self.cluster.connects(id, self.cluster.limit())
     }
 
-    /// For how many milliseconds what a pod has open outlives its processes.
+    /// For how many milliseconds the connections of a pod outlive its processes.
     pub(crate) fn linger(&mut self, id: u32) -> i64 {
         let Some(pod) = self.cluster.pods.get(&id).filter(|pod| pod.is_granted()) else { return 0 };
         let stated = |budget: usize| {

@@ -1,7 +1,8 @@
-//! In what a random schedule is set: how long connections linger, whether the database is full, in which mode budgets begin.
+//! The setting of a random schedule: how long connections linger, whether the database is full, in which mode budgets
+//! begin.
 //!
-//! In: a schedule that is drawn already. Out: the same with its setting. It has random numbers of its own, so that what
-//! users and faults do stays the same for each seed.
+//! In: a drawn schedule. Out: the same with its setting. It has its own random numbers, so that the actions of users
+//! and faults stay the same for each seed.
 
 use testkit::random::Random;
 
@@ -20,7 +21,7 @@ impl Plan {
         }
     }
 
-    /// Lets a budget hold nobody at first, or for a while.
+    /// Lets a budget limit no pods at first, or for a while.
     fn look_first(&mut self, random: &mut Random) {
         let budget = random.below(self.budgets.len());
         let mut place = random.below(self.actions.len() + 1);
@@ -29,14 +30,14 @@ impl Plan {
             self.actions.insert(place, (random.pick(&[0, 10, 45]), Action::Observe(budget, true)));
             place += 1 + random.below(self.actions.len() - place);
         }
-        // Some stay so.
+        // Some stay in that mode.
         if random.percent(90) {
             self.actions.insert(place, (random.pick(&[0, 10, 45]), Action::Observe(budget, false)));
         }
     }
 
-    /// Lets pods from before the label take all connections that there are. What only Deployments can get out of is left to
-    /// them, and an image that never becomes ready is another story.
+    /// Lets pods from before the label take all connections. Only Deployments can recover from that, so all workloads
+    /// become Deployments; images that never become ready are left to other schedules.
     fn fill(&mut self) {
         (self.full, self.stays_bad) = (true, false);
         self.workloads.iter_mut().for_each(Workload::only_a_deployment);

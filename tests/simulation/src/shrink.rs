@@ -1,4 +1,4 @@
-//! Makes a failing schedule smaller: what can be left out without the failure going away is left out.
+//! Shrinks a failing schedule: leaves out everything without which it still fails.
 
 use super::mutation::Mutation;
 use super::plan::Plan;
@@ -23,7 +23,7 @@ pub fn shrink(plan: &Plan, mutation: Mutation) -> (Plan, usize) {
     }
 }
 
-/// Schedules with one thing less.
+/// Schedules with one part less.
 fn candidates(plan: &Plan) -> Vec<Plan> {
     let mut all = Vec::new();
     let mut with = |change: &dyn Fn(&mut Plan)| {

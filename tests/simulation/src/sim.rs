@@ -1,4 +1,4 @@
-//! The simulation of one schedule: a queue of what happens when, and what each of it leads to.
+//! The simulation of one schedule: a queue of timed events, and the effects of each.
 //!
 //! Everything is drawn from the seed; nothing reads a real clock. One thread runs one schedule at a time.
 
@@ -18,10 +18,10 @@ use super::process::{Process, Term};
 use super::tally::Tally;
 use super::weather::Weather;
 
-/// A dead leader's Lease holds for so many milliseconds.
+/// How many milliseconds a dead leader's Lease still holds.
 const LEASE: i64 = 15_000;
 
-/// Something that happens at a certain time.
+/// An event at a certain time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Happening {
     Act(usize),
@@ -48,15 +48,15 @@ pub(crate) struct Sim {
     pub(crate) cluster: Cluster,
     pub(crate) processes: [Process; 2],
     pub(crate) skew: [i64; 2],
-    /// Who has the Lease, and until when it holds when he is dead.
+    /// Who has the Lease, and until when it holds after its holder died.
     pub(crate) leader: Option<usize>,
     pub(crate) lease: i64,
     terms: u32,
     queue: BTreeMap<(i64, u64), Happening>,
     order: u64,
-    /// What is in the queue of a controller or a watch already.
+    /// What is already in the queue of a controller or a watch.
     pending: BTreeSet<Happening>,
-    /// Requests and answers on their way, by number.
+    /// Requests and answers in flight, by number.
     pub(super) flights: HashMap<u64, Flight>,
     pub(super) flown: u64,
     pub(crate) network: Random,
@@ -71,7 +71,7 @@ pub(crate) struct Sim {
     pub(crate) tally: Tally,
     pub(crate) trace: Option<Vec<String>>,
     pub(super) over: bool,
-    /// When somebody did last what he was told to do.
+    /// When a user last followed an instruction.
     pub(super) obeyed: i64,
 }
 
@@ -121,13 +121,13 @@ impl Sim {
         }
     }
 
-    /// Puts something on the queue, so many milliseconds from now.
+    /// Puts an event into the queue, this many milliseconds from now.
     pub(crate) fn after(&mut self, delay: i64, what: Happening) {
         self.order += 1;
         self.queue.insert((clock::now() + delay, self.order), what);
     }
 
-    /// The same, unless it is there already.
+    /// The same, unless it is in the queue already.
     fn once(&mut self, delay: i64, what: Happening) {
         if self.pending.insert(what) {
             self.after(delay, what);
@@ -186,7 +186,7 @@ impl Sim {
         }
     }
 
-    /// Hands the work that a change has left to those who do it.
+    /// Passes the work that a change has created to those who do it.
     fn spread(&mut self) {
         for work in std::mem::take(&mut self.cluster.work) {
             let slow = self.weather.slow > clock::now();
@@ -212,7 +212,7 @@ impl Sim {
                 }
                 Work::Scheduler(id) => self.step_after(id, Step::Bind, (5, 300)),
                 Work::Kubelet(id) => {
-                    // Most apps end soon, some take all the time that they get.
+                    // Most apps end soon, some use their whole grace period.
                     let drain = self.nodes.pick(&[200, 1_000, 5_000, 30_000]);
                     self.step_after(id, Step::Stop, (50, drain));
                 }
@@ -292,7 +292,7 @@ impl Sim {
         }
     }
 
-    /// A process is gone, with all that it waited for.
+    /// A process is gone, with everything that it waited for.
     pub(crate) fn crash(&mut self, process: usize) {
         if matches!(self.processes[process], Process::Down) {
             return;
@@ -305,7 +305,7 @@ impl Sim {
         self.after(delay.into(), Happening::Boot(process));
     }
 
-    /// The Lease is free after so many milliseconds.
+    /// The Lease is free after this many milliseconds.
     fn release(&mut self, process: usize, after: i64) {
         if self.leader == Some(process) {
             self.leader = None;
@@ -316,7 +316,7 @@ impl Sim {
         }
     }
 
-    /// A term ends: all looks have ended, or had their time.
+    /// A term ends: all looks have ended, or had enough time.
     fn give_up(&mut self, process: usize, number: u32) {
         let Some(term) = self.term(process, number) else { return };
         if term.resigns {
@@ -352,7 +352,7 @@ impl Sim {
         {
             let from = term.read[kind as usize].unwrap_or(end);
             let lags = self.weather.lag.0 > clock::now();
-            // Under lag a part comes now and the rest later.
+            // Under lag a part arrives now and the rest later.
             let part = if lags && end > from { from + 1 + self.network.below(end - from) } else { end };
             term.follow(kind, &self.cluster, part);
             if part < end {

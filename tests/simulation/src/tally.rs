@@ -1,13 +1,13 @@
-//! What one schedule came to, in numbers.
+//! The result of one schedule, in numbers.
 
 use super::clock;
 use super::cluster::Cluster;
 use super::plan::Plan;
 
-/// What one schedule came to.
+/// The result of one schedule.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// Basis and surge that its first budget begins with.
+    /// The initial basis and surge of its first budget.
     pub group: (&'static str, &'static str),
     /// Whether faults occurred.
     pub faults: bool,
@@ -20,13 +20,13 @@ pub struct Tally {
     pub restarts: u64,
     /// Milliseconds from each request for more replicas until all of them were ready.
     pub waits: Vec<u32>,
-    /// Thousandths of what is usable that are held when everything has settled.
+    /// How many thousandths of usable are held when everything has settled.
     pub utilisation: Vec<u32>,
     /// Milliseconds from the last action until everything had settled.
     pub settled: Option<i64>,
     /// The largest sum, in thousandths of what was usable.
     pub peak: u64,
-    /// The replicas that were asked for last, and when.
+    /// The last requested replicas, and when they were requested.
     wanted: Vec<Option<(u32, i64)>>,
 }
 
@@ -36,7 +36,7 @@ impl Tally {
         Self { group, faults: plan.faults, wanted: vec![None; plan.workloads.len()], ..Self::default() }
     }
 
-    /// Somebody asks for so many replicas.
+    /// A user asks for this many replicas.
     pub fn scaled(&mut self, app: usize, from: u32, to: u32) {
         self.scale_events += u64::from(from != to);
         self.wanted[app] = (to > from).then(|| (to, clock::now()));

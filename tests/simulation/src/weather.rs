@@ -1,11 +1,11 @@
-//! Faults that last: what becomes of requests and watches while they do.
+//! Faults that last: what happens to requests and watches meanwhile.
 
 use std::collections::VecDeque;
 
 use super::api::Request;
 use super::clock;
 
-/// A sort of request that the operator sends.
+/// A kind of request that the operator sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     ReadBudget,
@@ -18,11 +18,11 @@ pub enum Call {
 pub enum Moment {
     /// Before it sends it.
     Before,
-    /// When it has sent it: the write is carried out, and nobody waits for the answer.
+    /// After it has sent it: the write is executed, and nobody waits for the answer.
     After,
 }
 
-/// Until when which fault lasts, and how bad it is.
+/// How long each fault lasts, and how bad it is.
 #[derive(Default)]
 pub struct Weather {
     pub storm: (i64, u32),
@@ -31,12 +31,12 @@ pub struct Weather {
     pub slow: i64,
     /// For each [`Call`], until when it takes how many milliseconds to arrive.
     pub delays: [(i64, i64); 3],
-    /// At which of the writes to come their sender dies, one after the other.
+    /// The coming writes at which their sender dies, in order.
     pub fatal: VecDeque<(u32, Moment)>,
 }
 
 impl Weather {
-    /// How long a request takes to arrive, if it is one of those that take long now.
+    /// How long a request takes to arrive, if its kind is slow at present.
     pub(crate) fn delay(&self, request: &Request) -> Option<i64> {
         let call = match request {
             Request::Budget(_) => Call::ReadBudget,
@@ -55,7 +55,7 @@ impl Weather {
         (until > clock::now()).then_some(delay)
     }
 
-    /// Takes note of a request. Some when its sender dies of it.
+    /// Counts a request. Some if its sender dies of it.
     pub(crate) fn fate(&mut self, request: &Request) -> Option<Moment> {
         let (left, moment) = self.fatal.front_mut().filter(|_| request.writes())?;
         *left = left.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! A workload of any kind: what its user says, the model of its controller, and what all kinds have in common.
+//! A workload of any kind: what its user states, the model of its controller, and what all kinds have in common.
 //!
 //! In: edits by users. Out: what its controller and the operator's watches read. It changes no pod.
 
@@ -23,11 +23,11 @@ pub enum Form {
         parallel: bool,
         update: stateful_set::Update,
     },
-    /// Its replicas are the nodes that it is meant for, from the first one on.
+    /// Its replicas are its nodes, from the first one on.
     DaemonSet(daemon_set::Update),
     /// Its replicas are its parallelism.
     Job(Task),
-    /// One run every so many seconds.
+    /// One run per this many seconds.
     CronJob(Task, u32, Concurrency),
 }
 
@@ -49,7 +49,7 @@ pub enum Maker {
     CronJob(Runs),
 }
 
-/// A CronJob with the Jobs that it has made. Each of them has a template of its own, and goes by it.
+/// A CronJob with its Jobs. Each Job has a template of its own, which identifies it.
 #[derive(Clone, Debug)]
 pub struct Runs {
     pub cron: CronJob,
@@ -57,12 +57,12 @@ pub struct Runs {
     pub jobs: Vec<Job>,
 }
 
-/// What a controller has written into the status of a workload, as far as it is read.
+/// What a controller has written into the status of a workload, as far as anything reads it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub pods: usize,
     pub ready: usize,
-    /// Pods of the newest template, nodes that should have a pod, and nodes that have one and should not.
+    /// Pods of the newest template, nodes that should have a pod, and nodes that have one but should not.
     pub updated: usize,
     pub desired: usize,
     pub misplaced: usize,
@@ -76,14 +76,15 @@ pub struct App {
     pub observed: i64,
     /// The newest template that its controller has seen.
     pub seen: u32,
-    /// How often its template changed.
+    /// How often its template has changed.
     pub template_generation: u32,
     pub counts: Counts,
-    /// Versions of the objects by which it makes its pods, by their template: ReplicaSets, or the Jobs of a CronJob.
+    /// Versions of the objects from which it creates its pods, by their template: ReplicaSets, or the Jobs of a
+    /// CronJob.
     pub parts: BTreeMap<u32, u64>,
     /// Its templates, the newest last.
     pub history: Vec<Template>,
-    /// maxReplicas of its autoscaler, and that object's version.
+    /// maxReplicas of its autoscaler, and the autoscaler's version.
     pub autoscaler: Option<(u32, u64)>,
     pub disruption: Option<Disruption>,
 }
@@ -99,7 +100,7 @@ impl Form {
         }
     }
 
-    /// Whether its pods come to an end by themselves.
+    /// Whether its pods end by themselves.
     pub const fn is_task(self) -> bool {
         matches!(self, Self::Job(_) | Self::CronJob(..))
     }
@@ -162,12 +163,12 @@ impl App {
         }
     }
 
-    /// Whether its pods come to an end by themselves.
+    /// Whether its pods end by themselves.
     pub const fn is_task(&self) -> bool {
         matches!(self.maker, Maker::Job(_) | Maker::CronJob(_))
     }
 
-    /// Its template as it is wanted now.
+    /// The template that is wanted now.
     pub const fn template(&self) -> Template {
         match &self.maker {
             Maker::Deployment(deployment) => deployment.template,
@@ -199,7 +200,7 @@ impl App {
         }
     }
 
-    /// Gives it another template. A Job cannot be given one: it is deleted and made anew.
+    /// Gives it another template. A Job cannot get one: it is deleted and recreated.
     pub fn renew(&mut self, template: Template) {
         self.history.push(template);
         self.template_generation += 1;
@@ -215,7 +216,7 @@ impl App {
         }
     }
 
-    /// Lets it replace its pods in another way, as far as its kind allows.
+    /// Changes how it replaces its pods, as far as its kind allows.
     pub fn reform(&mut self, form: Form) {
         match (&mut self.maker, form) {
             (Maker::Deployment(deployment), Form::Deployment(strategy)) => deployment.strategy = strategy,
@@ -226,7 +227,7 @@ impl App {
         }
     }
 
-    /// Lets it replace all pods of older templates by itself.
+    /// Makes it replace all pods of older templates by itself.
     pub fn roll_all(&mut self) {
         match &mut self.maker {
             Maker::StatefulSet(set) => {
@@ -240,7 +241,7 @@ impl App {
         }
     }
 
-    /// Its controller has not seen its newest spec yet.
+    /// Its controller has not seen its latest spec yet.
     pub const fn unobserve(&mut self) {
         match &mut self.maker {
             Maker::Deployment(deployment) => deployment.observed = false,
@@ -259,7 +260,7 @@ impl App {
         }
     }
 
-    /// Kind and name of the object that makes the pods of a template.
+    /// Kind and name of the object that creates the pods of a template.
     pub fn owner_of(&self, app: usize, template: u32) -> (WorkloadKind, String) {
         match self.maker {
             Maker::Deployment(_) => (WorkloadKind::ReplicaSet, format!("w{app}-{template}")),

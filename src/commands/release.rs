@@ -112,7 +112,7 @@ impl Release {
 
     async fn leave_nothing(&self, gateway: &KubeGateway) -> anyhow::Result<()> {
         let client = &self.client;
-        // First removes what would refuse pods that nothing gates any more.
+        // First removes what would refuse pods without a gate.
         put_out_of_force::<ValidatingAdmissionPolicyBinding>(client, admission::guard::BIRTHS_NAME).await?;
         put_out_of_force::<MutatingAdmissionPolicyBinding>(client, admission::gate::NAME).await?;
         put_out_of_force::<MutatingAdmissionPolicyBinding>(client, admission::mirror::NAME).await?;

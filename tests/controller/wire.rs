@@ -1,4 +1,4 @@
-//! An API server behind a mocked connection: Leases, lists and watches, where a script decides the fate of each request.
+//! An API server behind a mocked connection: Leases, lists and watches, where a script decides about each request.
 //!
 //! In: HTTP requests of a real client. Out: answers, refusals, silence, broken connections and garbage.
 

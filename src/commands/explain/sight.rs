@@ -1,7 +1,7 @@
 //! One namespace at one instant, as its operator would see it.
 //!
-//! In: what was observed. Out: for each budget, the look that the leader would take now, by the same code. Forbidden
-//! here: arithmetic.
+//! In: what was observed. Out: for each budget, the look that the leader would take now, by the same code.
+//! Forbidden here: arithmetic.
 
 use std::sync::Arc;
 

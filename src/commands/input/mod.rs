@@ -1,7 +1,7 @@
 //! Manifests from files, folders and standard input.
 //!
-//! In: paths. Out: the documents in them, each with its place, and the Kubernetes objects in the documents. Forbidden
-//! here: knowing what the objects are for.
+//! In: paths. Out: the documents in them, each with its place, and the Kubernetes objects in the documents.
+//! Forbidden here: knowing what the objects are for.
 
 mod document;
 mod fields;

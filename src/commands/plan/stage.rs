@@ -201,7 +201,7 @@ fn admit(object: &mut Object) {
     }
 }
 
-/// Why admission would refuse the pods of a workload that bears the label of a budget.
+/// Why admission would refuse the pods of a workload that has a budget's label.
 fn refusal(object: &Object) -> Option<String> {
     let workload = object.workload()?;
     object.refusal(workload).or_else(|| {

@@ -186,7 +186,7 @@ impl Sim {
         }
     }
 
-    /// Passes the work that a change has created to those who do it.
+    /// Passes the work that a change has created to the parts that do it.
     fn spread(&mut self) {
         for work in std::mem::take(&mut self.cluster.work) {
             let slow = self.weather.slow > clock::now();

@@ -1,7 +1,8 @@
 //! All pods of a cluster and the sums of their connections, from event to event.
 //!
 //! In: pods as they appear, change and go, in the order of the API server. Out: the sum of every account after each
-//! event, its highest value, and the first moment when it exceeded its limit. Forbidden here: I/O and the clock.
+//! event, its highest value, and the first moment when it exceeded its limit.
+//! Forbidden here: I/O and the clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

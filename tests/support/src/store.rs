@@ -2,8 +2,8 @@
 //!
 //! In: the address of etcd and a range of keys. Out: each revision of each key, deletions included, none missing and
 //! none twice, whatever is killed in the meantime: the watch resumes after the last revision that was seen. The watch
-//! of the API server cannot promise that; it starts again with a list when its server restarts. Forbidden here: what
-//! the objects mean. They are readable if the API server stores JSON ([`STORE_JSON`]).
+//! of the API server cannot promise that; it starts again with a list when its server restarts.
+//! Forbidden here: what the objects mean. They are readable if the API server stores JSON ([`STORE_JSON`]).
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -1,7 +1,8 @@
 //! The CronJob controller: when a run begins, and what happens to the previous one.
 //!
 //! In: which of its Jobs are finished, the time. Out: what one pass of `syncCronJob` in Kubernetes 1.36
-//! (`pkg/controller/cronjob`) does. The schedule is a period. Not in it: starting deadlines, time zones, history limits.
+//! (`pkg/controller/cronjob`) does. The schedule is a period. Not in it: starting deadlines, time zones, history
+//! limits.
 
 use std::time::Duration;
 

@@ -3,8 +3,8 @@
 //! In: what is wanted, what the ReplicaSets report. Out: what the controller writes into each of them, write by write.
 //! One call of [`Deployment::sync`] is one pass of `syncDeployment` in Kubernetes 1.36 (`pkg/controller/deployment`),
 //! with its rounding, its orders and its flaws. Not in it: the clean-up of old revisions, progress deadlines, and
-//! writes that fail because somebody else wrote before. Forbidden here: the computations of poolbudget, which are
-//! checked against this model.
+//! writes that fail because somebody else wrote before.
+//! Forbidden here: the computations of poolbudget, which are checked against this model.
 
 use std::cmp::Reverse;
 

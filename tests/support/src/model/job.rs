@@ -2,8 +2,8 @@
 //!
 //! In: the pods as its cache has them, the time. Out: what one pass of `syncJob` in Kubernetes 1.36
 //! (`pkg/controller/job`) does to them. Not in it: indexed completion, failure and success policies, deadlines, and the
-//! finalizer that keeps a pod until it is counted: here a pod that goes unseen is simply missing. Forbidden here: the
-//! computations of poolbudget, which are checked against this model.
+//! finalizer that keeps a pod until it is counted: here a pod that goes unseen is simply missing.
+//! Forbidden here: the computations of poolbudget, which are checked against this model.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

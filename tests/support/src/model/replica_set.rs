@@ -3,8 +3,8 @@
 //! In: the pods as its cache has them. Out: one step of `syncReplicaSet` in Kubernetes 1.36
 //! (`pkg/controller/replicaset`, `ActivePodsWithRanks`). It reports the pods that it saw, not those that it leaves.
 //! Since 1.36 it waits until its cache shows its own last writes, so a pass over all existing pods is a pass that it
-//! can make. Terminating pods are replaced at once: 1.36 has no `podReplacementPolicy` here. Forbidden here: chance. If
-//! the controller leaves the choice open, the order of the pods decides.
+//! can make. Terminating pods are replaced at once: `podReplacementPolicy` is not in 1.36.
+//! Forbidden here: chance. If the controller leaves the choice open, the order of the pods decides.
 
 use std::collections::HashMap;
 use std::time::Duration;

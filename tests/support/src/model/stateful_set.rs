@@ -2,8 +2,8 @@
 //!
 //! In: the pods as its cache has them. Out: what one pass of `updateStatefulSet` in Kubernetes 1.36
 //! (`pkg/controller/statefulset`) does to them. A pod's successor has the same name, so it appears only in a pass that
-//! no longer sees the old object. Not in it: volumes, `minReadySeconds`, ordinals that do not begin at 0. Forbidden
-//! here: the computations of poolbudget, which are checked against this model.
+//! no longer sees the old object. Not in it: volumes, `minReadySeconds`, ordinals that do not begin at 0.
+//! Forbidden here: the computations of poolbudget, which are checked against this model.
 
 use std::cmp::Reverse;
 

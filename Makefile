@@ -153,6 +153,6 @@ postgres: cluster-tools postgres-tools release ## Run the tests with real connec
 
 .PHONY: bench
 bench: cluster-tools release ## Measure the core, and the operator on a real control plane
-	$(CARGO) bench --bench core
+	$(CARGO) bench --bench core --bench reconcile
 	$(CARGO) bench --bench cluster
 	$(CARGO) bench --bench webhook

@@ -245,6 +245,17 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What is found of one condition.
+    #[must_use]
+    pub fn new(
+        kind: ConditionType,
+        status: impl Into<Status>,
+        reason: ConditionReason,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { kind, status: status.into(), reason, message: message.into() }
+    }
+
     /// The condition: it keeps the transition time of `old` if the status is the same.
     #[must_use]
     pub fn into_condition(self, old: &[Condition], generation: Option<i64>, now: &Time) -> Condition {

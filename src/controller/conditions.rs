@@ -44,12 +44,12 @@ pub fn findings(
         foreign_pods(view),
     ];
     findings.extend(within_limit(view));
-    findings.push(Finding {
-        kind: ConditionType::LimitConfirmed,
-        status: Status::Unknown,
-        reason: Reason::NotChecked,
-        message: "the limit comes from the spec; poolbudget does not check it against the database".into(),
-    });
+    findings.push(Finding::new(
+        ConditionType::LimitConfirmed,
+        Status::Unknown,
+        Reason::NotChecked,
+        "the limit comes from the spec; poolbudget does not check it against the database",
+    ));
     let mut all = summary::of(&findings, view.decision.high_water.is_some());
     all.append(&mut findings);
     all
@@ -71,16 +71,12 @@ fn within_limit(view: &View) -> Option<Finding> {
     let (holds, reason) =
         if held <= usable { (true, Reason::WithinLimit) } else { (false, Reason::OverLimit) };
     let message = format!("the pods may hold {}, and {usable} are usable; {promise}", connections(held));
-    Some(Finding { kind: ConditionType::WithinLimit, status: holds.into(), reason, message })
+    Some(Finding::new(ConditionType::WithinLimit, holds, reason, message))
 }
 
 fn accepted(view: &View) -> Finding {
-    let finding = |holds: bool, reason, message| Finding {
-        kind: ConditionType::Accepted,
-        status: holds.into(),
-        reason,
-        message,
-    };
+    let finding =
+        |holds: bool, reason, message: String| Finding::new(ConditionType::Accepted, holds, reason, message);
     if let Some(why) = &view.refusal {
         return finding(false, Reason::InvalidLimit, why.clone());
     }
@@ -134,13 +130,8 @@ fn feasible(view: &View) -> Finding {
         Feasibility::Infeasible(_) => (false, Reason::DoesNotFit),
     };
     if view.refusal.is_some() {
-        let message = "unknown, because the budget is not accepted".into();
-        return Finding {
-            kind: ConditionType::Feasible,
-            status: Status::Unknown,
-            reason: Reason::NotAccepted,
-            message,
-        };
+        let message = "unknown, because the budget is not accepted";
+        return Finding::new(ConditionType::Feasible, Status::Unknown, Reason::NotAccepted, message);
     }
     let message = match &plan.feasibility {
         Feasibility::Infeasible(shortfall) if shortfall.fits_now() => {
@@ -148,16 +139,12 @@ fn feasible(view: &View) -> Finding {
         }
         feasibility => feasibility.to_string(),
     };
-    Finding { kind: ConditionType::Feasible, status: holds.into(), reason, message }
+    Finding::new(ConditionType::Feasible, holds, reason, message)
 }
 
 fn settled(view: &View) -> Finding {
-    let finding = |holds: bool, reason, message| Finding {
-        kind: ConditionType::Settled,
-        status: holds.into(),
-        reason,
-        message,
-    };
+    let finding =
+        |holds: bool, reason, message: String| Finding::new(ConditionType::Settled, holds, reason, message);
     let decision = &view.decision;
     let waiting = decision.grants.refused.len().saturating_add(view.later);
     if waiting > 0 {
@@ -218,12 +205,7 @@ fn waits(view: &View, waiting: usize) -> Finding {
     };
     let pods = if waiting == 1 { "1 pod waits".to_owned() } else { format!("{waiting} pods wait") };
     let joint = if reason == Reason::NoSlot { " " } else { ": " };
-    Finding {
-        kind: ConditionType::Settled,
-        status: Status::False,
-        reason,
-        message: format!("{pods}{joint}{why}"),
-    }
+    Finding::new(ConditionType::Settled, Status::False, reason, format!("{pods}{joint}{why}"))
 }
 
 /// What holds the waiting pods, if every one of them has another scheduling gate.
@@ -245,32 +227,23 @@ pub fn unwritable(why: &str) -> Vec<Finding> {
         "the API server refuses the status, and without it poolbudget grants nothing: {}",
         shortened(why, QUOTED)
     );
-    let refused = Finding {
-        kind: ConditionType::Blocked,
-        status: Status::True,
-        reason: Reason::StatusRefused,
-        message,
-    };
+    let refused = Finding::new(ConditionType::Blocked, Status::True, Reason::StatusRefused, message);
     let mut all = summary::of(std::slice::from_ref(&refused), false);
     all.push(refused);
     all
 }
 
 fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>, now: Timestamp) -> Finding {
-    let finding = |holds: bool, reason, message| Finding {
-        kind: ConditionType::Blocked,
-        status: holds.into(),
-        reason,
-        message,
-    };
+    let finding =
+        |holds: bool, reason, message: String| Finding::new(ConditionType::Blocked, holds, reason, message);
     if let Some(refused) = hindrances.refused {
         return finding(true, Reason::PodDisruptionBudget, refused.sentence());
     }
     if let Some(message) = quarantine::in_the_way(view, hindrances.quarantine, now) {
         return finding(true, Reason::Quarantine, message);
     }
-    let room = &view.decision.reclaim;
-    let stuck = room.missing.is_some() && !room.draining && room.candidates.is_empty();
+    let reclaim = &view.decision.reclaim;
+    let stuck = reclaim.missing.is_some() && !reclaim.draining && reclaim.candidates.is_empty();
     if stuck && budget.spec.eviction_policy == EvictionPolicy::Forbidden {
         let message =
             "pods hold more than their share, and evictionPolicy is Forbidden: new pods wait until those pods terminate"
@@ -281,7 +254,7 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
         return finding(true, Reason::Escaped, message);
     }
     let kept = never_evicted(view);
-    let without_slot = room.candidates.is_empty() && has_no_slot(view);
+    let without_slot = reclaim.candidates.is_empty() && has_no_slot(view);
     if (stuck || without_slot) && !kept.is_empty() {
         let message = format!(
             "pods of {} hold more than their share. poolbudget does not evict them, because nothing would redo their \
@@ -399,18 +372,8 @@ fn foreign_pods(view: &View) -> Finding {
         ));
     }
     if parts.is_empty() {
-        let message = "every pod that holds connections has a grant".into();
-        return Finding {
-            kind: ConditionType::ForeignPods,
-            status: Status::False,
-            reason: Reason::NoForeignPods,
-            message,
-        };
+        let message = "every pod that holds connections has a grant";
+        return Finding::new(ConditionType::ForeignPods, Status::False, Reason::NoForeignPods, message);
     }
-    Finding {
-        kind: ConditionType::ForeignPods,
-        status: Status::True,
-        reason: Reason::RunWithoutGrant,
-        message: listed(parts),
-    }
+    Finding::new(ConditionType::ForeignPods, Status::True, Reason::RunWithoutGrant, listed(parts))
 }

@@ -30,12 +30,12 @@ fn ready(findings: &[Finding]) -> Finding {
     let of = |finding: &Finding, status| Finding { kind: Type::Ready, status, ..finding.clone() };
     match findings.iter().find(|finding| is_against_ready(finding)) {
         Some(finding) => of(finding, Status::False),
-        None => Finding {
-            kind: Type::Ready,
-            status: Status::True,
-            reason: Reason::Ready,
-            message: "the budget is in force and everything fits".to_owned(),
-        },
+        None => Finding::new(
+            Type::Ready,
+            Status::True,
+            Reason::Ready,
+            "the budget is in force and everything fits",
+        ),
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn finding(kind: Type, status: Status, reason: Reason) -> Finding {
-        Finding { kind, status, reason, message: reason.name().to_owned() }
+        Finding::new(kind, status, reason, reason.name())
     }
 
     fn told(findings: &[Finding]) -> Vec<(&'static str, Status, &'static str)> {

@@ -132,7 +132,7 @@ mod tests {
     }
 
     fn finding(kind: ConditionType, holds: bool, reason: Reason) -> Finding {
-        Finding { kind, status: holds.into(), reason, message: format!("the message of {}", kind.name()) }
+        Finding::new(kind, holds, reason, format!("the message of {}", kind.name()))
     }
 
     fn said(budget: &DbConnectionBudget, leader: &Leader) -> Vec<String> {

@@ -1,6 +1,8 @@
-//! Nodes: whether one is Ready, and when its kubelet last reported. Read one by one, never watched.
+//! Nodes: whether one is Ready, and when its kubelet last reported. Read when they are asked about, never watched.
 //!
-//! In: a node and the Lease of its kubelet. Out: a [`NodeSight`].
+//! In: nodes and the Leases of their kubelets. Out: a [`NodeSight`] of one, a [`Roll`] of those that have a say.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -53,6 +55,39 @@ impl NodeSight {
     }
 }
 
+/// Nodes, as they were seen at one time: those that have a say in when something is over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roll(BTreeMap<String, NodeSight>);
+
+impl Roll {
+    /// Whether no node is left to ask.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The nodes that are not Ready.
+    pub fn away(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(_, sight)| !sight.ready).map(|(name, _)| name.as_str())
+    }
+
+    /// The nodes whose kubelet has not reported since `base`. One that is new since then has nothing to report.
+    pub fn silent(&self, base: Option<&Self>) -> impl Iterator<Item = &str> {
+        let has_reported = move |name: &str, sight: &NodeSight| match (base, &sight.heartbeat) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(base), beat) => base.0.get(name).is_none_or(|before| before.heartbeat != *beat),
+        };
+        self.0.iter().filter(move |(name, sight)| !has_reported(name, sight)).map(|(name, _)| name.as_str())
+    }
+}
+
+impl FromIterator<(String, NodeSight)> for Roll {
+    fn from_iter<I: IntoIterator<Item = (String, NodeSight)>>(nodes: I) -> Self {
+        Self(nodes.into_iter().collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +111,26 @@ mod tests {
         for away in ["Unknown", "False"] {
             assert_eq!(NodeSight::of(&node(away), None), sight(false, None), "{away}");
         }
+    }
+    #[test]
+    fn nodes_are_silent_until_each_has_reported_since() {
+        let roll = |nodes: &[(&str, bool, Option<&str>)]| -> Roll {
+            let sight = |(name, ready, beat): &(&str, bool, Option<&str>)| {
+                ((*name).to_owned(), NodeSight { ready: *ready, heartbeat: beat.map(Into::into) })
+            };
+            nodes.iter().map(sight).collect()
+        };
+        let base = roll(&[("a", true, Some("1")), ("b", true, Some("1")), ("c", true, Some("1"))]);
+        // One has reported, one has not, one is gone, one is new, one has no Lease.
+        let later = roll(&[
+            ("a", true, Some("2")),
+            ("b", false, Some("1")),
+            ("d", true, Some("1")),
+            ("e", true, None),
+        ]);
+        assert_eq!(later.silent(Some(&base)).collect::<Vec<_>>(), ["b"]);
+        assert_eq!(later.silent(None).collect::<Vec<_>>(), ["a", "b", "d"], "nothing was seen before");
+        assert_eq!(later.away().collect::<Vec<_>>(), ["b"]);
+        assert!(roll(&[]).is_empty() && roll(&[]).silent(None).next().is_none());
     }
 }

@@ -12,6 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::gateway::{Gateway, GatewayError};
 use super::observe::Observed;
 use super::refused::Refusals;
+use super::roll_call::RollCall;
 use crate::budget::decide::{Decision, Situation, decide};
 use crate::cluster::pod::{PodRecord, PodView};
 use crate::telemetry::metrics::Metrics;
@@ -28,6 +29,8 @@ pub struct Context<G> {
     pub metrics: Metrics,
     /// When gated pods were first seen.
     pub arrivals: Arrivals,
+    /// All nodes, as they were listed last.
+    pub roll_call: RollCall,
     /// The clock.
     pub clock: fn() -> Timestamp,
     /// The time since some fixed instant, by a clock that never jumps.
@@ -79,7 +82,8 @@ impl<G: Gateway> Context<G> {
     #[must_use]
     pub fn new(gateway: G, observed: Observed, metrics: Metrics, clock: fn() -> Timestamp) -> Self {
         let (refusals, arrivals) = (Refusals::default(), Arrivals::default());
-        Self { gateway, observed, refusals, metrics, arrivals, clock, steady, decide }
+        let roll_call = RollCall::default();
+        Self { gateway, observed, refusals, metrics, arrivals, roll_call, clock, steady, decide }
     }
 
     /// Now, by both clocks.

@@ -3,6 +3,7 @@
 //! In: plain requests. Out: plain answers. Each call is bounded in time and refused when this process no longer leads.
 //! A simulator replaces it to inject faults.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use crate::api::BudgetKey;
 use crate::api::patch::{self, member, place};
 use crate::api::{DbConnectionBudget, WorkloadKind, names};
 use crate::cluster::guarded::Guarded;
-use crate::cluster::node::{self, NodeSight, NodeView};
+use crate::cluster::node::{self, NodeSight, NodeView, Roll};
 use crate::cluster::pod::{PodRecord, PodView};
 use crate::cluster::retire::Retirement;
 use crate::cluster::workload::WorkloadKey;
@@ -126,6 +127,8 @@ pub trait Gateway: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<PodView>, GatewayError>> + Send;
     /// A node as it is now, with its kubelet's last sign of life; none when it does not exist.
     fn node(&self, name: &str) -> impl Future<Output = Result<Option<NodeSight>, GatewayError>> + Send;
+    /// All nodes as they are now, each with its kubelet's last sign of life.
+    fn nodes(&self) -> impl Future<Output = Result<Roll, GatewayError>> + Send;
     /// Marks a pod as taken over by the budget of this uid. Every grant that was sent before fails from then on.
     fn fence(
         &self,
@@ -175,6 +178,11 @@ impl KubeGateway {
 
     fn pods_of(&self, namespace: &str) -> Api<PodView> {
         Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The signs of life of kubelets.
+    fn beats(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), node::LEASES)
     }
 
     fn lead(&self, what: &str) -> Result<(), GatewayError> {
@@ -430,9 +438,31 @@ impl Gateway for KubeGateway {
         let nodes: Api<NodeView> = Api::all(self.client.clone());
         let found = self.bounded(format!("read node {name}"), nodes.get_opt(name)).await?;
         let Some(found) = found else { return Ok(None) };
-        let leases: Api<Lease> = Api::namespaced(self.client.clone(), node::LEASES);
-        let lease = self.bounded(format!("read the Lease of node {name}"), leases.get_opt(name)).await?;
+        let lease =
+            self.bounded(format!("read the Lease of node {name}"), self.beats().get_opt(name)).await?;
         Ok(Some(NodeSight::of(&found, lease.as_ref())))
+    }
+
+    async fn nodes(&self) -> Result<Roll, GatewayError> {
+        let all = ListParams::default;
+        let mut leases = HashMap::new();
+        let mut pages = Pages::of(all());
+        while let Some(page) =
+            self.bounded("list the Leases of nodes".into(), pages.next(&self.beats())).await?
+        {
+            leases.extend(page.into_iter().map(|lease| (lease.name_any(), lease)));
+        }
+        let nodes: Api<NodeView> = Api::all(self.client.clone());
+        let mut roll = Vec::new();
+        let mut pages = Pages::of(all());
+        while let Some(page) = self.bounded("list nodes".into(), pages.next(&nodes)).await? {
+            roll.extend(page.iter().map(|node| {
+                let name = node.name_any();
+                let sight = NodeSight::of(node, leases.get(&name));
+                (name, sight)
+            }));
+        }
+        Ok(roll.into_iter().collect())
     }
 
     async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {

@@ -22,12 +22,14 @@ pub mod quarantine;
 pub mod reconcile;
 pub mod refused;
 pub mod retire;
+mod roll_call;
 pub mod snapshot;
 pub mod status;
 pub mod summary;
 pub mod takeover;
 pub mod view;
 pub mod wait;
+mod whereabouts;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -4,25 +4,27 @@
 //! ledger. The entries are kept only here. A status is read once, when its budget is taken over: later, a status that
 //! still names an entry that is over may just not be rewritten yet.
 //!
-//! Times are measured by a clock that never jumps; each leader starts again. An entry whose pod was on a node ends only
-//! after its kubelet has reported since. A kubelet that is away ends nothing: when it is back, it learns that the pod
-//! is gone, and only then gives it its grace period (`pod_workers.go`). Two different signs of life show that it
-//! reported; no two clocks are compared.
+//! Times are measured by a clock that never jumps; each leader starts again. What nobody saw end counts until the kubelet
+//! of its node has reported since; if the node is not known, until each kubelet has. A kubelet that is away ends nothing:
+//! when it is back, it learns that the pod is gone, and only then gives it its grace period (`pod_workers.go`). Two
+//! different signs of life show that it reported; no two clocks are compared.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::context::Moment;
-use super::gateway::{Gateway, GatewayError};
+use super::context::{Context, Moment};
+use super::gateway::Gateway;
+use super::roll_call::Answer;
 use super::view::View;
 use crate::api::BudgetKey;
 use crate::api::{Mode, QuarantineCause, Quarantined};
 use crate::budget::grant::Refusal;
-use crate::cluster::node::NodeSight;
+use crate::cluster::node::Roll;
 use crate::cluster::pod::PodRecord;
 use crate::cluster::world::{Departed, Departure};
 
@@ -32,7 +34,7 @@ const MARGIN: i64 = 10;
 /// managed upgrade of GKE waits at most an hour for a pod; a kubelet that restarts gives one second
 /// (`kubelet.go: SyncTerminatingRuntimePod`).
 const LONGEST: i64 = 3600;
-/// The longest that an entry counts if its node is not asked: a grace period, the margin, and the longest linger.
+/// The longest that an entry counts if its node is not known: a grace period, the margin, and the longest linger.
 const MOST_SECONDS: i64 = LONGEST + MARGIN + 3600;
 /// A node is asked again after this long.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -43,50 +45,70 @@ const NODES: usize = 16;
 /// The most entries in a status; one of them may stand for many.
 pub const MOST: usize = 256;
 
-/// What the node of an entry said last.
+/// What the nodes of an entry said last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Word {
-    /// It was not asked, or has no news.
+    /// Nothing since.
     Silent,
-    /// Its kubelet has reported since.
+    /// Their kubelets have reported since.
     Heard,
-    /// It is not Ready.
-    Away,
-    /// It does not exist.
+    /// These are not Ready.
+    Away(String),
+    /// There is none.
     Gone,
-    /// It could not be asked.
+    /// They could not be asked.
     Unknown(String),
-    /// Its kubelet reported after the time was over.
+    /// Their kubelets reported after the time was over.
     Over,
 }
 
 #[derive(Clone, Debug)]
 struct Kept {
     entry: Quarantined,
-    /// When it stops counting, unless its node objects.
+    /// Since when it counts.
+    begun: Duration,
+    /// When it stops counting, unless its nodes object.
     end: Duration,
     word: Word,
-    /// Whether `end` is measured from a sign of life.
+    /// Whether `end` is measured from signs of life.
     heard: bool,
-    /// The last sign of life of its node.
-    beat: Option<String>,
-    /// When its node was asked last.
+    /// The signs of life of its nodes from which the next ones must differ.
+    base: Option<Arc<Roll>>,
+    /// When its nodes were asked last.
     asked: Option<Duration>,
 }
 
 impl Kept {
     fn new(entry: Quarantined, now: Duration) -> Self {
         let end = now.saturating_add(seconds(&entry));
-        Self { entry, end, word: Word::Silent, heard: false, beat: None, asked: None }
+        Self { entry, begun: now, end, word: Word::Silent, heard: false, base: None, asked: None }
+    }
+
+    /// Who has a say in when it is over.
+    fn say(&self) -> Say<'_> {
+        match (&self.entry.cause, &self.entry.node) {
+            (QuarantineCause::Ended | QuarantineCause::Restarted, _) => Say::Nobody,
+            (_, Some(node)) => Say::Node(node),
+            (_, None) => Say::EveryNode,
+        }
+    }
+
+    /// When it is over even if its nodes object.
+    fn limit(&self) -> Option<Duration> {
+        let longest = Duration::from_secs(MOST_SECONDS.unsigned_abs());
+        matches!(self.say(), Say::EveryNode).then(|| self.begun.saturating_add(longest))
     }
 
     fn is_over(&self, now: Duration) -> bool {
-        now >= self.end && (self.entry.node.is_none() || matches!(self.word, Word::Gone | Word::Over))
+        let agreed = matches!(self.say(), Say::Nobody) || matches!(self.word, Word::Gone | Word::Over);
+        (now >= self.end && agreed) || self.limit().is_some_and(|limit| now >= limit)
     }
 
-    /// When its node is to be asked next.
+    /// When its nodes are to be asked next.
     fn ask(&self) -> Option<Duration> {
-        self.entry.node.as_ref()?;
+        if matches!(self.say(), Say::Nobody) {
+            return None;
+        }
         let again = self.asked.map_or(Duration::ZERO, |asked| asked.saturating_add(AGAIN));
         let settled = self.heard || (self.word == Word::Gone && self.asked.is_some());
         // Ask twice near the end, so that the second answer covers the time in between.
@@ -95,9 +117,13 @@ impl Kept {
         Some(if settled { due.max(again) } else { again })
     }
 
-    fn hear(&mut self, sight: Option<&NodeSight>, linger: u32, now: Moment) {
+    fn is_due(&self, now: Duration) -> bool {
+        self.ask().is_some_and(|at| at <= now)
+    }
+
+    fn hear(&mut self, roll: &Arc<Roll>, linger: u32, now: Moment) {
         let over = now.steady >= self.end;
-        let Some(sight) = sight else {
+        if roll.is_empty() {
             if self.word != Word::Gone {
                 // The machine may have run until just now, and the connections it left open linger too.
                 let lingers = now.steady.saturating_add(Duration::from_secs(linger.into()));
@@ -108,15 +134,14 @@ impl Kept {
                 self.word = Word::Gone;
             }
             return;
-        };
-        let news = match (&self.beat, &sight.heartbeat) {
-            (_, None) => true,
-            (None, Some(_)) => false,
-            (Some(before), Some(beat)) => before != beat,
-        };
-        self.beat.clone_from(&sight.heartbeat);
-        if !sight.ready {
-            (self.word, self.heard) = (Word::Away, false);
+        }
+        let news = roll.silent(self.base.as_deref()).next().is_none();
+        if news || self.base.is_none() {
+            self.base = Some(Arc::clone(roll));
+        }
+        let away: Vec<&str> = roll.away().collect();
+        if !away.is_empty() {
+            (self.word, self.heard) = (Word::Away(some_of(&away)), false);
         } else if news && self.heard && over {
             self.word = Word::Over;
         } else if news && !self.heard {
@@ -130,15 +155,47 @@ impl Kept {
 
     /// Until when it counts, in words.
     fn how_long(&self, now: Timestamp) -> String {
-        let node = self.entry.node.as_deref().unwrap_or_default();
-        match &self.word {
-            Word::Away => format!("until its node {node} is Ready again, plus its grace period"),
-            Word::Unknown(why) => format!("the operator cannot read its node {node}: {why}"),
-            Word::Silent if self.entry.node.is_some() && self.entry.until.0 < now => {
+        let late = self.entry.until.0 < now;
+        match (self.say(), &self.word) {
+            (Say::Node(node), Word::Away(_)) => {
+                format!("until its node {node} is Ready again, plus its grace period")
+            }
+            (Say::Node(node), Word::Unknown(why)) => {
+                format!("the operator cannot read its node {node}: {why}")
+            }
+            (Say::Node(node), Word::Silent) if late => {
                 format!("until its node {node} reports, plus its grace period")
+            }
+            (Say::EveryNode, Word::Away(nodes)) => {
+                format!("its node is not known: until these nodes are Ready again, or two hours: {nodes}")
+            }
+            (Say::EveryNode, Word::Unknown(why)) => {
+                format!("its node is not known, and the operator cannot list the nodes: {why}")
+            }
+            (Say::EveryNode, Word::Silent) if late => {
+                "its node is not known: until every node reports, or two hours".to_owned()
             }
             _ => format!("until {}", self.entry.until.0),
         }
+    }
+}
+
+/// Who has a say in when an entry is over.
+enum Say<'a> {
+    /// The time alone: its end was seen.
+    Nobody,
+    /// The node that its pod was on.
+    Node(&'a str),
+    /// Its node is not known.
+    EveryNode,
+}
+
+/// The first names of a list, and how many more there are.
+fn some_of(names: &[&str]) -> String {
+    let (named, others) = names.split_at(names.len().min(NAMED));
+    match others.len() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
 }
 
@@ -281,7 +338,10 @@ impl Quarantine {
     /// How long until the next entry must be looked at.
     #[must_use]
     pub fn next(&self, now: Duration) -> Option<Duration> {
-        let due = self.kept.iter().map(|kept| kept.ask().unwrap_or(kept.end));
+        let due = self.kept.iter().map(|kept| {
+            let due = kept.ask().unwrap_or(kept.end);
+            kept.limit().map_or(due, |limit| due.min(limit))
+        });
         due.min().map(|due| due.saturating_sub(now))
     }
 
@@ -297,8 +357,7 @@ impl Quarantine {
         named.iter().map(entry).chain(more).collect()
     }
 
-    /// One entry for many. If they were on several nodes, a successor has no single node to ask, so it gets the longest
-    /// time.
+    /// One entry for many. If they were on several nodes, a successor asks all nodes.
     fn together(&self, others: &[Kept]) -> Option<Quarantined> {
         let first = &others.first()?.entry;
         let each = || others.iter().map(|kept| &kept.entry);
@@ -306,12 +365,11 @@ impl Quarantine {
         let uids: HashSet<&str> = self.kept.iter().map(|kept| kept.entry.uid.as_str()).collect();
         let uid = (1..).map(|n: u32| format!("more-{n}")).find(|uid| !uids.contains(uid.as_str()))?;
         let own = |entry: &Quarantined| if entry.connections < 0 { i64::MAX } else { entry.connections };
-        let longest = each().map(|entry| entry.seconds).max()?;
         Some(Quarantined {
             uid,
             pod: format!("and {} more", others.len()),
             connections: each().map(own).fold(0, i64::saturating_add),
-            seconds: if of_one { longest } else { MOST_SECONDS },
+            seconds: each().map(|entry| entry.seconds).max()?,
             until: each().map(|entry| entry.until.clone()).max()?,
             node: first.node.clone().filter(|_| of_one),
             cause: QuarantineCause::Several,
@@ -328,7 +386,7 @@ impl Quarantine {
 
     /// The nodes that are to be asked now.
     fn to_ask(&self, now: Duration) -> Vec<String> {
-        let due = self.kept.iter().filter(|kept| kept.ask().is_some_and(|at| at <= now));
+        let due = self.kept.iter().filter(|kept| kept.is_due(now));
         let mut due: Vec<(Option<Duration>, &String)> =
             due.filter_map(|kept| Some((kept.asked, kept.entry.node.as_ref()?))).collect();
         // Those that have waited longest, each once.
@@ -341,36 +399,49 @@ impl Quarantine {
             .collect()
     }
 
-    fn answer(&mut self, node: &str, answer: &Result<Option<NodeSight>, GatewayError>, now: Moment) {
-        let due = |kept: &&mut Kept| {
-            kept.entry.node.as_deref() == Some(node) && kept.ask().is_some_and(|at| at <= now.steady)
-        };
+    /// Whether all nodes are to be asked now.
+    fn asks_all(&self, now: Duration) -> bool {
+        self.kept.iter().any(|kept| kept.entry.node.is_none() && kept.is_due(now))
+    }
+
+    /// Takes in what was `seen` of a node, or of all.
+    fn answer(&mut self, node: Option<&str>, answer: &Answer, seen: Duration, now: Moment) {
+        let due = |kept: &&mut Kept| kept.entry.node.as_deref() == node && kept.is_due(now.steady);
         for kept in self.kept.iter_mut().filter(due) {
-            kept.asked = Some(now.steady);
+            kept.asked = Some(seen);
             match answer {
-                Ok(sight) => kept.hear(sight.as_ref(), self.linger, now),
-                Err(error) => kept.word = Word::Unknown(error.class().to_owned()),
+                // What was seen before proves nothing about later.
+                Ok(_) if seen < kept.begun => {}
+                Ok(roll) => kept.hear(roll, self.linger, Moment { steady: seen, ..now }),
+                Err(class) => kept.word = Word::Unknown((*class).to_owned()),
             }
         }
     }
 }
 
 /// Asks the nodes whose answer is needed. A node that does not answer keeps its entries, and nothing else.
-pub async fn ask<G: Gateway>(gateway: &G, quarantine: &mut Quarantine, now: Moment) {
-    let nodes = quarantine.to_ask(now.steady);
-    let mut calls = Vec::with_capacity(nodes.len());
-    for node in nodes {
+pub async fn ask<G: Gateway>(context: &Context<G>, quarantine: &mut Quarantine, now: Moment) {
+    let mut calls = Vec::new();
+    for node in quarantine.to_ask(now.steady) {
         calls.push(async move {
-            let answer = gateway.node(&node).await;
+            let answer = context.gateway.node(&node).await;
             (node, answer)
         });
     }
     let answers: Vec<_> = stream::iter(calls).buffer_unordered(NODES).collect().await;
     for (node, answer) in answers {
-        if let Err(error) = &answer {
-            tracing::warn!(node, %error, "node cannot be asked whether it still runs what is gone");
-        }
-        quarantine.answer(&node, &answer, now);
+        let answer = match answer {
+            Ok(sight) => Ok(Arc::new(sight.map(|sight| (node.clone(), sight)).into_iter().collect())),
+            Err(error) => {
+                tracing::warn!(node, %error, "node cannot be asked whether it still runs what is gone");
+                Err(error.class())
+            }
+        };
+        quarantine.answer(Some(&node), &answer, now.steady, now);
+    }
+    if quarantine.asks_all(now.steady) {
+        let (seen, answer) = context.roll_call.call(&context.gateway, now.steady).await;
+        quarantine.answer(None, &answer, seen, now);
     }
 }
 
@@ -449,11 +520,7 @@ mod tests {
         assert_eq!((rest.pod.as_str(), rest.seconds, rest.node.as_deref()), ("and 5 more", 40, Some("a")));
         let entries = of(MOST + 4, |i| Some(format!("n{i}"))).entries();
         let rest = entries.last().expect("one");
-        assert_eq!(
-            (rest.seconds, rest.node.as_deref()),
-            (MOST_SECONDS, None),
-            "nobody could ask all of them"
-        );
+        assert_eq!((rest.seconds, rest.node.as_deref()), (40, None), "a successor asks all nodes");
         // A successor counts that entry beside a new one of its own.
         let mut next = of(MOST, |_| None);
         next.seed(&entries, Duration::ZERO);

@@ -77,7 +77,7 @@ impl<G: Gateway> Reconciler<G> {
         }
         let now = (self.context.clock)();
         let Some(held) = memory.held.clone() else { return Ok(Next::Backoff) };
-        quarantine::ask(&self.context.gateway, &mut memory.quarantine, self.context.moment()).await;
+        quarantine::ask(&self.context, &mut memory.quarantine, self.context.moment()).await;
         let (view, status) = self.view(key, &held, &mut memory, now);
         self.context.arrivals.note(&view.scene.pods);
 
@@ -139,14 +139,18 @@ impl<G: Gateway> Reconciler<G> {
     async fn write(
         &self,
         memory: &mut Memory,
-        status: DbConnectionBudgetStatus,
+        mut status: DbConnectionBudgetStatus,
         may_wait: bool,
         now: Timestamp,
     ) -> Result<Option<Duration>, GatewayError> {
         let Some(held) = memory.held.clone() else { return Ok(None) };
+        // That pods are on nodes by now is no reason to write: what is on no node in the status is on one that is not known.
+        let nodes = std::mem::take(&mut status.ledger.nodes);
+        status.ledger.nodes = held.status.as_ref().map_or_else(Vec::new, |old| old.ledger.nodes.clone());
         if held.status.as_ref() == Some(&status) {
             return Ok(None);
         }
+        status.ledger.nodes = nodes;
         let since = memory.written.map_or(GATHER, |written| now.duration_since(written));
         if may_wait && since < GATHER && since >= SignedDuration::ZERO {
             return Ok(Some((GATHER - since).unsigned_abs()));

@@ -10,6 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::conditions;
 use super::memory::Hindrances;
 use super::view::{Assessed, View};
+use super::whereabouts;
 use crate::api::{
     Baseline, DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, InfeasiblePolicy,
     LadderStatus, LedgerStatus, LimitStatus, Mode, PodCounts, WorkloadStatus,
@@ -20,7 +21,7 @@ use crate::telemetry::metrics::BudgetNumbers;
 
 /// The most workloads that a status names: each may take a kilobyte, half of it in the ledger, and etcd takes one and a
 /// half megabytes in all.
-pub const WORKLOADS: usize = 800;
+pub const WORKLOADS: usize = 700;
 
 /// The status after this look, with `grants` in flight.
 #[must_use]
@@ -53,6 +54,7 @@ pub fn assemble(
             epoch: old.ledger.epoch,
             mode: view.mode,
             high_water: decision.high_water.filter(|_| view.mode == Mode::Gate).map(wide),
+            nodes: whereabouts::nodes(view),
             grants,
             quarantine: old.ledger.quarantine.clone(),
             baselines: view.workloads().map(baseline).collect(),

@@ -9,17 +9,15 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::jiff::Timestamp;
 
 use super::context::Context;
 use super::gateway::{Gateway, GatewayError};
 use super::grant::PARALLEL;
 use super::memory::Memory;
-use super::quarantine;
+use super::whereabouts;
 use crate::api::BudgetKey;
-use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Mode, QuarantineCause, Quarantined};
-use crate::budget::ledger::Hold;
-use crate::cluster::pod::{DEFAULT_GRACE, PodRecord, version};
+use crate::api::DbConnectionBudget;
+use crate::cluster::pod::version;
 
 /// Makes sure that this process holds the newest version of the budget under its own epoch. False when the budget does
 /// not exist any more.
@@ -51,8 +49,12 @@ pub async fn take_over<G: Gateway>(
     let status = written.status.clone().unwrap_or_default();
     let steady = (context.steady)();
     memory.quarantine.seed(&status.ledger.quarantine, steady);
-    if let Some(entry) = unaccounted(&status, &pods, written.spec.linger_seconds, (context.clock)()) {
-        tracing::warn!(budget = %key, connections = entry.connections, "gone while nobody led; it still counts");
+    for entry in whereabouts::unaccounted(&status, &pods, written.spec.linger_seconds, (context.clock)()) {
+        let node = entry.node.as_deref().unwrap_or("unknown");
+        tracing::warn!(
+            budget = %key, connections = entry.connections, node,
+            "gone while nobody led; it still counts"
+        );
         memory.quarantine.count(entry, steady);
     }
     let mut world = context.observed.world();
@@ -64,38 +66,6 @@ pub async fn take_over<G: Gateway>(
     memory.held = Some(Arc::new(written));
     tracing::info!(budget = %key, epoch, "budget taken over");
     Ok(true)
-}
-
-/// What the last status counts and no pod accounts for: pods that went while nobody led. Nobody saw whether their
-/// containers had ended, so they count for as long as a pod may take to end.
-fn unaccounted(
-    status: &DbConnectionBudgetStatus,
-    pods: &[PodRecord],
-    linger: u32,
-    now: Timestamp,
-) -> Option<Quarantined> {
-    let ledger = &status.ledger;
-    let in_flight = |pod: &PodRecord| ledger.grants.iter().find(|grant| grant.uid == pod.uid);
-    let waits_out = |pod: &PodRecord| ledger.quarantine.iter().any(|entry| entry.uid == pod.uid);
-    let bill = |pod: &PodRecord| match pod.hold() {
-        _ if waits_out(pod) => 0,
-        Hold::Granted(bill) if !pod.ended => i64::try_from(bill.get()).unwrap_or(i64::MAX),
-        // In a mode other than Gate they were counted with the others.
-        Hold::Escaped(bill) if !pod.ended && ledger.mode != Mode::Gate && pod.owner.is_some() => {
-            i64::try_from(bill.get()).unwrap_or(i64::MAX)
-        }
-        Hold::Waiting => in_flight(pod).map_or(0, |grant| grant.connections),
-        _ => 0,
-    };
-    let waiting_out = ledger.quarantine.iter().map(|entry| entry.connections);
-    let known = pods.iter().map(bill).chain(waiting_out).fold(0, i64::saturating_add);
-    let connections = status.committed.saturating_sub(known);
-    let grace = pods.iter().map(|pod| pod.grace).max().unwrap_or(0).max(DEFAULT_GRACE);
-    let uid = format!("before-epoch-{}", ledger.epoch);
-    (connections > 0).then(|| {
-        let (name, seconds) = ("gone while nobody led".into(), quarantine::unseen_end(grace, linger));
-        quarantine::entry(uid, name, connections, seconds, QuarantineCause::WhileNobodyLed, now)
-    })
 }
 
 /// Fences all waiting pods. The marks stay: a take-over that fails half-way continues where it was.

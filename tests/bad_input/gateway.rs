@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::Event;
 use poolbudget::api::BudgetKey;
 use poolbudget::api::DbConnectionBudget;
-use poolbudget::cluster::node::NodeSight;
+use poolbudget::cluster::node::{NodeSight, Roll};
 use poolbudget::cluster::pod::{PodRecord, PodView};
 use poolbudget::cluster::workload::WorkloadKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
@@ -83,6 +83,10 @@ impl Gateway for Paper {
 
     async fn node(&self, _: &str) -> Result<Option<NodeSight>, GatewayError> {
         Ok(Some(NodeSight { ready: true, heartbeat: None }))
+    }
+
+    async fn nodes(&self) -> Result<Roll, GatewayError> {
+        Ok(Roll::default())
     }
 
     async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {

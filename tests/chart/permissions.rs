@@ -15,7 +15,7 @@ fn the_operator_may_do_this_and_nothing_else() {
         {"apiGroups": ["poolbudget.dev"], "resources": ["dbconnectionbudgets/status"], "verbs": ["update"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch", "delete"]},
         {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
-        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]},
         {
             "apiGroups": ["apps"],
             "resources": ["deployments", "replicasets", "statefulsets", "daemonsets"],
@@ -41,7 +41,8 @@ fn the_operator_may_do_this_and_nothing_else() {
     ]);
     assert_eq!(rendered.named("Role", "poolbudget")["rules"], own_namespace);
     let of_nodes = rendered.named("Role", "poolbudget-nodes");
-    let leases = json!([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get"]}]);
+    let leases =
+        json!([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "list"]}]);
     assert_eq!(
         (&of_nodes["metadata"]["namespace"], &of_nodes["rules"]),
         (&json!("kube-node-lease"), &leases)

@@ -59,7 +59,7 @@ fn of_five_thousand_workloads_all_are_served_and_the_status_names_as_many_as_it_
     let (cluster, mut term) = crowd(5_000, 1);
     serve(&cluster, &mut term);
     let status = cluster.server().status();
-    assert_eq!((status.workloads.len(), status.more_workloads), (800, 4_200));
+    assert_eq!((status.workloads.len(), status.more_workloads), (700, 4_300));
     assert!(cluster.server().sent < ETCD, "{} bytes", cluster.server().sent);
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Cluster {
     draining: BTreeMap<String, u32>,
     /// Pods that start now run but do not become Ready.
     pub(crate) sick: bool,
+    /// The node that takes pods which start now; none if no node has room.
+    pub(crate) node: Option<&'static str>,
 }
 
 /// A spec with `connections`, one of them reserved.
@@ -37,7 +39,12 @@ impl Cluster {
         spec.sizing = serde_json::from_value(json!({"basis": basis})).expect("a sizing");
         let mut server = Server::new(u64::from(connections) - 1);
         server.make_budget(spec);
-        Self { server: Arc::new(Mutex::new(server)), draining: BTreeMap::new(), sick: false }
+        Self {
+            server: Arc::new(Mutex::new(server)),
+            draining: BTreeMap::new(),
+            sick: false,
+            node: Some("node"),
+        }
     }
 
     pub(crate) fn server(&self) -> MutexGuard<'_, Server> {
@@ -132,7 +139,8 @@ impl Cluster {
         } else if pod["status"]["phase"] != json!("Pending") {
             return;
         } else {
-            pod["spec"]["nodeName"] = json!("node");
+            let Some(node) = self.node else { return };
+            pod["spec"]["nodeName"] = json!(node);
             pod["status"] = json!({
                 "phase": "Running",
                 "conditions": [{"type": "Ready", "status": if self.sick { "False" } else { "True" }}],

@@ -9,7 +9,7 @@ use kube::core::Status;
 use kube::runtime::events::Event;
 use poolbudget::api::BudgetKey;
 use poolbudget::api::DbConnectionBudget;
-use poolbudget::cluster::node::NodeSight;
+use poolbudget::cluster::node::{NodeSight, Roll};
 use poolbudget::cluster::pod::{PodRecord, PodView};
 use poolbudget::cluster::workload::WorkloadKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
@@ -193,6 +193,7 @@ impl Gateway for Door {
             && let Some(status) = budget.as_mut().and_then(|budget| budget.status.as_mut())
         {
             status.committed = 0;
+            status.ledger.nodes.clear();
         }
         Ok(budget)
     }
@@ -221,7 +222,13 @@ impl Gateway for Door {
     }
 
     async fn node(&self, name: &str) -> Result<Option<NodeSight>, GatewayError> {
+        self.server().asked.insert(name.to_owned());
         self.read("read node", |server| server.node(name)).await
+    }
+
+    async fn nodes(&self) -> Result<Roll, GatewayError> {
+        self.server().listed += 1;
+        self.read("list nodes", |server| server.nodes()).await
     }
 
     async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {

@@ -46,7 +46,6 @@ mod quarantine;
 #[cfg(test)]
 mod reclaim;
 #[cfg(test)]
-#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod rivals;
@@ -60,5 +59,7 @@ mod spoiled;
 mod status;
 #[cfg(test)]
 mod watch;
+#[cfg(test)]
+mod whereabouts;
 #[cfg(test)]
 mod words;

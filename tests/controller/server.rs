@@ -3,12 +3,12 @@
 //! In: requests. Out: answers as the real one gives them. After every change it computes independently what all pods
 //! without a gate may hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::Status;
 use poolbudget::api::{DbConnectionBudget, DbConnectionBudgetSpec, DbConnectionBudgetStatus};
-use poolbudget::cluster::node::NodeSight;
+use poolbudget::cluster::node::{NodeSight, Roll};
 use serde_json::{Value, json};
 
 use super::term::now;
@@ -90,6 +90,11 @@ pub(crate) struct Server {
     pub(crate) retired: Vec<String>,
     /// The state of the node that all pods are on, and since when.
     kubelet: (Kubelet, i64),
+    /// Nodes that are different from that.
+    kubelets: BTreeMap<String, (Kubelet, i64)>,
+    /// Nodes that were asked for one by one, and how often all were listed.
+    pub(crate) asked: BTreeSet<String>,
+    pub(crate) listed: usize,
     /// What pods hold that vanished while they ran.
     pub(crate) ghosts: u64,
     /// The most that all pods may hold.
@@ -191,14 +196,26 @@ impl Server {
         bill
     }
 
-    /// From now on the node has this state.
+    /// From now on all nodes have this state.
     pub(crate) fn turn_kubelet(&mut self, kubelet: Kubelet) {
         self.kubelet = (kubelet, now().as_second());
+        self.kubelets.clear();
     }
 
-    pub(crate) fn node(&self, _: &str) -> Option<NodeSight> {
+    /// From now on this node has this state.
+    pub(crate) fn turn_kubelet_of(&mut self, node: &str, kubelet: Kubelet) {
+        self.kubelets.insert(node.to_owned(), (kubelet, now().as_second()));
+    }
+
+    /// All nodes: one that has pods or had any, and those that have a state of their own.
+    pub(crate) fn nodes(&self) -> Roll {
+        let names = self.kubelets.keys().map(String::as_str).chain(["node"]);
+        names.filter_map(|name| Some((name.to_owned(), self.node(name)?))).collect()
+    }
+
+    pub(crate) fn node(&self, name: &str) -> Option<NodeSight> {
         let sight = |ready, beat: i64| Some(NodeSight { ready, heartbeat: Some(beat.to_string()) });
-        let (kubelet, since) = self.kubelet;
+        let (kubelet, since) = *self.kubelets.get(name).unwrap_or(&self.kubelet);
         match kubelet {
             Kubelet::Well => sight(true, now().as_second()),
             Kubelet::Mute => sight(true, since),

@@ -217,7 +217,7 @@ fn a_pod_that_vanishes_while_nobody_leads_still_counts() {
     assert_eq!(quarantine[0].connections, i64::try_from(bill).expect("small"));
     cluster.server().acquit();
     cluster.server().ghosts = 0;
-    cluster.turns(&mut next, 5);
+    cluster.turns(&mut next, 12);
     assert!(cluster.run(&mut next));
     assert!(cluster.server().status().ledger.quarantine.is_empty());
     cluster.server().acquit();

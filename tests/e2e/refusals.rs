@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 use testkit::eventually;
-use testkit::install::{RELEASE, SYSTEM};
 use testkit::objects::{budget, disruption_budget, nano_session};
 
 use crate::installed::{Installed, SETTLES, SHOP};
@@ -92,7 +91,7 @@ async fn an_object_that_cannot_be_read_holds_up_nothing_else_and_says_so() {
     assert_eq!(shop.kubectl(&["get", "deployment", "odd", "-n", "default", "-o", stored]).await, FAR);
     shop.apply(&budget(SHOP, "odd", &nano_session(2))).await;
     let status = serde_json::json!({"status": {"ledger": {"quarantine": [{"uid": "u", "pod": "p", "connections": 1, "until": FAR}]}}});
-    write_status(&shop, &status.to_string()).await;
+    shop.write_status("odd", &status.to_string()).await;
     shop.awaits_event("BudgetUnreadable", "status.ledger.quarantine[0].until").await;
     shop.scale("api", 4).await;
     shop.settles(&[("api", 4)]).await;
@@ -103,18 +102,9 @@ async fn an_object_that_cannot_be_read_holds_up_nothing_else_and_says_so() {
     shop.scale("api", 3).await;
     shop.settles(&[("api", 3)]).await;
     let mended = r#"{"status":{"ledger":{"quarantine":null}}}"#;
-    write_status(&shop, mended).await;
+    shop.write_status("odd", mended).await;
     shop.apply(&governed("web", 1).label("poolbudget.dev/budget", "odd").to_string()).await;
     shop.complete("web", 1).await;
-}
-
-/// Writes the status of the budget `odd` as an older operator might have: nobody else may, and it needs more rights for
-/// that than it has.
-async fn write_status(shop: &Installed, status: &str) {
-    let operator = format!("--as=system:serviceaccount:{SYSTEM}:{RELEASE}");
-    let who = [operator.as_str(), "--as-group=system:masters"];
-    let patch = ["patch", "dbcb", "odd", "--subresource=status", "--type=merge", "-p", status];
-    shop.kubectl(&[&who[..], &patch].concat()).await;
 }
 
 /// As people ask for events: by a field that only core/v1 events have.

@@ -243,12 +243,14 @@ fn largest_status() -> Value {
         json!({"uid": format!("{n:05}{}", &name[5..]), "pod": name, "node": name, "cause": "NotSeenToEnd",
             "connections": i64::MAX, "seconds": i64::MAX, "until": date})
     };
+    let node = |n: usize| json!({"name": format!("{n:05}{}", &name[5..]), "connections": i64::MAX});
     let condition = |n: usize| {
         json!({"type": format!("Condition{n}"), "status": "False", "reason": "Reason", "message": "x".repeat(10_000),
             "lastTransitionTime": "2026-11-27T12:00:00Z", "observedGeneration": i64::MAX})
     };
     let pods = json!({"desired": i32::MAX, "granted": i32::MAX, "waiting": i32::MAX, "draining": i32::MAX, "foreign": i32::MAX});
-    let ledger = json!({"epoch": i64::MAX, "mode": "Gate", "highWater": i64::MAX, "grants": vec![grant; IN_FLIGHT],
+    let ledger = json!({"epoch": i64::MAX, "mode": "Gate", "highWater": i64::MAX,
+        "nodes": (0..MOST).map(node).collect::<Vec<_>>(), "grants": vec![grant; IN_FLIGHT],
         "quarantine": (0..MOST).map(gone).collect::<Vec<_>>(),
         "baselines": (0..WORKLOADS).map(baseline).collect::<Vec<_>>()});
     json!({"observedGeneration": i64::MAX, "usable": i64::MAX, "committed": i64::MAX, "pods": pods, "moreWorkloads": i32::MAX,

@@ -17,6 +17,7 @@ async fn a_full_database_a_pod_deleted_by_force_and_an_uninstall_before_anybody_
     shop.add_operator("poolbudget-0").await;
     a_database_full_of_pods_from_before_the_label(&shop).await;
     a_pod_deleted_by_force(&shop).await;
+    a_pod_gone_from_a_node_that_nobody_knows(&mut shop).await;
     // The first of the old pods ends without another one in its place.
     eventually(SETTLES, "an old ReplicaSet is scaled down", async || {
         let events =
@@ -54,8 +55,22 @@ async fn a_pod_deleted_by_force(shop: &Installed) {
     let web = governed("web", 1).label("poolbudget.dev/budget", "other").to_string();
     shop.apply(&web).await;
     shop.complete("web", 1).await;
+    delete_web_by_force(shop).await;
+    shop.complete("web", 1).await;
+}
+
+async fn delete_web_by_force(shop: &Installed) {
     let pods = ["get", "pods", "-l", "app=web", "-o", "name"];
     let pod = shop.kubectl(&pods).await;
     shop.kubectl(&["delete", pod.trim(), "--force", "--grace-period=0"]).await;
+}
+
+/// The last leader died before it wrote that the pod was on a node.
+async fn a_pod_gone_from_a_node_that_nobody_knows(shop: &mut Installed) {
+    shop.operators[0].kill().unwrap();
+    delete_web_by_force(shop).await;
+    let nowhere = r#"{"status":{"ledger":{"nodes":null}}}"#;
+    shop.write_status("other", nowhere).await;
+    shop.add_operator("poolbudget-1").await;
     shop.complete("web", 1).await;
 }

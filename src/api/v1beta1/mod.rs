@@ -12,5 +12,5 @@ pub use spec::{
 };
 pub use status::{
     Baseline, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LedgerStatus,
-    LimitStatus, PodCounts, QuarantineCause, Quarantined, WorkloadStatus,
+    LimitStatus, NodeStatus, PodCounts, QuarantineCause, Quarantined, WorkloadStatus,
 };

@@ -40,7 +40,7 @@ pub struct DbConnectionBudgetStatus {
     #[serde(default)]
     pub pods: PodCounts,
 
-    /// The workloads that share this budget, the first 800 of them.
+    /// The workloads that share this budget, the first 700 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub workloads: Vec<WorkloadStatus>,
@@ -97,6 +97,12 @@ pub struct LedgerStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high_water: Option<i64>,
 
+    /// Granted connections per node, for at most 256 nodes, as of the last write. From these sums a new leader learns on which
+    /// nodes pods were that are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub nodes: Vec<NodeStatus>,
+
     /// Grants that are recorded but not yet seen on their pods, at most 500. They count as committed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -108,7 +114,7 @@ pub struct LedgerStatus {
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub quarantine: Vec<Quarantined>,
 
-    /// What to remember about each workload, for at most 800 of them.
+    /// What to remember about each workload, for at most 700 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub baselines: Vec<Baseline>,
@@ -210,6 +216,16 @@ pub struct LadderStatus {
     pub low_since: Option<Time>,
 }
 
+/// What the pods of a budget hold on one node.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// The node's name.
+    pub name: String,
+    /// Connections granted to pods on this node.
+    pub connections: i64,
+}
+
 /// A grant that is recorded but not yet seen on its pod.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -265,7 +281,8 @@ pub struct Quarantined {
     pub uid: String,
     /// The pod's name.
     pub pod: String,
-    /// The pod's node. The entry ends only after the node's kubelet has reported.
+    /// The pod's node. The entry ends only after the node's kubelet has reported; without a node, after each kubelet has, or
+    /// after two hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
     /// Why it still counts.

@@ -4,7 +4,7 @@
 
 use kube::core::Status;
 use poolbudget::api::DbConnectionBudget;
-use poolbudget::cluster::node::NodeSight;
+use poolbudget::cluster::node::{NodeSight, Roll};
 use poolbudget::cluster::pod::PodView;
 use serde_json::{Value, json};
 
@@ -20,6 +20,7 @@ pub(crate) enum Request {
     Pods(usize),
     Pod(String),
     Node(usize),
+    Nodes,
     Status(usize, Box<DbConnectionBudget>),
     Grant {
         pod: String,
@@ -49,6 +50,7 @@ pub(crate) enum Answer {
     Pod(Option<Box<PodView>>),
     Retired(Option<String>),
     Node(Option<NodeSight>),
+    Nodes(Roll),
     Done,
 }
 
@@ -60,7 +62,7 @@ pub(crate) fn refusal(code: u16, message: &str) -> Box<Status> {
 
 impl Request {
     pub(crate) fn writes(&self) -> bool {
-        !matches!(self, Self::Budget(_) | Self::Pods(_) | Self::Pod(_) | Self::Node(_))
+        !matches!(self, Self::Budget(_) | Self::Pods(_) | Self::Pod(_) | Self::Node(_) | Self::Nodes)
     }
 
     /// A few words for a trace.
@@ -70,6 +72,7 @@ impl Request {
             Self::Pods(budget) => format!("list pods of {}", BUDGETS[*budget]),
             Self::Pod(pod) => format!("get {pod}"),
             Self::Node(node) => format!("get node {node}"),
+            Self::Nodes => "list nodes".into(),
             Self::Status(budget, object) => {
                 let status = object.status.clone().unwrap_or_default();
                 let grants: Vec<String> = status
@@ -108,6 +111,7 @@ impl Cluster {
             }
             Request::Pod(name) => Ok(Answer::Pod(self.pod(name).map(|pod| Box::new(objects::pod(pod))))),
             Request::Node(node) => Ok(Answer::Node(self.node(*node))),
+            Request::Nodes => Ok(Answer::Nodes(self.roll())),
             Request::Status(budget, object) => self.replace_status(*budget, object),
             Request::Grant { pod, patch } | Request::Fence { pod, patch } => self.patch_pod(pod, patch),
             Request::Evict { pod, uid } => {

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::Event;
 use poolbudget::api::BudgetKey;
 use poolbudget::api::DbConnectionBudget;
-use poolbudget::cluster::node::NodeSight;
+use poolbudget::cluster::node::{NodeSight, Roll};
 use poolbudget::cluster::pod::{PodRecord, PodView};
 use poolbudget::cluster::workload::WorkloadKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
@@ -100,6 +100,17 @@ impl Door {
         .await
     }
 
+    /// The sums of the last status would show what a list that was read too early has missed.
+    fn without_its_sums(&self, mut budget: DbConnectionBudget) -> DbConnectionBudget {
+        if self.mutation == Mutation::ListBeforeEpoch
+            && let Some(status) = &mut budget.status
+        {
+            status.committed = 0;
+            status.ledger.nodes.clear();
+        }
+        budget
+    }
+
     async fn list(&self, key: &BudgetKey) -> Result<Vec<PodView>, GatewayError> {
         match self.call(Request::Pods(index(key))).await? {
             Answer::Pods(pods) => Ok(pods),
@@ -125,7 +136,7 @@ impl Gateway for Door {
             self.mailbox().early[index(key)] = Some(pods);
         }
         match self.call(Request::Budget(index(key))).await? {
-            Answer::Budget(budget) => Ok(budget.map(|budget| *budget)),
+            Answer::Budget(budget) => Ok(budget.map(|budget| self.without_its_sums(*budget))),
             _ => unreachable!("it answers with a budget"),
         }
     }
@@ -167,6 +178,16 @@ impl Gateway for Door {
         match self.call(Request::Node(node)).await? {
             Answer::Node(sight) => Ok(sight),
             _ => unreachable!("it answers with a node"),
+        }
+    }
+
+    async fn nodes(&self) -> Result<Roll, GatewayError> {
+        if self.mutation == Mutation::NodesNotAsked {
+            return Ok(Roll::default());
+        }
+        match self.call(Request::Nodes).await? {
+            Answer::Nodes(roll) => Ok(roll),
+            _ => unreachable!("it answers with the nodes"),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Each step is one call. A kubelet reports late, and a lost node reports nothing.
 
 use poolbudget::api::DbConnectionBudgetStatus;
-use poolbudget::cluster::node::NodeSight;
+use poolbudget::cluster::node::{NodeSight, Roll};
 use testkit::model::job::End;
 
 use super::clock;
@@ -178,6 +178,12 @@ impl Cluster {
         let ready = lost.is_none_or(|lost| now - lost < 40_000);
         let beat = lost.unwrap_or(now) / 10_000;
         (!self.nodes_gone[node]).then(|| NodeSight { ready, heartbeat: Some(beat.to_string()) })
+    }
+
+    /// All nodes.
+    pub(crate) fn roll(&self) -> Roll {
+        let sight = |node: usize| Some((format!("node-{node}"), self.node(node)?));
+        (0..self.nodes_lost.len()).filter_map(sight).collect()
     }
 
     pub(crate) fn pods_on(&self, node: usize) -> Vec<u32> {

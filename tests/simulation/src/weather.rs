@@ -45,6 +45,7 @@ impl Weather {
             Request::Pods(_)
             | Request::Pod(_)
             | Request::Node(_)
+            | Request::Nodes
             | Request::Evict { .. }
             | Request::Delete { .. }
             | Request::Retire(_) => {

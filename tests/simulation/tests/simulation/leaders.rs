@@ -4,7 +4,7 @@ use poolbudget_simulation::cluster::Kind;
 use poolbudget_simulation::judge::Fault;
 use poolbudget_simulation::mutation::Mutation;
 use poolbudget_simulation::plan::Action::{
-    Crash, CutWatch, Delay, Eviction, KillAtWrite, RollOut, Scale, Split,
+    Crash, CutWatch, Delay, Eviction, ForcePod, KillAtWrite, LoseNode, RollOut, Scale, Split,
 };
 use poolbudget_simulation::weather::{Call, Moment};
 use testkit::model::deployment::Strategy;
@@ -70,4 +70,36 @@ fn a_grant_of_an_older_leader_during_the_take_over_is_seen_by_the_newer_one() {
         .then(1, CutWatch(1, Kind::Pods as usize, 120));
     story.holds();
     story.breaks_without(Mutation::ListBeforeEpoch, Fault::Over, 45);
+}
+
+/// Its kubelet is away and ends nothing. Its successor knows by the status alone on which node it was.
+#[test]
+fn what_went_while_nobody_led_keeps_its_room_until_its_kubelet_is_heard_of() {
+    let story = Story::new(4)
+        .deployment(2, rolling(0, 1))
+        // The first pod is on node 1.
+        .then(0, LoseNode(1, 400))
+        .then(1, Crash(0))
+        .then(2, ForcePod(0, 1_000));
+    let goes_on = |story: Story| story.then(30, Scale(0, 4)).then(40, Scale(0, 3));
+    let once = goes_on(story.clone());
+    once.holds();
+    once.breaks_without(Mutation::NodesNotAsked, Fault::Over, 50);
+    // The next one dies, too, before that.
+    goes_on(story.then(20, Crash(1))).holds();
+}
+
+/// It is bound when its leader writes no status any more: nobody has ever said on which node it was.
+#[test]
+fn what_went_while_nobody_led_and_was_just_granted_keeps_its_room_though_nobody_knows_its_node() {
+    let story = Story::new(2)
+        .deployment(0, rolling(0, 1))
+        .then(0, Delay(Call::PatchPod, 1, 1_500))
+        .then(0, Scale(0, 1))
+        .then(1, Delay(Call::WriteStatus, 4, 40_000))
+        .then(4, LoseNode(1, 400))
+        .then(0, Crash(0))
+        .then(2, ForcePod(0, 1_000))
+        .then(70, Scale(0, 2));
+    story.holds();
 }

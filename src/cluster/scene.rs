@@ -67,6 +67,8 @@ pub struct WorkloadFacts {
     pub note: Option<&'static str>,
     /// Whether its newest revision is made from its present template.
     pub newest: bool,
+    /// The most pods from before its label that it can have from now on.
+    pub foreign_at_most: Pods,
     /// Its record.
     pub record: Arc<WorkloadRecord>,
 }
@@ -263,8 +265,11 @@ impl Stage<'_> {
         let yields = workload.kind == WorkloadKind::Deployment;
         let mut unadopted =
             if stays { Unadopted { yields, ..unadopted(&others) } } else { Unadopted::default() };
+        let mut foreign_at_most = unadopted.pods;
         if stays && !matches!(record.strategy.nature(), Nature::Task | Nature::Loose) {
-            unadopted = unadopted.plus(before_its_label(&record, made.len(), carried));
+            let (before, most) = before_its_label(&record, made, wanted, carried);
+            unadopted = unadopted.plus(before);
+            foreign_at_most = foreign_at_most.plus(most);
         }
         let replicas = self.beside_what_is_held(workload, wanted, unadopted.pods);
         let held = wanted.minus(replicas);
@@ -304,6 +309,7 @@ impl Stage<'_> {
                 .filter(|_| settings.max_replicas.is_none())
                 .or(record.template.is_counted().then_some(COUNTED)),
             newest,
+            foreign_at_most,
             record: Arc::clone(&record),
         };
         Some((Workload { demand, carried: baseline, observed: record.observed, unadopted }, labelled))
@@ -430,14 +436,30 @@ fn most(apps: &[&AppFacts]) -> Option<Connections> {
     apps.iter().map(|app| app.fixed).collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
-/// Pods that a workload has beside its labelled ones. Their number comes from a status that lags behind the pods. But
-/// it never rises, because the template has the label, so the budget's last status bounds it.
-fn before_its_label(record: &WorkloadRecord, labelled: usize, carried: Option<&Baseline>) -> Unadopted {
-    let labelled = u32::try_from(labelled).unwrap_or(u32::MAX);
-    let most = carried.map_or(u32::MAX, |carried| u32::try_from(carried.foreign).unwrap_or(0));
-    let pods = Pods::new(record.pods.saturating_sub(labelled).min(most));
+/// Pods that a workload has beside its labelled ones, and how many it may have from now on. Their number comes from a
+/// status that lags behind the pods, so it may be too large or too small for a moment. But it never rises, because the
+/// template has the label: the bound of the budget's last status holds, and a status that misses no pod lowers it.
+fn before_its_label(
+    record: &WorkloadRecord,
+    labelled: &[&PodRecord],
+    wanted: Pods,
+    carried: Option<&Baseline>,
+) -> (Unadopted, Pods) {
+    if record.pods == 0 {
+        return (Unadopted::default(), Pods::ZERO);
+    }
+    let count = |n: usize| Pods::new(u32::try_from(n).unwrap_or(u32::MAX));
+    let others = Pods::new(record.pods).minus(count(labelled.len()));
+    let staying = labelled.iter().filter(|pod| !pod.terminating && !record.sends_away(pod)).count();
+    let before = carried.map(|carried| Pods::new(u32::try_from(carried.foreign).unwrap_or(0)));
+    let before = match before {
+        Some(before) if record.pods < wanted.get() => before,
+        before => before.map_or(others, |before| before.min(others)),
+    };
+    let most = before.min(wanted.minus(count(staying)));
+    let pods = others.min(most);
     let (ready, connections) = (pods.min(Pods::new(record.ready)), record.template.own.times(pods));
-    Unadopted { pods, ready, connections, yields: false }
+    (Unadopted { pods, ready, connections, yields: false }, most)
 }
 
 /// Pods of revisions without this budget's label. Those with another budget's label count too, but their connections

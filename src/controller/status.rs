@@ -170,7 +170,7 @@ fn baseline(one: Assessed<'_>) -> Baseline {
         kind: one.facts.key.kind,
         name: one.facts.key.name.clone(),
         replicas: count(one.baseline),
-        foreign: if one.foreign_bills() > Connections::ZERO { count(one.foreign()) } else { 0 },
+        foreign: count(one.facts.foreign_at_most),
         ladder: one.facts.rung.map(|rung| LadderStatus {
             level: count(rung.level),
             low_since: rung.lower_since.and_then(time),

@@ -132,7 +132,7 @@ pub struct Baseline {
     /// The replica count at which it was last fully rolled out. If pods are lost, they are replaced first up to this count.
     #[serde(default)]
     pub replicas: i32,
-    /// Its running pods that were created before the label. This number never rises.
+    /// The most pods that it may still have from before its label. This number never rises.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub foreign: i32,
     /// The level of basis Ladder.

@@ -5,7 +5,7 @@ use poolbudget_simulation::Outcome;
 use poolbudget_simulation::cluster::{Facts, Kind};
 use poolbudget_simulation::mutation::Mutation;
 use poolbudget_simulation::plan::Action::{
-    Crash, CutWatch, DeletePod, ForcePod, LoseNode, Outage, RollOut, Scale, Undo,
+    Crash, CutWatch, DeletePod, ForcePod, LoseNode, Observe, Outage, RollOut, Scale, Undo,
 };
 use poolbudget_simulation::workload::{Form, Maker, Task};
 use testkit::model::IntOrPercent::{Int, Percent};
@@ -83,6 +83,22 @@ fn a_pod_that_takes_the_name_of_one_that_was_deleted_by_force_does_not_take_its_
             .then(0, ForcePod(0, 1_000))
             .then(8, Crash(0));
         story.holds();
+    }
+}
+
+/// Its status says for a moment that a pod is missing, while its successor is there and another one is from before the label.
+#[test]
+fn a_stateful_set_that_is_half_adopted_when_its_sizes_come_into_force_comes_down() {
+    for parallel in [false, true] {
+        for wait in 0..4 {
+            Story::new(5)
+                .observed()
+                .workload(3, stateful(parallel, IN_TURN), RELEASED, None)
+                .then(0, RollOut(0, GOOD))
+                .then(wait, DeletePod(1))
+                .then(0, Observe(0, false))
+                .holds();
+        }
     }
 }
 

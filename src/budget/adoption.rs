@@ -25,7 +25,7 @@ pub struct HeldUp {
 /// hold little or nothing, and their own controller removes them.
 #[must_use]
 pub fn held_up(holdings: &Holdings<'_>) -> Option<HeldUp> {
-    let before: Connections = holdings.unadopted.iter().map(|unadopted| unadopted.connections).sum();
+    let before: Connections = holdings.workloads.iter().map(|workload| workload.unadopted.connections).sum();
     let held = holdings.ledger.committed.plus(holdings.ledger.escaped).plus(before);
     // Where all of them fit, these pods do not fill the database: the reason is another one.
     if held <= holdings.available {
@@ -35,11 +35,12 @@ pub fn held_up(holdings: &Holdings<'_>) -> Option<HeldUp> {
         holdings.pods.iter().any(|pod| pod.workload == Some(workload) && pod.starts_in_vain(PATIENCE))
     };
     let mut waits = None;
-    for (workload, before) in holdings.unadopted.iter().enumerate() {
+    for (workload, assessment) in holdings.workloads.iter().enumerate() {
+        let before = assessment.unadopted;
         if before.ready == Pods::ZERO || !in_vain(workload) {
             continue;
         }
-        if before.yields && may_lose_one(holdings, workload) {
+        if before.yields && may_lose_one(assessment) {
             return Some(HeldUp { workload, may_end: true });
         }
         waits = waits.or(Some(HeldUp { workload, may_end: false }));

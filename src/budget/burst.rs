@@ -7,8 +7,9 @@
 //! Meanwhile no other pod gets what a waiting task would have been granted.
 
 use super::amount::Connections;
-use super::grant::{Allotment, Grant, Grants, Refusal};
-use super::ledger::{Ledger, Pod};
+use super::assessment::Assessment;
+use super::grant::{Grant, Grants, Refusal};
+use super::ledger::Pod;
 use super::rollout::Nature;
 
 /// A burst is over when no task came for so many seconds. Ages are whole seconds: 2 means at least one full second.
@@ -18,30 +19,23 @@ pub const CALM: u64 = 2;
 pub const LONGEST: u64 = 5;
 
 /// Takes back the grants that have to wait for the end of a burst.
-pub fn hold_back(
-    grants: &mut Grants,
-    usable: Connections,
-    ledger: &Ledger,
-    allotments: &[Allotment],
-    pods: &[Pod],
-) {
+pub fn hold_back(grants: &mut Grants, free: Connections, workloads: &[Assessment], pods: &[Pod]) {
     let task = |pod: &Pod| {
-        let allotment = pod.workload.and_then(|w| allotments.get(w))?;
-        (allotment.share.nature == Nature::Task).then_some(allotment)
+        let workload = pod.workload.and_then(|w| workloads.get(w))?;
+        (workload.share.nature == Nature::Task).then_some(workload)
     };
     if !pods.iter().any(|pod| pod.age < CALM && task(pod).is_some()) {
         return;
     }
     let bills: Connections = grants.granted.iter().map(|grant| grant.bill).sum();
-    let free = usable.minus(ledger.committed).minus(bills);
+    let free = free.minus(bills);
     let waits = |grant: &Grant| {
-        let Some((pod, allotment)) = pods.get(grant.pod).and_then(|pod| Some((pod, task(pod)?))) else {
+        let Some((pod, workload)) = pods.get(grant.pod).and_then(|pod| Some((pod, task(pod)?))) else {
             return false;
         };
-        let standing = pod.workload.and_then(|w| ledger.workloads.get(w));
         // The successor of a lost pod takes the place of a pod that had its size.
-        let lost = standing.is_some_and(|standing| standing.admitted < allotment.baseline);
-        let smallest = allotment.share.min.max(pod.least);
+        let lost = workload.standing.admitted < workload.entitled();
+        let smallest = workload.share.min.max(pod.least);
         pod.age < LONGEST && !lost && grant.size > smallest && grant.bill > free
     };
     let (held, granted): (Vec<Grant>, Vec<Grant>) =

@@ -1,16 +1,17 @@
-//! The whole decision for one budget: baseline → plan → ledger → grants → reclaim.
+//! The whole decision for one budget: ledger → baseline → plan → assessments → grants → reclaim.
 //!
 //! In: a [`Situation`], plain values of one instant. Out: a [`Decision`]. The controller, the simulator and the offline
 //! plan all use this function; it keeps nothing between calls.
 
 use super::amount::{Connections, Pods};
+use super::assessment::Assessment;
 use super::baseline::baseline;
 use super::basis::Basis;
 use super::burst;
 use super::descent::{Past, high_water};
-use super::grant::{Allotment, Bounds, Grants, at_their_own_sizes, grants};
-use super::ledger::{Ledger, Pod, Unadopted};
-use super::plan::{Demand, Plan, Share, Terms};
+use super::grant::{Bounds, Grants, at_their_own_sizes, grants};
+use super::ledger::{Ledger, Pod, Standing, Unadopted};
+use super::plan::{Demand, Outlook, Plan, Share, Terms};
 use super::reclaim::{Holdings, Reclaim, reclaim};
 use super::rollout::{Nature, Surge};
 use super::shortfall::largest_replicas;
@@ -71,12 +72,12 @@ pub struct Decision {
     pub usable: Connections,
     /// The sums, before the grants of this decision.
     pub ledger: Ledger,
-    /// Sizes and slots for waiting pods.
-    pub plan: Plan,
-    /// Sizes and slots if no pod had escaped: a pod within these is never ended because of another pod's escape.
-    pub rightful: Plan,
-    /// The baseline of each workload.
-    pub baseline: Vec<Pods>,
+    /// The workloads, in the order of the situation.
+    pub workloads: Vec<Assessment>,
+    /// Whether the shares are enough.
+    pub plan: Outlook,
+    /// Whether they would be if no pod had escaped.
+    pub rightful: Outlook,
     /// What pods held when the current [way down](super::descent) began.
     pub high_water: Option<Connections>,
     /// Which pods are granted, which wait and why.
@@ -101,76 +102,69 @@ impl Situation {
 /// Decides.
 #[must_use]
 pub fn decide(situation: &Situation) -> Decision {
-    let unadopted: Vec<Unadopted> = situation.workloads.iter().map(|w| w.unadopted).collect();
-    let ledger = Ledger::of(&situation.pods, &unadopted, &situation.quarantine);
+    let ledger = Ledger::of(&situation.pods, &situation.quarantine);
     let usable = situation.available.minus(ledger.escaped);
-    let baseline: Vec<Pods> = situation
-        .workloads
-        .iter()
-        .zip(&ledger.workloads)
-        .map(|(w, standing)| baseline(w.carried, w.demand.replicas, standing, w.observed))
-        .collect();
-    let demands: Vec<Demand> = situation
-        .workloads
-        .iter()
-        .zip(&baseline)
-        .map(|(w, baseline)| Demand { baseline: *baseline, ..w.demand.clone() })
-        .collect();
-    let Situation { available, surge, basis, .. } = *situation;
-    let terms = Terms { usable, available, surge, basis };
-    let plan = plan_beside_what_stays(terms, &demands, &situation.pods);
-    let rightful = if ledger.escaped == Connections::ZERO {
-        plan.clone()
-    } else {
-        plan_beside_what_stays(Terms { usable: situation.available, ..terms }, &demands, &situation.pods)
-    };
+    let (workloads, plan, rightful) = assess(situation, &ledger);
     let high_water = high_water(situation.past, situation.available, &ledger, &situation.pods);
-    let allotted = allotments(&plan.shares, &baseline);
     let grants = if situation.enforcement == Enforcement::Observed {
         at_their_own_sizes(&situation.pods)
     } else {
-        let mut grants = grants(bounds(usable, high_water, &ledger), &ledger, &allotted, &situation.pods);
-        burst::hold_back(&mut grants, usable, &ledger, &allotted, &situation.pods);
+        let bounds = bounds(usable, high_water, &ledger);
+        let mut grants = grants(bounds, ledger.committed, &workloads, &situation.pods);
+        burst::hold_back(&mut grants, usable.minus(ledger.committed), &workloads, &situation.pods);
         grants
     };
     let holdings = Holdings {
         available: situation.available,
         ledger: &ledger,
-        allotments: &allotments(&larger_shares(&plan, &rightful), &baseline),
+        workloads: &workloads,
         pods: &situation.pods,
         fits: !plan.scarce,
         ever_fits: !rightful.scarce,
         eviction: situation.eviction,
-        unadopted: &unadopted,
     };
     let enforced = situation.enforcement == Enforcement::Enforced;
     let reclaim = if enforced { reclaim(&holdings, &grants) } else { Reclaim::default() };
-    let decision = Decision { usable, ledger, plan, rightful, baseline, high_water, grants, reclaim };
+    let decision = Decision { usable, ledger, workloads, plan, rightful, high_water, grants, reclaim };
     debug_assert_eq!(sound::fault(situation, &decision), None, "{situation:?}");
     decision
+}
+
+/// What each workload holds and is entitled to, and whether the shares are enough: with the pods that escaped, and
+/// without them.
+fn assess(situation: &Situation, ledger: &Ledger) -> (Vec<Assessment>, Outlook, Outlook) {
+    let Situation { available, surge, basis, ref pods, ref workloads, .. } = *situation;
+    let standings = Standing::of_each(pods, workloads.iter().map(|w| w.unadopted));
+    let of_each = workloads.iter().zip(&standings);
+    let demands: Vec<Demand> = of_each
+        .map(|(w, standing)| {
+            let baseline = baseline(w.carried, w.demand.replicas, standing, w.observed);
+            Demand { baseline, ..w.demand.clone() }
+        })
+        .collect();
+    let terms = Terms { usable: available.minus(ledger.escaped), available, surge, basis };
+    let plan = plan_beside_what_stays(terms, &demands, pods);
+    let rightful = if ledger.escaped == Connections::ZERO {
+        plan.clone()
+    } else {
+        plan_beside_what_stays(Terms { usable: available, ..terms }, &demands, pods)
+    };
+    let shares = plan.shares.into_iter().zip(rightful.shares);
+    let of_each = workloads.iter().zip(standings).zip(demands).zip(shares);
+    let assessed = of_each.map(|(((w, standing), demand), (share, rightful))| Assessment {
+        baseline: demand.baseline,
+        unadopted: w.unadopted,
+        standing,
+        share,
+        rightful,
+    });
+    (assessed.collect(), plan.outlook, rightful.outlook)
 }
 
 /// The sums that grants must stay within.
 #[must_use]
 pub fn bounds(usable: Connections, high_water: Option<Connections>, ledger: &Ledger) -> Bounds {
     Bounds { usable, lost: high_water.map_or(usable, |mark| usable.max(mark.minus(ledger.escaped))) }
-}
-
-fn allotments(shares: &[Share], baseline: &[Pods]) -> Vec<Allotment> {
-    shares.iter().zip(baseline).map(|(share, baseline)| Allotment::new(*share, *baseline)).collect()
-}
-
-/// What the pods of each workload are measured against: its share if no pod had escaped. Sizes do not always grow with
-/// what there is to share, so a pod that the other plan has just granted must not count as too large by this one.
-#[must_use]
-pub fn larger_shares(plan: &Plan, rightful: &Plan) -> Vec<Share> {
-    let larger = |(granted, rightful): (&Share, &Share)| Share {
-        size: granted.size.max(rightful.size),
-        bill: granted.bill.max(rightful.bill),
-        slots: granted.slots.max(rightful.slots),
-        ..*rightful
-    };
-    plan.shares.iter().zip(&rightful.shares).map(larger).collect()
 }
 
 /// How often the plan is remade because of what staying pods hold, before the largest possible amount is subtracted.

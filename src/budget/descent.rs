@@ -42,7 +42,7 @@ mod tests {
     fn mark(carried: Option<u64>, before: Option<u64>, bill: u64) -> Option<u64> {
         let granted = pod(Hold::Granted(Connections::new(bill)));
         let pods = [granted.clone(), granted, pod(Hold::Escaped(Connections::new(2)))];
-        let ledger = Ledger::of(&pods, &[], &[Connections::new(3)]);
+        let ledger = Ledger::of(&pods, &[Connections::new(3)]);
         let past =
             Past { high_water: carried.map(Connections::new), committed: before.map(Connections::new) };
         high_water(past, Connections::new(13), &ledger, &pods).map(Connections::get)

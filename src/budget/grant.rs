@@ -1,10 +1,11 @@
 //! Grant decisions: which waiting pods get how many connections now (protocol §5, classes 0a, 0t, 0b, 1).
 //!
-//! In: what may be used, what is committed, what each workload is allotted, the queue. Out: grants, and for each pod
+//! In: what may be used, what is committed, the workloads, the queue. Out: grants, and for each pod
 //! that is not granted the reason. The one rule behind all others: committed + bill ≤ usable.
 
 use super::amount::{Connections, Pods};
-use super::ledger::{Ledger, Pod};
+use super::assessment::Assessment;
+use super::ledger::Pod;
 use super::plan::Share;
 use super::queue::{self, Class};
 
@@ -14,24 +15,6 @@ pub const PATIENCE: u64 = 30;
 /// A pod that replaces a draining pod waits so many seconds for the room of that pod: a pod granted a small size keeps
 /// it for life.
 pub const PATIENCE_FOR_SIZE: u64 = 120;
-
-/// What a workload is allotted by the plan, and its baseline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allotment {
-    /// Size, bill, slots.
-    pub share: Share,
-    /// The baseline (`b`), at most the slots.
-    pub baseline: Pods,
-}
-
-impl Allotment {
-    /// A share, and the baseline capped at its slots: where not even the pods of the baseline fit, a pod beyond the
-    /// slots would be granted only to be ended again.
-    #[must_use]
-    pub fn new(share: Share, baseline: Pods) -> Self {
-        Self { share, baseline: baseline.min(share.slots) }
-    }
-}
 
 /// A size for one waiting pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,15 +110,20 @@ impl From<Connections> for Bounds {
 
 /// Decides over all waiting pods.
 #[must_use]
-pub fn grants(bounds: impl Into<Bounds>, ledger: &Ledger, allotments: &[Allotment], pods: &[Pod]) -> Grants {
-    let mut tally = Tally::new(bounds.into(), ledger, allotments);
+pub fn grants(
+    bounds: impl Into<Bounds>,
+    committed: Connections,
+    workloads: &[Assessment],
+    pods: &[Pod],
+) -> Grants {
+    let mut tally = Tally::new(bounds.into(), committed, workloads);
     let mut outcome = Grants::default();
     let mut left = queue::order(pods);
     for served in [Class::Lost, Class::Task, Class::Surge, Class::Rest] {
         left = tally.serve(served, left, pods, &mut outcome);
     }
     for index in left {
-        let workload = pods.get(index).and_then(|pod| pod.workload).filter(|w| *w < allotments.len());
+        let workload = pods.get(index).and_then(|pod| pod.workload).filter(|w| *w < workloads.len());
         let refusal = if workload.is_some() { Refusal::NoSlot } else { Refusal::NoWorkload };
         outcome.refused.push((index, refusal));
     }
@@ -144,10 +132,9 @@ pub fn grants(bounds: impl Into<Bounds>, ledger: &Ledger, allotments: &[Allotmen
 
 /// The running sums while a queue is served. Wide integers, so that subtracting what was added is exact.
 struct Tally<'a> {
-    allotments: &'a [Allotment],
+    workloads: &'a [Assessment],
+    /// The pods of each workload that stand, with those that were just granted.
     admitted: Vec<Pods>,
-    /// What draining pods of each workload will give back in time.
-    returning: Vec<Connections>,
     usable: u128,
     usable_for_lost: u128,
     committed: u128,
@@ -168,13 +155,13 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(allotment: &Allotment, admitted: Pods) -> Self {
-        let Allotment { share, baseline } = allotment;
+    fn of(workload: &Assessment, admitted: Pods) -> Self {
+        let (share, baseline) = (workload.share, workload.entitled());
         let room =
             |pods: Pods, bill: Connections| u128::from(pods.minus(admitted).get()) * u128::from(bill.get());
         Self {
-            least: room(*baseline, share.min.per_pod(share.instances)),
-            lost: room(*baseline, share.bill),
+            least: room(baseline, share.min.per_pod(share.instances)),
+            lost: room(baseline, share.bill),
             owed: room(baseline.plus(share.rho).min(share.slots), share.bill),
         }
     }
@@ -187,30 +174,28 @@ impl Kept {
 }
 
 impl<'a> Tally<'a> {
-    fn new(bounds: Bounds, ledger: &Ledger, allotments: &'a [Allotment]) -> Self {
+    fn new(bounds: Bounds, committed: Connections, workloads: &'a [Assessment]) -> Self {
         // The largest number means that a sum overflowed, so nothing may fit into it.
         let bound = |connections: Connections| u128::from(connections.get().min(u64::MAX - 1));
-        let admitted: Vec<Pods> = ledger.workloads.iter().map(|w| w.admitted).collect();
         let mut kept = Kept::default();
-        for (allotment, admitted) in allotments.iter().zip(&admitted) {
-            kept.replace(Kept::default(), Kept::of(allotment, *admitted));
+        for workload in workloads {
+            kept.replace(Kept::default(), Kept::of(workload, workload.standing.admitted));
         }
         Self {
-            allotments,
-            admitted,
-            returning: ledger.workloads.iter().map(|w| w.returning).collect(),
+            workloads,
+            admitted: workloads.iter().map(|w| w.standing.admitted).collect(),
             usable: bound(bounds.usable),
             usable_for_lost: bound(bounds.lost),
-            committed: u128::from(ledger.committed.get()),
+            committed: u128::from(committed.get()),
             kept,
             blocked: false,
         }
     }
 
-    fn class(&self, workload: usize) -> Option<(Class, &'a Allotment)> {
-        let allotment = self.allotments.get(workload)?;
-        let admitted = self.admitted.get(workload)?;
-        Some((queue::class(*admitted, allotment.baseline, &allotment.share), allotment))
+    fn class(&self, index: usize) -> Option<(Class, &'a Assessment)> {
+        let workload = self.workloads.get(index)?;
+        let admitted = self.admitted.get(index)?;
+        Some((queue::class(*admitted, workload.entitled(), &workload.share), workload))
     }
 
     /// Serves the pods of one class in order; returns the pods of other classes.
@@ -218,8 +203,7 @@ impl<'a> Tally<'a> {
         let mut left = Vec::with_capacity(queue.len());
         for index in queue {
             let Some(pod) = pods.get(index) else { continue };
-            let Some((workload, (class, allotment))) = pod.workload.and_then(|w| Some((w, self.class(w)?)))
-            else {
+            let Some((own, (class, workload))) = pod.workload.and_then(|w| Some((w, self.class(w)?))) else {
                 left.push(index);
                 continue;
             };
@@ -231,9 +215,9 @@ impl<'a> Tally<'a> {
                 outcome.refused.push((index, Refusal::Behind));
                 continue;
             }
-            match self.fit(class, allotment, index, pod) {
+            match self.fit(class, workload, index, pod) {
                 Ok(grant) => {
-                    self.admit(workload, grant.bill);
+                    self.admit(own, grant.bill);
                     outcome.granted.push(grant);
                 }
                 Err(want) => {
@@ -247,8 +231,8 @@ impl<'a> Tally<'a> {
     }
 
     /// The grant that fits for this pod now, or the sums that rule out any grant.
-    fn fit(&self, class: Class, allotment: &Allotment, index: usize, pod: &Pod) -> Result<Grant, Want> {
-        let Share { min, instances, .. } = allotment.share;
+    fn fit(&self, class: Class, workload: &Assessment, index: usize, pod: &Pod) -> Result<Grant, Want> {
+        let Share { min, instances, .. } = workload.share;
         let (kept, others) = match class {
             // Its own smallest bill is already part of the sum.
             Class::Lost => (0, self.kept.least.saturating_sub(u128::from(min.per_pod(instances).get()))),
@@ -263,7 +247,7 @@ impl<'a> Tally<'a> {
             let missing = narrow(sum - usable);
             Err(Want { pod: index, class, bill, committed, kept, missing })
         };
-        let (least, most) = sizes(class, &allotment.share, pod);
+        let (least, most) = sizes(class, &workload.share, pod);
         let bill = least.per_pod(pod.instances);
         let smallest = taken + u128::from(bill.get());
         if smallest > usable {
@@ -271,12 +255,12 @@ impl<'a> Tally<'a> {
         }
         let full = most.per_pod(pod.instances);
         let largest = taken + others + u128::from(full.get());
-        if class == Class::Lost && pod.age < PATIENCE_FOR_SIZE && largest > usable {
-            let returning =
-                pod.workload.and_then(|w| self.returning.get(w)).map_or(0, |r| u128::from(r.get()));
-            if largest <= usable + returning {
-                return refused(full, largest);
-            }
+        let with_returning = usable + u128::from(workload.standing.returning.get());
+        if class == Class::Lost
+            && pod.age < PATIENCE_FOR_SIZE
+            && (usable < largest && largest <= with_returning)
+        {
+            return refused(full, largest);
         }
         // A lost pod gets its smallest size if that much is free, and more only if the other lost pods can spare it.
         let spare = usable.saturating_sub(taken + others) / u128::from(pod.instances.get());
@@ -286,12 +270,12 @@ impl<'a> Tally<'a> {
 
     fn admit(&mut self, workload: usize, bill: Connections) {
         self.committed += u128::from(bill.get());
-        if let (Some(allotment), Some(admitted)) =
-            (self.allotments.get(workload), self.admitted.get_mut(workload))
+        if let (Some(workload), Some(admitted)) =
+            (self.workloads.get(workload), self.admitted.get_mut(workload))
         {
-            let before = Kept::of(allotment, *admitted);
+            let before = Kept::of(workload, *admitted);
             *admitted = admitted.plus(Pods::ONE);
-            self.kept.replace(before, Kept::of(allotment, *admitted));
+            self.kept.replace(before, Kept::of(workload, *admitted));
         }
     }
 }

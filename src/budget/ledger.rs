@@ -166,21 +166,18 @@ pub struct Ledger {
     pub draining_pods: Pods,
     /// What pods that escaped the gate may hold; subtracted from the limit.
     pub escaped: Connections,
-    /// One entry per workload, in the order of the budget's workloads.
-    pub workloads: Vec<Standing>,
 }
 
 impl Ledger {
-    /// Adds up `pods`. `unadopted` has one entry per workload; `quarantine` has the bills that are kept for pods that
-    /// vanished without showing that their containers ended.
+    /// Adds up `pods`. `quarantine` has the bills that are kept for pods that vanished without showing that their containers
+    /// ended.
     #[must_use]
-    pub fn of(pods: &[Pod], unadopted: &[Unadopted], quarantine: &[Connections]) -> Self {
+    pub fn of(pods: &[Pod], quarantine: &[Connections]) -> Self {
         let mut ledger = Self {
             committed: quarantine.iter().copied().sum(),
             draining: quarantine.iter().copied().sum(),
             draining_pods: Pods::new(u32::try_from(quarantine.len()).unwrap_or(u32::MAX)),
             escaped: Connections::ZERO,
-            workloads: unadopted.iter().map(Standing::before_adoption).collect(),
         };
         for pod in pods {
             ledger.add(pod);
@@ -199,14 +196,23 @@ impl Ledger {
             self.draining = self.draining.plus(bill);
             self.draining_pods = self.draining_pods.plus(Pods::ONE);
         }
-        if let Some(standing) = pod.workload.and_then(|w| self.workloads.get_mut(w)) {
-            standing.add(pod);
-        }
     }
 }
 
 impl Standing {
-    fn before_adoption(unadopted: &Unadopted) -> Self {
+    /// The sums of each workload. `unadopted` has one entry per workload.
+    #[must_use]
+    pub fn of_each(pods: &[Pod], unadopted: impl Iterator<Item = Unadopted>) -> Vec<Self> {
+        let mut standings: Vec<Self> = unadopted.map(Self::before_adoption).collect();
+        for pod in pods {
+            if let Some(standing) = pod.workload.and_then(|w| standings.get_mut(w)) {
+                standing.add(pod);
+            }
+        }
+        standings
+    }
+
+    fn before_adoption(unadopted: Unadopted) -> Self {
         Self {
             admitted: unadopted.pods,
             ready: unadopted.ready,
@@ -288,7 +294,12 @@ mod tests {
     }
 
     fn ledger(pods: &[Pod]) -> Ledger {
-        Ledger::of(pods, &[Unadopted::default()], &[])
+        Ledger::of(pods, &[])
+    }
+
+    fn standing(pods: &[Pod], unadopted: Unadopted) -> Standing {
+        let [standing] = Standing::of_each(pods, [unadopted].into_iter())[..] else { panic!("one workload") };
+        standing
     }
 
     #[test]
@@ -296,8 +307,9 @@ mod tests {
         let in_flight = Pod { ready: false, ..pod(Hold::InFlight(Connections::new(2))) };
         let draining = Pod { terminating: true, ..granted(5) };
         let waiting = Pod { ready: false, ..pod(Hold::Waiting) };
-        let ledger = ledger(&[waiting, in_flight, granted(3), draining]);
-        let standing = Standing {
+        let pods = [waiting, in_flight, granted(3), draining];
+        let ledger = ledger(&pods);
+        let expected = Standing {
             admitted: Pods::new(2),
             ready: Pods::ONE,
             granted: Pods::new(2),
@@ -308,22 +320,21 @@ mod tests {
             admitted_bills: Connections::new(5),
             ..Standing::default()
         };
-        assert_eq!(ledger.workloads, [standing]);
+        assert_eq!(standing(&pods, Unadopted::default()), expected);
         assert_eq!((ledger.committed, ledger.draining), (Connections::new(10), Connections::new(5)));
     }
 
     #[test]
     fn a_pod_beyond_the_replicas_is_on_the_bill_and_does_not_stand() {
-        let ledger = ledger(&[granted(3), Pod { leaving: true, ..granted(4) }]);
-        let standing: Vec<_> =
-            ledger.workloads.iter().map(|w| (w.admitted.get(), w.draining.get(), w.whole)).collect();
-        assert_eq!((ledger.committed, standing), (Connections::new(7), vec![(1, 0, false)]));
-        assert_eq!(ledger.draining, Connections::ZERO);
+        let pods = [granted(3), Pod { leaving: true, ..granted(4) }];
+        let (ledger, standing) = (ledger(&pods), standing(&pods, Unadopted::default()));
+        assert_eq!((standing.admitted.get(), standing.draining.get(), standing.whole), (1, 0, false));
+        assert_eq!((ledger.committed, ledger.draining), (Connections::new(7), Connections::ZERO));
     }
 
     #[test]
     fn what_is_quarantined_counts_as_draining() {
-        let ledger = Ledger::of(&[granted(3)], &[Unadopted::default()], &[Connections::new(4)]);
+        let ledger = Ledger::of(&[granted(3)], &[Connections::new(4)]);
         assert_eq!((ledger.committed, ledger.draining), (Connections::new(7), Connections::new(4)));
         assert_eq!(ledger.draining_pods, Pods::ONE);
     }
@@ -332,11 +343,10 @@ mod tests {
     fn an_escaped_pod_stands_but_its_bill_is_taken_off_the_limit() {
         let escaped = pod(Hold::Escaped(Connections::new(15)));
         let leaving = Pod { terminating: true, ..escaped.clone() };
-        let ledger = ledger(&[granted(3), escaped, leaving]);
+        let pods = [granted(3), escaped, leaving];
+        let (ledger, standing) = (ledger(&pods), standing(&pods, Unadopted::default()));
         assert_eq!((ledger.committed, ledger.escaped), (Connections::new(3), Connections::new(30)));
-        let standing: Vec<_> =
-            ledger.workloads.iter().map(|w| (w.admitted.get(), w.granted.get(), w.escaped.get())).collect();
-        assert_eq!(standing, [(2, 1, 1)]);
+        assert_eq!((standing.admitted.get(), standing.granted.get(), standing.escaped.get()), (2, 1, 1));
     }
 
     #[test]
@@ -347,21 +357,25 @@ mod tests {
             connections: Connections::new(45),
             yields: true,
         };
-        let ledger = Ledger::of(&[granted(3)], &[unadopted], &[]);
-        let standing: Vec<_> = ledger.workloads.iter().map(|w| (w.admitted.get(), w.ready.get())).collect();
-        assert_eq!((ledger.committed, standing), (Connections::new(3), vec![(4, 3)]));
+        let standing = standing(&[granted(3)], unadopted);
+        assert_eq!((standing.admitted.get(), standing.ready.get()), (4, 3));
+        assert_eq!(
+            (standing.committed, ledger(&[granted(3)]).committed),
+            (Connections::new(3), Connections::new(3))
+        );
     }
 
     #[test]
     fn a_pod_of_an_unknown_workload_is_on_the_bill_of_the_budget() {
-        let ledger = ledger(&[Pod { workload: None, ..granted(3) }, Pod { workload: Some(9), ..granted(4) }]);
-        assert_eq!(ledger.committed, Connections::new(7));
-        assert_eq!(ledger.workloads, [Standing { whole: true, ..Standing::default() }]);
+        let pods = [Pod { workload: None, ..granted(3) }, Pod { workload: Some(9), ..granted(4) }];
+        assert_eq!(ledger(&pods).committed, Connections::new(7));
+        let none = Standing { whole: true, ..Standing::default() };
+        assert_eq!(standing(&pods, Unadopted::default()), none);
     }
 
     #[test]
     fn a_workload_is_whole_only_when_all_that_stands_is_new_ready_and_granted() {
-        let whole = |pods: &[Pod]| ledger(pods).workloads.iter().all(|w| w.whole);
+        let whole = |pods: &[Pod]| standing(pods, Unadopted::default()).whole;
         assert!(whole(&[granted(3), granted(2)]));
         assert!(whole(&[granted(3), Pod { terminating: true, current: false, ..granted(3) }]));
         assert!(!whole(&[granted(3), Pod { current: false, ..granted(3) }]));
@@ -369,6 +383,6 @@ mod tests {
         assert!(!whole(&[granted(3), Pod { ready: false, ..pod(Hold::Waiting) }]));
         assert!(!whole(&[granted(3), pod(Hold::Escaped(Connections::ONE))]));
         let unadopted = Unadopted { pods: Pods::ONE, ..Unadopted::default() };
-        assert!(!Ledger::of(&[], &[unadopted], &[]).workloads.iter().all(|w| w.whole));
+        assert!(!standing(&[], unadopted).whole);
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod adoption;
 pub mod amount;
+pub mod assessment;
 pub mod baseline;
 pub mod basis;
 pub mod burst;

@@ -87,6 +87,13 @@ pub struct Share {
 pub struct Plan {
     /// One for each demand, in the order of the demands.
     pub shares: Vec<Share>,
+    /// Whether they are enough.
+    pub outlook: Outlook,
+}
+
+/// Whether a plan gives every workload what it wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outlook {
     /// Whether every workload has all its slots.
     pub feasibility: Feasibility,
     /// Whether workloads that can have slots lack some. A workload that does not fit even alone has no slots and takes
@@ -174,18 +181,15 @@ impl Plan {
             .filter(|(_, hopeless)| !**hopeless)
             .map(|(d, _)| d.clone())
             .collect();
-        let Self { shares, scarce, .. } = Self::among(terms, &others);
+        let Self { shares, outlook } = Self::among(terms, &others);
         let mut of_others = shares.into_iter();
         let share = |(demand, hopeless): (&Demand, &bool)| {
             let other = if *hopeless { None } else { of_others.next() };
             other.unwrap_or_else(|| Share { hopeless: true, ..demand.share(demand.floor(), Pods::ZERO) })
         };
         let shares = demands.iter().zip(&hopeless).map(share).collect();
-        Self {
-            shares,
-            feasibility: Feasibility::Infeasible(Shortfall::of(terms, demands, &hopeless)),
-            scarce,
-        }
+        let feasibility = Feasibility::Infeasible(Shortfall::of(terms, demands, &hopeless));
+        Self { shares, outlook: Outlook { feasibility, ..outlook } }
     }
 
     fn among(terms: Terms, demands: &[Demand]) -> Self {
@@ -211,14 +215,15 @@ fn feasible(terms: Terms, demands: &[Demand], claims: &[Claim<'_>], sizes: &[Con
     let shares: Vec<Share> =
         demands.iter().zip(claims).zip(sizes).map(|((d, claim), size)| d.share(*size, claim.slots)).collect();
     let planned = shares.iter().map(|s| s.bill.times(s.slots)).sum();
-    Plan { shares, feasibility: Feasibility::Feasible { planned, usable: terms.usable }, scarce: false }
+    let feasibility = Feasibility::Feasible { planned, usable: terms.usable };
+    Plan { shares, outlook: Outlook { feasibility, scarce: false } }
 }
 
 fn infeasible(terms: Terms, demands: &[Demand], claims: &[Claim<'_>]) -> Plan {
     let slots = scarce_slots(terms.usable, demands, claims);
     let shares = demands.iter().zip(slots).map(|(d, slots)| d.share(d.floor(), slots)).collect();
     let feasibility = Feasibility::Infeasible(Shortfall::of(terms, demands, &[]));
-    Plan { shares, feasibility, scarce: true }
+    Plan { shares, outlook: Outlook { feasibility, scarce: true } }
 }
 
 /// Slots when not all of them fit: first the pods of the baseline, then the surge pod that a rollout needs, then the
@@ -309,7 +314,7 @@ mod tests {
             hopeless: false,
         };
         assert_eq!(plan.shares, [share]);
-        assert_eq!(plan.feasibility.to_string(), "12 of 13 usable connections are planned");
+        assert_eq!(plan.outlook.feasibility.to_string(), "12 of 13 usable connections are planned");
     }
 
     #[test]
@@ -351,13 +356,13 @@ mod tests {
         let none = Demand { replicas: Pods::ZERO, pods: Pods::ZERO, ..typo.clone() };
         assert_eq!(plan(13, &[none, api.clone()]), [(0, 1), (3, 4)]);
         let told = Plan::of(terms(13), &[typo.clone(), api]);
-        assert!(!told.scarce, "nobody else lacks a slot");
+        assert!(!told.outlook.scarce, "nobody else lacks a slot");
         assert_eq!(
-            told.feasibility.to_string(),
+            told.outlook.feasibility.to_string(),
             "Deployment/typo: one pod alone needs 1000000 connections, 13 usable: it can never be granted and takes \
              nothing from the others. The other workloads need at least 3 of them and fit"
         );
-        assert!(Plan::of(terms(13), &[typo, demand("Deployment/many", 20)]).scarce);
+        assert!(Plan::of(terms(13), &[typo, demand("Deployment/many", 20)]).outlook.scarce);
     }
 
     #[test]
@@ -419,7 +424,7 @@ mod tests {
     #[test]
     fn a_budget_without_workloads_is_feasible() {
         assert_eq!(
-            Plan::of(terms(13), &[]).feasibility.to_string(),
+            Plan::of(terms(13), &[]).outlook.feasibility.to_string(),
             "0 of 13 usable connections are planned"
         );
     }

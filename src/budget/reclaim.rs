@@ -8,8 +8,9 @@ use std::cmp::Reverse;
 
 use super::adoption::{self, HeldUp};
 use super::amount::{Connections, Pods};
-use super::grant::{Allotment, Grants};
-use super::ledger::{Hold, Ledger, Pod, Unadopted};
+use super::assessment::Assessment;
+use super::grant::Grants;
+use super::ledger::{Hold, Ledger, Pod};
 use super::rollout::Nature;
 
 /// An unready pod of a superseded revision is left alone until it reaches this age, in seconds.
@@ -85,8 +86,8 @@ pub struct Holdings<'a> {
     pub available: Connections,
     /// The sums as they were before the grants of this decision.
     pub ledger: &'a Ledger,
-    /// What the pods of each workload are measured against.
-    pub allotments: &'a [Allotment],
+    /// The workloads.
+    pub workloads: &'a [Assessment],
     /// The pods.
     pub pods: &'a [Pod],
     /// Whether every wanted pod has a slot now.
@@ -95,8 +96,13 @@ pub struct Holdings<'a> {
     pub ever_fits: bool,
     /// Whether running pods may be evicted at all.
     pub eviction: bool,
-    /// The pods of each workload from before its label.
-    pub unadopted: &'a [Unadopted],
+}
+
+impl Holdings<'_> {
+    /// Whether a rule holds for a workload; false for one that is not known.
+    fn of(&self, workload: usize, rule: impl FnOnce(&Assessment) -> bool) -> bool {
+        self.workloads.get(workload).is_some_and(rule)
+    }
 }
 
 /// Chooses which pods to end, given what was just granted and refused.
@@ -135,9 +141,7 @@ fn for_the_refused(holdings: &Holdings<'_>, grants: &Grants) -> Reclaim {
 /// Pods that wait beyond the replicas of an ordered StatefulSet while another such pod is not ready either. Its
 /// controller ends the highest pod first, if it is ready or the only unready one, and so it ends none of these.
 fn stalled(holdings: &Holdings<'_>) -> Vec<Candidate> {
-    let one_by_one = |workload: usize| {
-        holdings.allotments.get(workload).is_some_and(|allotment| allotment.share.one_by_one)
-    };
+    let one_by_one = |workload: usize| holdings.of(workload, |workload| workload.rightful.one_by_one);
     let mut sick = pods_where(holdings, |pod, workload| pod.leaving && !pod.ready && one_by_one(workload));
     sick.sort_by_key(|&(_, pod)| (Reverse(pod.created), pod.uid.as_str()));
     let alone = |pod: &Pod| sick.iter().filter(|(_, other)| other.workload == pod.workload).count() < 2;
@@ -163,7 +167,7 @@ fn slots(holdings: &Holdings<'_>, grants: &Grants, unhurried: Vec<Candidate>) ->
 
 /// For each workload, whether it has a refused pod for which `like_this` holds.
 fn waits(holdings: &Holdings<'_>, grants: &Grants, like_this: impl Fn(&Pod) -> bool) -> Vec<bool> {
-    let mut waits = vec![false; holdings.allotments.len()];
+    let mut waits = vec![false; holdings.workloads.len()];
     for (index, _) in &grants.refused {
         if let Some(pod) = holdings.pods.get(*index).filter(|pod| like_this(pod))
             && let Some(flag) = pod.workload.and_then(|w| waits.get_mut(w))
@@ -200,8 +204,8 @@ fn superseded(holdings: &Holdings<'_>, grants: &Grants) -> Vec<Candidate> {
 }
 
 /// Escaped pods of workloads in which a younger pod passed through the gate: their successors will not escape.
-fn escaped(holdings: &Holdings<'_>, may: impl Fn(&Holdings<'_>, usize) -> bool) -> Vec<Candidate> {
-    let mut youngest = vec![i64::MIN; holdings.allotments.len()];
+fn escaped(holdings: &Holdings<'_>, may: impl Fn(&Assessment) -> bool) -> Vec<Candidate> {
+    let mut youngest = vec![i64::MIN; holdings.workloads.len()];
     for pod in holdings.pods.iter().filter(|pod| !pod.terminating && !matches!(pod.hold, Hold::Escaped(_))) {
         if let Some(created) = pod.workload.and_then(|w| youngest.get_mut(w)) {
             *created = pod.created.max(*created);
@@ -211,20 +215,19 @@ fn escaped(holdings: &Holdings<'_>, may: impl Fn(&Holdings<'_>, usize) -> bool) 
         matches!(pod.hold, Hold::Escaped(_))
             // Times are whole seconds: a pod created in the same second may be the younger one.
             && youngest.get(workload).is_some_and(|created| *created >= pod.created)
-            && is_replaced(holdings, workload)
-            && may(holdings, workload)
+            && holdings.of(workload, |workload| is_replaced(workload) && may(workload))
     });
     found.sort_by_key(|&(_, pod)| (pod.ready, Reverse(pod.hold.bill()), pod.uid.as_str()));
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Escaped }).collect()
 }
 
 /// (b) Oversize pods of workloads that may lose one: the workload furthest above its share first, in it unready first.
-fn oversize(holdings: &Holdings<'_>, may: impl Fn(&Holdings<'_>, usize) -> bool) -> Vec<Candidate> {
+fn oversize(holdings: &Holdings<'_>, may: impl Fn(&Assessment) -> bool) -> Vec<Candidate> {
     let mut found = pods_where(holdings, |pod, workload| {
-        is_oversize(holdings, pod, workload) && is_replaced(holdings, workload) && may(holdings, workload)
+        holdings.of(workload, |workload| is_oversize(pod, workload) && is_replaced(workload) && may(workload))
     });
     found.sort_by_key(|&(_, pod)| {
-        let above = pod.workload.map_or(0, |w| above_share(holdings, w));
+        let above = pod.workload.and_then(|w| holdings.workloads.get(w)).map_or(0, above_share);
         (Reverse(above), pod.ready, Reverse(pod.hold.bill()), Reverse(pod.created), pod.uid.as_str())
     });
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Oversize }).collect()
@@ -235,26 +238,22 @@ fn oversize(holdings: &Holdings<'_>, may: impl Fn(&Holdings<'_>, usize) -> bool)
 /// (just adopted, escaped, or with more instances than those they replace) took their room, or an image never becomes
 /// ready. Without an exception this would last for ever, so one pod is ended anyway, if nothing else is on its way.
 fn stuck(holdings: &Holdings<'_>, grants: &Grants) -> Vec<Candidate> {
-    let mut starting = vec![false; holdings.allotments.len()];
+    let mut starting = vec![false; holdings.workloads.len()];
     for pod in holdings.pods.iter().filter(|pod| starts(pod)) {
         if let Some(flag) = pod.workload.and_then(|w| starting.get_mut(w)) {
             *flag = true;
         }
     }
-    let at_rest = |workload: usize| {
-        let (Some(allotment), Some(standing)) =
-            (holdings.allotments.get(workload), holdings.ledger.workloads.get(workload))
-        else {
-            return false;
-        };
-        let at_the_gate = standing.admitted.plus(standing.waiting) >= allotment.baseline;
+    let replaced = |workload: &Assessment| {
+        let standing = workload.standing;
+        let at_the_gate = standing.admitted.plus(standing.waiting) >= workload.protected();
         // A controller that makes pods one by one makes no more while one of them waits or does not become ready.
         let held_up = standing.waiting > Pods::ZERO || standing.ready < standing.admitted;
-        let replaced = at_the_gate || (allotment.share.one_by_one && held_up);
-        replaced && starting.get(workload) == Some(&false)
+        at_the_gate || (workload.rightful.one_by_one && held_up)
     };
-    let mut candidates = escaped(holdings, |_, _| true);
-    candidates.extend(oversize(holdings, |_, _| true));
+    let at_rest = |workload: usize| holdings.of(workload, replaced) && starting.get(workload) == Some(&false);
+    let mut candidates = escaped(holdings, |_| true);
+    candidates.extend(oversize(holdings, |_| true));
     let workload = |candidate: &Candidate| holdings.pods.get(candidate.pod).and_then(|pod| pod.workload);
     let nothing_on_its_way = grants.granted.is_empty()
         && holdings.ledger.draining_pods == Pods::ZERO
@@ -269,30 +268,26 @@ fn starts(pod: &Pod) -> bool {
 }
 
 /// Whether another pod takes the place of one that is ended. Work that would be lost is not ended to make room.
-fn is_replaced(holdings: &Holdings<'_>, workload: usize) -> bool {
-    holdings.allotments.get(workload).is_some_and(|allotment| allotment.share.nature == Nature::Service)
+fn is_replaced(workload: &Assessment) -> bool {
+    workload.rightful.nature == Nature::Service
 }
 
-fn is_oversize(holdings: &Holdings<'_>, pod: &Pod, workload: usize) -> bool {
-    matches!(pod.hold, Hold::Granted(bill) if holdings.allotments.get(workload).is_some_and(|a| bill > a.share.bill))
+fn is_oversize(pod: &Pod, workload: &Assessment) -> bool {
+    matches!(pod.hold, Hold::Granted(bill) if bill > workload.measure().bill)
 }
 
 /// (c) The newest pods of workloads that have more than their slots.
 fn surplus(holdings: &Holdings<'_>) -> Vec<Candidate> {
     let mut found = pods_where(holdings, |pod, workload| {
-        matches!(pod.hold, Hold::Granted(_))
-            && is_replaced(holdings, workload)
-            && holdings.allotments.get(workload).is_some_and(|allotment| {
-                // The older pods of a hopeless workload could not come back.
-                if allotment.share.hopeless {
-                    return false;
-                }
-                let standing = holdings.ledger.workloads.get(workload);
-                standing.is_some_and(|s| {
-                    s.admitted > allotment.share.slots
-                        && s.draining < allotment.share.unavailable.max(Pods::ONE)
-                })
-            })
+        let too_many = |workload: &Assessment| {
+            let (measure, standing) = (workload.measure(), workload.standing);
+            // The older pods of a hopeless workload could not come back.
+            is_replaced(workload)
+                && !measure.hopeless
+                && standing.admitted > measure.slots
+                && standing.draining < measure.unavailable.max(Pods::ONE)
+        };
+        matches!(pod.hold, Hold::Granted(_)) && holdings.of(workload, too_many)
     });
     found.sort_by_key(|&(_, pod)| (Reverse(pod.created), pod.ready, pod.uid.as_str()));
     found.into_iter().map(|(pod, _)| Candidate { pod, cause: Cause::Surplus }).collect()
@@ -310,27 +305,18 @@ fn pods_where<'a>(holdings: &Holdings<'a>, rule: impl Fn(&Pod, usize) -> bool) -
 }
 
 /// At most max(1, V) pods of a workload go at a time, and only while ready − 1 ≥ baseline − max(1, V).
-pub(super) fn may_lose_one(holdings: &Holdings<'_>, workload: usize) -> bool {
-    let (Some(allotment), Some(standing)) =
-        (holdings.allotments.get(workload), holdings.ledger.workloads.get(workload))
-    else {
-        return false;
-    };
-    let at_once = allotment.share.unavailable.max(Pods::ONE);
-    let ready_after = i64::from(standing.ready.get()) - 1;
-    standing.draining < at_once
-        && ready_after >= i64::from(allotment.baseline.get()) - i64::from(at_once.get())
+pub(super) fn may_lose_one(workload: &Assessment) -> bool {
+    let at_once = workload.rightful.unavailable.max(Pods::ONE);
+    let ready_after = i64::from(workload.standing.ready.get()) - 1;
+    workload.standing.draining < at_once
+        && ready_after >= i64::from(workload.protected().get()) - i64::from(at_once.get())
 }
 
 /// How far the bills of a workload's pods are above slots × bill.
-fn above_share(holdings: &Holdings<'_>, workload: usize) -> i128 {
-    let (Some(allotment), Some(standing)) =
-        (holdings.allotments.get(workload), holdings.ledger.workloads.get(workload))
-    else {
-        return 0;
-    };
-    i128::from(standing.admitted_bills.get())
-        - i128::from(allotment.share.bill.get()) * i128::from(allotment.share.slots.get())
+fn above_share(workload: &Assessment) -> i128 {
+    let measure = workload.measure();
+    i128::from(workload.standing.admitted_bills.get())
+        - i128::from(measure.bill.get()) * i128::from(measure.slots.get())
 }
 
 #[cfg(test)]

@@ -355,7 +355,7 @@ mod tests {
 
     fn shortfall(basis: Basis, surge: Surge, demands: &[Demand]) -> Shortfall {
         let terms = Terms { usable: Connections::new(13), available: Connections::new(13), surge, basis };
-        match Plan::of(terms, demands).feasibility {
+        match Plan::of(terms, demands).outlook.feasibility {
             Feasibility::Infeasible(shortfall) => shortfall,
             Feasibility::Feasible { .. } => panic!("this fits"),
         }

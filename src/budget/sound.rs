@@ -82,13 +82,13 @@ fn queue(situation: &Situation, decision: &Decision) -> Option<String> {
 
 /// All slots at their sizes fit into what is usable, and no size is below its minimum.
 fn plan(decision: &Decision) -> Option<String> {
-    let shares = &decision.plan.shares;
-    let planned = sum(shares.iter().map(|share| share.bill.times(share.slots)));
+    let shares = || decision.workloads.iter().map(|workload| workload.share);
+    let planned = sum(shares().map(|share| share.bill.times(share.slots)));
     let usable = u128::from(decision.usable.get());
     if planned > usable {
         return Some(format!("slots for {planned} are planned, and {usable} is usable"));
     }
-    let small = shares.iter().find(|share| share.slots.get() > 0 && share.size < share.min);
+    let small = shares().find(|share| share.slots.get() > 0 && share.size < share.min);
     small.map(|share| format!("a size below its minimum is planned: {share:?}"))
 }
 

@@ -128,13 +128,14 @@ impl View {
     /// The workload at a place. The scene and the decision have them in the same order.
     #[must_use]
     pub fn workload(&self, index: usize) -> Option<Assessed<'_>> {
+        let assessment = self.decision.workloads.get(index)?;
         Some(Assessed {
             index,
             facts: self.scene.workloads.get(index)?,
             of: self.scene.situation.workloads.get(index)?,
-            share: self.decision.plan.shares.get(index)?,
-            standing: self.decision.ledger.workloads.get(index)?,
-            baseline: *self.decision.baseline.get(index)?,
+            share: &assessment.share,
+            standing: &assessment.standing,
+            baseline: assessment.baseline,
         })
     }
 

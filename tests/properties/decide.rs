@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use poolbudget::budget::amount::{Connections, Pods};
 use poolbudget::budget::decide::{Decision, Enforcement, Situation, decide};
 use poolbudget::budget::grant::Refusal;
-use poolbudget::budget::ledger::{Hold, Ledger, Pod, Unadopted};
-use poolbudget::budget::plan::Feasibility;
+use poolbudget::budget::ledger::{Hold, Ledger, Pod, Standing};
+use poolbudget::budget::plan::{Feasibility, Share};
 use poolbudget::budget::queue::{Class, class};
 use poolbudget::budget::reclaim::{Candidate, Cause, DEADLINE, PATIENCE, Reclaim};
 use proptest::prelude::*;
@@ -42,18 +42,18 @@ fn added(situation: &Situation, decision: &Decision) -> u128 {
 
 /// The baseline count of workload `w`, as far as there are slots for it: by what its pods are measured.
 fn measured(decision: &Decision, w: usize) -> Pods {
-    let slots = decision.plan.shares[w].slots.max(decision.rightful.shares[w].slots);
-    decision.baseline[w].min(slots)
+    let workload = &decision.workloads[w];
+    workload.baseline.min(workload.share.slots.max(workload.rightful.slots))
 }
 
 /// The baseline count of workload `w`, as far as there are slots for it.
 fn baseline(decision: &Decision, w: usize) -> Pods {
-    decision.baseline[w].min(decision.plan.shares[w].slots)
+    decision.workloads[w].baseline.min(decision.workloads[w].share.slots)
 }
 
 /// Reclaim for `pods` pods of workload `w` at its bill.
 fn room_for(decision: &Decision, w: usize, pods: Pods) -> u128 {
-    u128::from(pods.get()) * u128::from(decision.plan.shares[w].bill.get())
+    u128::from(pods.get()) * u128::from(decision.workloads[w].share.bill.get())
 }
 
 /// The readiness condition of 5b, and no more than max(1, V) at a time.
@@ -65,7 +65,7 @@ fn may_lose_one(situation: &Situation, decision: &Decision, pod: usize) -> bool 
     let draining = situation.pods.iter().filter(of).filter(draining).count() as u64;
     let ready = situation.pods.iter().filter(of).filter(ready).count() as u64
         + u64::from(situation.workloads[w].unadopted.ready.get());
-    let at_once = u64::from(decision.plan.shares[w].unavailable.get()).max(1);
+    let at_once = u64::from(decision.workloads[w].share.unavailable.get()).max(1);
     draining < at_once && ready + at_once > u64::from(measured(decision, w).get())
 }
 
@@ -93,7 +93,7 @@ proptest! {
         let decision = decide(&situation);
         for grant in &decision.grants.granted {
             let pod = &situation.pods[grant.pod];
-            let share = decision.plan.shares[pod.workload.unwrap()];
+            let share = decision.workloads[pod.workload.unwrap()].share;
             prop_assert!(pod.waits());
             prop_assert!((share.min..=share.size).contains(&grant.size));
             prop_assert!(grant.size >= Connections::ONE);
@@ -119,9 +119,9 @@ proptest! {
     #[test]
     fn surge_and_other_pods_leave_the_room_of_lost_pods_alone(situation in situation(USUAL, 4)) {
         let decision = decide(&situation);
-        let mut admitted: Vec<Pods> = decision.ledger.workloads.iter().map(|w| w.admitted).collect();
+        let mut admitted: Vec<Pods> = decision.workloads.iter().map(|w| w.standing.admitted).collect();
         let mut sum = committed(&situation);
-        let shares = &decision.plan.shares;
+        let shares: Vec<Share> = decision.workloads.iter().map(|w| w.share).collect();
         for grant in &decision.grants.granted {
             let w = situation.pods[grant.pod].workload.unwrap();
             let class = class(admitted[w], baseline(&decision, w), &shares[w]);
@@ -199,6 +199,7 @@ proptest! {
         prop_assert!(observed.grants.refused.is_empty());
         for decision in [&observed, &of(Enforcement::Suspended)] {
             prop_assert_eq!(&decision.reclaim, &Reclaim::default());
+            prop_assert_eq!(&decision.workloads, &enforced.workloads);
             prop_assert_eq!(&decision.plan, &enforced.plan);
             prop_assert_eq!(&decision.ledger, &enforced.ledger);
         }
@@ -215,12 +216,12 @@ proptest! {
             }).collect(),
             ..situation.clone()
         };
-        let rightful = decide(&innocent).plan;
+        let rightful = decide(&innocent);
         for candidate in &decision.reclaim.candidates {
             let pod = &situation.pods[candidate.pod];
             match candidate.cause {
-                Cause::Oversize => prop_assert!(pod.hold.bill() > rightful.shares[pod.workload.unwrap()].bill),
-                Cause::Surplus => prop_assert!(rightful.scarce),
+                Cause::Oversize => prop_assert!(pod.hold.bill() > rightful.workloads[pod.workload.unwrap()].share.bill),
+                Cause::Surplus => prop_assert!(rightful.plan.scarce),
                 _ => {}
             }
         }
@@ -248,7 +249,7 @@ proptest! {
             decision.reclaim.candidates.iter().filter(|c| c.cause == Cause::Oversize).map(|c| c.pod).collect();
         for pod in &oversize {
             let pod = &situation.pods[*pod];
-            prop_assert!(pod.hold.bill() > decision.plan.shares[pod.workload.unwrap()].bill);
+            prop_assert!(pod.hold.bill() > decision.workloads[pod.workload.unwrap()].share.bill);
         }
         if !oversize.iter().all(|pod| may_lose_one(&situation, &decision, *pod)) {
             prop_assert!(!oversize.iter().any(|pod| may_lose_one(&situation, &decision, *pod)));
@@ -271,7 +272,7 @@ proptest! {
         for candidate in decision.reclaim.candidates.iter().filter(|c| c.cause == Cause::Surplus) {
             let w = situation.pods[candidate.pod].workload.unwrap();
             prop_assert!(decision.rightful.scarce);
-            prop_assert!(decision.ledger.workloads[w].admitted > decision.rightful.shares[w].slots);
+            prop_assert!(decision.workloads[w].standing.admitted > decision.workloads[w].rightful.slots);
         }
     }
 
@@ -326,16 +327,16 @@ proptest! {
 
     #[test]
     fn the_parts_of_a_ledger_add_up(situation in situation(USUAL, 4)) {
-        let unadopted: Vec<Unadopted> = situation.workloads.iter().map(|w| w.unadopted).collect();
-        let ledger = Ledger::of(&situation.pods, &unadopted, &situation.quarantine);
+        let ledger = Ledger::of(&situation.pods, &situation.quarantine);
+        let standings = Standing::of_each(&situation.pods, situation.workloads.iter().map(|w| w.unadopted));
         prop_assert_eq!(u128::from(ledger.committed.get()), committed(&situation));
-        let known: u64 = ledger.workloads.iter().map(|w| w.committed.get()).sum();
+        let known: u64 = standings.iter().map(|w| w.committed.get()).sum();
         let unknown = situation.pods.iter().filter(|p| p.workload.is_none() && p.hold.is_grant());
         let unknown: u64 = unknown.map(|p| p.hold.bill().get()).sum();
         let quarantined: u64 = situation.quarantine.iter().map(|bill| bill.get()).sum();
         prop_assert_eq!(ledger.committed.get(), known + unknown + quarantined);
         prop_assert!(ledger.draining <= ledger.committed.plus(ledger.escaped));
-        for standing in &ledger.workloads {
+        for standing in &standings {
             prop_assert!(standing.ready <= standing.admitted);
             prop_assert!(standing.granted.plus(standing.escaped) <= standing.admitted);
         }

@@ -39,12 +39,12 @@ impl Known {
 }
 
 fn known(situation: &Situation, decision: &Decision, w: usize) -> Known {
-    let share = decision.plan.shares[w];
+    let share = decision.workloads[w].share;
     let stands =
         |pod: &&Pod| pod.workload == Some(w) && !pod.terminating && !pod.leaving && pod.hold != Hold::Waiting;
     let standing = situation.pods.iter().filter(stands).count() as u64;
     Known {
-        baseline: decision.baseline[w].min(share.slots).get().into(),
+        baseline: decision.workloads[w].baseline.min(share.slots).get().into(),
         rho: share.rho.get().into(),
         task: situation.workloads[w].demand.strategy == Rollout::Task,
         slots: share.slots.get().into(),

@@ -115,7 +115,7 @@ proptest! {
             prop_assert!(share.size <= most);
             prop_assert!(share.slots <= demand.strategy.slots(demand.peak(), surge));
         }
-        prop_assert!(!plan.feasibility.to_string().is_empty());
+        prop_assert!(!plan.outlook.feasibility.to_string().is_empty());
     }
 
     #[test]
@@ -127,7 +127,7 @@ proptest! {
         let terms = terms(usable, surge);
         let plan = Plan::of(terms, &demands);
         let fits = needed(terms, &demands) <= u128::from(usable);
-        match plan.feasibility {
+        match plan.outlook.feasibility {
             Feasibility::Feasible { planned, .. } => {
                 prop_assert!(fits);
                 prop_assert_eq!(u128::from(planned.get()), spent(&plan));
@@ -157,7 +157,7 @@ proptest! {
     ) {
         let terms = terms(usable, surge);
         let plan = Plan::of(terms, &demands);
-        if matches!(plan.feasibility, Feasibility::Infeasible(_)) {
+        if matches!(plan.outlook.feasibility, Feasibility::Infeasible(_)) {
             let slots: Vec<u32> = plan.shares.iter().map(|s| s.slots.get()).collect();
             prop_assert_eq!(slots, slots_one_by_one(terms, &demands));
         }
@@ -174,7 +174,7 @@ proptest! {
             let named = demands.iter().map(|d| d.name.clone()).zip(plan.shares);
             let mut shares: Vec<_> = named.collect();
             shares.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-            (shares, plan.feasibility.to_string())
+            (shares, plan.outlook.feasibility.to_string())
         };
         prop_assert_eq!(share_of(&demands), share_of(&shuffled));
     }
@@ -186,8 +186,8 @@ proptest! {
         demands in demands(),
     ) {
         let [before, after] = [usable, usable + more].map(|u| Plan::of(terms(u, Surge::Minimal), &demands));
-        if matches!(before.feasibility, Feasibility::Feasible { .. }) {
-            let still = matches!(after.feasibility, Feasibility::Feasible { .. });
+        if matches!(before.outlook.feasibility, Feasibility::Feasible { .. }) {
+            let still = matches!(after.outlook.feasibility, Feasibility::Feasible { .. });
             prop_assert!(still);
         }
     }
@@ -199,7 +199,7 @@ proptest! {
         demands in demands(),
     ) {
         let terms = terms(usable, surge);
-        let Feasibility::Infeasible(shortfall) = Plan::of(terms, &demands).feasibility else { return Ok(()) };
+        let Feasibility::Infeasible(shortfall) = Plan::of(terms, &demands).outlook.feasibility else { return Ok(()) };
         for (i, line) in shortfall.lines.iter().enumerate() {
             let fits_at = |replicas: Pods| {
                 let mut changed = demands.clone();

@@ -3,11 +3,11 @@
 use super::*;
 use crate::budget::amount::Instances;
 use crate::budget::grant::{Grant, Refusal};
-use crate::budget::ledger::Unadopted;
+use crate::budget::ledger::{Standing, Unadopted};
 use crate::budget::plan::Share;
 
 /// Four replicas of which one may be missing, 2 connections each, with a baseline of 4.
-fn four() -> Allotment {
+fn four() -> Assessment {
     let share = Share {
         size: Connections::new(2),
         min: Connections::ONE,
@@ -22,7 +22,17 @@ fn four() -> Allotment {
         one_by_one: false,
         hopeless: false,
     };
-    Allotment { share, baseline: Pods::new(4) }
+    assessment(share, 4)
+}
+
+fn assessment(share: Share, baseline: u32) -> Assessment {
+    Assessment {
+        baseline: Pods::new(baseline),
+        unadopted: Unadopted::default(),
+        standing: Standing::default(),
+        share,
+        rightful: share,
+    }
 }
 
 fn pod(uid: &str, bill: u64) -> Pod {
@@ -36,36 +46,27 @@ fn waiting(uid: &str) -> Pod {
 /// Pods; those without a hold were refused because `missing` connections were missing.
 struct Case {
     pods: Vec<Pod>,
-    allotments: Vec<Allotment>,
+    workloads: Vec<Assessment>,
     missing: u64,
     usable: u64,
     feasible: bool,
     eviction: bool,
     granted: Vec<Grant>,
     refusal: Option<Refusal>,
-    unadopted: Vec<Unadopted>,
 }
 
 fn case(pods: Vec<Pod>) -> Case {
-    let allotments = vec![four(), four()];
+    let workloads = vec![four(), four()];
     let (granted, refusal) = (Vec::new(), None);
-    let unadopted = vec![Unadopted::default(); allotments.len()];
-    Case {
-        pods,
-        allotments,
-        missing: 2,
-        usable: 100,
-        feasible: true,
-        eviction: true,
-        granted,
-        refusal,
-        unadopted,
-    }
+    Case { pods, workloads, missing: 2, usable: 100, feasible: true, eviction: true, granted, refusal }
 }
 
 impl Case {
     fn reclaim(&self) -> Reclaim {
-        let ledger = Ledger::of(&self.pods, &self.unadopted, &[]);
+        let ledger = Ledger::of(&self.pods, &[]);
+        let standings = Standing::of_each(&self.pods, self.workloads.iter().map(|w| w.unadopted));
+        let with = |(workload, standing): (&Assessment, Standing)| Assessment { standing, ..*workload };
+        let workloads: Vec<Assessment> = self.workloads.iter().zip(standings).map(with).collect();
         let missing = Connections::new(self.missing);
         let waits = self.pods.iter().enumerate().filter(|(_, pod)| pod.waits());
         let refusal = self.refusal.unwrap_or(Refusal::NoRoom { missing });
@@ -73,12 +74,11 @@ impl Case {
         let holdings = Holdings {
             available: Connections::new(self.usable),
             ledger: &ledger,
-            allotments: &self.allotments,
+            workloads: &workloads,
             pods: &self.pods,
             fits: self.feasible,
             ever_fits: self.feasible,
             eviction: self.eviction,
-            unadopted: &self.unadopted,
         };
         reclaim(&holdings, &Grants { granted: self.granted.clone(), refused, ..Grants::default() })
     }
@@ -221,11 +221,11 @@ fn pods_beyond_the_slots_go_newest_first_when_not_everything_fits() {
 
 /// An escaped pod and an unready pod take the only two slots, and another pod waits for a slot.
 fn without_a_slot(unready: Pod) -> Case {
-    let two = Allotment::new(Share { slots: Pods::new(2), ..four().share }, Pods::new(4));
+    let two = assessment(Share { slots: Pods::new(2), ..four().share }, 4);
     let escaped = Pod { hold: Hold::Escaped(Connections::new(15)), ..pod("escaped", 0) };
     let waits = Pod { created: 1, ..waiting("waits") };
-    let (allotments, refusal) = (vec![two, two], Some(Refusal::NoSlot));
-    Case { allotments, refusal, feasible: false, ..case(vec![escaped, unready, waits]) }
+    let (workloads, refusal) = (vec![two, two], Some(Refusal::NoSlot));
+    Case { workloads, refusal, feasible: false, ..case(vec![escaped, unready, waits]) }
 }
 
 #[test]
@@ -272,9 +272,9 @@ fn pods_that_wait_beyond_the_replicas_go_where_one_would_have_to_be_ready_before
     let last = |uid| Pod { leaving: true, ..waiting(uid) };
     let sick = Pod { leaving: true, ready: false, ..pod("sick", 2) };
     let candidates = |one_by_one: bool, beyond: Vec<Pod>| {
-        let allotment = Allotment { share: Share { one_by_one, ..four().share }, ..four() };
+        let workload = assessment(Share { one_by_one, ..four().share }, 4);
         let pods = [pod("a", 2), pod("b", 2)].into_iter().chain(beyond).collect();
-        let case = Case { allotments: vec![allotment], eviction: false, refusal: None, ..case(pods) };
+        let case = Case { workloads: vec![workload], eviction: false, refusal: None, ..case(pods) };
         case.candidates().into_iter().map(|(uid, cause)| (uid.to_owned(), cause)).collect::<Vec<_>>()
     };
     let stalled = |uid: &str| (uid.to_owned(), Cause::Stalled);
@@ -287,8 +287,8 @@ fn pods_that_wait_beyond_the_replicas_go_where_one_would_have_to_be_ready_before
 #[test]
 fn pods_that_nobody_replaces_and_pods_at_work_stay_though_they_are_oversize() {
     for nature in [Nature::Task, Nature::Loose] {
-        let allotment = Allotment { share: Share { nature, ..four().share }, baseline: Pods::ZERO };
-        let case = Case { allotments: vec![allotment], ..case(vec![pod("a", 5), pod("b", 5), waiting("c")]) };
+        let workload = assessment(Share { nature, ..four().share }, 0);
+        let case = Case { workloads: vec![workload], ..case(vec![pod("a", 5), pod("b", 5), waiting("c")]) };
         assert_eq!(case.candidates(), []);
     }
 }
@@ -298,15 +298,16 @@ fn where_pods_come_one_by_one_a_single_one_that_waits_is_all_that_can() {
     let stale = Pod { ready: false, age: 700, ..pod("b", 5) };
     let two_lost = case(vec![pod("a", 5), stale, waiting("c")]);
     assert_eq!(two_lost.candidates(), []);
-    let one_by_one = Allotment { share: Share { one_by_one: true, ..four().share }, ..four() };
-    let two_lost = Case { allotments: vec![one_by_one], ..two_lost };
+    let one_by_one = assessment(Share { one_by_one: true, ..four().share }, 4);
+    let two_lost = Case { workloads: vec![one_by_one], ..two_lost };
     assert_eq!(two_lost.candidates(), [("b", Cause::Oversize), ("a", Cause::Oversize)]);
 }
 
 /// Two workloads that are adopted: the pods from before their labels, and a new pod of each that is not Ready.
 fn adopted(first: Unadopted, second: Unadopted) -> Case {
     let new = |workload| Pod { ready: false, ..Pod::sample(workload, Hold::Granted(Connections::ONE)) };
-    Case { usable: 13, unadopted: vec![first, second], ..case(vec![new(0), new(1)]) }
+    let workloads = [first, second].map(|unadopted| Assessment { unadopted, ..four() }).to_vec();
+    Case { usable: 13, workloads, ..case(vec![new(0), new(1)]) }
 }
 
 fn before(pods: u32, connections: u64, yields: bool) -> Unadopted {

@@ -5,12 +5,13 @@
 
 use clap::ValueEnum;
 use poolbudget::budget::amount::{Connections, Pods};
+use poolbudget::budget::assessment::Assessment;
 use poolbudget::budget::basis::Basis;
 use poolbudget::budget::burst::hold_back;
-use poolbudget::budget::decide::{Decision, Enforcement, Situation, bounds, decide, larger_shares};
+use poolbudget::budget::decide::{Decision, Enforcement, Situation, bounds, decide};
 use poolbudget::budget::descent::Past;
-use poolbudget::budget::grant::{Allotment, Grants, Refusal, grants};
-use poolbudget::budget::ledger::{Hold, Ledger};
+use poolbudget::budget::grant::{Grants, Refusal, grants};
+use poolbudget::budget::ledger::Hold;
 use poolbudget::budget::plan::{Demand, Plan, Terms};
 use poolbudget::budget::reclaim::{Cause, Holdings, Reclaim, reclaim};
 use poolbudget::budget::rollout::Strategy;
@@ -97,52 +98,50 @@ pub fn decide_without(rule: Mutation, situation: &Situation) -> Decision {
     if situation.enforcement != Enforcement::Enforced {
         return decide(situation);
     }
-    let Decision { usable, ledger, plan, rightful, baseline, high_water, .. } = decide(situation);
-    let plan = if rule == Mutation::WithoutR1 { plan_without_r1(situation, usable, &baseline) } else { plan };
-    let allot = |w: usize, baseline: Pods| Allotment::new(plan.shares[w], baseline);
+    let Decision { usable, ledger, mut workloads, mut plan, rightful, high_water, .. } = decide(situation);
+    if rule == Mutation::WithoutR1 {
+        let without = plan_without_r1(situation, usable, &workloads);
+        for (workload, share) in workloads.iter_mut().zip(without.shares) {
+            workload.share = share;
+        }
+        plan = without.outlook;
+    }
     let r3 = !matches!(rule, Mutation::WithoutR3 | Mutation::WithoutR3AndLastResort);
-    let kept = |b: &Pods| if r3 { *b } else { Pods::ZERO };
-    let for_grants: Vec<Allotment> = baseline.iter().enumerate().map(|(w, b)| allot(w, kept(b))).collect();
-    let measures = larger_shares(&plan, &rightful);
-    let for_room: Vec<Allotment> =
-        measures.iter().zip(&baseline).map(|(share, b)| Allotment::new(*share, *b)).collect();
-    let mut grants = grants(bounds(usable, high_water, &ledger), &ledger, &for_grants, &situation.pods);
-    hold_back(&mut grants, usable, &ledger, &for_grants, &situation.pods);
+    let kept = |w: &Assessment| if r3 { *w } else { Assessment { baseline: Pods::ZERO, ..*w } };
+    let for_grants: Vec<Assessment> = workloads.iter().map(kept).collect();
+    let bounds = bounds(usable, high_water, &ledger);
+    let mut grants = grants(bounds, ledger.committed, &for_grants, &situation.pods);
+    hold_back(&mut grants, usable.minus(ledger.committed), &for_grants, &situation.pods);
     if rule == Mutation::WithoutR2 {
-        grants = within_shares_in_connections(grants, situation, &ledger, &plan);
+        grants = within_shares_in_connections(grants, situation, &workloads);
     }
     let scene = Holdings {
         available: situation.available,
         ledger: &ledger,
-        allotments: &for_room,
+        workloads: &workloads,
         pods: &situation.pods,
         fits: !plan.scarce,
         ever_fits: !rightful.scarce,
         eviction: situation.eviction,
-        unadopted: &situation.workloads.iter().map(|w| w.unadopted).collect::<Vec<_>>(),
     };
     let mut reclaim = reclaim(&scene, &grants);
     if matches!(rule, Mutation::WithoutLastResort | Mutation::WithoutR3AndLastResort) {
         reclaim.candidates.retain(|candidate| {
-            let w = situation.pods[candidate.pod].workload.expect("a known workload");
-            let at_once = plan.shares[w].unavailable.max(Pods::ONE);
-            candidate.cause != Cause::Oversize || ledger.workloads[w].ready.plus(at_once) > baseline[w]
+            let workload = situation.pods[candidate.pod].workload.expect("a known workload");
+            let Assessment { baseline, standing, share, .. } = workloads[workload];
+            let at_once = share.unavailable.max(Pods::ONE);
+            candidate.cause != Cause::Oversize || standing.ready.plus(at_once) > baseline
         });
     }
-    Decision { usable, ledger, plan, rightful, baseline, high_water, grants, reclaim }
+    Decision { usable, ledger, workloads, plan, rightful, high_water, grants, reclaim }
 }
 
 /// Refuses every pod with which its workload would hold more than slots × bill, however many pods that is.
-fn within_shares_in_connections(
-    grants: Grants,
-    situation: &Situation,
-    ledger: &Ledger,
-    plan: &Plan,
-) -> Grants {
-    let mut held: Vec<Connections> = ledger.workloads.iter().map(|w| w.committed).collect();
+fn within_shares_in_connections(grants: Grants, situation: &Situation, workloads: &[Assessment]) -> Grants {
+    let mut held: Vec<Connections> = workloads.iter().map(|w| w.standing.committed).collect();
     let mut fits = |pod: usize, bill: Option<Connections>| {
         let Some(w) = situation.pods[pod].workload else { return true };
-        let share = plan.shares[w];
+        let share = workloads[w].share;
         let with = held[w].plus(bill.unwrap_or(share.bill));
         let fits = with <= share.bill.times(share.slots);
         if fits && bill.is_some() {
@@ -164,9 +163,9 @@ fn within_shares_in_connections(
     kept
 }
 
-fn plan_without_r1(situation: &Situation, usable: Connections, baseline: &[Pods]) -> Plan {
+fn plan_without_r1(situation: &Situation, usable: Connections, workloads: &[Assessment]) -> Plan {
     let mut demands: Vec<Demand> = Vec::new();
-    for (w, baseline) in situation.workloads.iter().zip(baseline) {
+    for (w, Assessment { baseline, .. }) in situation.workloads.iter().zip(workloads) {
         // A strategy without surge: no slot and no reserve for it.
         demands.push(Demand { baseline: *baseline, strategy: Strategy::Recreate, ..w.demand.clone() });
     }

@@ -44,8 +44,8 @@ pub fn policy() -> Policy {
             vec![Rule::new(
                 "variables.unbound.size() == 0",
                 format!(
-                    "the container that opens connections must read its pool size from the grant, as the gate has it \
-                     do: name it in {}, and keep others from changing its env",
+                    "the container that opens connections must read its pool size from the grant, as the gate policy sets \
+                     it: name the container in {}, and keep other mutating admission from changing its env",
                     names::CONTAINER
                 ),
                 "variables.unbound.join(', ') + ' does not'",

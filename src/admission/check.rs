@@ -31,7 +31,7 @@ pub fn workloads() -> Policy {
     let template = &workload::template("object");
     Policy {
         name: WORKLOADS_NAME,
-        purpose: "Refuses a workload with a poolbudget.dev label or annotation that says nothing sensible.",
+        purpose: "Refuses a workload with a poolbudget.dev label or annotation that makes no sense.",
         requests: workload::workloads(),
         conditions: vec![
             Named::new("governed-or-meant-to-be", governed_or_meant_to_be()),
@@ -49,7 +49,7 @@ pub fn workloads() -> Policy {
 pub fn pods() -> Policy {
     Policy {
         name: PODS_NAME,
-        purpose: "Refuses a pod with a poolbudget.dev label or annotation that says nothing sensible.",
+        purpose: "Refuses a pod with a poolbudget.dev label or annotation that makes no sense.",
         requests: workload::pods(),
         labelled_only: true,
         conditions: vec![

@@ -52,13 +52,13 @@ fn pods(accounts: &[String]) -> Policy {
             vec![
                 Rule::new(
                     "request.operation != 'CREATE' || (has(request.dryRun) && request.dryRun)",
-                    "the accounts of poolbudget make no pods, they only try one",
+                    "the accounts of poolbudget create no pods except as a dry run",
                     "'this request is no dry run'",
                 ),
                 Rule::new(
                     format!("request.operation == 'CREATE' || {}", cel::governed("oldObject.metadata")),
                     format!(
-                        "the accounts of poolbudget write and delete pods with the label {} alone",
+                        "the accounts of poolbudget may write and delete only pods with the label {}",
                         names::BUDGET
                     ),
                     "'this one does not bear it'",
@@ -122,7 +122,7 @@ fn spec_stays() -> Rule {
             cel::text(names::GATE),
         )),
         format!(
-            "the accounts of poolbudget change nothing in the spec of a pod but its gate {}",
+            "the accounts of poolbudget may change nothing in the spec of a pod except its gate {}",
             names::GATE
         ),
         "'this write does'",
@@ -139,7 +139,7 @@ fn metadata_stays() -> Rule {
             same("variables.annotations", "variables.oldAnnotations", &written_on_pods()),
         )),
         format!(
-            "the accounts of poolbudget change nothing in the metadata of a pod but {}",
+            "the accounts of poolbudget may change nothing in the metadata of a pod except {}",
             written_on_pods().join(", ")
         ),
         "'this write does'",
@@ -160,7 +160,7 @@ fn grant_opens() -> Rule {
             gated("oldObject"),
             gated("object"),
         )),
-        "a grant is written by the write that opens the gate, and never again",
+        "a grant can be written only once, by the write that opens the gate",
         "'this write opens none'",
     )
 }
@@ -184,7 +184,7 @@ fn scale(accounts: &[String]) -> Policy {
         Requests { group, version, operations: &["UPDATE"], resources: vec![format!("{plural}/scale")] };
     let rule = Rule::new(
         "object.spec.?replicas.orValue(0) == oldObject.spec.?replicas.orValue(0) - 1",
-        "the accounts of poolbudget scale ReplicaSets down by one alone",
+        "the accounts of poolbudget may scale ReplicaSets only down, and only by one",
         "'from ' + string(oldObject.spec.?replicas.orValue(0)) + ' this write goes to '\n\
          \x20 + string(object.spec.?replicas.orValue(0))",
     );
@@ -207,7 +207,7 @@ fn secrets(accounts: &[String]) -> Policy {
             cel::text(names::WEBHOOK_SECRET)
         ),
         format!(
-            "the accounts of poolbudget write the Secret {} alone, and make it of type kubernetes.io/tls",
+            "the accounts of poolbudget may write only the Secret {}, and only with type kubernetes.io/tls",
             names::WEBHOOK_SECRET
         ),
         "'this is another one'",

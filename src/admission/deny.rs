@@ -83,7 +83,7 @@ fn limits() -> String {
 fn fits() -> Rule {
     Rule::new(
         "variables.limits.all(n, variables.wanted <= n)",
-        "replicas that can never fit are denied by the budget",
+        "the budget denies replicas that can never fit",
         "'beside the other workloads of ' + params.metadata.name + ' at most ' + string(variables.limits[0])\n\
          \x20 + ' of ' + variables.kind + '/' + object.metadata.name + ' fit, and '\n\
          \x20 + string(variables.wanted) + ' are asked for'",

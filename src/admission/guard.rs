@@ -102,9 +102,9 @@ pub fn statuses(operators: &[String]) -> Policy {
             Reason::Forbidden,
             vec![Rule::new(
                 "false",
-                "the status of a budget is written by poolbudget alone",
+                "only poolbudget may write the status of a budget",
                 format!(
-                    "'to take a pod that is gone off the sum, name it in the annotation ' + {}",
+                    "'to stop counting a pod that is gone, name it in the annotation ' + {}",
                     cel::text(names::FORGET)
                 ),
             )],
@@ -175,7 +175,7 @@ fn gate_stays_shut() -> Rule {
 fn grant_stays() -> Rule {
     Rule::new(
         "variables.grant.size() == 0",
-        "the grant of a pod is written by poolbudget alone",
+        "only poolbudget may write the grant of a pod",
         "'this write changes ' + variables.grant.join(', ')",
     )
 }
@@ -183,14 +183,14 @@ fn grant_stays() -> Rule {
 fn budget_stays() -> Rule {
     label_stays(
         names::BUDGET,
-        "a pod stays in the budget that it was created in, change the label on its workload instead",
+        "a pod cannot move to another budget, change the label on its workload instead",
     )
 }
 
 fn workload_stays() -> Rule {
     label_stays(
         names::WORKLOAD,
-        "a pod stays in the workload that it was created in, change the label in the template of new ones instead",
+        "a pod cannot move to another workload, change the label in the pod template instead",
     )
 }
 
@@ -206,7 +206,7 @@ fn label_stays(label: &str, allowed: &str) -> Rule {
 fn app_stays() -> Rule {
     Rule::new(
         "variables.app.size() == 0",
-        "what poolbudget counts a pod by stays as the pod was created, annotate its workload instead",
+        "the annotations by which poolbudget counts a pod cannot change, annotate its workload instead",
         "'this write changes ' + variables.app.join(', ')",
     )
 }

@@ -39,8 +39,7 @@ pub(super) fn found(overrides: &Overrides, environment: Environment<'_>) -> Opti
 pub(super) fn sentence(profile: &Profile, container: &str, what: &str) -> String {
     let bounds: Vec<&str> = profile.bounds().map(|(name, _)| name).filter(|name| !name.is_empty()).collect();
     format!(
-        "container {}: {what}, which wins over {}; take it out, or state what it allows with the profile Counted and its \
-         size",
+        "container {}: {what}, which wins over {}; remove it, or set the profile Counted and state the size",
         shortened(container, QUOTED),
         bounds.join(" and "),
     )

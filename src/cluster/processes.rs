@@ -119,7 +119,7 @@ fn by_found(found: &Found) -> Counted {
     let told = found.unknown.as_ref().filter(|unknown| unknown.told);
     let remark = told.map(|unknown| {
         format!(
-            "how many processes a pod runs is not known, and {} is counted: {}; set {}",
+            "the number of processes in a pod is not known, so {} is counted: {}; set {}",
             found.processes,
             unknown.why,
             names::PROCESSES

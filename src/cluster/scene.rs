@@ -89,10 +89,10 @@ impl WorkloadFacts {
         self.unmirrored.then(|| match (&self.missing, borrowed) {
             (Some(missing), _) => format!("has the label, but {missing}"),
             (None, Some(lender)) => format!(
-                "has the label, but its pod template, that of {lender}, does not, so its pods pass the gate: label that one"
+                "has the label, but its pod template, that of {lender}, does not, so its pods are not gated: label that one"
             ),
             (None, None) => {
-                "has the label, but its pod template does not, so its pods pass the gate: label the template too".to_owned()
+                "has the label, but its pod template does not, so its pods are not gated: label the template too".to_owned()
             }
         })
     }

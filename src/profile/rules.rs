@@ -133,23 +133,23 @@ impl Rule {
                 names::BUDGET
             ),
             Self::NoNode => format!(
-                "a pod of a budget must not say spec.nodeName, for one that is on a node already cannot wait for its \
-                 connections: choose nodes with nodeSelector or affinity, or take the label {} off",
+                "a pod of a budget must not set spec.nodeName, because a pod that is already on a node cannot wait for its \
+                 connections: choose nodes with nodeSelector or affinity, or remove the label {}",
                 names::BUDGET
             ),
             Self::Processes => format!(
-                "{} must be a whole number from 1 to {}, in digits alone and without leading zeros, or such numbers \
+                "{} must be a whole number from 1 to {}, in digits only and without leading zeros, or such numbers \
                  by container, as in app=4,migrate=1",
                 names::PROCESSES,
                 names::MAX_PROCESSES
             ),
             Self::ProcessesOf => format!(
-                "{} must give its numbers to containers that open connections ({}), each once",
+                "{} must give numbers only to containers that open connections ({}), each once",
                 names::PROCESSES,
                 names::CONTAINER
             ),
             Self::Count(key, most) => format!(
-                "{key} must be a whole number from 1 to {most}, in digits alone and without leading zeros"
+                "{key} must be a whole number from 1 to {most}, in digits only and without leading zeros"
             ),
             Self::Containers => format!(
                 "{} must name a container of the pod, or up to {} with commas between them, each once",
@@ -159,8 +159,8 @@ impl Rule {
             Self::Taken => format!("list the containers that connect in {}", names::CONTAINER),
             Self::Profile => format!("{} must be one of {}", names::PROFILE, all_profiles().join(", ")),
             Self::Bounded => format!(
-                "{} must be one whose pool has a bound: with NullPool each checkout is a connection, so use a \
-                 QueuePool, or cap the database role with CONNECTION LIMIT and leave the label off",
+                "{} must be one whose pool has a bound: with NullPool each checkout opens a connection, so use a \
+                 QueuePool, or cap the database role with CONNECTION LIMIT and remove the label",
                 names::PROFILE
             ),
             Self::OwnNamesTogether => format!(
@@ -170,10 +170,7 @@ impl Rule {
                 of_names(OwnNames::Must).join(" or ")
             ),
             Self::OwnOverflowName => {
-                format!(
-                    "{overflow_env} goes with the profile {} alone",
-                    of_both_with_own_names().join(" or ")
-                )
+                format!("{overflow_env} is only for the profile {}", of_both_with_own_names().join(" or "))
             }
             Self::OwnSizeNameNeeded => {
                 format!(
@@ -182,7 +179,7 @@ impl Rule {
                 )
             }
             Self::OwnSizeName => {
-                format!("{size_env} goes with the profiles {} alone", with_own_names().join(", "))
+                format!("{size_env} is only for the profiles {}", with_own_names().join(", "))
             }
             Self::OwnNamesValid => format!(
                 "{size_env} and {overflow_env} must be names of environment variables: letters, digits, '_', '-' and \
@@ -192,7 +189,7 @@ impl Rule {
                 format!("{size_env} and {overflow_env} must name two different environment variables")
             }
             Self::SizeCounts => format!(
-                "{} goes with the profiles {} alone, whose size no variable sets (for others bound it in the budget)",
+                "{} is only for the profiles {}, whose size no variable sets (for others bound it in the budget)",
                 names::CONNECTIONS_PER_PROCESS,
                 counted(|_| true).join(", ")
             ),
@@ -203,11 +200,7 @@ impl Rule {
             ),
             Self::PrePing => format!("{} must be true or false", names::POOL_PRE_PING),
             Self::Companion(place) => {
-                format!(
-                    "{} goes with the profiles {} alone",
-                    companion_key(place),
-                    companions(place).join(", ")
-                )
+                format!("{} is only for the profiles {}", companion_key(place), companions(place).join(", "))
             }
         }
     }

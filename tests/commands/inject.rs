@@ -305,7 +305,7 @@ fn of_what_is_wrong_nothing_is_written() {
     };
     let on_node = BLOCK.replace("      containers:\n", "      nodeName: n1\n      containers:\n");
     assert!(refused(&on_node).starts_with(
-        "error: stdin, document 1 (line 1): Deployment/api: a pod of a budget must not say spec.nodeName"
+        "error: stdin, document 1 (line 1): Deployment/api: a pod of a budget must not set spec.nodeName"
     ));
     let complaint = refused(&format!("{BLOCK}---\na: [\n"));
     let place = format!("error: stdin, document 3 (line {}): ", BLOCK.lines().count() + 1);

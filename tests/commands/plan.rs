@@ -155,8 +155,7 @@ fn what_wins_over_the_variables_of_a_profile_is_an_error_that_says_what_to_do() 
     let ran = plan(&profiled(100, "", &by_chart), &[]);
     assert_eq!(ran.code, 2);
     let why = "Deployment default/temporal: container app: it has a volume at \
-               /etc/temporal/config/config_template.yaml, which wins over SQL_MAX_CONNS and SQL_VIS_MAX_CONNS; take \
-               it out, or state what it allows with the profile Counted and its size";
+               /etc/temporal/config/config_template.yaml, which wins over SQL_MAX_CONNS and SQL_VIS_MAX_CONNS; remove it, or set the profile Counted and state the size";
     assert!(ran.err.contains(why), "{}", ran.err);
     let injected = inject(&by_chart, &[]);
     let note = format!(
@@ -387,8 +386,7 @@ fn an_annotation_that_the_cluster_would_refuse_is_wrong_input() {
     let input = format!("{BUDGET}{}", deployment("api", 2, "poolbudget.dev/processes: 'four'"));
     assert_eq!(
         problems(&input),
-        "error: Deployment default/api: poolbudget.dev/processes must be a whole number from 1 to 1000, in digits alone \
-         and without leading zeros, or such numbers by container, as in app=4,migrate=1; it says 'four'\n"
+        "error: Deployment default/api: poolbudget.dev/processes must be a whole number from 1 to 1000, in digits only and without leading zeros, or such numbers by container, as in app=4,migrate=1; it says 'four'\n"
     );
 }
 

@@ -57,7 +57,7 @@ async fn replicas(shop: &Installed, name: &str) -> String {
     shop.kubectl(&["get", "deployment", name, "-o", "jsonpath={.spec.replicas}"]).await
 }
 
-const SENTENCE: &str = "replicas that can never fit are denied by the budget; beside the other workloads of main at \
+const SENTENCE: &str = "the budget denies replicas that can never fit; beside the other workloads of main at \
                         most 11 of Deployment/api fit, and 12 are asked for";
 
 async fn more_replicas_than_can_ever_fit_are_refused_with_the_number_that_fits(version: Version) {

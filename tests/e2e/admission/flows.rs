@@ -190,7 +190,7 @@ async fn what_a_kubelet_mirrors_passes_and_what_only_looks_like_it_does_not() {
     std::fs::write(&file, pod.to_string()).unwrap();
     let create = ["create", "--dry-run=server", "-f", file.to_str().unwrap()];
     let refused = cluster.kubectl(&create).await.unwrap_err().to_string();
-    assert!(refused.contains("must not say spec.nodeName"), "{refused}");
+    assert!(refused.contains("must not set spec.nodeName"), "{refused}");
     let node = ["--as=system:node:node-0", "--as-group=system:nodes", "--as-group=system:masters"];
     cluster.kubectl(&[&create[..], &node].concat()).await.unwrap();
 }
@@ -256,8 +256,7 @@ async fn a_workload_that_was_bad_before_may_change_in_everything_else() {
     let deployments: Api<Deployment> = Api::namespaced(client, BEFORE);
     let dry_run = PatchParams { dry_run: true, ..PatchParams::default() };
     let template = |annotations| json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
-    let sentence = "poolbudget.dev/processes must be a whole number from 1 to 1000, in digits alone and without \
-                    leading zeros, or such numbers by container, as in app=4,migrate=1; it says ";
+    let sentence = "poolbudget.dev/processes must be a whole number from 1 to 1000, in digits only and without leading zeros, or such numbers by container, as in app=4,migrate=1; it says ";
     for (name, change, refused) in [
         ("replicas", json!({"spec": {"replicas": 3}}), None),
         ("a finalizer", json!({"metadata": {"finalizers": ["example.com/x"]}}), None),

@@ -132,7 +132,6 @@ async fn an_env_that_somebody_writes_over_after_the_gate_has_the_pod_refused() {
         Ok(refusal)
     })
     .await;
-    let sentence = "the container that opens connections must read its pool size from the grant, as the gate has it do: \
-                    name it in poolbudget.dev/container, and keep others from changing its env; app does not";
+    let sentence = "the container that opens connections must read its pool size from the grant, as the gate policy sets it: name the container in poolbudget.dev/container, and keep other mutating admission from changing its env; app does not";
     assert_eq!(refusal, Refusal { code: 422, sentence: sentence.to_owned() });
 }

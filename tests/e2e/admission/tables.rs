@@ -308,8 +308,7 @@ async fn nobody_but_the_operator_writes_the_status_of_a_budget() {
     let administrator = of(cluster.client().await.unwrap());
     let found =
         administrator.patch_status("main", &params, &Patch::Merge(&quarantine)).await.map_err(refusal);
-    let sentence = "the status of a budget is written by poolbudget alone; to take a pod that is gone off the sum, name it \
-                    in the annotation poolbudget.dev/forget";
+    let sentence = "only poolbudget may write the status of a budget; to stop counting a pod that is gone, name it in the annotation poolbudget.dev/forget";
     assert_eq!(found.unwrap_err(), Refusal { code: 403, sentence: sentence.to_owned() });
     // The spec is its users', and the operator writes what it has to.
     let annotated = json!({"metadata": {"annotations": {"poolbudget.dev/forget": "api-1"}}});

@@ -105,7 +105,7 @@ waiting pod the smallest size. The chart runs it before an uninstall.")]
     /// Check without a cluster whether manifests fit their budgets
     #[command(long_about = plan::ABOUT, after_help = plan::EXAMPLES)]
     Plan(plan::PlanArgs),
-    /// Write gate, env and label into the pod templates of manifests
+    /// Add the gate, env and label to the pod templates in manifests
     #[command(long_about = inject::ABOUT, after_help = inject::EXAMPLES)]
     Inject(inject::InjectArgs),
     /// Print the CustomResourceDefinition

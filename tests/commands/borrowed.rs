@@ -91,8 +91,8 @@ fn a_rollout_takes_the_template_of_another_object_and_its_own_replicas_wherever_
 #[test]
 fn a_label_that_does_nothing_in_a_cluster_is_told() {
     let told = |own, lender| plan(&[rollout(own, BLUE_GREEN), deployment(lender, "", 0)]).err;
-    let sentence = "warning: Rollout default/api: its pods are made from the template of Deployment/web: what is to hold for \
-                    them has to stand there, poolbudget.dev/budget in particular\n";
+    let sentence = "warning: Rollout default/api: its pods are created from the template of Deployment/web, so set the label \
+                    poolbudget.dev/budget and poolbudget's annotations there\n";
     assert_eq!(told(LABEL, ""), sentence);
     assert_eq!(told("", LABEL), "");
     assert_eq!(told(LABEL, LABEL), "");
@@ -110,7 +110,7 @@ fn what_the_lender_keeps_of_its_own_pods_counts_as_well() {
     ]);
     assert_eq!(slots(&scaled, "Deployment/web").as_deref(), Some("20"), "{}", scaled.out);
     assert!(
-        scaled.err.contains("HorizontalPodAutoscaler default/api scales Deployment/web, from whose template Rollout/api makes pods: let it scale that one"),
+        scaled.err.contains("HorizontalPodAutoscaler default/api scales Deployment/web, but Rollout/api creates the pods from the template of Deployment/web: set its scaleTargetRef to Rollout/api"),
         "{}",
         scaled.err
     );
@@ -147,7 +147,12 @@ fn a_template_that_is_not_in_the_input_is_told() {
     assert!(ran.err.contains("note: Rollout/api takes its pod template from Deployment/web, which is not in the input: inject its file too"), "{}", ran.err);
     let daemon = rollout(LABEL, BLUE_GREEN).replace("kind: Deployment", "kind: DaemonSet");
     let ran = plan(&[daemon]);
-    assert!(ran.err.contains("DaemonSet/web, which lends no template"), "{}", ran.err);
+    assert!(
+        ran.err
+            .contains("DaemonSet/web, but only a Deployment, a ReplicaSet or a PodTemplate can provide one"),
+        "{}",
+        ran.err
+    );
 }
 
 /// What is left out of a Rollout's own manifest goes into the object that lends its template.
@@ -176,7 +181,7 @@ fn the_template_is_injected_where_it_stands_and_all_else_comes_through() {
             assert_eq!(template["spec"]["containers"][0]["env"][0]["name"], "DB_POOL_SIZE");
             let again = poolbudget(&["inject", "-f", "-"], &ran.out);
             assert_eq!(again.out, ran.out);
-            let told = "note: Rollout/api: its pods are made from the template of Deployment/web, into which label, gate and env are written";
+            let told = "note: Rollout/api: its pods are created from the template of Deployment/web, so label, gate and env are written there";
             assert_eq!(ran.err.matches(told).count(), 1, "{}", ran.err);
         }
     }

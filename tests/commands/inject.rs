@@ -62,10 +62,10 @@ fn a_template_gets_label_gate_and_env_and_all_else_stays() {
 fn what_gives_way_is_told() {
     assert_eq!(
         inject(BLOCK, &[]).err,
-        "note: Deployment/api: the values {\"DB_POOL_SIZE\":\"5\"} give way to the granted ones; the annotation \
-         poolbudget.dev/replaced-env keeps them\n\
-         note: Deployment/api: spec.template.spec.containers[0].x-unknown: there is no such field: kubectl apply refuses \
-         what its API server does not know\n"
+        "note: Deployment/api: the granted sizes replace the values {\"DB_POOL_SIZE\":\"5\"}, which are kept in the \
+         annotation poolbudget.dev/replaced-env\n\
+         note: Deployment/api: spec.template.spec.containers[0].x-unknown: there is no such field; kubectl apply refuses \
+         fields that its API server does not know\n"
     );
 }
 
@@ -85,44 +85,37 @@ fn notes(own: &str, template: &str, env: &str) -> Vec<String> {
 fn nothing_goes_or_becomes_another_one_without_a_word() {
     let from =
         |name: &str, source: &str| notes("", "", &format!("{{name: {name}, valueFrom: {{{source}}}}}"));
-    let read = "reads the granted size now; it was";
+    let read = "now reads the granted size; its old value,";
     assert_eq!(
         from("DB_POOL_SIZE", "configMapKeyRef: {name: c, key: k}"),
-        [format!(
-            "DB_POOL_SIZE of the container x {read} read by configMapKeyRef (c, k), which nothing keeps"
-        )]
+        [format!("DB_POOL_SIZE in container x {read} from configMapKeyRef (c, k), is not kept")]
     );
     assert_eq!(
         from("DB_MAX_OVERFLOW", "secretKeyRef: {name: s, key: k}"),
-        [format!(
-            "DB_MAX_OVERFLOW of the container x {read} read by secretKeyRef (s, k), which nothing keeps"
-        )]
+        [format!("DB_MAX_OVERFLOW in container x {read} from secretKeyRef (s, k), is not kept")]
     );
     let lines = notes("", "", "{name: DB_POOL_SIZE, value: '4'}, {name: DB_MAX_OVERFLOW, value: \"1\\n2\"}");
-    assert!(lines[0].contains("{\"DB_POOL_SIZE\":\"4\"} give way"), "{lines:?}");
-    assert_eq!(
-        lines[1..],
-        [format!("DB_MAX_OVERFLOW of the container x {read} \"1\u{fffd}2\", which nothing keeps")]
-    );
+    assert!(lines[0].contains("the values {\"DB_POOL_SIZE\":\"4\"}, which are kept"), "{lines:?}");
+    assert_eq!(lines[1..], [format!("DB_MAX_OVERFLOW in container x {read} \"1\u{fffd}2\", is not kept")]);
     let twice = notes("", "", "{name: DB_POOL_SIZE, value: '4'}, {name: DB_POOL_SIZE, value: '5'}");
     assert_eq!((twice.len(), twice[0].contains("{\"DB_POOL_SIZE\":\"5\"}")), (1, true), "{twice:?}");
     assert_eq!(
         notes("", "annotations: {poolbudget.dev/pool-size: '9', poolbudget.dev/connections: '1', a: b}", ""),
         [
-            "the annotation poolbudget.dev/connections goes from its pod template: nobody but the operator writes it; it was \"1\"",
-            "the annotation poolbudget.dev/pool-size goes from its pod template: nobody but the operator writes it; it was \"9\"",
+            "the annotation poolbudget.dev/connections is removed from its pod template, because only the operator may write it; it was \"1\"",
+            "the annotation poolbudget.dev/pool-size is removed from its pod template, because only the operator may write it; it was \"9\"",
         ]
     );
     assert_eq!(
         notes("", "labels: {poolbudget.dev/budget: other, a: b}", ""),
         [
-            "the label poolbudget.dev/budget of its pod template becomes \"main\", as above it; it was \"other\""
+            "the label poolbudget.dev/budget of its pod template changes from \"other\" to \"main\": the value higher up in the manifest takes precedence"
         ]
     );
     assert_eq!(
         notes("poolbudget.dev/processes: '3'", "annotations: {poolbudget.dev/processes: '5'}", ""),
         [
-            "the annotation poolbudget.dev/processes of its pod template becomes \"3\", as above it; it was \"5\""
+            "the annotation poolbudget.dev/processes of its pod template changes from \"5\" to \"3\": the value higher up in the manifest takes precedence"
         ]
     );
     assert_eq!(notes("poolbudget.dev/processes: '3'", "", "{name: A, value: b}"), Vec::<String>::new());
@@ -134,7 +127,7 @@ fn a_workload_that_has_the_label_and_is_left_alone_is_told_and_no_label_is_misse
                  spec: {containers: [{name: a}]}\n";
     assert_eq!(
         inject(owned, &[]).err,
-        "note: Pod/p was made by ReplicaSet/d: it is left alone, inject that one's manifest\n"
+        "note: Pod/p was created by ReplicaSet/d and is left alone: inject the manifest of ReplicaSet/d instead\n"
     );
     let rollout = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: r, labels: {poolbudget.dev/budget: main}}\n\
                    spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: d}}\n";
@@ -259,7 +252,11 @@ fn a_patch_fails_where_the_object_became_another_one_and_is_refused_without_a_na
     let nameless = BLOCK.replace("  name: api\n  labels", "  generateName: api-\n  labels");
     let ran = inject(&nameless, &["--patch"]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
-    assert!(ran.err.contains("has no name, and a patch is found by its name"), "{}", ran.err);
+    assert!(
+        ran.err.contains("has no name, but kustomize needs one to find the target of a patch"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
@@ -276,7 +273,10 @@ fn what_bears_no_label_is_labelled_when_a_budget_is_named_and_else_left_alone() 
         BLOCK.replace("    poolbudget.dev/budget: main   # what shares the database\n", "    a: b\n");
     let ran = inject(&unlabelled, &[]);
     assert_eq!((ran.code, ran.out.as_str()), (0, unlabelled.as_str()));
-    assert_eq!(ran.err, "note: no workload has the label poolbudget.dev/budget; --budget NAME labels them\n");
+    assert_eq!(
+        ran.err,
+        "note: no workload has the label poolbudget.dev/budget: to add it, pass --budget NAME\n"
+    );
     let ran = inject(&unlabelled, &["--budget", "other"]);
     let label = "/spec/template/metadata/labels/poolbudget.dev~1budget";
     assert_eq!(values(&ran.out)[0].pointer(label), Some(&"other".into()));

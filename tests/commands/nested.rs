@@ -50,7 +50,7 @@ fn items_that_are_no_objects_and_lists_without_end_are_told() {
     for (list, told) in [
         (bare, "apiVersion and kind are missing in an item of this list"),
         (half, "apiVersion is missing in this Deployment"),
-        (deep, "more than 10 lists stand within each other"),
+        (deep, "lists are nested deeper than 10 levels"),
     ] {
         for command in ["plan", "inject"] {
             let ran = run(command, &list);
@@ -82,7 +82,7 @@ fn a_labelled_object_that_another_one_made_is_not_said_to_be_nobody() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {poolbudget.dev/budget: main}, ownerReferences: [{kind: ReplicaSet, name: d}]}\n\
                spec: {containers: [{name: a}]}\n";
     let plan = run("plan", pod);
-    let told = "error: Pod/p has the label of a budget and was made by ReplicaSet/d, which decides: pass the manifest of that one\n";
+    let told = "error: Pod/p has the label of a budget, but ReplicaSet/d created it: pass the manifest of ReplicaSet/d instead\n";
     assert_eq!((plan.code, plan.err.as_str()), (2, told));
     let plan = run("plan", &format!("{pod}---\n{}", deployment("d", TYPES)));
     assert_eq!((plan.code, plan.err.as_str()), (0, ""));
@@ -160,7 +160,7 @@ fn a_label_on_the_jobs_wins_and_an_unknown_key_there_is_refused() {
 
 #[test]
 fn a_label_of_a_group_that_nobody_copies_into_the_pods_is_told() {
-    let idle = "the label poolbudget.dev/workload has an effect in the pod template alone, at spec.jobTemplate.spec.template.metadata.labels";
+    let idle = "the label poolbudget.dev/workload only has an effect in the pod template, at spec.jobTemplate.spec.template.metadata.labels";
     let labels = "labels: {poolbudget.dev/budget: main, poolbudget.dev/workload: import}";
     for (own, job) in [(format!(", {labels}"), ""), (String::new(), labels)] {
         let manifest = cron_job(&own, job, "");

@@ -218,14 +218,14 @@ fn the_examples_fit_once_the_workload_bears_the_label() {
     let ran = poolbudget(&["plan", "-f", "examples"], "");
     assert_eq!(ran.code, 2);
     assert!(
-        ran.out.contains("no workload in the input has its label; to try one: --label NAME=main"),
+        ran.out.contains("no workload in the input has its label; try one with --label NAME=main"),
         "{}",
         ran.out
     );
     assert_eq!(
         ran.err,
-        "error: no workload in the input has the label of a budget, so there is nothing to plan: write \
-         poolbudget.dev/budget: main on one, or try it with --label NAME=main\n"
+        "error: no workload in the input has the label of a budget, so there is nothing to plan: add the \
+         label poolbudget.dev/budget: main to one, or try it with --label NAME=main\n"
     );
     assert!(!ran.out.contains("fits"), "{}", ran.out);
 }
@@ -253,11 +253,11 @@ fn a_what_if_of_an_unknown_name_lists_those_that_are_there() {
     };
     assert_eq!(
         complaint(&["--replicas", "spi=3"]),
-        "poolbudget: --replicas spi: there is no such workload in the input; there are: Deployment/api, Deployment/web\n"
+        "poolbudget: --replicas spi: there is no such workload; the input has: Deployment/api, Deployment/web\n"
     );
     assert_eq!(
         complaint(&["--limit", "mine=3"]),
-        "poolbudget: --limit mine=3: there is no such budget in the input; there are: main\n"
+        "poolbudget: --limit mine=3: there is no such budget; the input has: main\n"
     );
     assert!(complaint(&["--processes", "api"]).contains("write it as NAME=VALUE, such as api=8"));
 }
@@ -269,7 +269,7 @@ fn a_limit_for_several_budgets_has_to_say_for_which() {
     assert_eq!(ran.code, 2);
     assert_eq!(
         ran.err,
-        "poolbudget: --limit 30: say of which budget, as --limit NAME=30; there are: main, other\n"
+        "poolbudget: --limit 30: name the budget, as in --limit NAME=30; the input has: main, other\n"
     );
     assert_eq!(plan(&input, &["--limit", "other=30"]).code, 0);
 }
@@ -331,7 +331,7 @@ fn a_workload_whose_budget_is_not_in_the_input_is_no_yes() {
     assert_eq!(
         problems(&format!("{elsewhere}{}", deployment("api", 2, ""))),
         "error: Deployment default/api has the label of the budget main, which is not in the input: there is one in \
-         the namespace shop, and budgets are for their own namespace\n"
+         the namespace shop, but a budget applies only to its own namespace\n"
     );
     assert_eq!(plan(&format!("{elsewhere}{}", deployment("api", 2, "")), &["-n", "shop"]).code, 0);
 }
@@ -353,7 +353,7 @@ fn what_cannot_be_read_is_named_by_place_and_field_and_the_rest_is_planned() {
     assert!(lines[1].starts_with("error: stdin, document 4 (line 30): "), "{lines:?}");
     assert_eq!(
         lines[0],
-        "error: stdin, document 3 (line 19): Deployment/web: spec.replicas must be a whole number; it is the text \"two\""
+        "error: stdin, document 3 (line 19): Deployment/web: spec.replicas must be a whole number; it is the string \"two\""
     );
     assert!(ran.out.contains("Deployment/api"), "{}", ran.out);
 }
@@ -375,9 +375,9 @@ fn a_budget_that_the_cluster_would_refuse_is_wrong_input() {
     assert_eq!(
         refused("{supabase: {plan: Hobby, connection: Session}, conections: 5}"),
         "error: stdin, document 1 (line 1): DbConnectionBudget/main: spec.limit.conections: there is no such field; \
-         there are: connections, postgres, supabase\n\
-         error: stdin, document 1 (line 1): DbConnectionBudget/main: spec.limit.supabase.plan: \"Hobby\" must be one of \
-         Free, Pro, Team, Enterprise\n"
+         the fields are: connections, postgres, supabase\n\
+         error: stdin, document 1 (line 1): DbConnectionBudget/main: spec.limit.supabase.plan must be one of Free, \
+         Pro, Team, Enterprise; it is \"Hobby\"\n"
     );
 }
 
@@ -450,8 +450,8 @@ fn pods_that_nothing_replaces_are_counted_by_their_label() {
 fn the_pods_of_a_daemon_set_have_to_be_told() {
     assert_eq!(
         problems(&format!("{BUDGET}{}", workload("apps/v1", "DaemonSet", ""))),
-        "error: DaemonSet default/it has a pod on each node, and manifests do not say how many nodes there are: say so \
-         with --replicas DaemonSet/it=N, or with maxReplicas in the budget's entry for it\n"
+        "error: DaemonSet default/it has a pod on each node, and manifests do not say how many nodes there are: set the \
+         number with --replicas DaemonSet/it=N, or with maxReplicas in the budget's entry for it\n"
     );
     let entry = "  workloads: [{kind: DaemonSet, name: it, maxReplicas: 5}]\n";
     assert_eq!(plan(&format!("{BUDGET}{entry}{}", workload("apps/v1", "DaemonSet", "")), &[]).code, 0);
@@ -465,7 +465,7 @@ fn a_listed_workload_without_the_label_is_warned_of() {
     assert_eq!(ran.code, 0);
     assert_eq!(
         ran.err,
-        "warning: Deployment default/api is listed in the budget main and does not have its label, so it is not \
+        "warning: Deployment default/api is listed in the budget main but does not have its label, so it is not \
          counted: add the label poolbudget.dev/budget: main\n"
     );
 }
@@ -476,7 +476,7 @@ fn of_an_object_that_is_there_twice_the_last_one_counts_and_that_is_told() {
     assert_eq!(ran.code, 0);
     assert_eq!(
         ran.err,
-        "warning: Deployment default/api is there more than once, and the last one counts: stdin, document 2 (line 8); \
+        "warning: Deployment default/api is in the input more than once, and the last one counts: stdin, document 2 (line 8); \
          stdin, document 3 (line 19)\n"
     );
 }
@@ -642,7 +642,7 @@ fn an_autoscaler_and_an_entry_without_their_workload_are_told() {
 fn what_is_full_at_the_ceiling_is_told_from_what_does_not_fit_now() {
     let ran = plan(&format!("{BUDGET}{}{}", deployment("api", 2, ""), autoscaler("api", 20)), &[]);
     assert_eq!(ran.code, 1);
-    let told = "fits now, does not fit at the ceiling: Deployment/api: 20 pods × 1 = 20 connections, 13 usable; largest safe \
+    let told = "fits now, but not at the ceiling: Deployment/api: 20 pods × 1 = 20 connections, 13 usable; largest safe \
                 replicas: 13. The current replicas need 3 connections and fit: lower maxReplicas to 13, for 1 each, or to 6, for 2 each";
     assert!(ran.out.contains(told), "{}", ran.out);
     for (most, size, code) in [(13, "1+0", 0), (6, "1+1", 0), (7, "1+0", 0), (14, "1+0", 1)] {
@@ -659,7 +659,7 @@ fn a_rollout_without_an_extra_pod_is_advised_where_it_is_enough_and_a_smaller_mi
     let one = deployment("api", 3, "poolbudget.dev/processes: '4'");
     let ran = plan(&format!("{BUDGET}{one}"), &[]);
     assert!(ran.out.contains("(3 pods + 1 surge) × 4 processes × 1 = 16 connections"), "{}", ran.out);
-    let advice = "  - roll Deployment/api out with maxSurge: 0 and maxUnavailable: 1, without an extra pod\n";
+    let advice = "  - roll out Deployment/api with maxSurge: 0 and maxUnavailable: 1, without a surge pod\n";
     assert!(ran.out.contains(advice) && !ran.out.contains("connectionsPerProcess.min"), "{}", ran.out);
     let followed = one
         .replace("replicas: 3", "replicas: 3\n  strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}");

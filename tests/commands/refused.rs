@@ -145,7 +145,7 @@ fn strategies_that_contradict_themselves_are_refused() {
     let both_zero = "spec.strategy.rollingUpdate: maxSurge and maxUnavailable must not both be 0";
     deployment("{rollingUpdate: {maxSurge: 0, maxUnavailable: 0}}", both_zero);
     deployment("{rollingUpdate: {maxSurge: 0%, maxUnavailable: 0}}", both_zero);
-    let left_out = "spec.strategy.rollingUpdate must be left out with the type Recreate";
+    let left_out = "spec.strategy.rollingUpdate must be left out with type Recreate";
     deployment("{type: Recreate, rollingUpdate: {maxSurge: 1}}", left_out);
     let other = |kind: &str, strategy: &str| {
         let manifest = DEPLOYMENT
@@ -154,14 +154,11 @@ fn strategies_that_contradict_themselves_are_refused() {
         both(&manifest)[0].err.clone()
     };
     let told = other("DaemonSet", "{rollingUpdate: {maxSurge: 1}}");
-    assert!(told.contains("maxUnavailable must be 0 where maxSurge is not; left out it is 1"), "{told}");
+    assert!(told.contains("maxUnavailable must be 0 if maxSurge is not 0; its default is 1"), "{told}");
     let told = other("DaemonSet", "{rollingUpdate: {maxUnavailable: 0}}");
     assert!(told.contains("maxSurge and maxUnavailable must not both be 0"), "{told}");
     let told = other("StatefulSet", "{type: OnDelete, rollingUpdate: {partition: 1}}");
-    assert!(
-        told.contains("spec.updateStrategy.rollingUpdate must be left out with the type OnDelete"),
-        "{told}"
-    );
+    assert!(told.contains("spec.updateStrategy.rollingUpdate must be left out with type OnDelete"), "{told}");
     for (kind, taken) in [
         ("DaemonSet", "{rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}"),
         ("DaemonSet", "{type: OnDelete, rollingUpdate: {maxUnavailable: 1}}"),
@@ -197,7 +194,7 @@ fn an_autoscaler_without_a_valid_ceiling_is_refused() {
             ("maxReplicas: -1", "spec.maxReplicas must not be below 1; it is the number -1"),
             (
                 "minReplicas: 9, maxReplicas: 5",
-                "spec.minReplicas must not be larger than spec.maxReplicas: it is 9, of 5",
+                "spec.minReplicas must not be larger than spec.maxReplicas; they are 9 and 5",
             ),
         ] {
             for ran in both(&autoscaler(version, bounds)) {
@@ -228,23 +225,20 @@ fn the_bounds_of_keda_are_held_against_its_own_rules() {
         ("maxReplicaCount: 0", "spec.maxReplicaCount must not be below 1"),
         (
             "minReplicaCount: 6, maxReplicaCount: 5",
-            "spec.minReplicaCount must not be larger than spec.maxReplicaCount: it is 6, of 5",
+            "spec.minReplicaCount must not be larger than spec.maxReplicaCount; they are 6 and 5",
         ),
-        ("minReplicaCount: 200", "it is 200, of 100"),
+        ("minReplicaCount: 200", "they are 200 and 100"),
     ] {
         let (code, told) = keda(bounds);
         assert_eq!((code, told.contains(sentence)), (2, true), "{told}");
     }
     let (code, told) = keda("maxReplicas: 3");
     let sentence =
-        "spec.maxReplicas: KEDA knows no such field; without maxReplicaCount its ceiling is 100 replicas\n";
+        "spec.maxReplicas: KEDA has no such field; without maxReplicaCount its ceiling is 100 replicas\n";
     assert_eq!((code, told.contains(sentence)), (1, true), "{told}");
     let (code, told) = keda("maxReplicaCount: 3, minReplicaCont: 1");
     assert_eq!(
-        (
-            code,
-            told.contains("spec.minReplicaCont: KEDA knows no such field, did you mean minReplicaCount?\n")
-        ),
+        (code, told.contains("spec.minReplicaCont: KEDA has no such field, did you mean minReplicaCount?\n")),
         (0, true),
         "{told}"
     );
@@ -253,17 +247,17 @@ fn the_bounds_of_keda_are_held_against_its_own_rules() {
 #[test]
 fn a_version_that_is_not_served_and_a_kind_of_ours_that_there_is_not_are_refused() {
     for (old, new, told) in [
-        ("apps/v1", "apps/v2", "Deployment/api: apiVersion apps/v2 does not serve this kind: write apps/v1"),
+        ("apps/v1", "apps/v2", "Deployment/api: apiVersion apps/v2 does not have this kind: use apps/v1"),
         (
             "apps/v1",
             "extensions/v1beta1",
-            "apiVersion extensions/v1beta1 does not serve this kind: write apps/v1",
+            "apiVersion extensions/v1beta1 does not have this kind: use apps/v1",
         ),
-        ("autoscaling/v2", "autoscaling/v2beta2", "write autoscaling/v2 or autoscaling/v1"),
+        ("autoscaling/v2", "autoscaling/v2beta2", "use autoscaling/v2 or autoscaling/v1"),
         (
             "dev/v1beta1",
             "dev/v1",
-            "DbConnectionBudget/main: apiVersion poolbudget.dev/v1 does not serve this kind: write poolbudget.dev/v1beta1",
+            "DbConnectionBudget/main: apiVersion poolbudget.dev/v1 does not have this kind: use poolbudget.dev/v1beta1",
         ),
         ("kind: DbC", "kind: DBC", "did you mean DbConnectionBudget of poolbudget.dev/v1beta1?"),
     ] {
@@ -360,7 +354,8 @@ fn a_flag_with_a_wrong_number_is_blamed_itself_and_kinds_go_by_the_names_of_kube
 fn no_message_has_words_of_a_library() {
     let doubled = DEPLOYMENT.replace("replicas: 2", "replicas: 2\n  replicas: 3");
     let [plan, _] = both(&doubled);
-    let told = "replicas stands twice, and the last one counts: the second one is at line 11, column 3\n";
+    let told =
+        "the key replicas occurs twice, and the last one counts: the second one is at line 11, column 3\n";
     assert!(plan.err.contains(told), "{}", plan.err);
     for help in ["plan", "inject", "forget", "release"] {
         let ran = poolbudget(&[help, "--help"], "");

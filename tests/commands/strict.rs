@@ -38,8 +38,8 @@ fn refused(old: &str, new: &str, field: &str, told: &str) {
 #[test]
 fn lists_that_are_maps_and_texts_that_are_none_are_refused_by_both() {
     let env = "spec.template.spec.containers[0].env";
-    let list = "must be a list, each entry of which begins with \"- \"; it is a map";
-    let text = "must be a text; it is the number 7; write it in quotes";
+    let list = "must be a list, in which each item begins with \"- \"; it is a map";
+    let text = "must be a string; it is the number 7; put it in quotes";
     refused(
         "\n        - name: DB_HOST\n          value: db",
         " {DB_HOST: db, DB_POOL_SIZE: \"7\"}",
@@ -51,7 +51,7 @@ fn lists_that_are_maps_and_texts_that_are_none_are_refused_by_both() {
         "value: db",
         "value: yes",
         &format!("{env}[0].value"),
-        "must be a text; it is the boolean true; write it in quotes",
+        "must be a string; it is the boolean true; put it in quotes",
     );
     refused("name: DB_HOST", "name:", &format!("{env}[0].name"), "is missing");
     refused(
@@ -71,13 +71,13 @@ fn lists_that_are_maps_and_texts_that_are_none_are_refused_by_both() {
         "replicas: 2",
         "replicas: \"2\"",
         "spec.replicas",
-        "must be a whole number; it is the text \"2\"",
+        "must be a whole number; it is the string \"2\"",
     );
     refused(
         "args: [serve]",
         "args: serve",
         "spec.template.spec.containers[0].args",
-        "must be a list; it is the text \"serve\"",
+        "must be a list; it is the string \"serve\"",
     );
     refused("- name: other", "-", "spec.template.spec.containers[1]", "must be a map of fields; it is null");
     refused(
@@ -90,7 +90,7 @@ fn lists_that_are_maps_and_texts_that_are_none_are_refused_by_both() {
         "replicas: 2",
         "strategy: {type: Rolling}",
         "spec.strategy.type",
-        "must be one of RollingUpdate, Recreate; it is the text \"Rolling\"",
+        "must be one of RollingUpdate, Recreate; it is the string \"Rolling\"",
     );
 }
 
@@ -152,15 +152,15 @@ fn a_key_that_stands_twice_is_told_and_the_last_one_counts() {
     assert!(plan.out.contains("Deployment/api  5 "), "{}", plan.out);
     assert!(
         plan.err.contains(
-            "warning: stdin, document 2 (line 5): replicas stands twice, and the last one counts: "
+            "warning: stdin, document 2 (line 5): the key replicas occurs twice, and the last one counts: "
         ),
         "{}",
         plan.err
     );
     assert!(
-        inject
-            .err
-            .contains("note: stdin, document 2 (line 5): replicas stands twice, and the last one counts: "),
+        inject.err.contains(
+            "note: stdin, document 2 (line 5): the key replicas occurs twice, and the last one counts: "
+        ),
         "{}",
         inject.err
     );

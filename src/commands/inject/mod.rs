@@ -18,18 +18,18 @@ use serde_json::Value;
 use super::input::{self, Document, Loans, Object};
 use super::render::{self, ColorArgs, Tone};
 
-pub(super) const ABOUT: &str = "Write gate, env and label into the pod templates of manifests
+pub(super) const ABOUT: &str = "Add the gate, env and label to the pod templates in manifests
 
 For clusters that cannot run poolbudget's policies or its webhook. Adds to the pod template of each workload with the \
 label poolbudget.dev/budget what admission would add to its pods, and prints the manifests. Documents that change keep \
-their values but lose comments and field order. With --patch the manifests stay as they are, and kustomize applies the \
-changes. Injecting twice gives the same result as injecting once.
+their values but lose their comments and field order. With --patch, the manifests stay as they are and kustomize applies \
+the changes. Injecting twice gives the same result as injecting once.
 
-Exit codes: 0 written; 2 the input is wrong and nothing is written.";
+Exit codes: 0 the manifests are printed, 2 the input is wrong and nothing is printed.";
 
 pub(super) const EXAMPLES: &str = "Examples:
   poolbudget inject -f deployment.yaml | kubectl apply -f -
-  poolbudget inject -f deployment.yaml --budget main > governed.yaml   also label workloads without the label
+  poolbudget inject -f deployment.yaml --budget main > governed.yaml   add the label too
   helm template charts/shop | poolbudget inject -f - | kubectl apply -f -
   poolbudget inject -f base/ --patch > poolbudget/kustomization.yaml   a component for kustomize";
 
@@ -96,7 +96,7 @@ fn answer(args: &InjectArgs) -> anyhow::Result<ExitCode> {
     if !report.labelled && report.problems.is_empty() {
         report
             .notes
-            .push("no workload has the label poolbudget.dev/budget; --budget NAME labels them".into());
+            .push("no workload has the label poolbudget.dev/budget: to add it, pass --budget NAME".into());
     }
     report.complain(args.color);
     if report.problems.is_empty() {

@@ -21,7 +21,7 @@ pub(super) fn told(before: Option<&Value>, after: &Value) -> Vec<String> {
         .map(|values| {
             let values = shortened(values, 10 * QUOTED);
             let key = names::REPLACED_ENV;
-            format!("the values {values} give way to the granted ones; the annotation {key} keeps them")
+            format!("the granted sizes replace the values {values}, which are kept in the annotation {key}")
         })
         .into_iter()
         .collect();
@@ -59,7 +59,9 @@ fn lost_env(before: &Value, after: &Value, kept: &str) -> Vec<String> {
     });
     lost.map(|((container, name), old)| {
         let was = source(old);
-        format!("{name} of the container {container} reads the granted size now; it was {was}, which nothing keeps")
+        format!(
+            "{name} in container {container} now reads the granted size; its old value, {was}, is not kept"
+        )
     })
     .collect()
 }
@@ -75,7 +77,7 @@ fn env(template: &Value) -> impl Iterator<Item = (&str, &Value)> {
     })
 }
 
-/// What an entry reads, in words.
+/// The value of an entry, or where it comes from.
 fn source(entry: &Value) -> String {
     let Some(from) = entry.get("valueFrom").and_then(Value::as_object).and_then(|from| from.iter().next())
     else {
@@ -85,7 +87,7 @@ fn source(entry: &Value) -> String {
     let (kind, of) = from;
     let text = |key: &str| of.get(key).and_then(Value::as_str).map(|text| shortened(text, QUOTED));
     let parts = ["name", "key", "fieldPath", "resource"].into_iter().filter_map(text);
-    format!("read by {kind} ({})", parts.collect::<Vec<_>>().join(", "))
+    format!("from {kind} ({})", parts.collect::<Vec<_>>().join(", "))
 }
 
 /// Labels or annotations whose value is different or gone now.
@@ -104,12 +106,15 @@ fn changed(
             Some(_) if key == names::REPLACED_ENV => None,
             Some(new) => {
                 let (old, new) = (quoted(old), quoted(new));
-                Some(format!("the {kind} {key} of its pod template becomes {new}, as above it; it was {old}"))
+                Some(format!(
+                    "the {kind} {key} of its pod template changes from {old} to {new}: the value higher up in the manifest takes \
+                     precedence"
+                ))
             }
             None => {
                 let old = quoted(old);
                 Some(format!(
-                    "the {kind} {key} goes from its pod template: nobody but the operator writes it; it was {old}"
+                    "the {kind} {key} is removed from its pod template, because only the operator may write it; it was {old}"
                 ))
             }
         }

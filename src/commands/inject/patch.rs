@@ -12,7 +12,7 @@ use crate::commands::input::Object;
 pub(super) fn of(old: &Object, new: &Object, template: &[&str]) -> Result<Value, String> {
     if old.name().is_empty() {
         return Err(format!(
-            "{} has no name, and a patch is found by its name: use inject without --patch",
+            "{} has no name, but kustomize needs one to find the target of a patch: use inject without --patch",
             old.key()
         ));
     }

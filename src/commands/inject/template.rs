@@ -79,7 +79,7 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
     *object = changed;
     let lent = borrowers.iter().map(|borrower| {
         format!(
-            "{}: its pods are made from the template of {}, into which label, gate and env are written",
+            "{}: its pods are created from the template of {}, so label, gate and env are written there",
             borrower.key,
             object.key()
         )
@@ -91,7 +91,10 @@ pub fn inject(object: &mut Object, budget: Option<&str>, loans: &Loans) -> Resul
 /// An object that another object made, and makes again from its own template.
 fn left_alone(object: &Object, owner: &str) -> Injected {
     let labelled = object.is_labelled();
-    let note = format!("{} was made by {owner}: it is left alone, inject that one's manifest", object.key());
+    let note = format!(
+        "{} was created by {owner} and is left alone: inject the manifest of {owner} instead",
+        object.key()
+    );
     let notes = Some(note).filter(|_| labelled).into_iter().collect();
     Injected { labelled, notes, template: None }
 }
@@ -104,11 +107,11 @@ pub fn refusal(template: &Value) -> Option<String> {
 /// The pod that a template describes, as admission would create it.
 fn gated(mut pod: Value) -> Result<Value, String> {
     if !pod.get("spec").is_some_and(Value::is_object) {
-        return Err("there is no spec in its pod template".to_owned());
+        return Err("its pod template has no spec".to_owned());
     }
     if let Outcome::Patch(changes) = mutate(&creation(&pod)) {
         json_patch::patch(&mut pod, &changes)
-            .map_err(|_| "its pod template is not one that the API server would take".to_owned())?;
+            .map_err(|_| "the API server would refuse its pod template".to_owned())?;
     }
     match validate(&creation(&pod)) {
         Outcome::Refuse(refusal) => Err(refusal.sentence),

@@ -124,10 +124,11 @@ impl Document<'_> {
         let padded = "\n".repeat(self.place.line - 1) + self.text;
         match serde_yaml::from_str_with_options::<Option<Value>>(&padded, options).err()? {
             Error::DuplicateMappingKey { key, location } => {
-                let key = key.map_or_else(|| "a key".to_owned(), |key| shortened(&key, QUOTED));
+                let key = key
+                    .map_or_else(|| "a key".to_owned(), |key| format!("the key {}", shortened(&key, QUOTED)));
                 let (line, column) = (location.line(), location.column());
                 Some(format!(
-                    "{}: {key} stands twice, and the last one counts: the second one is at line {line}, column {column}",
+                    "{}: {key} occurs twice, and the last one counts: the second one is at line {line}, column {column}",
                     self.place
                 ))
             }
@@ -138,7 +139,7 @@ impl Document<'_> {
     /// Parses it again, padded to its position in the file, so that the message has the line numbers of the file.
     fn complaint(&self) -> String {
         let padded = "\n".repeat(self.place.line - 1) + self.text;
-        let why = parse(&padded).map_or_else(|error| error, |_| "it cannot be parsed alone".to_owned());
+        let why = parse(&padded).map_or_else(|error| error, |_| "it cannot be parsed on its own".to_owned());
         let hint = if self.text.contains("{{") {
             "; this looks like a template of a Helm chart: render it first with helm template"
         } else {
@@ -179,18 +180,18 @@ fn in_words(error: &Error) -> String {
     format!("{what}{line}: leave the document out, or split it")
 }
 
-const MANY_ALIASES: &str = "it has more anchors, aliases or merges than are read of one document";
+const MANY_ALIASES: &str = "it has more anchors, aliases or merges than one document may have";
 
 /// What exceeds the limit for one document.
 fn bound(breach: &BudgetBreach) -> &'static str {
     match breach {
         BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => {
-            "it has more than the 250,000 values that are read of one document; what an alias stands for counts each time"
+            "it has more than the 250,000 values that one document may have; the values behind an alias count each time"
         }
         BudgetBreach::Depth { .. } => {
-            "its maps and lists lie deeper in each other than the 64 levels that are read"
+            "its maps and lists are nested deeper than the 64 levels that one document may have"
         }
-        BudgetBreach::ScalarBytes { .. } => "it has more text than is read of one document",
+        BudgetBreach::ScalarBytes { .. } => "it has more text than one document may have",
         _ => MANY_ALIASES,
     }
 }

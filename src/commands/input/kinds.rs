@@ -113,7 +113,7 @@ pub(super) fn unserved(object: &Object) -> Option<String> {
         let versions: Vec<&str> = served.iter().map(|known| known.api_version).collect();
         let versions = versions.join(" or ");
         return Some(if known.name == kind {
-            format!("apiVersion {version} does not serve this kind: write {versions}")
+            format!("apiVersion {version} does not have this kind: use {versions}")
         } else {
             format!("there is no kind {kind} in {version}: did you mean {} of {versions}?", known.name)
         });
@@ -122,7 +122,7 @@ pub(super) fn unserved(object: &Object) -> Option<String> {
     let of_group = KINDS.iter().filter(|known| known.group() == object.group()).map(|known| known.name);
     let all: Vec<&str> = of_group.chain(others.iter().copied()).collect();
     (!all.contains(&kind))
-        .then(|| format!("there is no kind {kind} in {version}; there are: {}", all.join(", ")))
+        .then(|| format!("there is no kind {kind} in {version}; its kinds are: {}", all.join(", ")))
 }
 
 /// An Argo Rollout: the Kubernetes API has no types for it.
@@ -183,38 +183,33 @@ mod tests {
 
     #[test]
     fn a_kind_in_a_version_that_is_not_served_is_told_with_those_that_are() {
-        let hpa =
-            "apiVersion autoscaling/v3 does not serve this kind: write autoscaling/v2 or autoscaling/v1";
+        let hpa = "apiVersion autoscaling/v3 does not have this kind: use autoscaling/v2 or autoscaling/v1";
         for (version, kind, sentence) in [
-            ("apps/v2", "Deployment", "apiVersion apps/v2 does not serve this kind: write apps/v1"),
-            (
-                "apps/v1beta1",
-                "StatefulSet",
-                "apiVersion apps/v1beta1 does not serve this kind: write apps/v1",
-            ),
+            ("apps/v2", "Deployment", "apiVersion apps/v2 does not have this kind: use apps/v1"),
+            ("apps/v1beta1", "StatefulSet", "apiVersion apps/v1beta1 does not have this kind: use apps/v1"),
             (
                 "extensions/v1beta1",
                 "DaemonSet",
-                "apiVersion extensions/v1beta1 does not serve this kind: write apps/v1",
+                "apiVersion extensions/v1beta1 does not have this kind: use apps/v1",
             ),
-            ("v1", "Deployment", "apiVersion v1 does not serve this kind: write apps/v1"),
-            ("batch/v1beta1", "CronJob", "apiVersion batch/v1beta1 does not serve this kind: write batch/v1"),
-            ("apps/v1", "Pod", "apiVersion apps/v1 does not serve this kind: write v1"),
+            ("v1", "Deployment", "apiVersion v1 does not have this kind: use apps/v1"),
+            ("batch/v1beta1", "CronJob", "apiVersion batch/v1beta1 does not have this kind: use batch/v1"),
+            ("apps/v1", "Pod", "apiVersion apps/v1 does not have this kind: use v1"),
             ("autoscaling/v3", "HorizontalPodAutoscaler", hpa),
             (
                 "keda.sh/v1",
                 "ScaledObject",
-                "apiVersion keda.sh/v1 does not serve this kind: write keda.sh/v1alpha1",
+                "apiVersion keda.sh/v1 does not have this kind: use keda.sh/v1alpha1",
             ),
             (
                 "argoproj.io/v1",
                 "Rollout",
-                "apiVersion argoproj.io/v1 does not serve this kind: write argoproj.io/v1alpha1",
+                "apiVersion argoproj.io/v1 does not have this kind: use argoproj.io/v1alpha1",
             ),
             (
                 "poolbudget.dev/v1",
                 "DbConnectionBudget",
-                "apiVersion poolbudget.dev/v1 does not serve this kind: write poolbudget.dev/v1beta1",
+                "apiVersion poolbudget.dev/v1 does not have this kind: use poolbudget.dev/v1beta1",
             ),
             (
                 "poolbudget.dev/v1beta1",
@@ -229,9 +224,9 @@ mod tests {
             (
                 "poolbudget.dev/v1beta1",
                 "Budget",
-                "there is no kind Budget in poolbudget.dev/v1beta1; there are: DbConnectionBudget",
+                "there is no kind Budget in poolbudget.dev/v1beta1; its kinds are: DbConnectionBudget",
             ),
-            ("batch/v1", "Cron", "there is no kind Cron in batch/v1; there are: Job, CronJob"),
+            ("batch/v1", "Cron", "there is no kind Cron in batch/v1; its kinds are: Job, CronJob"),
         ] {
             assert_eq!(told(version, kind).as_deref(), Some(sentence), "{version} {kind}");
         }

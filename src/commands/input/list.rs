@@ -28,7 +28,7 @@ fn each(value: &mut Value, depth: usize, visit: &mut impl FnMut(&mut Value)) -> 
         return Ok(());
     };
     let Some(depth) = depth.checked_sub(1) else {
-        return Err(format!("more than {DEEPEST} lists stand within each other"));
+        return Err(format!("lists are nested deeper than {DEEPEST} levels"));
     };
     for item in items {
         let is_bare = ["kind", "apiVersion"].iter().all(|key| text(item, key).is_empty());

@@ -41,7 +41,7 @@ impl Lender {
         let key = self.key();
         if template_of(&self.group, &self.kind).is_none() {
             return format!(
-                "takes its pod template from {key}, which lends no template: a Deployment does, a ReplicaSet and a PodTemplate"
+                "takes its pod template from {key}, but only a Deployment, a ReplicaSet or a PodTemplate can provide one"
             );
         }
         format!("takes its pod template from {key}, which is not in the input: {how}")

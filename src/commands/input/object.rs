@@ -199,7 +199,7 @@ impl Object {
         let counts = self.template(workload).and_then(|template| template.get("metadata")).is_some_and(has);
         (!counts && self.mirrored().any(has)).then(|| {
             format!(
-                "the label {} has an effect in the pod template alone, at {}.metadata.labels: write it there",
+                "the label {} only has an effect in the pod template, at {}.metadata.labels: write it there",
                 names::WORKLOAD,
                 workload.template.join(".")
             )
@@ -224,8 +224,8 @@ impl Object {
         let whole = labelled(self.value.get("metadata"));
         describes_pods(&self.value, &|pods| whole || labelled(pods.get("metadata"))).then(|| {
             format!(
-                "{}: pods of a budget are made from this {} of {}, a kind of which poolbudget does not know how many pods it \
-                 makes: take the label {} off it, or let a kind make them that is served ({})",
+                "{}: this {} of {} creates pods of a budget, but poolbudget does not know how many pods that kind creates: remove \
+                 the label {}, or use a supported kind ({})",
                 self.key(),
                 self.kind(),
                 self.api_version(),

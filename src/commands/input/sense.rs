@@ -90,7 +90,7 @@ fn words(kind: &str, value: &Value) -> Option<String> {
         // An empty value gets its default.
         let unknown = !text.is_empty() && !words.contains(&text);
         let (field, found) = (field(pointer), shortened(text, QUOTED));
-        unknown.then(|| format!("{field} must be one of {}; it is the text {found:?}", words.join(", ")))
+        unknown.then(|| format!("{field} must be one of {}; it is the string {found:?}", words.join(", ")))
     })
 }
 
@@ -106,7 +106,8 @@ fn bounds(kind: &str, value: &Value) -> Option<String> {
         let least = value.pointer(lower)?.as_i64()?;
         let most = value.pointer(upper).and_then(Value::as_i64).or(*default)?;
         let (lower, upper) = (field(lower), field(upper));
-        (least > most).then(|| format!("{lower} must not be larger than {upper}: it is {least}, of {most}"))
+        (least > most)
+            .then(|| format!("{lower} must not be larger than {upper}; they are {least} and {most}"))
     })
 }
 
@@ -135,7 +136,7 @@ fn strategy(kind: &str, value: &Value) -> Option<String> {
         let strategy = value.pointer(pointer)?;
         let word = strategy.get("type")?.as_str().filter(|word| !["", "RollingUpdate"].contains(word))?;
         strategy.get("rollingUpdate")?;
-        Some(format!("{}.rollingUpdate must be left out with the type {word}", field(pointer)))
+        Some(format!("{}.rollingUpdate must be left out with type {word}", field(pointer)))
     })
 }
 
@@ -159,7 +160,7 @@ fn standstill(kind: &str, value: &Value) -> Option<String> {
     match (none_surges, none_is_missed) {
         (true, true) => Some(format!("{field}: maxSurge and maxUnavailable must not both be 0")),
         (false, false) if is_daemon_set => {
-            Some(format!("{field}: maxUnavailable must be 0 where maxSurge is not; left out it is 1"))
+            Some(format!("{field}: maxUnavailable must be 0 if maxSurge is not 0; its default is 1"))
         }
         _ => None,
     }
@@ -186,7 +187,7 @@ pub(super) fn unread(object: &Object) -> Vec<String> {
     let told = |key: &String| {
         let meant = near(key, OF_KEDA.into_iter());
         let meant = meant.map_or_else(String::new, |meant| format!(", did you mean {meant}?"));
-        format!("spec.{}: KEDA knows no such field{meant}{default}", shortened(key, QUOTED))
+        format!("spec.{}: KEDA has no such field{meant}{default}", shortened(key, QUOTED))
     };
     unknown.map(told).collect()
 }

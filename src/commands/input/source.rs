@@ -73,7 +73,7 @@ fn read_file(path: &Path) -> anyhow::Result<Source> {
 fn source(origin: String, bytes: Vec<u8>) -> anyhow::Result<Source> {
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source { origin, text }),
-        Err(_) => bail!("{origin} is no UTF-8 text: save it as UTF-8"),
+        Err(_) => bail!("{origin} is not UTF-8 text: save it as UTF-8"),
     }
 }
 
@@ -114,6 +114,6 @@ mod tests {
         assert!(error.starts_with("cannot read ") && error.ends_with("a.yaml"), "{error}");
         fs::write(&path, [0xff, 0xfe]).expect("a file");
         let error = read(&[path]).expect_err("no text").to_string();
-        assert!(error.ends_with("a.yaml is no UTF-8 text: save it as UTF-8"), "{error}");
+        assert!(error.ends_with("a.yaml is not UTF-8 text: save it as UTF-8"), "{error}");
     }
 }

@@ -43,8 +43,8 @@ impl Object {
         loosen(&mut value);
         let fields = self.fields(&value);
         let strange = told(fields.unknown.iter().filter(|field| field.meant.is_none()));
-        let strange =
-            strange.map(|what| format!("{what}: kubectl apply refuses what its API server does not know"));
+        let strange = strange
+            .map(|what| format!("{what}; kubectl apply refuses fields that its API server does not know"));
         let label = self.idle_label();
         strange.into_iter().chain(sense::unread(self)).chain(label).collect()
     }
@@ -107,12 +107,11 @@ fn at<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
 fn right(expected: &str, found: Option<&Value>) -> String {
     match expected {
         "a sequence" if matches!(found, Some(Value::Object(_))) => {
-            "a list, each entry of which begins with \"- \"".to_owned()
+            "a list, in which each item begins with \"- \"".to_owned()
         }
         "a sequence" => "a list".to_owned(),
-        "a string" => "a text".to_owned(),
         "a boolean" => "true or false".to_owned(),
-        "IntOrString" => "a whole number or a text".to_owned(),
+        "IntOrString" => "a whole number or a string".to_owned(),
         "Quantity" => "a quantity, such as 500m or 1Gi".to_owned(),
         "i32" | "i64" | "u32" | "a 32-bit integer" => "a whole number".to_owned(),
         what if what.starts_with("struct ") || what.starts_with("a map") => "a map of fields".to_owned(),
@@ -124,14 +123,14 @@ fn right(expected: &str, found: Option<&Value>) -> String {
 /// What is there, and the correct spelling if a pair of quotes is enough.
 pub(super) fn shown(found: Option<&Value>, expected: &str) -> String {
     let quotes = |text: String| {
-        if expected == "a string" { format!("{text}; write it in quotes") } else { text }
+        if expected == "a string" { format!("{text}; put it in quotes") } else { text }
     };
     match found {
         None => "something else".to_owned(),
         Some(Value::Null) => "null".to_owned(),
         Some(Value::Bool(truth)) => quotes(format!("the boolean {truth}")),
         Some(Value::Number(number)) => quotes(format!("the number {number}")),
-        Some(Value::String(text)) => format!("the text {:?}", shortened(text, QUOTED)),
+        Some(Value::String(text)) => format!("the string {:?}", shortened(text, QUOTED)),
         Some(Value::Array(_)) => "a list".to_owned(),
         Some(Value::Object(_)) => "a map".to_owned(),
     }
@@ -228,24 +227,24 @@ mod tests {
     fn a_value_of_another_type_is_told_with_its_field_and_what_is_right() {
         let env = "spec.template.spec.containers[0].env";
         let cases = [
-            (container(json!({"env": {"A": "b"}})), format!("{env} must be a list, each entry of which begins with \"- \"; it is a map")),
+            (container(json!({"env": {"A": "b"}})), format!("{env} must be a list, in which each item begins with \"- \"; it is a map")),
             (container(json!({"env": [null]})), format!("{env}[0] must be a map of fields; it is null")),
-            (container(json!({"env": [{"name": "A", "value": 7}]})), format!("{env}[0].value must be a text; it is the number 7; write it in quotes")),
-            (container(json!({"env": [{"name": "A", "value": true}]})), format!("{env}[0].value must be a text; it is the boolean true; write it in quotes")),
+            (container(json!({"env": [{"name": "A", "value": 7}]})), format!("{env}[0].value must be a string; it is the number 7; put it in quotes")),
+            (container(json!({"env": [{"name": "A", "value": true}]})), format!("{env}[0].value must be a string; it is the boolean true; put it in quotes")),
             (container(json!({"env": [{"value": "7"}]})), format!("{env}[0].name is missing")),
-            (container(json!({"env": "A=b"})), format!("{env} must be a list; it is the text \"A=b\"")),
-            (container(json!({"command": "run"})), "spec.template.spec.containers[0].command must be a list; it is the text \"run\"".into()),
-            (container(json!({"args": ["-w", 4]})), "spec.template.spec.containers[0].args[1] must be a text; it is the number 4; write it in quotes".into()),
-            (container(json!({"tty": "yes"})), "spec.template.spec.containers[0].tty must be true or false; it is the text \"yes\"".into()),
-            (found(deployment(json!({"replicas": "3"}), json!({}))), "spec.replicas must be a whole number; it is the text \"3\"".into()),
+            (container(json!({"env": "A=b"})), format!("{env} must be a list; it is the string \"A=b\"")),
+            (container(json!({"command": "run"})), "spec.template.spec.containers[0].command must be a list; it is the string \"run\"".into()),
+            (container(json!({"args": ["-w", 4]})), "spec.template.spec.containers[0].args[1] must be a string; it is the number 4; put it in quotes".into()),
+            (container(json!({"tty": "yes"})), "spec.template.spec.containers[0].tty must be true or false; it is the string \"yes\"".into()),
+            (found(deployment(json!({"replicas": "3"}), json!({}))), "spec.replicas must be a whole number; it is the string \"3\"".into()),
             (found(deployment(json!({"replicas": 1.5}), json!({}))), "spec.replicas must be a whole number; it is the number 1.5".into()),
             (found(deployment(json!({"replicas": -1}), json!({}))), "spec.replicas must not be below 0; it is the number -1".into()),
-            (found(deployment(json!({}), json!({"containers": {"app": {}}}))), "spec.template.spec.containers must be a list, each entry of which begins with \"- \"; it is a map".into()),
+            (found(deployment(json!({}), json!({"containers": {"app": {}}}))), "spec.template.spec.containers must be a list, in which each item begins with \"- \"; it is a map".into()),
             (found(deployment(json!({}), json!({"containers": [null]}))), "spec.template.spec.containers[0] must be a map of fields; it is null".into()),
-            (found(deployment(json!({}), json!({"schedulingGates": {"name": "a"}}))), "spec.template.spec.schedulingGates must be a list, each entry of which begins with \"- \"; it is a map".into()),
-            (found(deployment(json!({"strategy": {"type": "Rolling"}}), json!({}))), "spec.strategy.type must be one of RollingUpdate, Recreate; it is the text \"Rolling\"".into()),
-            (found(deployment(json!({"strategy": {"rollingUpdate": {"maxSurge": "1"}}}), json!({}))), "spec.strategy.rollingUpdate.maxSurge must be a whole number or a percentage such as 25%; it is the text \"1\"".into()),
-            (found(deployment(json!({"strategy": {"rollingUpdate": {"maxSurge": true}}}), json!({}))), "spec.strategy.rollingUpdate.maxSurge must be a whole number or a text; it is the boolean true".into()),
+            (found(deployment(json!({}), json!({"schedulingGates": {"name": "a"}}))), "spec.template.spec.schedulingGates must be a list, in which each item begins with \"- \"; it is a map".into()),
+            (found(deployment(json!({"strategy": {"type": "Rolling"}}), json!({}))), "spec.strategy.type must be one of RollingUpdate, Recreate; it is the string \"Rolling\"".into()),
+            (found(deployment(json!({"strategy": {"rollingUpdate": {"maxSurge": "1"}}}), json!({}))), "spec.strategy.rollingUpdate.maxSurge must be a whole number or a percentage such as 25%; it is the string \"1\"".into()),
+            (found(deployment(json!({"strategy": {"rollingUpdate": {"maxSurge": true}}}), json!({}))), "spec.strategy.rollingUpdate.maxSurge must be a whole number or a string; it is the boolean true".into()),
         ];
         for (told, sentence) in cases {
             assert_eq!(told, Some(sentence));
@@ -277,7 +276,7 @@ mod tests {
             let told = of("labels", json!(1)).expect(kind);
             assert_eq!(
                 told,
-                "metadata.labels.poolbudget.dev/budget must be a text; it is the number 1; write it in quotes"
+                "metadata.labels.poolbudget.dev/budget must be a string; it is the number 1; put it in quotes"
             );
             assert!(of("annotations", json!(true)).is_some(), "{kind}");
             assert!(

@@ -75,7 +75,7 @@ fn without_surge(situation: &Situation, shortfall: &Shortfall) -> Vec<Advice> {
             action: Action::NoSurge,
             workload: Some(name.clone()),
             to: Some(0),
-            message: format!("roll {name} out with maxSurge: 0 and maxUnavailable: 1, without an extra pod"),
+            message: format!("roll out {name} with maxSurge: 0 and maxUnavailable: 1, without a surge pod"),
         })
     };
     shortfall.without_surge.iter().filter_map(tried).collect()

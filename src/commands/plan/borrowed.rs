@@ -66,7 +66,7 @@ fn scales_a_lender(scaler: &Object, loans: &Loans) -> Option<String> {
     let target = Lender::named(scaler.namespace(), scaler.value.pointer("/spec/scaleTargetRef")?);
     let borrower = loans.of_lender(&target).first()?;
     Some(format!(
-        "{} scales {}, from whose template {} makes pods: let it scale that one",
+        "{0} scales {1}, but {2} creates the pods from the template of {1}: set its scaleTargetRef to {2}",
         scaler.full_name(),
         target.key(),
         borrower.key
@@ -82,8 +82,8 @@ fn without_effect(lender: &Object, loans: &Loans) -> Vec<String> {
     let told = borrowers.map(|borrower| {
         let (kind, name) = borrower.key.split_once('/').unwrap_or_default();
         format!(
-            "{kind} {}/{name}: its pods are made from the template of {}: what is to hold for them has to stand there, {} in \
-             particular",
+            "{kind} {}/{name}: its pods are created from the template of {}, so set the label {} and poolbudget's annotations \
+             there",
             lender.namespace(),
             lender.key(),
             names::BUDGET

@@ -66,7 +66,7 @@ pub fn judge(mut stage: Stage) -> Outcome {
 fn unjudged(budget: &mut BudgetOutcome) {
     if budget.fits {
         (budget.judged, budget.fits, budget.fits_now) = (false, false, false);
-        budget.verdict = "the input has errors, so nobody knows whether it fits".to_owned();
+        budget.verdict = "the input has errors, so poolbudget cannot tell whether it fits".to_owned();
     }
 }
 
@@ -76,7 +76,7 @@ fn nobody_labelled(outcome: &Outcome, made: Option<&(String, String)>) -> Option
     let nobody = outcome.budgets.iter().all(|budget| budget.workloads.is_empty());
     let told = |(object, owner): &(String, String)| {
         format!(
-            "{object} has the label of a budget and was made by {owner}, which decides: pass the manifest of that one"
+            "{object} has the label of a budget, but {owner} created it: pass the manifest of {owner} instead"
         )
     };
     nobody.then(|| {
@@ -84,8 +84,8 @@ fn nobody_labelled(outcome: &Outcome, made: Option<&(String, String)>) -> Option
             return told(made);
         }
         format!(
-            "no workload in the input has the label of a budget, so there is nothing to plan: write {}: {name} on one, or try it \
-             with --label NAME={name}",
+            "no workload in the input has the label of a budget, so there is nothing to plan: add the label {}: {name} to one, \
+             or try it with --label NAME={name}",
             names::BUDGET,
             name = budget.name
         )
@@ -202,7 +202,7 @@ fn unknown_numbers(view: &View) -> Vec<String> {
         .filter(|one| one.facts.key.kind == WorkloadKind::DaemonSet && one.share.pods == Pods::ZERO);
     let told = |Assessed { facts: w, .. }: Assessed<'_>| {
         format!(
-            "{} {}/{} has a pod on each node, and manifests do not say how many nodes there are: say so with --replicas \
+            "{} {}/{} has a pod on each node, and manifests do not say how many nodes there are: set the number with --replicas \
              {}=N, or with maxReplicas in the budget's entry for it",
             w.key.kind, view.key.namespace, w.key.name, w.key
         )
@@ -227,7 +227,7 @@ fn homeless(objects: &[&Object]) -> Vec<String> {
         let elsewhere = budgets.iter().find(|budget| budget.name == label);
         let hint = match elsewhere {
             Some(other) => format!(
-                "there is one in the namespace {}, and budgets are for their own namespace",
+                "there is one in the namespace {}, but a budget applies only to its own namespace",
                 other.namespace
             ),
             None => "pass its file too, with another -f".into(),
@@ -256,7 +256,7 @@ fn unlabelled(world: &World, objects: &[Object]) -> Vec<String> {
         };
         let budget = world.budgets.iter().filter(lists).map(|budget| key_of(budget)).min()?;
         Some(format!(
-            "{} is listed in the budget {name} and does not have its label, so it is not counted: add the label {}: {name}",
+            "{} is listed in the budget {name} but does not have its label, so it is not counted: add the label {}: {name}",
             object.full_name(),
             names::BUDGET,
             name = budget.name,
@@ -279,7 +279,7 @@ fn without_workload(budget: &DbConnectionBudget, view: &View, objects: &[&Object
     });
     lost.map(|entry| {
         format!(
-            "the budget {} has an entry for {}/{}, which is not in the input: is its kind or its name another one?",
+            "the budget {} has an entry for {}/{}, which is not in the input: check its kind and name",
             key.name, entry.kind, entry.name
         )
     })
@@ -294,7 +294,7 @@ fn without_target(objects: &[Object], there: &[&Object]) -> Vec<String> {
         let lost = !is_there(there, scaler.namespace(), kind, name);
         lost.then(|| {
             format!(
-                "{} scales {kind}/{name}, which is not in the input: it is no ceiling of anything here",
+                "{} scales {kind}/{name}, which is not in the input, so it sets no ceiling here",
                 scaler.full_name()
             )
         })
@@ -309,7 +309,7 @@ fn repeated(objects: &[Object]) -> Vec<String> {
     for object in objects {
         if let Some(before) = seen.insert((object.key(), object.namespace()), object) {
             told.push(format!(
-                "{} is there more than once, and the last one counts: {}; {}",
+                "{} is in the input more than once, and the last one counts: {}; {}",
                 object.full_name(),
                 before.place,
                 object.place

@@ -3,6 +3,8 @@
 //! In: a budget as JSON. Out: sentences, each with the field that it is about. The bounds come from the resource's own
 //! schema; of its CEL rules, only those are here that no reader of a spec checks.
 
+use std::fmt::Display;
+
 use serde_json::{Map, Value};
 
 use crate::api;
@@ -52,7 +54,7 @@ fn check(value: &Value, schema: &Value, path: &str, found: &mut Vec<String>) {
             check_number(value, schema, path, found);
         }
         (Some("string"), Value::String(text)) => check_text(text, schema, path, found),
-        (Some(wanted), other) => found.push(format!("{path}: {other} is no {wanted}")),
+        (Some(wanted), other) => found.push(format!("{path} must be of type {wanted}; it is {other}")),
         (None, _) => {}
     }
 }
@@ -64,7 +66,10 @@ fn check_object(fields: &Map<String, Value>, schema: &Value, path: &str, found: 
             Some(schema) => check(value, schema, &format!("{path}.{name}"), found),
             None => {
                 let names: Vec<&str> = known.keys().map(String::as_str).collect();
-                found.push(format!("{path}.{name}: there is no such field; there are: {}", names.join(", ")));
+                found.push(format!(
+                    "{path}.{name}: there is no such field; the fields are: {}",
+                    names.join(", ")
+                ));
             }
         }
     }
@@ -90,7 +95,7 @@ fn check_array(items: &[Value], schema: &Value, path: &str, found: &mut Vec<Stri
         check(item, of, &path, found);
         let key: Vec<String> = keys.iter().filter_map(|key| key_of(item, of, key.as_str()?)).collect();
         if !keys.is_empty() && seen.contains(&key) {
-            found.push(format!("{path}: there is an entry for {} already", key.join("/")));
+            found.push(format!("{path}: there is already an entry for {}", key.join("/")));
         }
         seen.push(key);
     }
@@ -108,25 +113,28 @@ fn check_number(value: &Value, schema: &Value, path: &str, found: &mut Vec<Strin
     let below = least.zip(number).is_some_and(|(least, number)| number < least);
     let above = most.zip(number).is_some_and(|(most, number)| number > most);
     if below || above {
-        let bounds = [("at least ", least), ("at most ", most)];
-        let words = bounds.iter().filter_map(|(word, bound)| Some(format!("{word}{}", (*bound)?)));
-        found.push(format!("{path}: {value} must be {}", words.collect::<Vec<_>>().join(" and ")));
+        found.push(format!("{path} must be {}; it is {value}", between(least, most)));
     }
+}
+
+/// The bounds that there are, in words.
+fn between<N: Display>(least: Option<N>, most: Option<N>) -> String {
+    let least = least.map(|least| format!("at least {least}"));
+    let most = most.map(|most| format!("at most {most}"));
+    least.into_iter().chain(most).collect::<Vec<_>>().join(" and ")
 }
 
 fn check_text(text: &str, schema: &Value, path: &str, found: &mut Vec<String>) {
     if let Some(known) = schema.get("enum").and_then(Value::as_array) {
         let known: Vec<&str> = known.iter().filter_map(Value::as_str).collect();
         if !known.contains(&text) {
-            found.push(format!("{path}: {text:?} must be one of {}", known.join(", ")));
+            found.push(format!("{path} must be one of {}; it is {text:?}", known.join(", ")));
         }
     }
     let bound = |name: &str| schema.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
-    let length = text.chars().count();
-    if bound("minLength").is_some_and(|least| length < least)
-        || bound("maxLength").is_some_and(|most| length > most)
-    {
-        found.push(format!("{path}: {length} characters are too few or too many"));
+    let (least, most, length) = (bound("minLength"), bound("maxLength"), text.chars().count());
+    if least.is_some_and(|least| length < least) || most.is_some_and(|most| length > most) {
+        found.push(format!("{path} must have {} characters; it has {length}", between(least, most)));
     }
 }
 
@@ -153,7 +161,9 @@ mod tests {
     fn a_field_that_is_not_there_is_told_with_those_that_are() {
         assert_eq!(
             found(&json!({"limit": {"connection": 15}})),
-            ["spec.limit.connection: there is no such field; there are: connections, postgres, supabase"]
+            [
+                "spec.limit.connection: there is no such field; the fields are: connections, postgres, supabase"
+            ]
         );
     }
 
@@ -163,19 +173,25 @@ mod tests {
             (json!({"reserved": 2}), "spec.limit is missing"),
             (
                 json!({"limit": {"connections": 0}}),
-                "spec.limit.connections: 0 must be at least 1 and at most 1000000",
+                "spec.limit.connections must be at least 1 and at most 1000000; it is 0",
             ),
-            (json!({"limit": {"connections": "15"}}), "spec.limit.connections: \"15\" is no integer"),
-            (json!({"limit": {"connections": 1.5}}), "spec.limit.connections: 1.5 is no integer"),
-            (json!({"limit": {}, "mode": "Auto"}), "spec.mode: \"Auto\" must be one of Observe, Gate"),
+            (
+                json!({"limit": {"connections": "15"}}),
+                "spec.limit.connections must be of type integer; it is \"15\"",
+            ),
+            (
+                json!({"limit": {"connections": 1.5}}),
+                "spec.limit.connections must be of type integer; it is 1.5",
+            ),
+            (json!({"limit": {}, "mode": "Auto"}), "spec.mode must be one of Observe, Gate; it is \"Auto\""),
             (
                 json!({"limit": {}, "workloads": [{"name": ""}]}),
-                "spec.workloads[0].name: 0 characters are too few or too many",
+                "spec.workloads[0].name must have at least 1 and at most 253 characters; it has 0",
             ),
-            (json!({"limit": {}, "workloads": {}}), "spec.workloads: {} is no array"),
+            (json!({"limit": {}, "workloads": {}}), "spec.workloads must be of type array; it is {}"),
             (
                 json!({"limit": {}, "workloads": [{"name": "a"}, {"name": "a", "kind": "Deployment"}]}),
-                "spec.workloads[1]: there is an entry for Deployment/a already",
+                "spec.workloads[1]: there is already an entry for Deployment/a",
             ),
             (
                 json!({"limit": {}, "workloads": [{"name": "a", "connectionsPerProcess": {"min": 3, "max": 2}}]}),
@@ -187,11 +203,11 @@ mod tests {
             ),
             (
                 json!({"limit": {}, "defaults": {"weight": 0}}),
-                "spec.defaults.weight: 0 must be at least 1 and at most 1000",
+                "spec.defaults.weight must be at least 1 and at most 1000; it is 0",
             ),
             (
                 json!({"limit": {}, "workloads": [{"name": "a", "connectionsPerProcess": {"min": 0}}]}),
-                "spec.workloads[0].connectionsPerProcess.min: 0 must be at least 1 and at most 10000",
+                "spec.workloads[0].connectionsPerProcess.min must be at least 1 and at most 10000; it is 0",
             ),
         ];
         for (spec, sentence) in cases {

@@ -16,7 +16,7 @@ pub fn table(outcome: &Outcome, paint: Paint) -> String {
     let mut text: String = outcome.budgets.iter().map(|one| budget(one, paint) + "\n").collect();
     let (n, noun) = (outcome.passed_over, if outcome.passed_over == 1 { "object" } else { "objects" });
     if n > 0 {
-        let note = format!("{n} {noun} of other kinds passed over");
+        let note = format!("{n} {noun} of other kinds skipped");
         text.push_str(&paint.text(Tone::Dim, &note));
         text.push('\n');
     }
@@ -36,7 +36,11 @@ fn budget(budget: &BudgetOutcome, paint: Paint) -> String {
     text.push('\n');
     if budget.workloads.is_empty() {
         let _ = if budget.judged {
-            writeln!(text, "no workload in the input has its label; to try one: --label NAME={}", budget.name)
+            writeln!(
+                text,
+                "no workload in the input has its label; try one with --label NAME={}",
+                budget.name
+            )
         } else {
             writeln!(text, "not judged: {}", budget.verdict)
         };
@@ -48,18 +52,18 @@ fn budget(budget: &BudgetOutcome, paint: Paint) -> String {
     let (tone, word) = match (budget.fits, budget.fits_now) {
         _ if !budget.judged => (Tone::Bad, "not judged"),
         (true, _) => (Tone::Good, "fits"),
-        (false, true) => (Tone::Bad, "fits now, does not fit at the ceiling"),
+        (false, true) => (Tone::Bad, "fits now, but not at the ceiling"),
         (false, false) => (Tone::Bad, "does not fit"),
     };
     let _ = writeln!(text, "{}: {}", paint.text(tone, word), budget.verdict);
     if !budget.advice.is_empty() {
-        text.push_str("Each of these is enough:\n");
+        text.push_str("Any one of these is enough:\n");
         for advice in &budget.advice {
             let _ = writeln!(text, "  - {}", advice.message);
         }
     }
     let most = budget.without_poolbudget.map_or("any number of".to_owned(), |n| format!("up to {n}"));
-    let note = format!("without poolbudget: {most} connections while they roll out");
+    let note = format!("without poolbudget: {most} connections during rollouts");
     text.push_str(&paint.text(Tone::Dim, &note));
     text.push('\n');
     text

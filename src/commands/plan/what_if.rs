@@ -26,7 +26,7 @@ pub struct WhatIf {
     /// Plan as if the workload had the label of this budget; may be repeated
     #[arg(long, value_name = "[KIND/]NAME=BUDGET", help_heading = "What if", value_parser = label)]
     label: Vec<Change<String>>,
-    /// Plan with this limit; with several budgets, name the budget
+    /// Plan with this limit; if there are several budgets, name one
     #[arg(long, value_name = "[BUDGET=]N", help_heading = "What if")]
     limit: Vec<Limit>,
 }
@@ -146,7 +146,7 @@ fn each_workload(
         known.push(object.key());
     }
     if !found {
-        bail!("{flag} {name}: there is no such workload in the input; {}", list(known));
+        bail!("{flag} {name}: there is no such workload; {}", list(known));
     }
     Ok(())
 }
@@ -172,7 +172,7 @@ fn set_limit(objects: &mut [Object], limit: &Limit) -> anyhow::Result<()> {
         Some(name) => budgets.retain(|budget| budget.name() == name),
         None if budgets.len() > 1 => {
             bail!(
-                "--limit {n}: say of which budget, as --limit NAME={n}; {}",
+                "--limit {n}: name the budget, as in --limit NAME={n}; {}",
                 list(known),
                 n = limit.connections
             )
@@ -181,7 +181,7 @@ fn set_limit(objects: &mut [Object], limit: &Limit) -> anyhow::Result<()> {
     }
     if budgets.is_empty() {
         let name = limit.budget.as_ref().map_or_else(String::new, |name| format!("{name}="));
-        bail!("--limit {name}{}: there is no such budget in the input; {}", limit.connections, list(known));
+        bail!("--limit {name}{}: there is no such budget; {}", limit.connections, list(known));
     }
     for budget in budgets {
         budget.set(&["spec", "limit"], json!({"connections": limit.connections}));
@@ -192,5 +192,9 @@ fn set_limit(objects: &mut [Object], limit: &Limit) -> anyhow::Result<()> {
 fn list(mut known: Vec<String>) -> String {
     known.sort();
     known.dedup();
-    if known.is_empty() { "there is none at all".into() } else { format!("there are: {}", known.join(", ")) }
+    if known.is_empty() {
+        "the input has none".into()
+    } else {
+        format!("the input has: {}", known.join(", "))
+    }
 }

@@ -19,7 +19,7 @@ const RESOURCE: &str = "dbconnectionbudgets.poolbudget.dev";
 
 #[derive(Args, Debug)]
 pub(super) struct ForgetArgs {
-    /// The budget
+    /// Name of the budget
     budget: String,
     #[command(flatten)]
     which: WhichArgs,
@@ -30,13 +30,13 @@ pub(super) struct ForgetArgs {
 #[derive(Args, Debug)]
 #[group(required = true, multiple = true)]
 struct WhichArgs {
-    /// The connections kept for this pod; may be repeated
+    /// Release the connections counted for this pod; may be repeated
     #[arg(long, value_name = "NAME")]
     pod: Vec<String>,
-    /// The connections kept for the pods of this node; may be repeated
+    /// Release the connections counted for the pods of this node; may be repeated
     #[arg(long, value_name = "NAME")]
     node: Vec<String>,
-    /// Everything that is kept now
+    /// Release everything that is still counted
     #[arg(long)]
     all: bool,
 }
@@ -61,7 +61,7 @@ pub(super) async fn forget(args: ForgetArgs) -> anyhow::Result<()> {
     let patch = json!({"metadata": {"annotations": {names::FORGET: uids.join(",")}}});
     let params = PatchParams { field_manager: Some(names::FORGET_MANAGER.into()), ..PatchParams::default() };
     api.patch_metadata(&args.budget, &params, &Patch::Merge(patch)).await.map_err(|error| {
-        trouble::told(&format!("cannot mark the budget {}", args.budget), RESOURCE, &error)
+        trouble::told(&format!("cannot annotate the budget {}", args.budget), RESOURCE, &error)
     })?;
     render::put(&told(&meant)).context("cannot print what was done")
 }
@@ -75,7 +75,7 @@ fn chosen<'a>(kept: &'a [Quarantined], which: &WhichArgs) -> anyhow::Result<Vec<
     let names: Vec<&str> = kept.iter().map(|entry| entry.pod.as_str()).collect();
     match names.as_slice() {
         [] => bail!("the quarantine is empty, so there is nothing to forget"),
-        names => bail!("none of these is in quarantine; there are: {}", names.join(", ")),
+        names => bail!("none of these is in quarantine; the quarantine holds: {}", names.join(", ")),
     }
 }
 
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(meant(&which(&["c"], &["n1"], false)).expect("all three"), "abc");
         assert_eq!(meant(&which(&[], &[], true)).expect("all three"), "abc");
         let error = meant(&which(&["x"], &[], false)).expect_err("none").to_string();
-        assert_eq!(error, "none of these is in quarantine; there are: a, b, c");
+        assert_eq!(error, "none of these is in quarantine; the quarantine holds: a, b, c");
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(super) struct ReleaseArgs {
     /// Name of the Lease for leader election
     #[arg(long, default_value = "poolbudget")]
     lease_name: String,
-    /// Seconds until it gives up
+    /// Seconds until the command gives up
     #[arg(long, default_value_t = 240)]
     timeout_seconds: u64,
 }
@@ -100,8 +100,8 @@ impl Release {
         while !leadership.holds() {
             if Instant::now() > self.deadline {
                 bail!(
-                    "cannot take the Lease {namespace}/{lease_name}, so the leader may still run; nothing was done. \
-                     See the log, and --namespace and --lease-name"
+                    "cannot take the Lease {namespace}/{lease_name}, so the leader may still be running; nothing was \
+                     changed. See the log, and check --namespace and --lease-name"
                 );
             }
             tokio::time::sleep(PAUSE).await;
@@ -159,7 +159,7 @@ async fn await_ungated(client: &Client, namespace: &str, deadline: Instant) -> a
     loop {
         let request = kube::core::Request::new("/api/v1/namespaces/".to_owned() + namespace + "/pods")
             .create(&PostParams { dry_run: true, ..PostParams::default() }, body.clone())
-            .context("cannot build the request of a dry-run pod")?;
+            .context("cannot build the request for a dry-run pod")?;
         let seen = match client.request::<PodView>(request).await {
             Ok(born) if born.spec.scheduling_gates.iter().all(|gate| gate.name != names::GATE) => {
                 return Ok(());
@@ -191,11 +191,7 @@ async fn open_gates(client: &Client, gateway: &KubeGateway, deadline: Instant) -
         }
         if Instant::now() > deadline {
             let first = gated.iter().take(5).map(|pod| format!("{}/{}", pod.namespace, pod.name));
-            bail!(
-                "{} pods are still gated, among them {}",
-                gated.len(),
-                first.collect::<Vec<_>>().join(", ")
-            );
+            bail!("{} pods are still gated, including {}", gated.len(), first.collect::<Vec<_>>().join(", "));
         }
         for pod in &gated {
             let sizes = smallest(pod);

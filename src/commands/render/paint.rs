@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 /// The flag with which a command is asked for colours.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct ColorArgs {
-    /// Whether the output has colours; auto: on a terminal, unless the variable NO_COLOR is set
+    /// When to colour the output; auto: on a terminal, unless the variable NO_COLOR is set
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     color: Color,
 }

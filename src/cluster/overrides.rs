@@ -5,6 +5,7 @@
 
 use super::env::{Container, Environment};
 use super::template::shortened;
+use crate::api::names;
 use crate::profile::workers::Value;
 use crate::profile::{Overrides, Profile};
 
@@ -39,9 +40,10 @@ pub(super) fn found(overrides: &Overrides, environment: Environment<'_>) -> Opti
 pub(super) fn sentence(profile: &Profile, container: &str, what: &str) -> String {
     let bounds: Vec<&str> = profile.bounds().map(|(name, _)| name).filter(|name| !name.is_empty()).collect();
     format!(
-        "container {}: {what}, which wins over {}; remove it, or set the profile Counted and state the size",
+        "container {}: {what}, which wins over {}; remove it, or use the profile Counted with {}",
         shortened(container, QUOTED),
         bounds.join(" and "),
+        names::CONNECTIONS_PER_PROCESS
     )
 }
 

@@ -27,7 +27,8 @@ pub(super) struct Counted {
 impl Counted {
     /// For a list of too many containers that do not exist, each of which may be any existing one.
     pub(super) fn too_many() -> Self {
-        let fault = format!("more than {} containers are named that it does not have", names::MAX_CONTAINERS);
+        let fault =
+            format!("its annotations name more than {} containers that do not exist", names::MAX_CONTAINERS);
         Self { processes: None, from: Cow::Borrowed("unknown"), remark: None, fault: Some(fault) }
     }
 }
@@ -96,7 +97,7 @@ fn by_annotation(text: &str, found: &Found) -> Counted {
         found.stated && found.unknown.is_none() && processes.is_some_and(|n| n != found.processes);
     let remark = contradicts.then(|| {
         format!(
-            "{} says {}, and that counts; but {} says {}",
+            "{} says {} and takes precedence, but {} says {}",
             names::PROCESSES,
             processes.unwrap_or_default(),
             found.by,
@@ -119,7 +120,7 @@ fn by_found(found: &Found) -> Counted {
     let told = found.unknown.as_ref().filter(|unknown| unknown.told);
     let remark = told.map(|unknown| {
         format!(
-            "the number of processes in a pod is not known, so {} is counted: {}; set {}",
+            "the number of processes in a pod is unknown, so {} is counted: {}; set {}",
             found.processes,
             unknown.why,
             names::PROCESSES

@@ -89,7 +89,8 @@ impl WorkloadFacts {
         self.unmirrored.then(|| match (&self.missing, borrowed) {
             (Some(missing), _) => format!("has the label, but {missing}"),
             (None, Some(lender)) => format!(
-                "has the label, but its pod template, that of {lender}, does not, so its pods are not gated: label that one"
+                "has the label, but its pod template, which is that of {lender}, does not, so its pods are not gated: label \
+                 that template"
             ),
             (None, None) => {
                 "has the label, but its pod template does not, so its pods are not gated: label the template too".to_owned()
@@ -333,7 +334,7 @@ impl Stage<'_> {
         let lender = record.lender.as_ref()?;
         let is_there = |key| self.world.workloads.find(&self.key.namespace, key).is_some();
         let missing = !is_there(lender.key.as_ref()?);
-        missing.then(|| format!("its pod template is that of {}, which is not there", lender.name))
+        missing.then(|| format!("it uses the pod template of {}, which does not exist", lender.name))
     }
 
     fn has_pods(&self, workload: &WorkloadKey) -> bool {

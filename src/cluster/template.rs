@@ -109,7 +109,7 @@ impl AppFacts {
             .or_else(|| processes.iter().find_map(|counted| counted.fault.clone()));
         let (processes_from, processes_remark) = (app.processes_from(), app.processes_remark());
         let pools = app.pools();
-        let unknown = || "its processes and engines are more than can be counted".to_owned();
+        let unknown = || "it has more processes and engines than can be counted".to_owned();
         let (processes, engines) = if fault.is_none() { app.factors() } else { None }.unwrap_or((1, 1));
         Self {
             budget: labels.get(names::BUDGET).cloned(),

@@ -62,7 +62,7 @@ impl Unread<'_> {
                 let more = if self.profiles.len() > TOLD { " and others" } else { "" };
                 format!(
                     "container {container} sets {variable}, which the profiles {}{more} read: set the annotation {key} to \
-                     the one that it is",
+                     the right one",
                     several.join(", ")
                 )
             }
@@ -130,7 +130,7 @@ mod tests {
             unread.as_deref(),
             Some(
                 "container app sets RAILS_MAX_THREADS, which the profiles Rails, Chatwoot read: set the annotation \
-                 poolbudget.dev/profile to the one that it is"
+                 poolbudget.dev/profile to the right one"
             )
         );
     }

@@ -155,7 +155,8 @@ fn what_wins_over_the_variables_of_a_profile_is_an_error_that_says_what_to_do() 
     let ran = plan(&profiled(100, "", &by_chart), &[]);
     assert_eq!(ran.code, 2);
     let why = "Deployment default/temporal: container app: it has a volume at \
-               /etc/temporal/config/config_template.yaml, which wins over SQL_MAX_CONNS and SQL_VIS_MAX_CONNS; remove it, or set the profile Counted and state the size";
+               /etc/temporal/config/config_template.yaml, which wins over SQL_MAX_CONNS and SQL_VIS_MAX_CONNS; \
+               remove it, or use the profile Counted with poolbudget.dev/connections-per-process";
     assert!(ran.err.contains(why), "{}", ran.err);
     let injected = inject(&by_chart, &[]);
     let note = format!(

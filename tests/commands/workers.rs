@@ -58,7 +58,7 @@ fn the_annotation_wins_and_a_contradiction_is_told() {
     );
     assert_eq!(
         ran.err,
-        "warning: Deployment default/api: poolbudget.dev/processes says 2, and that counts; but `gunicorn -w 4` says 4\n"
+        "warning: Deployment default/api: poolbudget.dev/processes says 2 and takes precedence, but `gunicorn -w 4` says 4\n"
     );
     let ran = annotated("4");
     assert_eq!(

@@ -175,13 +175,13 @@ fn worker_processes_that_are_not_known_or_contradict_the_annotation_are_told() {
     assert_eq!(
         told(&["gunicorn", "-w", "2"], Some("1")),
         format!(
-            "{plain}; Deployment/api: poolbudget.dev/processes says 1, and that counts; but `gunicorn -w 2` says 2"
+            "{plain}; Deployment/api: poolbudget.dev/processes says 1 and takes precedence, but `gunicorn -w 2` says 2"
         )
     );
     assert_eq!(
         told(&["celery", "-A", "a", "worker"], None),
         format!(
-            "{plain}; Deployment/api: how many processes a pod runs is not known, and 1 is counted: `celery worker` runs \
+            "{plain}; Deployment/api: the number of processes in a pod is unknown, so 1 is counted: `celery worker` runs \
              as many as the node has CPUs; set poolbudget.dev/processes"
         )
     );

@@ -34,7 +34,7 @@ fn the_annotation_wins_and_a_contradiction_is_told() {
     let of = |n: &str| one(&json!({names::PROCESSES: n}), &json!({"command": ["gunicorn", "-w", "4"]}));
     assert_eq!((of("2").processes, of("2").own.get()), (2, 30));
     let remark = of("2").processes_remark.expect("a contradiction");
-    assert_eq!(remark, "poolbudget.dev/processes says 2, and that counts; but `gunicorn -w 4` says 4");
+    assert_eq!(remark, "poolbudget.dev/processes says 2 and takes precedence, but `gunicorn -w 4` says 4");
     assert_eq!(
         (of("4").processes_remark, of("4").processes_from.as_ref()),
         (None, "from the annotation poolbudget.dev/processes")

@@ -50,13 +50,13 @@ fn a_rollout_is_in_the_budget_of_the_template_that_it_takes_before_its_first_pod
 fn where_the_template_is_not_there_that_of_the_newest_revision_counts() {
     let shop = shop(&json!({}), None, true);
     shop.tells("rollout/api", "4 replicas");
-    shop.tells("rollout/api", "its pod template is that of Deployment/web, which is not there");
+    shop.tells("rollout/api", "it uses the pod template of Deployment/web, which does not exist");
 }
 
 #[test]
 fn a_label_on_the_rollout_alone_is_told_with_where_it_belongs() {
     let unlabelled = shop(&main(), Some(&json!({})), false);
-    unlabelled.tells("rollout/api", "its pod template, that of Deployment/web, does not");
+    unlabelled.tells("rollout/api", "its pod template, which is that of Deployment/web, does not");
     let missing = shop(&main(), None, false);
-    missing.tells("rollout/api", "its pod template is that of Deployment/web, which is not there");
+    missing.tells("rollout/api", "it uses the pod template of Deployment/web, which does not exist");
 }

@@ -54,7 +54,7 @@ fn a_variable_that_is_read_from_the_pod_is_known() {
     let unknown = env("metadata.name");
     assert_eq!(unknown.processes, 1);
     let why = unknown.processes_remark.expect("it is told");
-    assert!(why.contains("`gunicorn` takes WEB_CONCURRENCY, which is decided elsewhere"), "{why}");
+    assert!(why.contains("`gunicorn` reads WEB_CONCURRENCY, which is set elsewhere"), "{why}");
 }
 
 #[test]

@@ -54,12 +54,11 @@ fn stated(said: &Said<'_>, cpus_are: &[&str]) -> Found {
     match number(said.value) {
         Some(0) => Found::stated(1, &said.by),
         Some(n) if said.sure => Found::stated(n, &said.by),
-        Some(n) => Found {
-            processes: n,
-            ..Found::unknown(format!("what {} comes to is decided elsewhere", said.by))
-        },
+        Some(n) => {
+            Found { processes: n, ..Found::unknown(format!("the number in {} is set elsewhere", said.by)) }
+        }
         None if !said.sure || said.value.contains(['$', '`']) => {
-            Found::unknown(format!("what {} comes to is not known before it runs", said.by))
+            Found::unknown(format!("the number in {} is not known before it runs", said.by))
         }
         // Programs either do not start with it, or do something that was not tried.
         None if below => Found::unknown(format!("{} in {} is below 0", shown(said.value), said.by)),
@@ -134,10 +133,10 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
     fn doubt(&self, name: &str) -> Option<Found> {
         match (self.variables)(name) {
             Value::Elsewhere => {
-                Some(Found::unknown(format!("{} takes {name}, which is decided elsewhere", self.title())))
+                Some(Found::unknown(format!("{} reads {name}, which is set elsewhere", self.title())))
             }
             Value::Perhaps => {
-                Some(Found::unknown(format!("{} takes {name}, which envFrom may bring", self.title())))
+                Some(Found::unknown(format!("{} reads {name}, which envFrom may set", self.title())))
             }
             Value::Unset | Value::Text(_) => None,
         }
@@ -201,7 +200,7 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
         };
         let words = self.words.get(at + 1..).unwrap_or_default();
         if words.iter().any(|word| word.text.starts_with('-') && word.text.contains(':')) {
-            return Found::unknown(format!("{} has flags of single nodes", self.title()));
+            return Found::unknown(format!("{} has flags for single nodes", self.title()));
         }
         let is_value = |at: usize| {
             let before = at.checked_sub(1).and_then(|at| words.get(at));
@@ -269,7 +268,7 @@ impl<'a, 'v: 'a> Of<'a, 'v> {
             }
             Value::Text(_) => Found::by_itself(1, &self.title()),
             _ => Found::unknown(
-                "the executor is not to be seen here; with LocalExecutor each task is a process".to_owned(),
+                "the executor is not visible here; with LocalExecutor each task is a process".to_owned(),
             )
             .in_quiet(),
         }

@@ -69,7 +69,7 @@ pub(super) fn of_image(profile: Option<&Profile>, words: &[Word], variables: &Va
 pub(super) fn of_command(profile: Option<&Profile>, reached: &Reached, variables: &Variables<'_>) -> Found {
     let unknown = reached
         .stranger()
-        .unwrap_or_else(|| Found::unknown("its command runs no program that is known".to_owned()).in_quiet());
+        .unwrap_or_else(|| Found::unknown("its command runs no known program".to_owned()).in_quiet());
     match product(profile) {
         Product::Program(_) | Product::Any => any(variables, unknown),
         product => of(product, variables, unknown),
@@ -97,7 +97,7 @@ fn of(product: Product, variables: &Variables<'_>, unknown: Found) -> Found {
 fn said(name: &str, variables: &Variables<'_>) -> Option<Found> {
     match variables(name) {
         Value::Text(text) if !text.trim().is_empty() => Some(by_variable(name, text)),
-        Value::Elsewhere => Some(Found::unknown(format!("{name} is decided elsewhere"))),
+        Value::Elsewhere => Some(Found::unknown(format!("{name} is set elsewhere"))),
         Value::Text(_) | Value::Unset | Value::Perhaps => None,
     }
 }
@@ -105,7 +105,7 @@ fn said(name: &str, variables: &Variables<'_>) -> Option<Found> {
 /// One process, unless ConfigMaps or Secrets in an envFrom may set more.
 fn one(name: &str, variables: &Variables<'_>, by: &str) -> Found {
     match variables(name) {
-        Value::Perhaps => Found::unknown(format!("envFrom may bring {name}")).in_quiet(),
+        Value::Perhaps => Found::unknown(format!("envFrom may set {name}")).in_quiet(),
         _ => Found::by_itself(1, by),
     }
 }
@@ -114,7 +114,7 @@ fn one(name: &str, variables: &Variables<'_>, by: &str) -> Found {
 fn any(variables: &Variables<'_>, unknown: Found) -> Found {
     let by_arguments = match variables(ANY_ARGUMENTS) {
         Value::Text(text) => arguments(&["-w", "--workers"], ANY_ARGUMENTS, text),
-        Value::Elsewhere => Some(Found::unknown(format!("{ANY_ARGUMENTS} is decided elsewhere"))),
+        Value::Elsewhere => Some(Found::unknown(format!("{ANY_ARGUMENTS} is set elsewhere"))),
         Value::Unset | Value::Perhaps => None,
     };
     let all = by_arguments.into_iter().chain(ANY.iter().filter_map(|name| said(name, variables)));

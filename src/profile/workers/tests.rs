@@ -417,11 +417,11 @@ fn it_is_said_where_the_number_comes_from() {
         ("uvicorn app", json!({}), "`uvicorn` by itself"),
         ("uvicorn --reload app", json!({}), "`uvicorn --reload`"),
         ("celery -A a worker", json!({}), "`celery worker` runs as many as the node has CPUs"),
-        ("gunicorn app", json!({"*": true}), "`gunicorn` takes GUNICORN_CMD_ARGS, which envFrom may bring"),
+        ("gunicorn app", json!({"*": true}), "`gunicorn` reads GUNICORN_CMD_ARGS, which envFrom may set"),
         (
             "gunicorn -w $(nproc) app",
             json!({}),
-            "what `gunicorn -w $(nproc)` comes to is not known before it runs",
+            "the number in `gunicorn -w $(nproc)` is not known before it runs",
         ),
         ("gunicorn -w 3.0 app", json!({}), "3.0 in `gunicorn -w 3.0` is not a whole number"),
         ("gunicorn -w four app", json!({}), "four in `gunicorn -w four` is not a whole number"),
@@ -442,7 +442,7 @@ fn it_is_said_where_the_number_comes_from() {
         (
             "airflow scheduler",
             json!({}),
-            "the executor is not to be seen here; with LocalExecutor each task is a process",
+            "the executor is not visible here; with LocalExecutor each task is a process",
         ),
         ("./run.sh", json!({}), "the script `run.sh` decides"),
         ("celery -A a worker -c 4 -B", json!({}), "`celery -c 4` and `celery -B`"),

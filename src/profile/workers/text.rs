@@ -36,7 +36,7 @@ impl Together {
     fn add(&mut self, mut found: Found, beside: bool, looped: bool) {
         let goes_on = beside || found.goes_on;
         if goes_on && looped {
-            let why = "it is started in a loop, nobody knows how often".to_owned();
+            let why = "it is started in a loop an unknown number of times".to_owned();
             found = Found { processes: found.processes, strange: found.strange, ..Found::unknown(why) };
         }
         if found.strange && !goes_on && self.beside.is_none() {

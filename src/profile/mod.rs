@@ -82,7 +82,7 @@ impl Overrides {
 pub enum Sizing {
     /// The grant, by environment variables.
     Written(Written),
-    /// Nothing outside the app: the pod counts with what the annotation `size` states, or with this default.
+    /// Nothing outside the app: the pod counts with what the annotation `connections-per-process` states, or with this default.
     Counted {
         /// Connections of one process without settings; none if that depends on the machine.
         default: Option<u32>,

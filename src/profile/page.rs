@@ -14,94 +14,91 @@ const INTRODUCTION: &str = "\
 
 # Profiles
 
-A profile says which environment variables an app reads its pool from, and what they mean to it. The annotation
-`poolbudget.dev/profile` names it, on the workload or in its pod template; without it the profile is SQLAlchemy.
-Where a container of an app that names none sets a variable of another profile, and none of SQLAlchemy's, `plan`,
-`explain` and the condition `Accepted` name that profile.
+A profile says which environment variables an app reads its pool size from, and what their values mean to the app. Set the
+annotation `poolbudget.dev/profile` on the workload or in its pod template; the default is SQLAlchemy. If an app names no profile
+and one of its containers sets a variable of another profile and none of SQLAlchemy's, `plan`, `explain` and the condition
+`Accepted` name that profile.
 
 ```console
 $ kubectl annotate deployment tracking poolbudget.dev/profile=MLflow poolbudget.dev/processes=4
 ```
 
-A pod's bill is size × processes × engines × the pools that its profile makes of one engine. The size is what the
-grant gives to each pool: `pool_size + max_overflow` where there are two variables, the bound where there is one.
+A pod's bill is size × processes × engines × the number of pools that its profile creates per engine. The size is what the grant
+gives to each pool: `pool_size + max_overflow` for apps with two variables, the upper bound for apps with one.
 
 ## Processes and engines
 
-How many processes a pod runs is read from its command and its env ([workers.md](workers.md)); the annotation
-`poolbudget.dev/processes` wins, and is needed where the pod does not show it. Count what has a pool of its own while the
-pod is at its busiest, as the table says under *processes*; a number that is too small lets the sum pass the limit, one
-that is too large makes pools smaller than they could be. A worker that is
-replaced while it still serves (`gunicorn` on HUP, `max_requests`) counts beside its successor: leave room with
-`spec.reserved`.
+poolbudget reads the number of processes from a pod's command and env ([workers.md](workers.md)). The annotation
+`poolbudget.dev/processes` takes precedence; set it if the pod does not show the number. Count everything that has a pool of its
+own when the pod is busiest, as the table says under *processes*. If the number is too small, the sum can exceed the limit; if it is
+too large, pools are smaller than they could be. A worker that still serves while its successor runs (`gunicorn` on HUP,
+`max_requests`) counts in addition to the successor: leave room with `spec.reserved`.
 
 ## The container
 
-One container of a pod reads the grant. It is the one that `poolbudget.dev/container` names; else the one that
-`kubectl.kubernetes.io/default-container` names, if it is no init container; else the first one that no injector has put
-there; else the first. For injected are taken, by their names: {proxies}.
+One container of a pod reads the grant: the one that `poolbudget.dev/container` names; otherwise the one that
+`kubectl.kubernetes.io/default-container` names, unless it is an init container; otherwise the first one that no injector added;
+otherwise the first. Containers with these names count as injected: {proxies}.
 
-Where another container has a variable of the pool too, whatever it says, it probably has a pool as well. Then nothing is
-guessed: workload and pod are refused until `poolbudget.dev/container` says which containers open connections. The same
-becomes of a pod that an injector changed after its gate bound another container, or so that the container does not read
-the grant any more (a proxy of a name that is not in the list, put before the app); the sentence names the container. What is
-refused is never granted either, where nobody refuses it; if it runs, it counts with the pools of all these containers.
+If another container sets a variable of the pool too, whatever the value, it probably has a pool as well. poolbudget does not guess:
+it refuses the workload and the pod until `poolbudget.dev/container` says which containers open connections. The same happens to a
+pod that an injector changed after its gate bound another container, or changed so that the container no longer reads the grant (a
+proxy whose name is not in the list, put before the app); the message names the container. Where nothing refuses such a pod, it
+still gets no grant; if it runs, it counts with the pools of all these containers.
 
 ## Several containers
 
-`poolbudget.dev/container: migrate,app` names the containers that open connections, init containers included, at most
-four; each of them reads the grant. `poolbudget.dev/processes` is then one number for each container that stays (an
-init container that ends counts as one process), or a number by container: `app=4,migrate=1`; the others are looked at. The pod is billed for its
-largest moment: all that stay run together, an init container runs alone but for the sidecars (`restartPolicy: Always`)
-that started before it.
+`poolbudget.dev/container: migrate,app` names the containers that open connections, init containers included, at most four; each of
+them reads the grant. `poolbudget.dev/processes` is then either one number for each container that keeps running (an init container
+that ends counts as one process), or a number by container: `app=4,migrate=1`. For a container without a number, poolbudget reads
+the command and env. The pod is billed for its largest moment: all containers that keep running run together; an init container
+runs alone, except for the sidecars (`restartPolicy: Always`) that started before it.
 
 ## Own names
 
-With the profiles {may} the annotation `poolbudget.dev/pool-size-env` may name the
-variable, with {must} it must; SQLAlchemy takes `poolbudget.dev/max-overflow-env` as well, both or
-neither. An app of any other kind whose pool has one bound is *Single*.
+With the profiles {may}, the annotation `poolbudget.dev/pool-size-env` can name the variable; with {must} it must. SQLAlchemy
+takes `poolbudget.dev/max-overflow-env` as well: set both or neither. For any other app whose pool has a single bound, use *Single*.
 
 ## Beside the pool
 
-Some apps hold connections that no pool bounds: one that listens (`LISTEN`), one for each lock of a leader, that of a migration
-at start, a second pool of a fixed size. Where a profile knows of them they are in the table, as *beside the pools*. For an app of
-your own `poolbudget.dev/extra-connections` says how many one process opens, on top of what its profile knows. They are part of
-the size of an instance, and of the bill: the pool gets what is left of the size. With several engines they are shared among
-those, rounded up.
+Some apps hold connections outside any pool: a listener (`LISTEN`), one for each lock of a leader, one for a migration at startup, a
+second pool of a fixed size. If a profile knows of them, the table lists them as *beside the pools*. For an app of your own,
+`poolbudget.dev/extra-connections` says how many one process opens on top of what its profile knows. They are part of the size of an
+instance and of the bill: the pool gets what is left of the size. With several engines they are divided among the engines, rounded
+up.
 
 ## Beside the size
 
-`poolbudget.dev/pool-timeout` (seconds that a checkout waits), `poolbudget.dev/pool-recycle` (seconds after which a
-connection is opened afresh) and `poolbudget.dev/pool-pre-ping` (`true` or `false`) are set where the profile has a
-variable for them and the container does not set it itself. An entry of the container stays; what `envFrom` brings does
-not, for Kubernetes lets entries win over it.
+`poolbudget.dev/pool-timeout` (seconds that a checkout waits), `poolbudget.dev/pool-recycle` (seconds after which a connection is
+reopened) and `poolbudget.dev/pool-pre-ping` (`true` or `false`) are set if the profile has a variable for them and the container
+does not set it itself. The container's own entry stays; a value from `envFrom` does not, because Kubernetes lets entries of `env`
+take precedence.
 
 ## What wins over the variables
 
-Some apps read their pool from a configuration file or from an option of their command sooner than from a variable. Where the
-table says *not with*, and a pod has one of these, its variables bind nothing: it is given no size, and `plan`, `explain` and
-`Accepted` say why. Take it out, or state what it says with the profile Counted. Of files that only the image has nothing can be
-seen.
+Some apps prefer a configuration file or an option of their command to the variable. If a pod has one of those that the table lists
+under *not with*, its variables have no effect: it gets no size, and `plan`, `explain` and `Accepted` say why. Remove it, or use the
+profile Counted and state the number yourself. poolbudget cannot see files that only the image has.
 
 ## Counted and not governed
 
-{counted} take their size from no variable; of these Counted is for any app. Their pods are gated and billed like others, and
-nothing is written into them: `poolbudget.dev/connections-per-process` says how many connections one process opens. They never get more or
-less, so the app must really be bounded by that number.
+No variable sets the pool size with the profiles {counted}; Counted is for any app. poolbudget gates and bills their pods like others
+and writes nothing into them: `poolbudget.dev/connections-per-process` says how many connections one process opens. They never get
+more or less, so the app must really be limited to that number.
 
 ## NullPool
 
-`NullPool` opens a connection for each checkout and closes it again: no size bounds it, so a workload with that profile
-is refused. Use a `QueuePool`. Where that cannot be, leave the label off, cap the database role with
-`ALTER ROLE app CONNECTION LIMIT 5`, and put the 5 into `spec.reserved`. Through a pooler in transaction mode the role's
-limit bounds the server's connections and not the clients.
+`NullPool` opens a connection for each checkout and closes it again. No size limits it, so poolbudget refuses a workload with this
+profile. Use a `QueuePool`. If you cannot, leave the label off, cap the database role with `ALTER ROLE app CONNECTION LIMIT 5`, and
+put the 5 into `spec.reserved`. Through a pooler in transaction mode, the role's limit applies to the server's connections, not to
+the clients.
 
 ## All profiles
 
-*0*, *below 0* and *no number* say what a variable means to the app that holds such a value by itself; poolbudget never
-writes one. *Not tried* counts as unlimited wherever a pod runs without a grant. *Smallest* is the fewest connections of a pool
-with which the app is known not to start or to work below; 1 where nothing is known. What *gets the same* as the size must not
-stand above it. The day at the end of *source* is when that was read.
+*0*, *below 0* and *no number* say what the variable means to the app if the app's own manifest holds such a value; poolbudget never
+writes one. *Not tried* counts as unlimited if a pod runs without a grant. *Smallest* is the smallest pool with which the app works;
+with fewer connections it is known not to start or not to work (1 if nothing is known). The variables under *gets the same* must not
+be above the size. The date at the end of *source* is the day on which it was read.
 ";
 
 /// The page.
@@ -243,5 +240,6 @@ mod tests {
             }
         }
         assert!(!page.contains('{') && !page.contains('}'), "a place that was not filled");
+        assert!(!page.contains("`size`"), "the name that connections-per-process had before");
     }
 }

@@ -42,8 +42,8 @@ pub(super) static TEMPORAL: Profile = Profile {
     processes: "1; `engines` is the number of services in the pod (4 in one that runs all)",
     note: "Two stores, each with a pool of the granted size; both are counted, also where visibility is elsewhere. The \
            variables are those of the template in the image. A template of your own wins over it, and the official chart \
-           always brings one, in which the numbers stand as `maxConns`: use the profile Counted there, with `size` the sum of \
-           both, or name `SQL_MAX_CONNS` in your template and use Single.",
+           always brings one, in which the numbers are `maxConns`: use the profile Counted there and set \
+           `connections-per-process` to the sum of both, or name `SQL_MAX_CONNS` in your template and use Single.",
     source: "temporal 6805caea, `config_template_embedded.yaml`, `postgresql/session/session.go`; temporalio/helm-charts e51b734, \
              `server-deployment.yaml` and `server-configmap.yaml`",
     read: "2026-11-27",

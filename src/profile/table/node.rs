@@ -78,8 +78,8 @@ pub(super) static PRISMA: Profile = Profile {
     name: "Prisma",
     sizing: Sizing::Counted { default: None },
     processes: "Node.js processes; `engines` is the number of clients in each",
-    note: "Up to version 6 the bound is `connection_limit` in `DATABASE_URL`, mostly from a Secret: put it there and state \
-           the same number in `size`. Without it the bound depends on the CPUs of the node. Version 7: node-postgres.",
+    note: "Up to version 6 the bound is `connection_limit` in `DATABASE_URL`, mostly from a Secret: put it there and set \
+           `connections-per-process` to the same number. Without it the bound depends on the CPUs of the node. Version 7: node-postgres.",
     source: "Prisma 6 and 7, connection pool pages",
     read: "2026-11-21",
     ..PLAIN

@@ -58,7 +58,7 @@ pub(super) static COUNTED: Profile = Profile {
     sizing: Sizing::Counted { default: None },
     processes: "processes with a pool of their own; `engines` is the number of pools in each",
     note: "Any app that no variable can size, or whose size something else sets: a configuration file, an option, the chart. \
-           It must really be bounded by what `size` says.",
+           It must really be limited to what `connections-per-process` says.",
     source: "the app",
     read: "2026-11-27",
     ..PLAIN

@@ -207,7 +207,7 @@ pub(super) static ODOO: Profile = Profile {
     name: "Odoo",
     sizing: Sizing::Counted { default: Some(64) },
     processes: "workers, cron workers and gevent",
-    note: "`--db_maxconn` or `odoo.conf`; state the same number in `size`.",
+    note: "`--db_maxconn` or `odoo.conf`; set `connections-per-process` to the same number.",
     source: "odoo, `odoo/tools/config.py` and `sql_db.py`",
     read: "2026-11-21",
     ..PLAIN

@@ -102,7 +102,7 @@ pub(super) static ZAMMAD: Profile = Profile {
     processes: "the server (`ZAMMAD_WEB_CONCURRENCY` more of it), or the scheduler and the workers that its \
                 variables ask for, or the websocket server",
     note: "The bound is `pool` in the database's URL, which `POSTGRESQL_OPTIONS` ends (`?pool=50`), or in \
-           `config/database.yml`; state the same number in `size`.",
+           `config/database.yml`; set `connections-per-process` to the same number.",
     source: "zammad/zammad 42fbb2b8, `config/database/database.yml`; zammad/zammad-documentation 008d631b, \
              `appendix/environment-variables.rst`; not run",
     read: "2026-11-27",

@@ -161,7 +161,8 @@ impl Sim {
         let (process, number) = (flight.process, flight.term);
         let Some(term) = self.term(process, number) else { return };
         term.door.answer(flight.number, outcome);
-        for budget in 0..BUDGETS.len() {
+        // Twice, because a look may wait for another one that waited for this answer: nobody wakes it.
+        for budget in (0..BUDGETS.len()).chain(0..BUDGETS.len()) {
             let running = self.term(process, number).is_some_and(|term| term.runs(budget));
             if running {
                 self.look(process, number, budget);

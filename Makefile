@@ -97,7 +97,7 @@ quick: cluster-tools ## Format, clippy, unit tests, properties, commands, chart,
 test: cluster-tools release ## Run all tests, those on a real control plane included: 35 minutes once the tools are built
 	$(CARGO) test --workspace --lib --bins --examples $(TESTS:%=--test %)
 	tests/image/check $(TARGET_DIR)/release/poolbudget
-	$(MAKE) health
+	$(MAKE) health alerts
 	$(CARGO) test --profile simulation -p poolbudget-simulation --test simulation
 	$(MAKE) simulate
 	$(MAKE) e2e postgres
@@ -107,6 +107,10 @@ test: cluster-tools release ## Run all tests, those on a real control plane incl
 .PHONY: health
 health: ## Hold recorded budgets against kstatus and the script for Argo CD: a minute the first time
 	cd tests/kstatus && GOTOOLCHAIN=local go test -count=1 ./...
+
+.PHONY: alerts
+alerts: ## Hold the alerts and the dashboard against the engine of Prometheus: three minutes the first time
+	cd tests/prometheus && GOTOOLCHAIN=local go test -count=1 ./...
 
 # A cluster takes a core and a half while it starts: more tests at once than cores only slow each other.
 .PHONY: e2e

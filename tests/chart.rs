@@ -8,6 +8,9 @@
 #[path = "chart/generated.rs"]
 mod generated;
 #[cfg(test)]
+#[path = "chart/monitoring.rs"]
+mod monitoring;
+#[cfg(test)]
 #[path = "chart/permissions.rs"]
 mod permissions;
 #[cfg(test)]

@@ -47,6 +47,19 @@ pub enum Ending {
 }
 
 impl Cause {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stalled => "Stalled",
+            Self::Superseded => "Superseded",
+            Self::Leaving => "Leaving",
+            Self::Escaped => "Escaped",
+            Self::Oversize => "Oversize",
+            Self::Surplus => "Surplus",
+        }
+    }
+
     /// How a pod is ended for this cause.
     #[must_use]
     pub const fn ending(self) -> Ending {

@@ -10,6 +10,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use crate::controller::lists::BoundedAnswers;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::requests::CountedRequests;
 
 /// Which cluster a command talks to, and where in it.
 #[derive(Args, Clone, Debug, Default)]
@@ -59,13 +61,14 @@ impl ClusterArgs {
     }
 }
 
-/// A client of the cluster that this process runs in. It bounds answers, because it shares a memory limit.
-pub(super) async fn client() -> anyhow::Result<Client> {
+/// A client of the cluster that this process runs in. It counts requests, and bounds answers, because it shares a memory
+/// limit.
+pub(super) async fn client(metrics: &Metrics) -> anyhow::Result<Client> {
     let mut config = here().await?;
     // The callers decide about retries: they know whether a request still makes sense.
     config.default_retry = false;
     let builder = ClientBuilder::try_from(prepared(config)).context("cannot make a client")?;
-    Ok(builder.with_layer(&BoundedAnswers).build())
+    Ok(builder.with_layer(&CountedRequests(metrics.clone())).with_layer(&BoundedAnswers).build())
 }
 
 async fn here() -> anyhow::Result<Config> {

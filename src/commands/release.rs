@@ -53,7 +53,7 @@ const RETRY: Duration = Duration::from_secs(2);
 const IDENTITY: &str = "release";
 
 pub(super) async fn release(args: ReleaseArgs) -> anyhow::Result<()> {
-    Release::new(client().await?, args).run().await
+    Release::new(client(&Metrics::default()).await?, args).run().await
 }
 
 /// One run of the command.

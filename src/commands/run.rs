@@ -74,13 +74,13 @@ fn anonymous() -> String {
 }
 
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let client = client().await?;
+    let metrics = Metrics::default();
+    let client = client(&metrics).await?;
     if let Some(why) = stranger::refused(&client).await {
         bail!("{why}");
     }
     let stop = CancellationToken::new();
     on_signal(stop.clone())?;
-    let metrics = Metrics::default();
     let readiness = Readiness::awaiting(&[API_SERVER]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), identity = args.identity, "starting");
     let webhook = args.webhook();

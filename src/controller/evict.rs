@@ -44,6 +44,7 @@ pub async fn reclaim<G: Gateway>(
         match end(context, pod, candidate.cause).await {
             Ok(()) => {
                 context.refusals.forget(key, Purpose::Reclaim);
+                context.metrics.evicted(key, candidate.cause.name());
                 tell(context, key, pod, why(candidate.cause, &view.decision)).await;
                 context.refresh_pod(pod).await?;
                 return Ok(true);
@@ -104,7 +105,6 @@ pub fn why(cause: Cause, decision: &Decision) -> &'static str {
 }
 
 async fn tell<G: Gateway>(context: &Context<G>, key: &BudgetKey, pod: &PodRecord, why: &str) {
-    context.metrics.evicted(key);
     tracing::info!(budget = %key, pod = pod.name, why, "pod ended to make room");
     let note = format!("removed to make room in budget {}: {why}", key.name);
     let event = events::event(EventType::Normal, "Reclaimed", "Evict", &note);

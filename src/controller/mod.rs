@@ -15,6 +15,7 @@ pub mod kinds;
 pub mod lease;
 pub mod lists;
 pub mod memory;
+pub mod numbers;
 pub mod observe;
 pub mod promise;
 pub mod publisher;

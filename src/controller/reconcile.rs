@@ -15,7 +15,7 @@ use super::dispatch::Next;
 use super::gateway::{Gateway, GatewayError};
 use super::memory::{Hindrances, Memory};
 use super::view::View;
-use super::{events, evict, grant, promise, quarantine, retire, status, takeover};
+use super::{events, evict, grant, numbers, promise, quarantine, retire, status, takeover};
 use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined, names};
 use crate::budget::grant::Refusal;
@@ -48,17 +48,21 @@ impl<G: Gateway> Reconciler<G> {
 
     /// Reconciles a budget, and turns failures into a later try.
     pub async fn reconcile(&self, key: BudgetKey) -> Next {
-        match self.step(&key).await {
-            Ok(next) => next,
+        let began = (self.context.steady)();
+        let (outcome, next) = match self.step(&key).await {
+            Ok(next) => ("done", next),
             Err(error @ (GatewayError::Outdated { .. } | GatewayError::NotLeader { .. })) => {
                 tracing::debug!(budget = %key, %error, "looking again");
-                Next::Backoff
+                ("again", Next::Backoff)
             }
             Err(error) => {
                 tracing::warn!(budget = %key, %error, "looking again");
-                Next::Backoff
+                ("failed", Next::Backoff)
             }
-        }
+        };
+        let took = (self.context.steady)().saturating_sub(began);
+        self.context.metrics.reconciled(outcome, took);
+        next
     }
 
     async fn step(&self, key: &BudgetKey) -> Result<Next, GatewayError> {
@@ -90,10 +94,11 @@ impl<G: Gateway> Reconciler<G> {
         let unnamed = status::leave_out(&mut new);
         debug_assert_eq!(promise::fault(&view, &status, &new, &fresh), None);
         let may_wait = fresh.is_empty() && !quarantines_more(&held, &new) && !comes_down(&held, &new);
-        let numbers = status::numbers(&new);
+        let numbers = numbers::of(&view, &held, &new);
+        // Also if the status is refused: then these numbers are all there is.
+        self.context.metrics.budget(key, &numbers);
         let wait = self.write(&mut memory, new, may_wait, now).await?;
         memory.unnamed = unnamed;
-        self.context.metrics.budget(key, numbers);
         let sent = grant::send(&self.context, key, &view, &grants).await;
 
         // A pod that cannot be patched does not keep room or events from the others.
@@ -163,6 +168,7 @@ impl<G: Gateway> Reconciler<G> {
         let written = match self.context.gateway.replace_status(&budget).await {
             Ok(written) => written,
             Err(GatewayError::Refused { what, why }) => {
+                self.context.metrics.status_refused();
                 self.stand_still(&held, &why, memory, now).await?;
                 return Err(GatewayError::Refused { what, why });
             }

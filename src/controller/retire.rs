@@ -51,7 +51,7 @@ pub async fn step<G: Gateway>(
         Ok(Some(pod)) => {
             memory.retired.insert((*workload).clone(), now);
             context.refusals.forget(key, Purpose::Adoption);
-            context.metrics.evicted(key);
+            context.metrics.evicted(key, "ForeignPod");
             tracing::info!(budget = %key, pod, %workload, "pod from before the label ended");
             let note = format!(
                 "poolbudget scaled {set} down by one: its pods were created before the label and may hold all connections \

@@ -17,7 +17,6 @@ use crate::api::{
 };
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::split::Split;
-use crate::telemetry::metrics::BudgetNumbers;
 
 /// The most workloads that a status names: each may take a kilobyte, half of it in the ledger, and etcd takes one and a
 /// half megabytes in all.
@@ -87,17 +86,6 @@ pub fn standing_still(held: &DbConnectionBudget, why: &str, now: Timestamp) -> D
     }
     said.status = Some(status);
     said
-}
-
-/// What the metrics say about a status.
-#[must_use]
-pub fn numbers(status: &DbConnectionBudgetStatus) -> BudgetNumbers {
-    BudgetNumbers {
-        limit: status.limit.as_ref().map_or(0, |limit| limit.connections),
-        usable: status.usable,
-        committed: status.committed,
-        waiting: i64::from(status.pods.waiting),
-    }
 }
 
 /// How many pods are wanted, and where the pods are.

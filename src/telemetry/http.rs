@@ -1,6 +1,7 @@
-//! `/livez`, `/readyz`, `/metrics` over plain HTTP.
+//! `/livez`, `/readyz`, `/health`, `/metrics` over plain HTTP.
 //!
-//! In: metrics and what readiness depends on. Out: answers. Unready answers name what is missing.
+//! In: metrics and what readiness depends on. Out: answers. Unready answers name what is missing; `/health` says the same and
+//! the state of each budget, as JSON.
 
 use std::future::ready;
 use std::net::SocketAddr;
@@ -10,11 +11,14 @@ use std::time::Duration;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::listen::{Bounds, Port, listen, plain, respond};
 use super::metrics::Metrics;
+use super::series::BudgetNumbers;
+use crate::api::BudgetKey;
 
 /// Kubelets open a new connection for each probe, and there are few scrapers.
 const BOUNDS: Bounds = Bounds {
@@ -55,6 +59,68 @@ impl Readiness {
     }
 }
 
+const JSON: &str = "application/json";
+
+/// How this process and the budgets that it leads are.
+#[derive(Serialize)]
+struct Health {
+    /// healthy, or starting while something is missing.
+    status: &'static str,
+    version: &'static str,
+    missing: Vec<&'static str>,
+    /// Whether this replica leads. The others know nothing about budgets.
+    leader: bool,
+    budgets: Vec<BudgetHealth>,
+}
+
+/// How a budget is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BudgetHealth {
+    namespace: String,
+    budget: String,
+    /// Ready: True, False or Unknown.
+    ready: &'static str,
+    limit: i64,
+    reserved: i64,
+    usable: i64,
+    committed: i64,
+    waiting_pods: i64,
+    oldest_wait_seconds: i64,
+    foreign_pods: i64,
+}
+
+impl Health {
+    fn of(metrics: &Metrics, missing: Vec<&'static str>) -> Self {
+        let status = if missing.is_empty() { "healthy" } else { "starting" };
+        let budgets = metrics.budgets().into_iter().map(BudgetHealth::of).collect();
+        let version = env!("CARGO_PKG_VERSION");
+        Self { status, version, missing, leader: metrics.is_leader(), budgets }
+    }
+}
+
+impl BudgetHealth {
+    fn of((key, numbers): (BudgetKey, BudgetNumbers)) -> Self {
+        let ready = numbers.conditions.iter().find(|(kind, _)| *kind == "Ready").map(|(_, status)| *status);
+        Self {
+            namespace: key.namespace,
+            budget: key.name,
+            ready: match ready {
+                Some(1) => "True",
+                Some(0) => "False",
+                _ => "Unknown",
+            },
+            limit: numbers.limit,
+            reserved: numbers.reserved,
+            usable: numbers.usable,
+            committed: numbers.committed,
+            waiting_pods: numbers.waiting,
+            oldest_wait_seconds: numbers.oldest_wait,
+            foreign_pods: numbers.foreign_pods,
+        }
+    }
+}
+
 /// Serves until `stop`.
 ///
 /// # Errors
@@ -66,7 +132,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
-    tracing::info!(address = %listener.local_addr()?, "serving /livez, /readyz, /metrics");
+    tracing::info!(address = %listener.local_addr()?, "serving /livez, /readyz, /health, /metrics");
     let port = Port { name: "http", bounds: BOUNDS, tls: None, metrics: metrics.clone() };
     let answer = move |request: Request<Incoming>| ready(answer(request.uri().path(), &metrics, &readiness));
     listen(listener, port, answer, stop).await;
@@ -80,8 +146,14 @@ fn answer(path: &str, metrics: &Metrics, readiness: &Readiness) -> Response<Full
             plain(StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}\n", missing.join(", ")))
         }
         "/livez" | "/readyz" => plain(StatusCode::OK, "ok\n"),
+        "/health" => {
+            let health = Health::of(metrics, missing);
+            let status =
+                if health.missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            respond(status, JSON, serde_json::to_string(&health).unwrap_or_default())
+        }
         "/metrics" => respond(StatusCode::OK, OPEN_METRICS, metrics.render()),
-        _ => plain(StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n"),
+        _ => plain(StatusCode::NOT_FOUND, "try /livez, /readyz, /health or /metrics\n"),
     }
 }
 
@@ -97,5 +169,31 @@ mod tests {
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         readiness.set("watches", true);
         assert_eq!(answer("/readyz", &Metrics::default(), &readiness).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn health_says_how_each_budget_is() {
+        let (metrics, readiness) = (Metrics::default(), Readiness::awaiting(&["watches"]));
+        let health = || {
+            let health = Health::of(&metrics, readiness.missing());
+            serde_json::to_value(health).expect("JSON")
+        };
+        assert_eq!(answer("/health", &metrics, &readiness).status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(health()["status"], "starting");
+        assert_eq!(health()["missing"], serde_json::json!(["watches"]));
+        readiness.set("watches", true);
+        metrics.leads(true);
+        for (name, ready) in [("zoo", 1), ("main", 0)] {
+            let conditions = vec![("Feasible", 1), ("Ready", ready)];
+            let numbers = BudgetNumbers { usable: 13, waiting: 2, conditions, ..BudgetNumbers::default() };
+            metrics.budget(&BudgetKey::new("shop", name), &numbers);
+        }
+        assert_eq!(answer("/health", &metrics, &readiness).status(), StatusCode::OK);
+        let health = health();
+        assert_eq!((&health["status"], &health["leader"]), (&"healthy".into(), &true.into()));
+        let budgets = health["budgets"].as_array().expect("budgets");
+        let seen: Vec<_> = budgets.iter().map(|budget| (&budget["budget"], &budget["ready"])).collect();
+        assert_eq!(seen, [(&"main".into(), &"False".into()), (&"zoo".into(), &"True".into())]);
+        assert_eq!((&budgets[0]["usable"], &budgets[0]["waitingPods"]), (&13.into(), &2.into()));
     }
 }

@@ -1,8 +1,7 @@
-//! Metrics. Labels come from closed sets or name a budget; the series of a budget are dropped with it.
+//! Metrics. Labels come from closed sets, or name a budget or a workload ([`super::series`]).
 
-use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -14,14 +13,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
+use super::requests::VERBS;
+use super::series::{BudgetNumbers, Series};
 use crate::api::BudgetKey;
-
-/// Which budget a series is about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BudgetLabels {
-    namespace: String,
-    budget: String,
-}
 
 /// Which kind of failure a series counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -43,56 +37,40 @@ struct DropLabels {
     reason: &'static str,
 }
 
-/// The most budgets with their own series, and the most of one namespace: a user who may create budgets in one
-/// namespace must neither fill the memory of the system that stores the series nor leave other namespaces without any.
-pub const BUDGETS: usize = 1_000;
-/// See [`BUDGETS`].
-pub const BUDGETS_OF_NAMESPACE: usize = 50;
+/// Which requests to the API server a series counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    verb: &'static str,
+    code: &'static str,
+}
 
-/// The numbers of one budget.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BudgetNumbers {
-    /// The limit.
-    pub limit: i64,
-    /// What may be committed.
-    pub usable: i64,
-    /// What is committed.
-    pub committed: i64,
-    /// Pods that wait.
-    pub waiting: i64,
+/// How reconciles ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
 }
 
 /// All metrics of the process; clones share them.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    limit: Family<BudgetLabels, Gauge>,
-    usable: Family<BudgetLabels, Gauge>,
-    committed: Family<BudgetLabels, Gauge>,
-    waiting: Family<BudgetLabels, Gauge>,
-    grants: Family<BudgetLabels, Counter>,
-    evictions: Family<BudgetLabels, Counter>,
+    series: Series,
     grant_latency: Histogram,
     leader: Gauge,
     api_errors: Family<ErrorLabels, Counter>,
+    api_requests: Family<RequestLabels, Counter>,
     status_writes: Counter<u64, AtomicU64>,
+    status_refusals: Counter<u64, AtomicU64>,
+    reconciles: Family<OutcomeLabels, Counter>,
+    reconcile_duration: Histogram,
     reviews: Family<ReviewLabels, Counter>,
     review_duration: Histogram,
     certificate: Gauge,
     drops: Family<DropLabels, Counter>,
-    counted: Arc<Mutex<Counted>>,
-    uncounted: Gauge,
-}
-
-/// Which budgets have series.
-#[derive(Default)]
-struct Counted {
-    with: HashSet<BudgetKey>,
-    without: HashSet<BudgetKey>,
 }
 
 /// Registers a metric under its name, with its description.
-fn named<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, says: &str) -> M {
+pub(super) fn named<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, says: &str) -> M {
     let metric = M::default();
     registry.register(name, says, metric.clone());
     metric
@@ -105,8 +83,9 @@ fn times<const N: usize>(registry: &mut Registry, name: &str, says: &str, bucket
     times
 }
 
-/// Buckets for how long a grant may take, and an answer to an API server.
+/// Buckets for how long a grant may take, a reconcile, and an answer to an API server.
 const GRANTS: [f64; 12] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0];
+const RECONCILES: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
 const ANSWERS: [f64; 11] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0];
 
 impl Default for Metrics {
@@ -130,6 +109,12 @@ impl Default for Metrics {
         ] {
             drop(metrics.api_errors.get_or_create(&ErrorLabels { class }));
         }
+        for verb in VERBS {
+            drop(metrics.api_requests.get_or_create(&RequestLabels { verb, code: "2xx" }));
+        }
+        for outcome in ["done", "again", "failed"] {
+            drop(metrics.reconciles.get_or_create(&OutcomeLabels { outcome }));
+        }
         for path in ["/mutate", "/validate"] {
             for outcome in ["passed", "changed", "refused", "unanswered"] {
                 drop(metrics.reviews.get_or_create(&ReviewLabels { path, outcome }));
@@ -144,12 +129,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("poolbudget");
         let all = &mut registry;
         Self {
-            limit: named(all, "limit_connections", "Connections that the plan allows"),
-            usable: named(all, "usable_connections", "Connections that may be granted"),
-            committed: named(all, "committed_connections", "Connections granted to pods not yet gone"),
-            waiting: named(all, "waiting_pods", "Pods that wait at the gate"),
-            grants: named(all, "grants", "Pods that were granted"),
-            evictions: named(all, "evictions", "Pods that were evicted or deleted to make room"),
+            series: Series::registered(all),
             grant_latency: times(
                 all,
                 "grant_latency",
@@ -158,7 +138,15 @@ impl Metrics {
             ),
             leader: named(all, "leader", "1 while this process leads"),
             api_errors: named(all, "api_errors", "Requests that failed, by class"),
+            api_requests: named(all, "api_requests", "Requests to the API server, by verb and answer"),
             status_writes: named(all, "status_writes", "Statuses written"),
+            status_refusals: named(
+                all,
+                "status_writes_refused",
+                "Statuses that the API server refused; nothing is granted meanwhile",
+            ),
+            reconciles: named(all, "reconciles", "Reconciles of budgets, by outcome"),
+            reconcile_duration: times(all, "reconcile_duration", "Time that a reconcile takes", RECONCILES),
             reviews: named(all, "admission_reviews", "Admission reviews, by path and outcome"),
             review_duration: times(
                 all,
@@ -176,93 +164,59 @@ impl Metrics {
                 "connections_dropped",
                 "Connections that were closed or refused, because there were too many or no request came",
             ),
-            uncounted: named(
-                all,
-                "budgets_without_series",
-                "Budgets without series of their own, because there are too many",
-            ),
-            counted: Arc::default(),
             registry: Arc::new(registry),
         }
     }
 
-    fn counted(&self) -> MutexGuard<'_, Counted> {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a budget has series; it gets them while there is room.
-    fn counts(&self, key: &BudgetKey) -> bool {
-        let mut counted = self.counted();
-        if counted.with.contains(key) {
-            return true;
-        }
-        let own = counted.with.iter().filter(|other| other.namespace == key.namespace).count();
-        let room = counted.with.len() < BUDGETS && own < BUDGETS_OF_NAMESPACE;
-        if room {
-            counted.without.remove(key);
-            counted.with.insert(key.clone());
-        } else {
-            counted.without.insert(key.clone());
-        }
-        self.uncounted.set(i64::try_from(counted.without.len()).unwrap_or(i64::MAX));
-        room
-    }
-
     /// Sets the numbers of a budget.
-    pub fn budget(&self, key: &BudgetKey, numbers: BudgetNumbers) {
-        if !self.counts(key) {
-            return;
-        }
-        let labels = labels(key);
-        self.limit.get_or_create(&labels).set(numbers.limit);
-        self.usable.get_or_create(&labels).set(numbers.usable);
-        self.committed.get_or_create(&labels).set(numbers.committed);
-        self.waiting.get_or_create(&labels).set(numbers.waiting);
-        drop(self.grants.get_or_create(&labels));
-        drop(self.evictions.get_or_create(&labels));
+    pub fn budget(&self, key: &BudgetKey, numbers: &BudgetNumbers) {
+        self.series.set(key, numbers);
+    }
+
+    /// The budgets that this process reports, by name.
+    #[must_use]
+    pub fn budgets(&self) -> Vec<(BudgetKey, BudgetNumbers)> {
+        self.series.budgets()
+    }
+
+    /// Whether this process is the leader.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.leader.get() == 1
     }
 
     /// Drops the series of a budget that is gone.
     pub fn forget(&self, key: &BudgetKey) {
-        let mut counted = self.counted();
-        counted.with.remove(key);
-        counted.without.remove(key);
-        self.uncounted.set(i64::try_from(counted.without.len()).unwrap_or(i64::MAX));
-        drop(counted);
-        let labels = labels(key);
-        for family in [&self.limit, &self.usable, &self.committed, &self.waiting] {
-            family.remove(&labels);
-        }
-        self.grants.remove(&labels);
-        self.evictions.remove(&labels);
+        self.series.forget(key);
     }
 
     /// Drops the series of all budgets: another process is the leader and reports them.
     pub fn forget_all(&self) {
-        *self.counted() = Counted::default();
-        self.uncounted.set(0);
-        for family in [&self.limit, &self.usable, &self.committed, &self.waiting] {
-            family.clear();
-        }
-        self.grants.clear();
-        self.evictions.clear();
+        self.series.forget_all();
     }
 
     /// Counts a grant, and how long its pod waited since it was observed.
     pub fn granted(&self, key: &BudgetKey, latency: Option<Duration>) {
-        if self.counts(key) {
-            self.grants.get_or_create(&labels(key)).inc();
-        }
+        self.series.granted(key);
         if let Some(latency) = latency {
             self.grant_latency.observe(latency.as_secs_f64());
         }
     }
 
-    /// Counts a pod that was ended to make room.
-    pub fn evicted(&self, key: &BudgetKey) {
-        if self.counts(key) {
-            self.evictions.get_or_create(&labels(key)).inc();
-        }
+    /// Counts a pod that was ended to make room, by one of a closed set of reasons.
+    pub fn evicted(&self, key: &BudgetKey, reason: &'static str) {
+        self.series.ended(key, reason);
+    }
+
+    /// Counts a reconcile and its duration.
+    pub fn reconciled(&self, outcome: &'static str, duration: Duration) {
+        self.reconciles.get_or_create(&OutcomeLabels { outcome }).inc();
+        self.reconcile_duration.observe(duration.as_secs_f64());
+    }
+
+    /// Counts a status that the API server refused.
+    pub fn status_refused(&self) {
+        self.status_refusals.inc();
     }
 
     /// Sets whether this process is the leader.
@@ -273,6 +227,11 @@ impl Metrics {
     /// Counts a failed request.
     pub fn api_error(&self, class: &'static str) {
         self.api_errors.get_or_create(&ErrorLabels { class }).inc();
+    }
+
+    /// Counts a request to the API server.
+    pub fn requested(&self, verb: &'static str, code: &'static str) {
+        self.api_requests.get_or_create(&RequestLabels { verb, code }).inc();
     }
 
     /// Counts a status write.
@@ -307,10 +266,6 @@ impl Metrics {
     }
 }
 
-fn labels(key: &BudgetKey) -> BudgetLabels {
-    BudgetLabels { namespace: key.namespace.clone(), budget: key.name.clone() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,42 +274,7 @@ mod tests {
     fn counters_exist_at_zero_from_the_start() {
         let text = Metrics::default().render();
         assert!(text.contains("poolbudget_api_errors_total{class=\"watch\"} 0"), "{text}");
+        assert!(text.contains("poolbudget_reconciles_total{outcome=\"failed\"} 0"), "{text}");
         assert!(text.contains("poolbudget_leader 0"), "{text}");
-    }
-
-    #[test]
-    fn neither_one_namespace_nor_all_together_make_series_without_end() {
-        let metrics = Metrics::default();
-        let series = || metrics.render().matches("poolbudget_limit_connections{").count();
-        let keys = |namespace: &str, count: usize| -> Vec<BudgetKey> {
-            (0..count).map(|n| BudgetKey::new(namespace, &format!("b{n}"))).collect()
-        };
-        let many = keys("greedy", 1_500);
-        many.iter().for_each(|key| metrics.budget(key, BudgetNumbers::default()));
-        many.iter().for_each(|key| metrics.evicted(key));
-        assert_eq!(series(), BUDGETS_OF_NAMESPACE);
-        assert!(metrics.render().contains("poolbudget_budgets_without_series 1450"));
-        for namespace in 0..100 {
-            for key in keys(&format!("n{namespace}"), 20) {
-                metrics.budget(&key, BudgetNumbers::default());
-            }
-        }
-        assert_eq!(series(), BUDGETS);
-        many.iter().for_each(|key| metrics.forget(key));
-        assert_eq!(series(), BUDGETS - BUDGETS_OF_NAMESPACE);
-    }
-
-    #[test]
-    fn the_series_of_a_budget_vanish_with_it() {
-        let metrics = Metrics::default();
-        let key = BudgetKey::new("shop", "main");
-        metrics.budget(&key, BudgetNumbers { limit: 15, usable: 13, committed: 12, waiting: 1 });
-        assert!(
-            metrics
-                .render()
-                .contains("poolbudget_committed_connections{namespace=\"shop\",budget=\"main\"} 12")
-        );
-        metrics.forget(&key);
-        assert!(!metrics.render().contains("budget=\"main\""));
     }
 }

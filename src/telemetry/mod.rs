@@ -6,3 +6,5 @@ pub mod http;
 pub mod listen;
 pub mod log;
 pub mod metrics;
+pub mod requests;
+pub mod series;

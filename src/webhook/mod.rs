@@ -45,7 +45,10 @@
 //! | `charts/poolbudget/templates/service.yaml`, `charts/poolbudget/templates/networkpolicy.yaml` | the port `webhook` |
 //! | `charts/poolbudget/templates/requirements.yaml`, `charts/poolbudget/templates/NOTES.txt` | what they say of the `webhook` |
 //! | `charts/poolbudget/templates/policies.yaml` | follows from `admission` |
-//! | `docs/admission.md`, `docs/production.md`, `docs/install.md`, `docs/trust.md` | what they say of the `webhook` |
+//! | `charts/poolbudget/files/alerts.yaml`, `tests/prometheus/alerts_test.go` | `PoolbudgetWebhookFailing`, `PoolbudgetWebhookCertificateExpiring` |
+//! | `charts/poolbudget/files/dashboard.json` | the panel of `poolbudget_admission_reviews_total` |
+//! | `docs/runbooks/webhook-failing.md`, `docs/runbooks/webhook-certificate-expiring.md` | all |
+//! | `docs/admission.md`, `docs/production.md`, `docs/install.md`, `docs/trust.md`, `docs/metrics.md` | what they say of the `webhook` |
 //! | `tests/chart/webhook.rs`, `tests/e2e/webhook.rs`, `tests/e2e/switching.rs`, `benches/webhook.rs` | all |
 //! | `Makefile`, `CONTRIBUTING.md` | `webhook` |
 

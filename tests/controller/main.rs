@@ -38,6 +38,8 @@ mod lease;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod modes;
 #[cfg(test)]
 mod process;

@@ -15,7 +15,7 @@ use super::crashes::settled;
 use super::term::{Term, now};
 
 /// Asks for the records to be written anew.
-const RECORD: &str = "POOLBUDGET_RECORD";
+pub(super) const RECORD: &str = "POOLBUDGET_RECORD";
 
 type Situation = (&'static str, fn() -> DbConnectionBudget);
 

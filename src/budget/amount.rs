@@ -19,6 +19,12 @@ pub struct Pods(u32);
 pub struct Instances(u32);
 
 impl Connections {
+    /// The number as the API writes it: the largest one that fits where it is larger.
+    #[must_use]
+    pub fn wide(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(i64::MAX)
+    }
+
     /// No connection.
     pub const ZERO: Self = Self(0);
     /// One connection.

@@ -112,6 +112,7 @@ mod tests {
             assert_eq!(NodeSight::of(&node(away), None), sight(false, None), "{away}");
         }
     }
+
     #[test]
     fn nodes_are_silent_until_each_has_reported_since() {
         let roll = |nodes: &[(&str, bool, Option<&str>)]| -> Roll {

@@ -23,18 +23,18 @@ pub fn of(view: &View, budget: &DbConnectionBudget, status: &DbConnectionBudgetS
     };
     let least: Connections = view.workloads().map(least).sum();
     let foreign: Connections = view.workloads().map(|one| one.foreign_bills()).sum();
-    let quarantined = view.scene.situation.quarantine.iter().copied().sum();
+    let quarantined: Connections = view.scene.situation.quarantine.iter().copied().sum();
     BudgetNumbers {
         limit: status.limit.as_ref().map_or(0, |limit| limit.connections),
         reserved: budget.spec.reserved.into(),
         usable: status.usable,
         committed: status.committed,
-        quarantined: wide(quarantined),
-        least: wide(least),
+        quarantined: quarantined.wide(),
+        least: least.wide(),
         waiting: status.pods.waiting.into(),
         oldest_wait: waits.map(|(_, pod)| i64::try_from(pod.age).unwrap_or(i64::MAX)).max().unwrap_or(0),
         foreign_pods: status.pods.foreign.into(),
-        foreign: wide(foreign),
+        foreign: foreign.wide(),
         conditions: status.conditions.iter().filter_map(condition).collect(),
         workloads: status.workloads.iter().map(workload).collect(),
     }
@@ -60,8 +60,4 @@ fn workload(status: &WorkloadStatus) -> WorkloadNumbers {
         waiting: status.waiting.into(),
         foreign: status.foreign.as_ref().map_or(0, |foreign| foreign.pods.into()),
     }
-}
-
-fn wide(connections: Connections) -> i64 {
-    i64::try_from(connections.get()).unwrap_or(i64::MAX)
 }

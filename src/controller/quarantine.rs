@@ -19,7 +19,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::context::{Context, Moment};
 use super::gateway::Gateway;
-use super::roll_call::Answer;
+use super::roll_call::{AGAIN, Answer};
 use super::view::View;
 use crate::api::BudgetKey;
 use crate::api::{Mode, QuarantineCause, Quarantined};
@@ -36,8 +36,6 @@ const MARGIN: i64 = 10;
 const LONGEST: i64 = 3600;
 /// The longest that an entry counts if its node is not known: a grace period, the margin, and the longest linger.
 const MOST_SECONDS: i64 = LONGEST + MARGIN + 3600;
-/// A node is asked again after this long.
-const AGAIN: Duration = Duration::from_secs(5);
 /// A kubelet must report within this long before the end: longer than it lets pass between two signs of life.
 const LATE: Duration = Duration::from_secs(15);
 /// Nodes that are asked in one look, at the same time.

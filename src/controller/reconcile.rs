@@ -15,9 +15,9 @@ use super::dispatch::Next;
 use super::gateway::{Gateway, GatewayError};
 use super::memory::{Hindrances, Memory};
 use super::view::View;
-use super::{events, evict, grant, numbers, promise, quarantine, retire, status, takeover};
+use super::{events, evict, grant, numbers, promise, quarantine, retire, status, takeover, whereabouts};
 use crate::api::BudgetKey;
-use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, Quarantined, names};
+use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, NodeStatus, Quarantined, names};
 use crate::budget::grant::Refusal;
 use crate::budget::ledger::Hold;
 use crate::cluster::guarded::Unreadable;
@@ -96,8 +96,9 @@ impl<G: Gateway> Reconciler<G> {
         let may_wait = fresh.is_empty() && !quarantines_more(&held, &new) && !comes_down(&held, &new);
         let numbers = numbers::of(&view, &held, &new);
         // Also if the status is refused: then these numbers are all there is.
-        self.context.metrics.budget(key, &numbers);
-        let wait = self.write(&mut memory, new, may_wait, now).await?;
+        self.context.metrics.budget(key, numbers);
+        let nodes = || whereabouts::nodes(&view);
+        let wait = self.write(&mut memory, new, nodes, may_wait, now).await?;
         memory.unnamed = unnamed;
         let sent = grant::send(&self.context, key, &view, &grants).await;
 
@@ -145,21 +146,20 @@ impl<G: Gateway> Reconciler<G> {
         &self,
         memory: &mut Memory,
         mut status: DbConnectionBudgetStatus,
+        nodes: impl FnOnce() -> Vec<NodeStatus> + Send,
         may_wait: bool,
         now: Timestamp,
     ) -> Result<Option<Duration>, GatewayError> {
         let Some(held) = memory.held.clone() else { return Ok(None) };
-        // That pods are on nodes by now is no reason to write: what is on no node in the status is on one that is not known.
-        let nodes = std::mem::take(&mut status.ledger.nodes);
-        status.ledger.nodes = held.status.as_ref().map_or_else(Vec::new, |old| old.ledger.nodes.clone());
         if held.status.as_ref() == Some(&status) {
             return Ok(None);
         }
-        status.ledger.nodes = nodes;
         let since = memory.written.map_or(GATHER, |written| now.duration_since(written));
         if may_wait && since < GATHER && since >= SignedDuration::ZERO {
             return Ok(Some((GATHER - since).unsigned_abs()));
         }
+        // That pods are on nodes by now is no reason to write: what is on no node in the status is on one that is not known.
+        status.ledger.nodes = nodes();
         let budget = DbConnectionBudget {
             metadata: held.metadata.clone(),
             spec: held.spec.clone(),

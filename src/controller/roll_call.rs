@@ -11,8 +11,8 @@ use tokio::sync::Mutex as AsyncMutex;
 use super::gateway::Gateway;
 use crate::cluster::node::Roll;
 
-/// The nodes are listed again after this long at the earliest.
-const AGAIN: Duration = Duration::from_secs(5);
+/// Nodes are asked again after this long at the earliest.
+pub const AGAIN: Duration = Duration::from_secs(5);
 
 /// What nodes show, or the class of the error.
 pub type Answer = Result<Arc<Roll>, &'static str>;

@@ -10,7 +10,6 @@ use k8s_openapi::jiff::Timestamp;
 use super::conditions;
 use super::memory::Hindrances;
 use super::view::{Assessed, View};
-use super::whereabouts;
 use crate::api::{
     Baseline, DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, InfeasiblePolicy,
     LadderStatus, LedgerStatus, LimitStatus, Mode, PodCounts, WorkloadStatus,
@@ -43,17 +42,18 @@ pub fn assemble(
         limit: view
             .limit
             .as_ref()
-            .map(|limit| LimitStatus { connections: wide(limit.connections), source: limit.source.clone() }),
-        usable: wide(decision.usable),
-        committed: wide(decision.ledger.committed.plus(fresh)),
+            .map(|limit| LimitStatus { connections: limit.connections.wide(), source: limit.source.clone() }),
+        usable: decision.usable.wide(),
+        committed: decision.ledger.committed.plus(fresh).wide(),
         pods: pods(view),
         more_workloads: 0,
         workloads: workloads(view, ratio, &largest),
         ledger: LedgerStatus {
             epoch: old.ledger.epoch,
             mode: view.mode,
-            high_water: decision.high_water.filter(|_| view.mode == Mode::Gate).map(wide),
-            nodes: whereabouts::nodes(view),
+            high_water: decision.high_water.filter(|_| view.mode == Mode::Gate).map(Connections::wide),
+            // They are read when it is written.
+            nodes: old.ledger.nodes.clone(),
             grants,
             quarantine: old.ledger.quarantine.clone(),
             baselines: view.workloads().map(baseline).collect(),
@@ -134,7 +134,7 @@ fn workloads(view: &View, ratio: u32, largest: &[Pods]) -> Vec<WorkloadStatus> {
 fn workload(one: Assessed<'_>, fresh: Fresh, ratio: u32, largest: Option<&Pods>) -> WorkloadStatus {
     let Assessed { facts: labelled, of: core, share, standing, .. } = one;
     let split = Split::of(share.size, ratio, labelled.knobs);
-    let foreign = ForeignStatus { pods: count(one.foreign()), connections: wide(one.foreign_bills()) };
+    let foreign = ForeignStatus { pods: count(one.foreign()), connections: one.foreign_bills().wide() };
     WorkloadStatus {
         kind: labelled.key.kind,
         name: labelled.key.name.clone(),
@@ -144,8 +144,8 @@ fn workload(one: Assessed<'_>, fresh: Fresh, ratio: u32, largest: Option<&Pods>)
         slots: count(share.slots),
         pool_size: i32::try_from(split.pool_size.get()).unwrap_or(i32::MAX),
         max_overflow: i32::try_from(split.max_overflow.get()).unwrap_or(i32::MAX),
-        per_pod: wide(share.bill),
-        committed: wide(standing.committed.plus(fresh.connections)),
+        per_pod: share.bill.wide(),
+        committed: standing.committed.plus(fresh.connections).wide(),
         granted: count(standing.granted).saturating_add(narrow(fresh.pods)),
         waiting: count(standing.waiting).saturating_sub(narrow(fresh.pods)),
         foreign: (foreign.connections > 0).then_some(foreign),
@@ -168,10 +168,6 @@ fn baseline(one: Assessed<'_>) -> Baseline {
 
 fn time(seconds: u64) -> Option<Time> {
     Timestamp::from_second(i64::try_from(seconds).ok()?).ok().map(Time)
-}
-
-fn wide(connections: Connections) -> i64 {
-    i64::try_from(connections.get()).unwrap_or(i64::MAX)
 }
 
 fn count(pods: Pods) -> i32 {

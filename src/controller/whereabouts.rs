@@ -4,14 +4,13 @@
 //! In: a view; at a take-over, the last status and the pods that are there. Out: the sums of the nodes; entries for the
 //! quarantine. Forbidden here: asking a node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use k8s_openapi::jiff::Timestamp;
 
 use super::quarantine::{self, MOST};
 use super::view::View;
 use crate::api::{DbConnectionBudgetStatus, Mode, NodeStatus, QuarantineCause, Quarantined};
-use crate::budget::amount::Connections;
 use crate::budget::ledger::Hold;
 use crate::cluster::pod::{DEFAULT_GRACE, PodRecord};
 
@@ -20,7 +19,7 @@ use crate::cluster::pod::{DEFAULT_GRACE, PodRecord};
 pub fn nodes(view: &View) -> Vec<NodeStatus> {
     let pods = view.scene.pods.iter().zip(&view.scene.situation.pods);
     let held = pods.filter_map(|(record, pod)| match pod.hold {
-        Hold::Granted(bill) => Some((record.node.as_deref()?, wide(bill))),
+        Hold::Granted(bill) => Some((record.node.as_deref()?, bill.wide())),
         _ => None,
     });
     let node = |(name, connections): (&str, i64)| NodeStatus { name: name.to_owned(), connections };
@@ -47,19 +46,23 @@ pub fn unaccounted(
     now: Timestamp,
 ) -> Vec<Quarantined> {
     let ledger = &status.ledger;
-    let in_flight = |pod: &PodRecord| ledger.grants.iter().find(|grant| grant.uid == pod.uid);
-    let waits_out = |pod: &PodRecord| ledger.quarantine.iter().any(|entry| entry.uid == pod.uid);
+    let grants: HashMap<&str, i64> =
+        ledger.grants.iter().map(|grant| (grant.uid.as_str(), grant.connections)).collect();
+    let in_flight = |pod: &PodRecord| grants.get(pod.uid.as_str()).copied();
+    let kept: HashSet<&str> = ledger.quarantine.iter().map(|entry| entry.uid.as_str()).collect();
+    let waits_out = |pod: &PodRecord| kept.contains(pod.uid.as_str());
     let bill = |pod: &PodRecord| match pod.hold() {
         _ if waits_out(pod) => 0,
-        Hold::Granted(bill) if !pod.ended => wide(bill),
+        Hold::Granted(bill) if !pod.ended => bill.wide(),
         // In a mode other than Gate they were counted with the others.
-        Hold::Escaped(bill) if !pod.ended && ledger.mode != Mode::Gate && pod.owner.is_some() => wide(bill),
-        Hold::Waiting => in_flight(pod).map_or(0, |grant| grant.connections),
+        Hold::Escaped(bill) if !pod.ended && ledger.mode != Mode::Gate && pod.owner.is_some() => bill.wide(),
+        Hold::Waiting => in_flight(pod).unwrap_or(0),
         _ => 0,
     };
+    let billed: Vec<(&PodRecord, i64)> = pods.iter().map(|pod| (pod, bill(pod))).collect();
     // What was in flight was on no node.
-    let placed = pods.iter().filter(|pod| in_flight(pod).is_none());
-    let there = by_node(placed.filter_map(|pod| Some((pod.node.as_deref()?, bill(pod)))));
+    let placed = billed.iter().filter(|(pod, _)| in_flight(pod).is_none());
+    let there = by_node(placed.filter_map(|(pod, bill)| Some((pod.node.as_deref()?, *bill))));
     let written = ledger.nodes.iter().map(|node| (node.name.as_str(), node.connections));
     let missing = by_node(written)
         .into_iter()
@@ -67,7 +70,11 @@ pub fn unaccounted(
     let missing: Vec<_> = missing.filter(|(_, connections)| *connections > 0).collect();
 
     let waiting_out = ledger.quarantine.iter().map(|entry| entry.connections);
-    let known = pods.iter().map(bill).chain(waiting_out).chain(missing.iter().map(|(_, missing)| *missing));
+    let known = billed
+        .iter()
+        .map(|(_, bill)| *bill)
+        .chain(waiting_out)
+        .chain(missing.iter().map(|(_, missing)| *missing));
     let rest = status.committed.saturating_sub(known.fold(0, i64::saturating_add));
 
     let grace = pods.iter().map(|pod| pod.grace).max().unwrap_or(0).max(DEFAULT_GRACE);
@@ -81,8 +88,4 @@ pub fn unaccounted(
             Quarantined { node: node.map(ToOwned::to_owned), ..entry }
         })
         .collect()
-}
-
-fn wide(connections: Connections) -> i64 {
-    i64::try_from(connections.get()).unwrap_or(i64::MAX)
 }

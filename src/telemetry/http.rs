@@ -186,7 +186,7 @@ mod tests {
         for (name, ready) in [("zoo", 1), ("main", 0)] {
             let conditions = vec![("Feasible", 1), ("Ready", ready)];
             let numbers = BudgetNumbers { usable: 13, waiting: 2, conditions, ..BudgetNumbers::default() };
-            metrics.budget(&BudgetKey::new("shop", name), &numbers);
+            metrics.budget(&BudgetKey::new("shop", name), numbers);
         }
         assert_eq!(answer("/health", &metrics, &readiness).status(), StatusCode::OK);
         let health = health();

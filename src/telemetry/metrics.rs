@@ -169,7 +169,7 @@ impl Metrics {
     }
 
     /// Sets the numbers of a budget.
-    pub fn budget(&self, key: &BudgetKey, numbers: &BudgetNumbers) {
+    pub fn budget(&self, key: &BudgetKey, numbers: BudgetNumbers) {
         self.series.set(key, numbers);
     }
 

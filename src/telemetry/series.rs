@@ -162,7 +162,6 @@ struct Counted {
 /// The series of one budget beside its gauges.
 #[derive(Default)]
 struct Own {
-    conditions: HashSet<&'static str>,
     reasons: HashSet<&'static str>,
     workloads: HashSet<WorkloadLabels>,
     /// Workloads of it that have none.
@@ -198,39 +197,36 @@ impl Series {
     }
 
     /// Sets the numbers of a budget.
-    pub(super) fn set(&self, key: &BudgetKey, numbers: &BudgetNumbers) {
+    pub(super) fn set(&self, key: &BudgetKey, mut numbers: BudgetNumbers) {
         let mut counted = self.counted();
         if !counted.counts(key) {
             return self.tell(&counted);
         }
         let labels = of(key);
         for (family, (.., number)) in self.budgets.iter().zip(OF_BUDGET) {
-            family.get_or_create(&labels).set(number(numbers));
+            family.get_or_create(&labels).set(number(&numbers));
         }
         drop(self.grants.get_or_create(&labels));
+        self.set_workloads(key, &std::mem::take(&mut numbers.workloads), &mut counted);
         if let Some(own) = counted.with.get_mut(key) {
-            own.numbers = BudgetNumbers { workloads: Vec::new(), ..numbers.clone() };
+            self.set_conditions(key, &own.numbers.conditions, &numbers.conditions);
+            own.numbers = numbers;
         }
-        self.set_conditions(key, numbers, &mut counted);
-        self.set_workloads(key, numbers, &mut counted);
         self.tell(&counted);
     }
 
-    fn set_conditions(&self, key: &BudgetKey, numbers: &BudgetNumbers, counted: &mut Counted) {
-        let Some(own) = counted.with.get_mut(key) else { return };
+    fn set_conditions(&self, key: &BudgetKey, before: &[(&'static str, i64)], now: &[(&'static str, i64)]) {
         let labels =
             |r#type| ConditionLabels { namespace: key.namespace.clone(), budget: key.name.clone(), r#type };
-        let now: HashSet<&'static str> = numbers.conditions.iter().map(|(kind, _)| *kind).collect();
-        for kind in own.conditions.difference(&now) {
-            self.conditions.remove(&labels(*kind));
+        for (gone, _) in before.iter().filter(|(kind, _)| now.iter().all(|(other, _)| other != kind)) {
+            self.conditions.remove(&labels(*gone));
         }
-        for (kind, status) in &numbers.conditions {
+        for (kind, status) in now {
             self.conditions.get_or_create(&labels(*kind)).set(*status);
         }
-        own.conditions = now;
     }
 
-    fn set_workloads(&self, key: &BudgetKey, numbers: &BudgetNumbers, counted: &mut Counted) {
+    fn set_workloads(&self, key: &BudgetKey, workloads: &[WorkloadNumbers], counted: &mut Counted) {
         let others = counted.workloads;
         let Some(own) = counted.with.get_mut(key) else { return };
         let others = others.saturating_sub(own.workloads.len());
@@ -241,7 +237,7 @@ impl Series {
             kind: workload.kind.clone(),
             workload: workload.name.clone(),
         };
-        let (named, unnamed) = numbers.workloads.split_at(numbers.workloads.len().min(most));
+        let (named, unnamed) = workloads.split_at(workloads.len().min(most));
         let now: HashSet<WorkloadLabels> = named.iter().map(labels).collect();
         for gone in own.workloads.difference(&now) {
             remove(&self.workloads, gone);
@@ -283,7 +279,7 @@ impl Series {
         remove(&self.budgets, &labels);
         self.grants.remove(&labels);
         let BudgetLabels { namespace, budget } = labels;
-        for r#type in own.conditions.iter().copied() {
+        for (r#type, _) in own.numbers.conditions.iter().copied() {
             let (namespace, budget) = (namespace.clone(), budget.clone());
             self.conditions.remove(&ConditionLabels { namespace, budget, r#type });
         }
@@ -385,13 +381,13 @@ mod tests {
         let metrics = Metrics::default();
         let series = || metrics.render().matches("poolbudget_limit_connections{").count();
         let many = keys("greedy", 1_500);
-        many.iter().for_each(|key| metrics.budget(key, &BudgetNumbers::default()));
+        many.iter().for_each(|key| metrics.budget(key, BudgetNumbers::default()));
         many.iter().for_each(|key| metrics.evicted(key, "Oversize"));
         assert_eq!(series(), BUDGETS_OF_NAMESPACE);
         assert!(metrics.render().contains("poolbudget_budgets_without_series 1450"));
         for namespace in 0..100 {
             for key in keys(&format!("n{namespace}"), 20) {
-                metrics.budget(&key, &BudgetNumbers::default());
+                metrics.budget(&key, BudgetNumbers::default());
             }
         }
         assert_eq!(series(), BUDGETS);
@@ -405,15 +401,15 @@ mod tests {
         let series = || metrics.render().matches("poolbudget_workload_slots{").count();
         let numbers = |count| BudgetNumbers { workloads: workloads(count), ..BudgetNumbers::default() };
         let key = BudgetKey::new("shop", "main");
-        metrics.budget(&key, &numbers(300));
+        metrics.budget(&key, numbers(300));
         assert_eq!(series(), WORKLOADS_OF_BUDGET);
         assert!(metrics.render().contains("poolbudget_workloads_without_series 250"));
-        metrics.budget(&key, &numbers(2));
+        metrics.budget(&key, numbers(2));
         assert_eq!(series(), 2);
         assert!(metrics.render().contains("poolbudget_workloads_without_series 0"));
         for namespace in 0..10 {
             for key in keys(&format!("n{namespace}"), 10) {
-                metrics.budget(&key, &numbers(40));
+                metrics.budget(&key, numbers(40));
             }
         }
         assert_eq!(series(), WORKLOADS);
@@ -431,7 +427,7 @@ mod tests {
         let workloads = workloads(1);
         let numbers =
             BudgetNumbers { limit: 15, committed: 12, conditions, workloads, ..BudgetNumbers::default() };
-        metrics.budget(&key, &numbers);
+        metrics.budget(&key, numbers);
         metrics.granted(&key, None);
         metrics.evicted(&key, "Oversize");
         for line in [
@@ -445,7 +441,7 @@ mod tests {
             assert!(metrics.render().contains(line), "{line} in {}", metrics.render());
         }
         let conditions = vec![("Ready", 1)];
-        metrics.budget(&key, &BudgetNumbers { conditions, ..BudgetNumbers::default() });
+        metrics.budget(&key, BudgetNumbers { conditions, ..BudgetNumbers::default() });
         assert!(!metrics.render().contains("Feasible"));
         metrics.forget(&key);
         assert!(!metrics.render().contains("budget=\"main\""), "{}", metrics.render());

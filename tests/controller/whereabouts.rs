@@ -48,6 +48,17 @@ fn while_nobody_led(node: &str, connections: i64) -> Vec<(QuarantineCause, Strin
     vec![(QuarantineCause::WhileNobodyLed, node.to_owned(), connections)]
 }
 
+/// The pod on `node`, whose kubelet is like this, goes while nobody leads; the cluster, and the next leader.
+fn gone_from(node: &str, kubelet: Kubelet) -> (Cluster, Term) {
+    let (cluster, term) = on_two_nodes();
+    drop(term);
+    cluster.server().turn_kubelet_of(node, kubelet);
+    let pod = pod_on(&cluster, node);
+    cluster.server().vanish(&pod);
+    let next = Term::begin(&cluster);
+    (cluster, next)
+}
+
 #[test]
 fn the_status_says_what_pods_hold_on_each_node() {
     let (mut cluster, mut term) = on_two_nodes();
@@ -66,12 +77,7 @@ fn the_status_says_what_pods_hold_on_each_node() {
 #[test]
 fn what_was_gone_while_nobody_led_counts_for_as_long_as_its_kubelet_is_away() {
     for away in [Kubelet::Away, Kubelet::Mute] {
-        let (mut cluster, term) = on_two_nodes();
-        drop(term);
-        cluster.server().turn_kubelet_of("a", away);
-        let pod = pod_on(&cluster, "a");
-        cluster.server().vanish(&pod);
-        let mut next = Term::begin(&cluster);
+        let (mut cluster, mut next) = gone_from("a", away);
         cluster.turns(&mut next, 300);
         assert_eq!(kept(&cluster), while_nobody_led("a", 6), "{away:?}");
         cluster.server().turn_kubelet_of("a", Kubelet::Well);
@@ -156,12 +162,7 @@ fn a_node_that_is_deleted_while_it_is_waited_for_has_no_say_and_lingers() {
 
 #[test]
 fn a_node_that_is_replaced_under_its_name_has_to_be_heard_of_like_the_one_before() {
-    let (mut cluster, term) = on_two_nodes();
-    drop(term);
-    cluster.server().turn_kubelet_of("a", Kubelet::Gone);
-    let pod = pod_on(&cluster, "a");
-    cluster.server().vanish(&pod);
-    let mut next = Term::begin(&cluster);
+    let (mut cluster, mut next) = gone_from("a", Kubelet::Gone);
     cluster.turns(&mut next, 20);
     // It is there again and not heard of yet, and then it is.
     cluster.server().turn_kubelet_of("a", Kubelet::Mute);
@@ -345,12 +346,7 @@ fn beyond_what_a_status_can_name_a_node_is_not_known() {
 fn a_leader_that_dies_in_its_take_over_leaves_the_next_one_all_that_it_knew() {
     for k in 0..4 {
         for fate in [Fate::DiesBefore, Fate::DiesAfter] {
-            let (mut cluster, term) = on_two_nodes();
-            drop(term);
-            cluster.server().turn_kubelet_of("a", Kubelet::Away);
-            let pod = pod_on(&cluster, "a");
-            cluster.server().vanish(&pod);
-            let mut second = Term::begin(&cluster);
+            let (mut cluster, mut second) = gone_from("a", Kubelet::Away);
             second.door.follow(move |_, call| {
                 let status = matches!(call.write, Some(Request::Status(_)));
                 Some(if status && call.number == k { fate } else { Fate::Done })

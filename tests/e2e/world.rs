@@ -1,4 +1,5 @@
-//! What tests ask of the world.
+//! What tests ask of the world. A wait takes an answer that does not come as "not yet": the API server may just have been
+//! restarted.
 
 use std::time::Duration;
 
@@ -40,7 +41,8 @@ pub(crate) fn condition(pod: &Pod, kind: &str) -> String {
 /// Waits until a pod is Ready.
 pub(crate) async fn until_pod_ready(client: &Client, namespace: &str, name: &str) {
     eventually(SOON, &format!("pod {namespace}/{name} is Ready"), async || {
-        let pod = pod(client, namespace, name).await;
+        let pod: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let pod = pod.get(name).await.map_err(|error| error.to_string())?;
         let ready = condition(&pod, "Ready");
         (ready == "True").then_some(()).ok_or_else(|| format!("phase {}, Ready {ready:?}", phase(&pod)))
     })
@@ -61,7 +63,8 @@ pub(crate) async fn until_ready(client: &Client, namespace: &str, name: &str, re
 /// Waits until a namespace has so many pods, those that drain included.
 pub(crate) async fn until_pods(client: &Client, namespace: &str, count: usize) {
     eventually(SOON, &format!("{namespace} has {count} pods"), async || {
-        let there = pods(client, namespace).await.len();
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let there = pods.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items.len();
         (there == count).then_some(()).ok_or_else(|| format!("it has {there}"))
     })
     .await;

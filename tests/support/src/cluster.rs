@@ -12,7 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use k8s_openapi::api::core::v1::{Node, ServiceAccount};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, ServiceAccount};
 use kube::api::{ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
@@ -194,7 +195,7 @@ impl Cluster {
         // It answers before it has created all roles.
         self.expects_forbidden();
         self.apiserver.start()?;
-        self.until("the API server is ready again", || self.apiserver_is_ready()).await?;
+        self.until("the API server serves again", || self.serves_again()).await?;
         self.wake_kubelets()
     }
 
@@ -207,7 +208,7 @@ impl Cluster {
     pub async fn start_etcd(&self) -> Result<()> {
         self.expects_forbidden();
         self.etcd.start()?;
-        self.until("the API server is ready again", || self.apiserver_is_ready()).await?;
+        self.until("the API server serves again", || self.serves_again()).await?;
         self.wake_kubelets()
     }
 
@@ -272,6 +273,20 @@ impl Cluster {
 
     fn components(&self) -> [&Component; 5] {
         [&self.etcd, &self.apiserver, &self.controller_manager, &self.scheduler, &self.kwok]
+    }
+
+    /// Whether the API server says so and serves lists: after a restart it refuses those ("storage is
+    /// (re)initializing") until its caches are filled, for each kind on its own, and may do so when it is ready already.
+    async fn serves_again(&self) -> Result<()> {
+        self.apiserver_is_ready().await?;
+        let client = self.client().await?;
+        let pods: Api<Pod> = Api::all(client.clone());
+        pods.list(&ListParams::default()).await.context("list the pods")?;
+        let deployments: Api<Deployment> = Api::all(client.clone());
+        deployments.list(&ListParams::default()).await.context("list the Deployments")?;
+        let namespaces: Api<Namespace> = Api::all(client);
+        namespaces.list(&ListParams::default()).await.context("list the namespaces")?;
+        Ok(())
     }
 
     async fn apiserver_is_ready(&self) -> Result<()> {

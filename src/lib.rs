@@ -5,11 +5,12 @@
 //! | [`api`] | the `DbConnectionBudget` resource, its rules, the names on pods | nothing |
 //! | [`budget`] | the pure core: limits, sizes, ledger, decisions; plain values in, decisions out | only itself |
 //! | [`profile`] | which variables apps read their pools from, and what they mean to them | `api`, `budget` |
-//! | [`cluster`] | Kubernetes objects to plain values, decisions to patches | `api`, `budget`, `profile` |
+//! | [`evidence`] | what pods say of their pools: answers to plain values | nothing |
+//! | [`cluster`] | Kubernetes objects to plain values, decisions to patches | `api`, `budget`, `profile`, `evidence` |
 //! | [`admission`] | the policies that give a pod its gate and its late-bound env | `api`, `profile` |
-//! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `telemetry` |
+//! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `evidence`, `telemetry` |
 //! | [`webhook`] | the HTTPS server that asks `admission`, and its certificate | `api`, `admission`, `telemetry` |
-//! | [`telemetry`] | logs, metrics, health | `api` |
+//! | [`telemetry`] | logs, metrics, health | `api`, `evidence` |
 //! | [`commands`] | the command line | everything |
 //!
 //! One scale event goes from left to right through `controller::observe`, `cluster`, `budget`,
@@ -21,6 +22,7 @@ pub mod budget;
 pub mod cluster;
 pub mod commands;
 pub mod controller;
+pub mod evidence;
 pub mod profile;
 pub mod telemetry;
 pub mod webhook;

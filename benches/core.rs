@@ -83,6 +83,7 @@ fn situation(pods: u32, waiting: u32, available: u64) -> Situation {
             ready: !waits,
             terminating: i.is_multiple_of(97) && !waits,
             overdue: false,
+            excess: Connections::ZERO,
             leaving: false,
             current: i.is_multiple_of(3),
             instances: Instances::of(1 + (i % 1_000) % 4, 1 + (i % 1_000) % 2),

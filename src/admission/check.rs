@@ -13,7 +13,7 @@ use super::cel;
 use super::gate;
 use super::policy::{Action, Named, PLAIN, Policy, Reason, Rule};
 use super::workload;
-use crate::api::{keys, names};
+use crate::api::{keys, names, pool_status};
 use crate::profile::rules::{self, Rule as Stated};
 
 /// The name of the policy on workloads and of its binding.
@@ -272,6 +272,12 @@ fn holds(rule: Stated) -> String {
             absent(names::POOL_PRE_PING),
             value(names::POOL_PRE_PING)
         ),
+        Stated::PoolStatus => format!(
+            "{} || {}.matches(r'{}')",
+            absent(names::POOL_STATUS),
+            value(names::POOL_STATUS),
+            pool_status::PATTERN
+        ),
         Stated::Companion(place) => {
             format!("{} || {}", absent(rules::companion_key(place)), of(rules::companions(place)))
         }
@@ -322,6 +328,7 @@ fn found(rule: Stated) -> String {
         Stated::OwnNamesDiffer => format!("'both say ' + {}", quoted(size)),
         Stated::SizeNeeded => "'it is not there'".to_owned(),
         Stated::PrePing => says(names::POOL_PRE_PING),
+        Stated::PoolStatus => says(names::POOL_STATUS),
         Stated::OwnOverflowName
         | Stated::OwnSizeNameNeeded
         | Stated::OwnSizeName

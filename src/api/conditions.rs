@@ -48,6 +48,8 @@ named! {
         Blocked,
         /// Whether pods run without a grant and hold connections.
         ForeignPods,
+        /// Whether pods hold more connections than they were granted, by their own answers.
+        EnvIgnored,
         /// Whether what the pods may hold fits; only in mode Observe.
         WithinLimit,
         /// Whether the limit was confirmed by the database or its vendor rather than stated.
@@ -120,6 +122,14 @@ named! {
         NoForeignPods,
         /// Foreign pods.
         RunWithoutGrant,
+        /// Pods hold more than they were granted; blocked: others wait because of that.
+        MoreThanGranted,
+        /// All pods that answer keep to their grants.
+        WithinGrants,
+        /// Not known whether pods keep to their grants: nothing says where they answer.
+        NotObserved,
+        /// Not known whether pods keep to their grants: none of them has given an answer that is understood.
+        NoAnswer,
         /// Within the limit.
         WithinLimit,
         /// Over the limit.
@@ -176,7 +186,7 @@ impl ConditionType {
     pub fn verdict(self, status: &str) -> Verdict {
         let good = match self {
             Self::Accepted | Self::Feasible | Self::WithinLimit => "True",
-            Self::Blocked | Self::ForeignPods => "False",
+            Self::Blocked | Self::ForeignPods | Self::EnvIgnored => "False",
             // Settled comes and goes with each scale event and is nobody's fault; no user is asked to confirm a limit.
             Self::Settled | Self::LimitConfirmed => return Verdict::Neutral,
             // These repeat what other conditions say.

@@ -8,6 +8,7 @@ pub mod keys;
 pub mod kinds;
 pub mod names;
 pub mod patch;
+pub mod pool_status;
 pub mod v1beta1;
 
 use std::collections::BTreeMap;

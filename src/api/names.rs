@@ -38,12 +38,14 @@ pub const POOL_TIMEOUT: &str = "poolbudget.dev/pool-timeout";
 pub const POOL_RECYCLE: &str = "poolbudget.dev/pool-recycle";
 /// App annotation: whether a connection is tested before use; set together with the size if the profile can.
 pub const POOL_PRE_PING: &str = "poolbudget.dev/pool-pre-ping";
+/// App annotation: where a pod answers how it uses its pools, as in `:8000/debug/db-pool`.
+pub const POOL_STATUS: &str = "poolbudget.dev/pool-status";
 
 /// The app annotations that are passed on unchanged, together with the size.
 pub const COMPANIONS: [&str; 3] = [POOL_TIMEOUT, POOL_RECYCLE, POOL_PRE_PING];
 
 /// All app annotations, in the order in which they are explained.
-pub const APP_ANNOTATIONS: [&str; 11] = [
+pub const APP_ANNOTATIONS: [&str; 12] = [
     PROCESSES,
     ENGINES,
     CONTAINER,
@@ -55,6 +57,7 @@ pub const APP_ANNOTATIONS: [&str; 11] = [
     POOL_TIMEOUT,
     POOL_RECYCLE,
     POOL_PRE_PING,
+    POOL_STATUS,
 ];
 
 /// All annotations that are read to learn about an app.
@@ -100,7 +103,7 @@ pub enum OnPods {
 
 /// Every label and annotation above, and what admission does with it on a pod. Add new ones here too; the guard is
 /// built from this.
-pub const ON_PODS: [(&str, OnPods); 19] = [
+pub const ON_PODS: [(&str, OnPods); 20] = [
     (BUDGET, OnPods::Whose),
     (WORKLOAD, OnPods::Whose),
     (PROCESSES, OnPods::Birth),
@@ -114,6 +117,7 @@ pub const ON_PODS: [(&str, OnPods); 19] = [
     (POOL_TIMEOUT, OnPods::Birth),
     (POOL_RECYCLE, OnPods::Birth),
     (POOL_PRE_PING, OnPods::Birth),
+    (POOL_STATUS, OnPods::Birth),
     (POOL_SIZE, OnPods::Operator),
     (MAX_OVERFLOW, OnPods::Operator),
     (CONNECTIONS, OnPods::Operator),

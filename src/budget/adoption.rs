@@ -26,7 +26,7 @@ pub struct HeldUp {
 #[must_use]
 pub fn held_up(holdings: &Holdings<'_>) -> Option<HeldUp> {
     let before: Connections = holdings.workloads.iter().map(|workload| workload.unadopted.connections).sum();
-    let held = holdings.ledger.committed.plus(holdings.ledger.escaped).plus(before);
+    let held = holdings.ledger.committed.plus(holdings.ledger.ungranted()).plus(before);
     // Where all of them fit, these pods do not fill the database: the reason is another one.
     if held <= holdings.available {
         return None;

@@ -68,7 +68,7 @@ pub struct Workload {
 /// The state, and what to do.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// limit − reserved − what escaped the gate may hold.
+    /// limit − reserved − what pods hold that no grant gave them.
     pub usable: Connections,
     /// The sums, before the grants of this decision.
     pub ledger: Ledger,
@@ -76,7 +76,7 @@ pub struct Decision {
     pub workloads: Vec<Assessment>,
     /// Whether the shares are enough.
     pub plan: Outlook,
-    /// Whether they would be if no pod had escaped.
+    /// Whether they would be if no pod held more than a grant gave it.
     pub rightful: Outlook,
     /// What pods held when the current [way down](super::descent) began.
     pub high_water: Option<Connections>,
@@ -103,7 +103,7 @@ impl Situation {
 #[must_use]
 pub fn decide(situation: &Situation) -> Decision {
     let ledger = Ledger::of(&situation.pods, &situation.quarantine);
-    let usable = situation.available.minus(ledger.escaped);
+    let usable = situation.available.minus(ledger.ungranted());
     let (workloads, plan, rightful) = assess(situation, &ledger);
     let high_water = high_water(situation.past, situation.available, &ledger, &situation.pods);
     let grants = if situation.enforcement == Enforcement::Observed {
@@ -130,8 +130,8 @@ pub fn decide(situation: &Situation) -> Decision {
     decision
 }
 
-/// What each workload holds and is entitled to, and whether the shares are enough: with the pods that escaped, and
-/// without them.
+/// What each workload holds and is entitled to, and whether the shares are enough: with what pods hold that no grant gave
+/// them, and without it.
 fn assess(situation: &Situation, ledger: &Ledger) -> (Vec<Assessment>, Outlook, Outlook) {
     let Situation { available, surge, basis, ref pods, ref workloads, .. } = *situation;
     let standings = Standing::of_each(pods, workloads.iter().map(|w| w.unadopted));
@@ -142,9 +142,9 @@ fn assess(situation: &Situation, ledger: &Ledger) -> (Vec<Assessment>, Outlook, 
             Demand { baseline, ..w.demand.clone() }
         })
         .collect();
-    let terms = Terms { usable: available.minus(ledger.escaped), available, surge, basis };
+    let terms = Terms { usable: available.minus(ledger.ungranted()), available, surge, basis };
     let plan = plan_beside_what_stays(terms, &demands, pods);
-    let rightful = if ledger.escaped == Connections::ZERO {
+    let rightful = if ledger.ungranted() == Connections::ZERO {
         plan.clone()
     } else {
         plan_beside_what_stays(Terms { usable: available, ..terms }, &demands, pods)
@@ -164,7 +164,7 @@ fn assess(situation: &Situation, ledger: &Ledger) -> (Vec<Assessment>, Outlook, 
 /// The sums that grants must stay within.
 #[must_use]
 pub fn bounds(usable: Connections, high_water: Option<Connections>, ledger: &Ledger) -> Bounds {
-    Bounds { usable, lost: high_water.map_or(usable, |mark| usable.max(mark.minus(ledger.escaped))) }
+    Bounds { usable, lost: high_water.map_or(usable, |mark| usable.max(mark.minus(ledger.ungranted()))) }
 }
 
 /// How often the plan is remade because of what staying pods hold, before the largest possible amount is subtracted.
@@ -283,6 +283,23 @@ mod tests {
             [],
             "nor without one: it is beyond the slots"
         );
+    }
+
+    #[test]
+    fn a_pod_that_opens_more_than_its_grant_lowers_what_may_be_granted_and_sends_nobody_away() {
+        let waiting = Pod { workload: None, hold: Hold::Waiting, ready: false, ..granted(0, 0) };
+        for more in [1, 2, 15, u64::MAX] {
+            let ignoring = Pod { excess: Connections::new(more), ..granted(3, 0) };
+            for others in [vec![], vec![waiting.clone()]] {
+                let mut decision = four_of_three(16, &[vec![ignoring.clone()], others].concat());
+                let left = 16_u64.saturating_sub(more);
+                assert_eq!(decision.usable, Connections::new(left));
+                assert_eq!(decision.grants.granted, [], "{more}");
+                // The fifth pod is beyond the slots; no pod is too large.
+                decision.reclaim.candidates.retain(|candidate| candidate.cause != Cause::Surplus);
+                assert_eq!(decision.reclaim.candidates, [], "{more}");
+            }
+        }
     }
 
     #[test]

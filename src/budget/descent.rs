@@ -25,8 +25,8 @@ pub fn high_water(past: Past, available: Connections, ledger: &Ledger, pods: &[P
     // A pod may be gone without our knowing it, and a quarantined one most likely is: only what was committed under the
     // old spec is room that was really allowed.
     let begins = past.committed.map(|before| before.min(granted)).filter(|held| *held > available);
-    let lasts = ledger.committed.plus(ledger.escaped) > available;
-    past.high_water.or(begins.map(|held| held.plus(ledger.escaped))).filter(|_| lasts)
+    let lasts = ledger.committed.plus(ledger.ungranted()) > available;
+    past.high_water.or(begins.map(|held| held.plus(ledger.ungranted()))).filter(|_| lasts)
 }
 
 #[cfg(test)]

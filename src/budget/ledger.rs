@@ -50,6 +50,8 @@ pub struct Pod {
     pub age: u64,
     /// What it may hold.
     pub hold: Hold,
+    /// What it was seen to open, or to be able to open, beyond that.
+    pub excess: Connections,
     /// Seconds since its containers could start; its age where that is not known.
     pub started: u64,
     /// Whether its Ready condition is true.
@@ -166,6 +168,8 @@ pub struct Ledger {
     pub draining_pods: Pods,
     /// What pods that escaped the gate may hold; subtracted from the limit.
     pub escaped: Connections,
+    /// What pods were seen to hold beyond what they may; subtracted from the limit too.
+    pub excess: Connections,
 }
 
 impl Ledger {
@@ -178,11 +182,18 @@ impl Ledger {
             draining: quarantine.iter().copied().sum(),
             draining_pods: Pods::new(u32::try_from(quarantine.len()).unwrap_or(u32::MAX)),
             escaped: Connections::ZERO,
+            excess: Connections::ZERO,
         };
         for pod in pods {
             ledger.add(pod);
         }
         ledger
+    }
+
+    /// What pods hold that no grant gave them.
+    #[must_use]
+    pub const fn ungranted(&self) -> Connections {
+        self.escaped.plus(self.excess)
     }
 
     fn add(&mut self, pod: &Pod) {
@@ -192,8 +203,9 @@ impl Ledger {
         } else {
             self.escaped = self.escaped.plus(bill);
         }
+        self.excess = self.excess.plus(pod.excess);
         if pod.terminating && pod.hold != Hold::Waiting {
-            self.draining = self.draining.plus(bill);
+            self.draining = self.draining.plus(bill).plus(pod.excess);
             self.draining_pods = self.draining_pods.plus(Pods::ONE);
         }
     }
@@ -268,6 +280,7 @@ impl Pod {
             created: 0,
             age: 100,
             hold,
+            excess: Connections::ZERO,
             started: 100,
             ready: true,
             terminating: false,
@@ -347,6 +360,15 @@ mod tests {
         let (ledger, standing) = (ledger(&pods), standing(&pods, Unadopted::default()));
         assert_eq!((ledger.committed, ledger.escaped), (Connections::new(3), Connections::new(30)));
         assert_eq!((standing.admitted.get(), standing.granted.get(), standing.escaped.get()), (2, 1, 1));
+    }
+
+    #[test]
+    fn what_a_pod_opens_beyond_its_grant_is_taken_off_the_limit_until_it_is_gone() {
+        let more = Pod { excess: Connections::new(4), ..granted(3) };
+        let draining = Pod { terminating: true, ..more.clone() };
+        let ledger = ledger(&[more, draining]);
+        assert_eq!((ledger.committed.get(), ledger.excess.get(), ledger.ungranted().get()), (6, 8, 8));
+        assert_eq!(ledger.draining.get(), 7);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub fn fault(situation: &Situation, decision: &Decision) -> Option<String> {
         .or_else(|| plan(decision))
 }
 
-/// Committed is what grants and the quarantine hold; what escaped pods hold is subtracted from the limit.
+/// Committed is what grants and the quarantine hold; what pods hold that no grant gave them is subtracted from the limit.
 fn sums(situation: &Situation, decision: &Decision) -> Option<String> {
     let held = |which: fn(&Hold) -> bool| {
         let pods = situation.pods.iter().map(|pod| pod.hold).filter(which);
@@ -26,13 +26,15 @@ fn sums(situation: &Situation, decision: &Decision) -> Option<String> {
     };
     let committed = held(|hold| hold.is_grant()) + sum(situation.quarantine.iter().copied());
     let escaped = held(|hold| matches!(hold, Hold::Escaped(_)));
+    let excess = sum(situation.pods.iter().map(|pod| pod.excess));
     let of = |what: &str, told: Connections, sum: u128| {
         (narrow(sum) != told).then(|| format!("{what} is said to be {} and is {sum}", told.get()))
     };
     of("what is committed", decision.ledger.committed, committed)
         .or_else(|| of("what escaped", decision.ledger.escaped, escaped))
+        .or_else(|| of("what pods hold beyond their grants", decision.ledger.excess, excess))
         .or_else(|| {
-            let usable = u128::from(situation.available.get()).saturating_sub(escaped);
+            let usable = u128::from(situation.available.get()).saturating_sub(escaped).saturating_sub(excess);
             of("what is usable", decision.usable, usable)
         })
 }

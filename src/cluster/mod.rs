@@ -6,6 +6,7 @@
 pub mod autoscaler;
 pub mod end;
 pub mod env;
+pub mod evidence;
 pub mod gates;
 pub mod guarded;
 pub mod meta;

@@ -2,6 +2,8 @@
 //!
 //! In: a labelled pod. Out: a [`PodRecord`]. Everything else of the pod is dropped while parsing.
 
+use std::net::IpAddr;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use serde::Deserialize;
@@ -14,7 +16,8 @@ use super::guarded::Unreadable;
 use super::meta;
 use super::template::AppFacts;
 use super::workload::WorkloadKey;
-use crate::api::{WorkloadKind, names};
+use crate::api::pool_status::PoolStatus;
+use crate::api::{DbConnectionBudgetSpec, WorkloadKind, names};
 use crate::budget::amount::{Connections, Instances};
 use crate::budget::ledger::Hold;
 
@@ -55,6 +58,9 @@ pub struct PodSpecView {
     /// Seconds that its containers get to end.
     #[serde(default)]
     pub termination_grace_period_seconds: Option<i64>,
+    /// Whether it shares the addresses of its node.
+    #[serde(default)]
+    pub host_network: Option<bool>,
 }
 
 /// A scheduling gate.
@@ -77,6 +83,9 @@ pub struct PodStatusView {
     /// Why it is in its phase, in a sentence.
     #[serde(default)]
     pub message: Option<String>,
+    /// Its address.
+    #[serde(default, rename = "podIP")]
+    pub pod_ip: Option<String>,
     /// When its kubelet first reported it.
     #[serde(default)]
     pub start_time: Option<IgnoredAny>,
@@ -225,6 +234,12 @@ pub struct PodRecord {
     pub taken_over_by: Option<String>,
     /// The grant written on it.
     pub grant: Option<GrantNote>,
+    /// Where it answers how it uses its pools, by its own annotation.
+    pub pool_status: Option<PoolStatus>,
+    /// Its address, unless it is that of its node too.
+    pub address: Option<IpAddr>,
+    /// The most that it was seen to hold, or to be able to hold, by its own answers.
+    pub seen: Connections,
     /// What its app says.
     pub app: AppFacts,
 }
@@ -270,6 +285,17 @@ impl PodRecord {
                 .and_then(|notes| notes.get(names::TAKEN_OVER_BY))
                 .cloned(),
             grant: grant_note(meta),
+            pool_status: meta
+                .annotations
+                .as_ref()
+                .and_then(|notes| PoolStatus::parse(notes.get(names::POOL_STATUS)?)),
+            address: pod
+                .status
+                .pod_ip
+                .as_ref()
+                .filter(|_| pod.spec.host_network != Some(true))
+                .and_then(|text| text.parse().ok()),
+            seen: Connections::ZERO,
             app,
         })
     }
@@ -304,6 +330,9 @@ impl PodRecord {
             scheduled: None,
             taken_over_by: None,
             grant: None,
+            pool_status: None,
+            address: None,
+            seen: Connections::ZERO,
             app: AppFacts::unreadable(meta.labels.as_ref()?.get(names::BUDGET)?, &object.why),
         })
     }
@@ -341,6 +370,24 @@ impl PodRecord {
             Some(note) => Hold::Granted(self.bill(note)),
             None => Hold::Escaped(self.app.own),
         }
+    }
+
+    /// Where it answers how it uses its pools: by its own annotation, or else by its budget.
+    #[must_use]
+    pub fn answers_at(&self, spec: &DbConnectionBudgetSpec) -> Option<PoolStatus> {
+        self.pool_status.clone().or_else(|| spec.observe.as_ref()?.pool_status())
+    }
+
+    /// What it was seen to hold, or to be able to hold, beyond that.
+    #[must_use]
+    pub fn excess(&self) -> Connections {
+        if self.gated { Connections::ZERO } else { self.seen.minus(self.hold().bill()) }
+    }
+
+    /// All that it may hold, as far as is known.
+    #[must_use]
+    pub fn held(&self) -> Connections {
+        self.hold().bill().plus(self.excess())
     }
 
     /// The connection count that the grant states, but never less than its sizes come to, nor than the env may open if

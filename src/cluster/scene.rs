@@ -3,12 +3,13 @@
 //! In: the world, a budget with its carried status, the time. Out: a [`Scene`]: the situation, and the records
 //! behind its pods and workloads in the same order, so that a decision can be turned back into patches.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 
 use super::autoscaler::AutoscalerRecord;
+use super::evidence::Evidence;
 use super::pod::PodRecord;
 use super::spec;
 use super::template::AppFacts;
@@ -28,6 +29,7 @@ use crate::budget::ledger::{Hold, Own, Pod, Unadopted};
 use crate::budget::plan::Demand;
 use crate::budget::rollout::Nature;
 use crate::budget::split::Knobs;
+use crate::evidence::Silence;
 
 /// The note for an app that no variable governs.
 const COUNTED: &str = "its size is counted, not governed: no variable sets it, so the app itself must keep to what \
@@ -42,6 +44,10 @@ pub struct Scene {
     pub pods: Vec<Arc<PodRecord>>,
     /// What the core does not need to know about each workload of the situation.
     pub workloads: Vec<WorkloadFacts>,
+    /// What pods report of their pools, by their place; only those that have answered.
+    pub evidence: BTreeMap<usize, Evidence>,
+    /// A pod that was asked and gave no answer, and why.
+    pub silent: Option<(String, Silence)>,
 }
 
 /// What the core does not need to know about a workload.
@@ -177,7 +183,10 @@ pub fn scene(
         },
         workloads,
     };
-    Scene { situation, pods, workloads: labelled }
+    let evidence = pods.iter().enumerate();
+    let evidence = evidence.filter_map(|(index, pod)| Some((index, *world.evidence(&pod.uid)?))).collect();
+    let silent = pods.iter().find_map(|pod| Some((pod.name.clone(), world.silence(&pod.uid)?)));
+    Scene { situation, pods, workloads: labelled, evidence, silent }
 }
 
 /// What one budget is gathered from.
@@ -556,6 +565,7 @@ fn core_pod(
         created: pod.created,
         age,
         hold,
+        excess: pod.excess(),
         started: age.saturating_sub(u64::try_from(until_started).unwrap_or(0)),
         ready: pod.ready,
         terminating: pod.terminating,

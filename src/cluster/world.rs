@@ -5,16 +5,19 @@
 //! list that races with the watch, never turns the view back.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::autoscaler::AutoscalerRecord;
+use super::evidence::Evidence;
 use super::guarded::Unreadable;
 use super::pod::PodRecord;
 use super::workload::{WorkloadKey, WorkloadRecord};
 use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudget, WorkloadKind};
+use crate::budget::amount::Connections;
 use crate::cluster::pod::version;
+use crate::evidence::{Reading, Silence};
 
 /// How long the name of a deleted object is remembered, in seconds: longer than any list can take.
 const TOMBSTONE_SECONDS: u64 = 300;
@@ -66,6 +69,20 @@ impl<T> Default for Index<T> {
 }
 
 impl<T: Record + PartialEq> Index<T> {
+    /// Changes the record of this name where `change` says that it has changed something.
+    fn amend(&mut self, namespace: &str, name: &str, change: impl FnOnce(&mut T) -> bool) -> bool
+    where
+        T: Clone,
+    {
+        let Some(held) = self.held.get_mut(&owned((namespace, name))) else { return false };
+        let mut record = T::clone(&held.record);
+        let changed = change(&mut record);
+        if changed {
+            held.record = Arc::new(record);
+        }
+        changed
+    }
+
     /// Takes in a record unless a newer one is known. Returns the record and the one that it replaced, or nothing if
     /// nothing is new.
     pub fn apply(&mut self, record: T) -> Vec<Arc<T>> {
@@ -269,6 +286,12 @@ pub struct World {
     /// Autoscalers, grouped by what they scale.
     pub autoscalers: Index<AutoscalerRecord>,
     departures: HashMap<BudgetKey, Vec<Departure>>,
+    /// What pods say of their pools, by uid.
+    evidence: HashMap<String, Evidence>,
+    /// Why pods gave no answer, by uid.
+    silences: HashMap<String, Silence>,
+    /// What a former leader saw pods hold, by uid, until their records come.
+    seen_before: HashMap<String, Connections>,
 }
 
 /// How a pod, or containers in it, went.
@@ -304,7 +327,8 @@ impl World {
 
     /// Takes in a pod. If another one had its name, that one is gone, and nobody reported how it ended: a new list, or
     /// the answer to a request, shows the successor of a StatefulSet's pod and says nothing about its predecessor.
-    pub fn see_pod(&mut self, pod: PodRecord) -> Vec<Arc<PodRecord>> {
+    pub fn see_pod(&mut self, mut pod: PodRecord) -> Vec<Arc<PodRecord>> {
+        pod.seen = self.seen(&pod.uid);
         let touched = self.pods.apply(pod);
         if let [old, new] = &touched[..] {
             if old.uid == new.uid {
@@ -314,6 +338,66 @@ impl World {
             }
         }
         touched
+    }
+
+    /// Takes in what a pod says of its pools. Returns whether it counts for more now, or has another verdict.
+    pub fn see_evidence(&mut self, namespace: &str, name: &str, uid: &str, reading: Reading) -> bool {
+        let Some(pod) = self.pods.find(namespace, name).filter(|pod| pod.uid == uid) else { return false };
+        let earlier = self.evidence.get(uid).copied();
+        let new = Evidence::of(&pod, reading);
+        let new = earlier.map_or(new, |earlier| new.after(earlier));
+        self.silences.remove(uid);
+        self.evidence.insert(uid.to_owned(), new);
+        let more = self.raise(namespace, name, uid, new.seen);
+        more || earlier.map(|earlier| earlier.verdict) != Some(new.verdict)
+    }
+
+    /// Takes in what a former leader saw a pod hold beyond its grant.
+    pub fn see_former_excess(&mut self, namespace: &str, name: &str, uid: &str, beyond: Connections) {
+        let Some(pod) = self.pods.find(namespace, name).filter(|pod| pod.uid == uid) else { return };
+        let seen = pod.hold().bill().plus(beyond);
+        let before = self.seen_before.entry(uid.to_owned()).or_default();
+        *before = seen.max(*before);
+        self.raise(namespace, name, uid, seen);
+    }
+
+    fn raise(&mut self, namespace: &str, name: &str, uid: &str, seen: Connections) -> bool {
+        self.pods.amend(namespace, name, |pod| {
+            let more = pod.uid == uid && seen > pod.seen;
+            pod.seen = if more { seen } else { pod.seen };
+            more
+        })
+    }
+
+    /// The most that a pod was seen to hold.
+    fn seen(&self, uid: &str) -> Connections {
+        let by_its_answers = self.evidence.get(uid).map(|evidence| evidence.seen);
+        by_its_answers.max(self.seen_before.get(uid).copied()).unwrap_or_default()
+    }
+
+    /// What a pod says of its pools.
+    #[must_use]
+    pub fn evidence(&self, uid: &str) -> Option<&Evidence> {
+        self.evidence.get(uid)
+    }
+
+    /// A pod was asked and gave no answer that is understood.
+    pub fn see_silence(&mut self, uid: &str, silence: Silence) {
+        self.silences.insert(uid.to_owned(), silence);
+    }
+
+    /// Why a pod gave no answer when it was asked last.
+    #[must_use]
+    pub fn silence(&self, uid: &str) -> Option<Silence> {
+        self.silences.get(uid).copied()
+    }
+
+    /// Forgets what pods said that are gone.
+    pub fn tidy_evidence(&mut self) {
+        let there: HashSet<&str> = self.pods.iter().map(|pod| pod.uid.as_str()).collect();
+        self.silences.retain(|uid, _| there.contains(uid.as_str()));
+        self.evidence.retain(|uid, _| there.contains(uid.as_str()));
+        self.seen_before.retain(|uid, _| there.contains(uid.as_str()));
     }
 
     /// Notes a pod that is gone. If it did not show that its containers had ended, because it was force-deleted or its
@@ -343,7 +427,8 @@ impl World {
     fn note(&mut self, pod: &PodRecord, how: Departed) {
         if pod.hold().is_grant() {
             let key = BudgetKey::new(&pod.namespace, pod.budget());
-            self.departures.entry(key).or_default().push(Departure { pod: Arc::new(pod.clone()), how });
+            let pod = Arc::new(PodRecord { seen: self.seen(&pod.uid), ..pod.clone() });
+            self.departures.entry(key).or_default().push(Departure { pod, how });
         }
     }
 

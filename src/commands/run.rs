@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::client;
 use super::stranger;
+use crate::controller::fetch::Network;
 use crate::controller::{self, API_SERVER, Identity};
 use crate::telemetry::http::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
@@ -48,6 +49,10 @@ pub(super) struct RunArgs {
         conflicts_with = "webhook_host"
     )]
     webhook_certificate: Option<PathBuf>,
+    /// Network of the pods, as in 10.244.0.0/16; only pods in these networks are asked how they use their pools [default: all
+    /// addresses but those of loopback, link and multicast]
+    #[arg(long = "pod-network", env = "POOLBUDGET_POD_NETWORKS", value_name = "CIDR", value_delimiter = ',')]
+    pod_networks: Vec<Network>,
 }
 
 impl RunArgs {
@@ -84,7 +89,9 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let readiness = Readiness::awaiting(&[API_SERVER]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), identity = args.identity, "starting");
     let webhook = args.webhook();
+    let pod_networks = args.pod_networks;
     let identity = Identity { namespace: args.namespace, lease: args.lease_name, name: args.identity };
+    let settings = controller::Settings { identity, pod_networks };
     let closing = CancellationToken::new();
     let served = async {
         let served =
@@ -100,7 +107,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     };
     let reviewed = reviews(client.clone(), webhook.clone(), &metrics, &readiness, closing.clone());
     let controlled = async {
-        let controller = controller::run(client, identity, metrics.clone(), readiness.clone(), stop.clone());
+        let controller = controller::run(client, settings, metrics.clone(), readiness.clone(), stop.clone());
         tokio::join!(controller, leaving);
         closing.cancel();
         Ok(())

@@ -6,8 +6,8 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::memory::Hindrances;
 use super::view::{Assessed, View};
-use super::wait::{StillHeld, connections, pods};
-use super::{quarantine, retire, summary};
+use super::wait::{NAMED, StillHeld, connections, listed, pods};
+use super::{evidence, quarantine, retire, summary};
 use crate::api::conditions::{ConditionReason as Reason, ConditionType, Finding, Status};
 use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
@@ -21,9 +21,6 @@ use crate::cluster::template::shortened;
 
 /// A pod of the newest revision counts as bad if it is not ready this many seconds after it could start.
 const BAD_AFTER: u64 = 60;
-
-/// The most faults that a message lists; there may be as many as there are workloads.
-const NAMED: usize = 10;
 
 /// The most characters that are quoted from the API server.
 const QUOTED: usize = 400;
@@ -43,6 +40,7 @@ pub fn findings(
         blocked(view, budget, hindrances, now),
         foreign_pods(view),
     ];
+    findings.push(evidence::finding(view, &budget.spec));
     findings.extend(within_limit(view));
     findings.push(Finding::new(
         ConditionType::LimitConfirmed,
@@ -100,16 +98,6 @@ fn accepted(view: &View) -> Finding {
         );
     }
     finding(false, Reason::Unsupported, listed(faults))
-}
-
-/// The first parts, and how many more there are.
-fn listed(mut parts: Vec<String>) -> String {
-    let others = parts.len().saturating_sub(NAMED);
-    parts.truncate(NAMED);
-    if others > 0 {
-        parts.push(format!("and {others} more"));
-    }
-    parts.join("; ")
 }
 
 /// Running pods whose connections cannot be counted: they take all that is usable.
@@ -253,6 +241,9 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
     if let Some(message) = escaped_in_the_way(view) {
         return finding(true, Reason::Escaped, message);
     }
+    if let Some(message) = ignoring_in_the_way(view) {
+        return finding(true, Reason::MoreThanGranted, message);
+    }
     let kept = never_evicted(view);
     let without_slot = reclaim.candidates.is_empty() && has_no_slot(view);
     if (stuck || without_slot) && !kept.is_empty() {
@@ -289,14 +280,8 @@ fn blocked(view: &View, budget: &DbConnectionBudget, hindrances: Hindrances<'_>,
 
 /// The escaped pods, if pods wait because of them and nothing makes room: no granted pod is evicted for them.
 fn escaped_in_the_way(view: &View) -> Option<String> {
-    let Decision { grants, reclaim, plan, rightful, ledger, .. } = &view.decision;
-    let short = |refusal: &Refusal| match refusal {
-        Refusal::NoRoom { .. } => true,
-        Refusal::NoSlot => !rightful.scarce && plan.scarce,
-        _ => false,
-    };
-    let waits = grants.refused.iter().any(|(_, refusal)| short(refusal));
-    if !waits || reclaim.draining || !reclaim.candidates.is_empty() || ledger.escaped == Connections::ZERO {
+    let ledger = &view.decision.ledger;
+    if ledger.escaped == Connections::ZERO || !waits_for_what_no_grant_gave(view) {
         return None;
     }
     let pods = view.scene.situation.pods.iter();
@@ -310,6 +295,31 @@ fn escaped_in_the_way(view: &View) -> Option<String> {
         connections(ledger.escaped),
         listed(names)
     ))
+}
+
+/// The pods that hold more than their grants, if others wait because of them: nobody is evicted for that.
+fn ignoring_in_the_way(view: &View) -> Option<String> {
+    let ledger = &view.decision.ledger;
+    if ledger.excess == Connections::ZERO || !waits_for_what_no_grant_gave(view) {
+        return None;
+    }
+    Some(format!(
+        "pods wait because others hold {} more than they were granted: {}",
+        connections(ledger.excess),
+        listed(evidence::sentences(view))
+    ))
+}
+
+/// Whether pods wait for what others hold that no grant gave them, and nothing makes room.
+fn waits_for_what_no_grant_gave(view: &View) -> bool {
+    let Decision { grants, reclaim, plan, rightful, .. } = &view.decision;
+    let short = |refusal: &Refusal| match refusal {
+        Refusal::NoRoom { .. } => true,
+        Refusal::NoSlot => !rightful.scarce && plan.scarce,
+        _ => false,
+    };
+    let waits = grants.refused.iter().any(|(_, refusal)| short(refusal));
+    waits && !reclaim.draining && reclaim.candidates.is_empty()
 }
 
 /// Whether pods wait because their workload has no free slot.

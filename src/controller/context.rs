@@ -115,7 +115,8 @@ impl<G: Gateway> Context<G> {
 
     /// Forgets pods that are gone.
     pub fn tidy(&self) {
-        let world = self.observed.world();
+        let mut world = self.observed.world();
+        world.tidy_evidence();
         let alive: HashSet<String> =
             world.pods.iter().filter(|pod| pod.gated).map(|pod| pod.uid.clone()).collect();
         drop(world);

@@ -8,6 +8,8 @@ pub mod context;
 pub mod dispatch;
 pub mod events;
 pub mod evict;
+pub mod evidence;
+pub mod fetch;
 pub mod follow;
 pub mod gateway;
 pub mod grant;
@@ -24,6 +26,7 @@ pub mod reconcile;
 pub mod refused;
 pub mod retire;
 mod roll_call;
+mod rounds;
 pub mod snapshot;
 pub mod status;
 pub mod summary;
@@ -46,6 +49,7 @@ use crate::telemetry::http::Readiness;
 use crate::telemetry::metrics::Metrics;
 use context::Context;
 use dispatch::Requests;
+use fetch::Network;
 use gateway::KubeGateway;
 use lease::{Elector, Leadership};
 use observe::Observed;
@@ -74,14 +78,24 @@ pub struct Identity {
     pub name: String,
 }
 
+/// What an operator is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Who it is.
+    pub identity: Identity,
+    /// The networks in which pods are asked; none for all that may have pods.
+    pub pod_networks: Vec<Network>,
+}
+
 /// Competes for the Lease and leads while it has it, until `stop`.
 pub async fn run(
     client: Client,
-    identity: Identity,
+    settings: Settings,
     metrics: Metrics,
     readiness: Readiness,
     stop: CancellationToken,
 ) {
+    let Settings { identity, pod_networks } = settings;
     let leadership = Leadership::default();
     let (state, mut leads) = watch::channel(false);
     let (reached, mut answered) = watch::channel(false);
@@ -108,7 +122,7 @@ pub async fn run(
         tracing::info!(identity = identity.name, "leading");
         let gateway = KubeGateway::new(client.clone(), leadership.clone(), &identity.name, metrics.clone());
         let until = end_of(stop.clone(), leads.clone());
-        lead(client.clone(), gateway, &metrics, &readiness, until).await;
+        lead(client.clone(), gateway, &pod_networks, &metrics, &readiness, until).await;
         metrics.leads(false);
         metrics.forget_all();
         tracing::info!(identity = identity.name, "not leading any more");
@@ -131,6 +145,7 @@ async fn end_of(stop: CancellationToken, mut leads: watch::Receiver<bool>) {
 async fn lead(
     client: Client,
     gateway: KubeGateway,
+    pod_networks: &[Network],
     metrics: &Metrics,
     readiness: &Readiness,
     until: impl Future<Output = ()>,
@@ -150,18 +165,23 @@ async fn lead(
             }
             readiness.set(CACHES, true);
             let tidying = Arc::clone(&reconciler);
+            let tended = Arc::clone(&reconciler);
             let tidy = tokio::spawn(async move {
                 loop {
                     tokio::time::sleep(TIDY).await;
-                    tidying.context.tidy();
+                    tended.context.tidy();
                 }
             });
+            let (observed, metrics) = (tidying.context.observed.clone(), tidying.context.metrics.clone());
+            let rounds =
+                tokio::spawn(rounds::ask(observed, pod_networks.to_vec(), requests.clone(), metrics));
             let look = move |key| {
                 let reconciler = Arc::clone(&reconciler);
                 async move { reconciler.reconcile(key).await }
             };
             dispatch::dispatch(queue, CONCURRENCY, over, look).await;
             tidy.abort();
+            rounds.abort();
         }
     };
     tokio::pin!(work);

@@ -479,7 +479,7 @@ fn unseen(pod: &PodRecord, cause: QuarantineCause, linger: u32, now: Moment) -> 
 }
 
 fn bill(pod: &PodRecord) -> i64 {
-    i64::try_from(pod.hold().bill().get()).unwrap_or(i64::MAX)
+    i64::try_from(pod.held().get()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ const TICK: Duration = Duration::from_secs(5);
 const SECOND: Duration = Duration::from_secs(1);
 /// Statuses that record no grant are gathered for this long.
 const GATHER: SignedDuration = SignedDuration::from_millis(500);
+/// A status that differs only in what the pods use is written this often at most.
+const USE: SignedDuration = SignedDuration::from_secs(60);
 /// The time to a look without any cause, in case an event got lost.
 const PATROL: Duration = Duration::from_secs(300);
 
@@ -154,7 +156,12 @@ impl<G: Gateway> Reconciler<G> {
         if held.status.as_ref() == Some(&status) {
             return Ok(None);
         }
-        let since = memory.written.map_or(GATHER, |written| now.duration_since(written));
+        let since = memory.written.map_or(USE, |written| now.duration_since(written));
+        if since < USE
+            && held.status.clone().map(status::without_use) == Some(status::without_use(status.clone()))
+        {
+            return Ok(None);
+        }
         if may_wait && since < GATHER && since >= SignedDuration::ZERO {
             return Ok(Some((GATHER - since).unsigned_abs()));
         }

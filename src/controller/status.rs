@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::conditions;
 use super::memory::Hindrances;
 use super::view::{Assessed, View};
+use super::{conditions, evidence};
 use crate::api::{
-    Baseline, DbConnectionBudget, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, InfeasiblePolicy,
-    LadderStatus, LedgerStatus, LimitStatus, Mode, PodCounts, WorkloadStatus,
+    Baseline, DbConnectionBudget, DbConnectionBudgetStatus, EvidenceStatus, ForeignStatus, GrantInFlight,
+    InfeasiblePolicy, LadderStatus, LedgerStatus, LimitStatus, Mode, PodCounts, WorkloadStatus,
 };
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::split::Split;
@@ -55,6 +55,7 @@ pub fn assemble(
             // They are read when it is written.
             nodes: old.ledger.nodes.clone(),
             grants,
+            excess: evidence::excess(view),
             quarantine: old.ledger.quarantine.clone(),
             baselines: view.workloads().map(baseline).collect(),
         },
@@ -128,7 +129,23 @@ fn workloads(view: &View, ratio: u32, largest: &[Pods]) -> Vec<WorkloadStatus> {
         *of = Fresh { pods: of.pods + 1, connections: of.connections.plus(grant.bill) };
     }
     let of = |index: usize| fresh.get(&index).copied().unwrap_or_default();
-    view.workloads().map(|one| workload(one, of(one.index), ratio, largest.get(one.index))).collect()
+    let evidence = evidence::of_each(view);
+    let reported = |index: usize| evidence.get(index).copied().flatten();
+    view.workloads()
+        .map(|one| WorkloadStatus {
+            evidence: reported(one.index),
+            ..workload(one, of(one.index), ratio, largest.get(one.index))
+        })
+        .collect()
+}
+
+/// A status without the numbers of use, which change with every query.
+#[must_use]
+pub fn without_use(mut status: DbConnectionBudgetStatus) -> DbConnectionBudgetStatus {
+    for workload in &mut status.workloads {
+        workload.evidence = workload.evidence.map(EvidenceStatus::steady);
+    }
+    status
 }
 
 fn workload(one: Assessed<'_>, fresh: Fresh, ratio: u32, largest: Option<&Pods>) -> WorkloadStatus {
@@ -149,6 +166,7 @@ fn workload(one: Assessed<'_>, fresh: Fresh, ratio: u32, largest: Option<&Pods>)
         granted: count(standing.granted).saturating_add(narrow(fresh.pods)),
         waiting: count(standing.waiting).saturating_sub(narrow(fresh.pods)),
         foreign: (foreign.connections > 0).then_some(foreign),
+        evidence: None,
     }
 }
 

@@ -57,6 +57,9 @@ fn stalled(findings: &[Finding]) -> Option<Finding> {
                     finding.reason,
                     Reason::EvictionForbidden | Reason::Escaped | Reason::NotReplaced | Reason::BadRevision
                 )
+            || finding.kind == Type::Blocked
+                && finding.status == Status::True
+                && finding.reason == Reason::MoreThanGranted
     };
     let found = findings.iter().find(by_hand)?;
     Some(Finding { kind: Type::Stalled, status: Status::True, ..found.clone() })

@@ -17,6 +17,7 @@ use super::memory::Memory;
 use super::whereabouts;
 use crate::api::BudgetKey;
 use crate::api::DbConnectionBudget;
+use crate::budget::amount::Connections;
 use crate::cluster::pod::version;
 
 /// Makes sure that this process holds the newest version of the budget under its own epoch. False when the budget does
@@ -60,6 +61,10 @@ pub async fn take_over<G: Gateway>(
     let mut world = context.observed.world();
     for record in pods {
         world.see_pod(record);
+    }
+    for entry in &status.ledger.excess {
+        let beyond = Connections::new(u64::try_from(entry.connections).unwrap_or(0));
+        world.see_former_excess(&key.namespace, &entry.pod, &entry.uid, beyond);
     }
     world.budgets.apply(written.clone());
     drop(world);

@@ -231,6 +231,20 @@ fn lacking(missing: Connections) -> String {
     }
 }
 
+/// The most faults that a message lists; there may be as many as there are workloads.
+pub const NAMED: usize = 10;
+
+/// The first parts, and how many more there are.
+#[must_use]
+pub fn listed(mut parts: Vec<String>) -> String {
+    let others = parts.len().saturating_sub(NAMED);
+    parts.truncate(NAMED);
+    if others > 0 {
+        parts.push(format!("and {others} more"));
+    }
+    parts.join("; ")
+}
+
 /// A number of pods, with its noun.
 #[must_use]
 pub fn pods(number: Pods) -> String {

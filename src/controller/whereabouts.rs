@@ -77,6 +77,15 @@ pub fn unaccounted(
         .chain(missing.iter().map(|(_, missing)| *missing));
     let rest = status.committed.saturating_sub(known.fold(0, i64::saturating_add));
 
+    // What those held beyond their grants is in no sum.
+    let there: HashSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
+    let excess = ledger
+        .excess
+        .iter()
+        .filter(|entry| !there.contains(entry.uid.as_str()) && !kept.contains(entry.uid.as_str()));
+    let excess = excess.map(|entry| entry.connections).fold(0, i64::saturating_add);
+    let rest = rest.max(0).saturating_add(excess);
+
     let grace = pods.iter().map(|pod| pod.grace).max().unwrap_or(0).max(DEFAULT_GRACE);
     let seconds = quarantine::unseen_end(grace, linger);
     let all = missing.into_iter().chain((rest > 0).then_some((None, rest)));

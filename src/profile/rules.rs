@@ -5,6 +5,7 @@
 
 use super::stated::{Processes, Stated};
 use super::{ALL as PROFILES, OwnNames, Profile, Sizing};
+use crate::api::pool_status::{MAX_PATH, PoolStatus};
 use crate::api::{keys, names};
 
 /// A rule.
@@ -52,13 +53,15 @@ pub enum Rule {
     SizeNeeded,
     /// The pre-ping setting is true or false.
     PrePing,
+    /// The place where a pod answers is a port and a path.
+    PoolStatus,
     /// A companion only if a variable takes it.
     Companion(usize),
 }
 
 impl Rule {
     /// All rules, in the order of checking: the first broken one is reported.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Known,
         Self::Many,
         Self::Long,
@@ -84,6 +87,7 @@ impl Rule {
         Self::Count(names::POOL_TIMEOUT, names::MAX_SECONDS),
         Self::Count(names::POOL_RECYCLE, names::MAX_SECONDS),
         Self::PrePing,
+        Self::PoolStatus,
         Self::Companion(0),
         Self::Companion(1),
         Self::Companion(2),
@@ -199,6 +203,11 @@ impl Rule {
                 counted(|default| default.is_none()).join(" or ")
             ),
             Self::PrePing => format!("{} must be true or false", names::POOL_PRE_PING),
+            Self::PoolStatus => format!(
+                "{} must be a port of the pod and a path, as in :8000/debug/db-pool, with at most {MAX_PATH} characters in \
+                 the path",
+                names::POOL_STATUS
+            ),
             Self::Companion(place) => {
                 format!("{} is only for the profiles {}", companion_key(place), companions(place).join(", "))
             }
@@ -293,6 +302,11 @@ impl Rule {
             Self::PrePing => {
                 let known = matches!(stated.says(names::POOL_PRE_PING), None | Some("true" | "false"));
                 (!known).then(|| says(names::POOL_PRE_PING))
+            }
+            Self::PoolStatus => {
+                let known =
+                    stated.says(names::POOL_STATUS).is_none_or(|text| PoolStatus::parse(text).is_some());
+                (!known).then(|| says(names::POOL_STATUS))
             }
             Self::Companion(place) => (stated.says(companion_key(place)).is_some()
                 && !companions(place).contains(&profile_name(stated)))

@@ -16,6 +16,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 use super::requests::VERBS;
 use super::series::{BudgetNumbers, Series};
 use crate::api::BudgetKey;
+use crate::evidence::Silence;
 
 /// Which kind of failure a series counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -67,6 +68,7 @@ pub struct Metrics {
     review_duration: Histogram,
     certificate: Gauge,
     drops: Family<DropLabels, Counter>,
+    pool_status: Family<OutcomeLabels, Counter>,
 }
 
 /// Registers a metric under its name, with its description.
@@ -114,6 +116,9 @@ impl Default for Metrics {
         }
         for outcome in ["done", "again", "failed"] {
             drop(metrics.reconciles.get_or_create(&OutcomeLabels { outcome }));
+        }
+        for outcome in Silence::CLASSES.into_iter().chain(["understood"]) {
+            drop(metrics.pool_status.get_or_create(&OutcomeLabels { outcome }));
         }
         for path in ["/mutate", "/validate"] {
             for outcome in ["passed", "changed", "refused", "unanswered"] {
@@ -163,6 +168,11 @@ impl Metrics {
                 all,
                 "connections_dropped",
                 "Connections that were closed or refused, because there were too many or no request came",
+            ),
+            pool_status: named(
+                all,
+                "pool_status_requests",
+                "Pods that were asked how they use their pools, by outcome",
             ),
             registry: Arc::new(registry),
         }
@@ -227,6 +237,11 @@ impl Metrics {
     /// Counts a failed request.
     pub fn api_error(&self, class: &'static str) {
         self.api_errors.get_or_create(&ErrorLabels { class }).inc();
+    }
+
+    /// Counts a pod that was asked how it uses its pools.
+    pub fn pool_status_asked(&self, outcome: &'static str) {
+        self.pool_status.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// Counts a request to the API server.

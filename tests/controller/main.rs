@@ -30,6 +30,8 @@ mod descent;
 #[cfg(test)]
 mod endpoints;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod gates;
 #[cfg(test)]
 mod http;

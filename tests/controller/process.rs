@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poolbudget::controller::{API_SERVER, CACHES, Identity, run};
+use poolbudget::controller::{API_SERVER, CACHES, Identity, Settings, run};
 use poolbudget::telemetry::http::Readiness;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::json;
@@ -29,7 +29,8 @@ impl Replica {
         let stop = CancellationToken::new();
         let identity =
             Identity { namespace: "system".into(), lease: "poolbudget".into(), name: "one".into() };
-        let task = tokio::spawn(run(client, identity, metrics.clone(), readiness.clone(), stop.clone()));
+        let settings = Settings { identity, pod_networks: Vec::new() };
+        let task = tokio::spawn(run(client, settings, metrics.clone(), readiness.clone(), stop.clone()));
         Self { wire, metrics, readiness, stop, task }
     }
 

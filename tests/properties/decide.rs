@@ -21,15 +21,16 @@ fn committed(situation: &Situation) -> u128 {
     pods.chain(quarantine).sum()
 }
 
-/// What escaped the gate.
-fn escaped(situation: &Situation) -> u128 {
+/// What pods hold that no grant gave them.
+fn ungranted(situation: &Situation) -> u128 {
     let escaped = situation.pods.iter().filter(|pod| matches!(pod.hold, Hold::Escaped(_)));
-    escaped.map(|pod| u128::from(pod.hold.bill().get())).sum()
+    let excess: u128 = situation.pods.iter().map(|pod| u128::from(pod.excess.get())).sum();
+    excess + escaped.map(|pod| u128::from(pod.hold.bill().get())).sum::<u128>()
 }
 
-/// limit − reserved − what escaped the gate.
+/// limit − reserved − what pods hold that no grant gave them.
 fn usable(situation: &Situation) -> u128 {
-    u128::from(situation.available.get()).saturating_sub(escaped(situation))
+    u128::from(situation.available.get()).saturating_sub(ungranted(situation))
 }
 
 /// What the grants of a decision add, by the sizes that the pods will read, not by the recorded bills.
@@ -79,9 +80,9 @@ proptest! {
         let decision = decide(&situation);
         if !decision.grants.granted.is_empty() {
             let sum = committed(&situation) + added(&situation, &decision);
-            // On the way down no more than was held when it began, what escaped included.
+            // On the way down no more than was held when it began, what no grant gave included.
             let mark = decision.high_water.map_or(0, |mark| u128::from(mark.get()));
-            let usable = usable(&situation).max(mark.saturating_sub(escaped(&situation)));
+            let usable = usable(&situation).max(mark.saturating_sub(ungranted(&situation)));
             prop_assert!(sum <= usable, "{sum} of {usable}");
         }
     }
@@ -205,14 +206,14 @@ proptest! {
         }
     }
 
-    /// Whoever keeps within what he would have if nothing had escaped is not sent away.
+    /// Whoever keeps within what he would have if no pod held more than a grant gave it is not sent away.
     #[test]
-    fn nobody_is_sent_away_for_what_escaped(situation in situation(USUAL, 4)) {
+    fn nobody_is_sent_away_for_what_no_grant_gave(situation in situation(USUAL, 4)) {
         let decision = decide(&situation);
         let innocent = Situation {
             pods: situation.pods.iter().map(|pod| match pod.hold {
-                Hold::Escaped(_) => Pod { hold: Hold::Escaped(Connections::ZERO), ..pod.clone() },
-                _ => pod.clone(),
+                Hold::Escaped(_) => Pod { hold: Hold::Escaped(Connections::ZERO), excess: Connections::ZERO, ..pod.clone() },
+                _ => Pod { excess: Connections::ZERO, ..pod.clone() },
             }).collect(),
             ..situation.clone()
         };
@@ -280,7 +281,8 @@ proptest! {
     fn no_room_is_made_while_draining_pods_give_back_what_is_missing(situation in situation(USUAL, 4)) {
         let decision = decide(&situation);
         let terminating = |pod: &&Pod| pod.terminating && pod.hold != Hold::Waiting;
-        let returning: u64 = situation.pods.iter().filter(terminating).map(|pod| pod.hold.bill().get()).sum();
+        let held = |pod: &Pod| pod.hold.bill().get() + pod.excess.get();
+        let returning: u64 = situation.pods.iter().filter(terminating).map(held).sum();
         let returning = returning + situation.quarantine.iter().map(|bill| bill.get()).sum::<u64>();
         // Who waits in vain holds nothing, and makes no room.
         let mut candidates = decision.reclaim.candidates.clone();
@@ -335,7 +337,7 @@ proptest! {
         let unknown: u64 = unknown.map(|p| p.hold.bill().get()).sum();
         let quarantined: u64 = situation.quarantine.iter().map(|bill| bill.get()).sum();
         prop_assert_eq!(ledger.committed.get(), known + unknown + quarantined);
-        prop_assert!(ledger.draining <= ledger.committed.plus(ledger.escaped));
+        prop_assert!(ledger.draining <= ledger.committed.plus(ledger.ungranted()));
         for standing in &standings {
             prop_assert!(standing.ready <= standing.admitted);
             prop_assert!(standing.granted.plus(standing.escaped) <= standing.admitted);

@@ -88,6 +88,7 @@ impl Oracle<'_> {
         let escaped = |pod: &&Pod| matches!(pod.hold, Hold::Escaped(_));
         let escaped = total(pods.iter().filter(escaped).map(|pod| pod.hold.bill().get()));
         let held = total(pods.iter().map(|pod| pod.hold.bill().get())) - escaped;
+        let ungranted = escaped + total(pods.iter().map(|pod| pod.excess.get()));
         let quarantined = total(self.situation.quarantine.iter().map(|bill| bill.get()));
         let granted = total(self.granted.iter().map(|(pod, size)| self.bill(*pod, *size)));
         let kept = total(self.known.iter().enumerate().map(|(w, known)| {
@@ -96,7 +97,7 @@ impl Oracle<'_> {
         }));
         let mark = if class == 0 { self.mark } else { 0 };
         let available = self.situation.available.get().max(mark);
-        let usable = (total([available].into_iter()) - escaped).max(0);
+        let usable = (total([available].into_iter()) - ungranted).max(0);
         usable - held - quarantined - granted - kept
     }
 

@@ -81,12 +81,25 @@ fn hold(numbers: Numbers) -> impl Strategy<Value = Hold> {
 fn pod(numbers: Numbers, workloads: usize) -> impl Strategy<Value = Pod> {
     let times = (0..4_i64, prop_oneof![2 => 0..90_u64, 1 => 0..6_u64, 1 => Just(u64::MAX)]);
     let flags = (any::<bool>(), prop::bool::weighted(0.15), prop::bool::weighted(0.1), any::<bool>());
+    let more = (numbers.connections)(20).prop_map(Connections::new);
+    let hold = (hold(numbers), prop_oneof![5 => Just(Connections::ZERO), 1 => more]);
     // One index beyond the last workload: an owner that is not known.
-    (0..=workloads, times, hold(numbers), flags, ((numbers.count)(3), (numbers.count)(2))).prop_map(
-        move |(owner, (created, age), hold, (ready, terminating, leaving, current), (processes, engines))| {
+    (0..=workloads, times, hold, flags, ((numbers.count)(3), (numbers.count)(2))).prop_map(
+        move |(
+            owner,
+            (created, age),
+            (hold, more),
+            (ready, terminating, leaving, current),
+            (processes, engines),
+        )| {
             Pod {
                 started: age,
                 overdue: terminating && current,
+                excess: if matches!(hold, Hold::Granted(_) | Hold::Escaped(_)) {
+                    more
+                } else {
+                    Connections::ZERO
+                },
                 uid: String::new(),
                 name: String::new(),
                 workload: (owner < workloads).then_some(owner),

@@ -7,10 +7,10 @@ mod status;
 
 pub use spec::{
     Basis, Compute, DbConnectionBudget, DbConnectionBudgetSpec, DefaultsSpec, EvictionPolicy,
-    InfeasiblePolicy, LimitSpec, Mode, Plan, PostgresLimit, SizeBounds, Sizing, SupabaseConnection,
-    SupabaseLimit, Surge, WorkloadSpec,
+    InfeasiblePolicy, LimitSpec, Mode, ObservePods, ObserveSpec, Plan, PostgresLimit, SizeBounds, Sizing,
+    SupabaseConnection, SupabaseLimit, Surge, WorkloadSpec,
 };
 pub use status::{
-    Baseline, DbConnectionBudgetStatus, ForeignStatus, GrantInFlight, LadderStatus, LedgerStatus,
-    LimitStatus, NodeStatus, PodCounts, QuarantineCause, Quarantined, WorkloadStatus,
+    Baseline, DbConnectionBudgetStatus, EvidenceStatus, Excess, ForeignStatus, GrantInFlight, LadderStatus,
+    LedgerStatus, LimitStatus, NodeStatus, PodCounts, QuarantineCause, Quarantined, WorkloadStatus,
 };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::status::DbConnectionBudgetStatus;
 use crate::api::kinds::WorkloadKind;
+use crate::api::pool_status::{PATH, PoolStatus};
 
 /// How many connections the database allows, and how the workloads of this namespace share them.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -111,6 +112,11 @@ pub struct DbConnectionBudgetSpec {
     #[serde(default)]
     #[schemars(range(min = 0, max = 3600), extend("format" = "int32"))]
     pub linger_seconds: u32,
+
+    /// How the operator observes what the pods really do with their pools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "not_null::<ObserveSpec>")]
+    pub observe: Option<ObserveSpec>,
 
     /// Settings for workloads without their own entry, such as Jobs with generated names, and for fields that an entry leaves
     /// out.
@@ -313,6 +319,41 @@ pub enum Surge {
     Minimal,
     /// All of maxSurge.
     Full,
+}
+
+/// What the operator observes.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ObserveSpec {
+    /// Where every running pod of this budget answers how it uses its pools. The annotation poolbudget.dev/pool-status of a
+    /// pod, such as ":8000/debug/db-pool", takes precedence. The operator asks each pod about every 30 seconds. A pod that
+    /// reports more connections than it was granted counts for what it reports until it is gone; condition EnvIgnored names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "not_null::<ObservePods>")]
+    pub pods: Option<ObservePods>,
+}
+
+/// Where pods answer. The answer is JSON with size, checked_out, overflow, checked_in and max_connections, or metrics in the
+/// text format of Prometheus.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservePods {
+    /// The path, with a query if it needs one.
+    #[schemars(length(min = 1, max = 256), regex(pattern = PATH))]
+    pub path: String,
+
+    /// The port of the pod. The operator speaks plain HTTP to it.
+    #[schemars(range(min = 1, max = 65_535), extend("format" = "int32"))]
+    pub port: u16,
+}
+
+impl ObserveSpec {
+    /// Where the pods answer; none when nothing says so.
+    #[must_use]
+    pub fn pool_status(&self) -> Option<PoolStatus> {
+        let pods = self.pods.as_ref()?;
+        PoolStatus::at(pods.port, &pods.path)
+    }
 }
 
 /// What happens to a scale-up that does not fit.

@@ -17,7 +17,7 @@ pub struct DbConnectionBudgetStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Ready, Accepted, Feasible, Settled, Blocked, ForeignPods, LimitConfirmed; WithinLimit in mode Observe; Stalled and
+    /// Ready, Accepted, Feasible, Settled, Blocked, ForeignPods, EnvIgnored, LimitConfirmed; WithinLimit in mode Observe; Stalled and
     /// Reconciling while they are True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -27,12 +27,13 @@ pub struct DbConnectionBudgetStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitStatus>,
 
-    /// limit - reserved - the connections that pods without a grant may hold because they passed the gate.
+    /// limit - reserved - the connections that pods without a grant may hold because they passed the gate - what pods were seen
+    /// to hold beyond their grants.
     #[serde(default)]
     pub usable: i64,
 
     /// Connections granted to pods that still exist. In mode Gate this exceeds usable only while ledger.highWater is set, or
-    /// while a pod that passed the gate without a grant exists. In mode Observe: what all pods may hold by their own env.
+    /// while a pod exists that passed the gate without a grant or holds more than its grant. In mode Observe: what all pods may hold by their own env.
     #[serde(default)]
     pub committed: i64,
 
@@ -114,6 +115,11 @@ pub struct LedgerStatus {
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub quarantine: Vec<Quarantined>,
 
+    /// Pods that were seen to hold more than their grants, the 256 with the most. A new leader counts them as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub excess: Vec<Excess>,
+
     /// What to remember about each workload, for at most 700 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -193,6 +199,42 @@ pub struct WorkloadStatus {
     /// Its running pods without a grant: created before the label, or past the gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign: Option<ForeignStatus>,
+
+    /// What its pods report about their pools, if they say where they answer. Numbers of use are as of the last write of this
+    /// status, which they cause at most once a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceStatus>,
+}
+
+/// What the pods of a workload report.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct EvidenceStatus {
+    /// Running pods whose answer is understood.
+    pub pods: i32,
+    /// Those whose own maximum is within their grant.
+    pub acknowledged: i32,
+    /// Those that hold or allow more than their grant.
+    pub ignored: i32,
+    /// Connections beyond the grants of the latter. They are subtracted from what is usable.
+    pub excess: i64,
+    /// Connections that are open, if the pods say so. Where one process of several answers, the others count like it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<i64>,
+    /// Connections that the app uses, of those that are open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_use: Option<i64>,
+    /// Checkouts that wait for a connection of their pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_checkouts: Option<i64>,
+}
+
+impl EvidenceStatus {
+    /// Without the numbers that change with every query.
+    #[must_use]
+    pub const fn steady(self) -> Self {
+        Self { open: None, in_use: None, waiting_checkouts: None, ..self }
+    }
 }
 
 /// Pods without a grant.
@@ -214,6 +256,18 @@ pub struct LadderStatus {
     /// The time since which a lower level has been enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low_since: Option<Time>,
+}
+
+/// What a pod holds beyond its grant.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Excess {
+    /// The pod's uid.
+    pub uid: String,
+    /// The pod's name.
+    pub pod: String,
+    /// Connections beyond its grant.
+    pub connections: i64,
 }
 
 /// What the pods of a budget hold on one node.

@@ -97,11 +97,13 @@ pub(crate) fn pod(pod: &Pod) -> PodView {
             init_containers: Vec::new(),
             scheduling_gates: pod.gated.then(|| Gate { name: GATE.into() }).into_iter().collect(),
             termination_grace_period_seconds: Some(pod.grace),
+            host_network: None,
         },
         status: PodStatusView {
             phase: Some(phase(pod).into()),
             conditions,
             message: None,
+            pod_ip: None,
             start_time: None,
             init_container_statuses: Vec::new(),
             container_statuses: states,

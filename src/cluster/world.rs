@@ -14,7 +14,7 @@ use super::guarded::Unreadable;
 use super::pod::PodRecord;
 use super::workload::{WorkloadKey, WorkloadRecord};
 use crate::api::BudgetKey;
-use crate::api::{DbConnectionBudget, WorkloadKind};
+use crate::api::{DbConnectionBudget, Excess, WorkloadKind};
 use crate::budget::amount::Connections;
 use crate::cluster::pod::version;
 use crate::evidence::{Reading, Silence};
@@ -353,12 +353,20 @@ impl World {
     }
 
     /// Takes in what a former leader saw a pod hold beyond its grant.
-    pub fn see_former_excess(&mut self, namespace: &str, name: &str, uid: &str, beyond: Connections) {
+    fn see_former_excess(&mut self, namespace: &str, name: &str, uid: &str, beyond: Connections) {
         let Some(pod) = self.pods.find(namespace, name).filter(|pod| pod.uid == uid) else { return };
         let seen = pod.hold().bill().plus(beyond);
         let before = self.seen_before.entry(uid.to_owned()).or_default();
         *before = seen.max(*before);
         self.raise(namespace, name, uid, seen);
+    }
+
+    /// Takes in all that the status of a budget says about pods that hold more than their grants.
+    pub fn see_former_excesses(&mut self, namespace: &str, entries: &[Excess]) {
+        for entry in entries {
+            let beyond = Connections::new(u64::try_from(entry.connections).unwrap_or(0));
+            self.see_former_excess(namespace, &entry.pod, &entry.uid, beyond);
+        }
     }
 
     fn raise(&mut self, namespace: &str, name: &str, uid: &str, seen: Connections) -> bool {

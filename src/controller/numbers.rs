@@ -35,6 +35,7 @@ pub fn of(view: &View, budget: &DbConnectionBudget, status: &DbConnectionBudgetS
         oldest_wait: waits.map(|(_, pod)| i64::try_from(pod.age).unwrap_or(i64::MAX)).max().unwrap_or(0),
         foreign_pods: status.pods.foreign.into(),
         foreign: foreign.wide(),
+        excess: view.decision.ledger.excess.wide(),
         conditions: status.conditions.iter().filter_map(condition).collect(),
         workloads: status.workloads.iter().map(workload).collect(),
     }
@@ -50,7 +51,15 @@ fn condition(condition: &Condition) -> Option<(&'static str, i64)> {
 }
 
 fn workload(status: &WorkloadStatus) -> WorkloadNumbers {
+    let evidence = status.evidence.unwrap_or_default();
+    let size = i64::from(status.pool_size).saturating_add(status.max_overflow.into()).max(1);
     WorkloadNumbers {
+        kept: status.committed.saturating_mul(status.pool_size.into()) / size,
+        reporting: evidence.pods.into(),
+        ignoring: evidence.ignored.into(),
+        open: evidence.open,
+        in_use: evidence.in_use,
+        waiting_checkouts: evidence.waiting_checkouts,
         kind: status.kind.to_string(),
         name: status.name.clone(),
         slots: status.slots.into(),

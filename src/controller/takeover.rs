@@ -17,7 +17,6 @@ use super::memory::Memory;
 use super::whereabouts;
 use crate::api::BudgetKey;
 use crate::api::DbConnectionBudget;
-use crate::budget::amount::Connections;
 use crate::cluster::pod::version;
 
 /// Makes sure that this process holds the newest version of the budget under its own epoch. False when the budget does
@@ -62,10 +61,7 @@ pub async fn take_over<G: Gateway>(
     for record in pods {
         world.see_pod(record);
     }
-    for entry in &status.ledger.excess {
-        let beyond = Connections::new(u64::try_from(entry.connections).unwrap_or(0));
-        world.see_former_excess(&key.namespace, &entry.pod, &entry.uid, beyond);
-    }
+    world.see_former_excesses(&key.namespace, &status.ledger.excess);
     world.budgets.apply(written.clone());
     drop(world);
     memory.held = Some(Arc::new(written));

@@ -122,7 +122,7 @@ pub const STACKS: [Stack; 11] = [
         ],
     ),
     process(
-        "node-postgres",
+        "node-postgres, by its Prometheus exporter",
         &[
             family(Maximum, "pg_pool_max"),
             family(Open, "pg_pool_size"),

@@ -170,3 +170,16 @@ fn a_library_that_says_nothing_yet_or_nonsense_makes_no_pod_count_for_more() {
     let cold = recorded("pg_pool-cold.txt").expect("a reading");
     assert_eq!((cold.maximum, cold.in_use), (Some(Maximum::Of(5)), None));
 }
+
+#[test]
+fn the_page_about_evidence_has_a_row_for_each_library_with_all_its_families() {
+    let page = include_str!("../../docs/evidence.md");
+    for stack in STACKS {
+        let start = format!("| {} |", stack.name);
+        let row =
+            page.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {start}"));
+        for family in stack.families {
+            assert!(row.contains(&format!("`{}`", family.name)), "{}: {}", stack.name, family.name);
+        }
+    }
+}

@@ -1,7 +1,7 @@
-//! `/livez`, `/readyz`, `/health`, `/metrics` over plain HTTP.
+//! `/livez`, `/readyz`, `/health`, `/debug/db-pool`, `/metrics` over plain HTTP.
 //!
 //! In: metrics and what readiness depends on. Out: answers. Unready answers name what is missing; `/health` says the same and
-//! the state of each budget, as JSON.
+//! the state of each budget, `/debug/db-pool` what pods do with their pools, both as JSON.
 
 use std::future::ready;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::listen::{Bounds, Port, listen, plain, respond};
 use super::metrics::Metrics;
-use super::series::BudgetNumbers;
+use super::series::{BudgetNumbers, WorkloadNumbers};
 use crate::api::BudgetKey;
 
 /// Kubelets open a new connection for each probe, and there are few scrapers.
@@ -121,6 +121,92 @@ impl BudgetHealth {
     }
 }
 
+/// What pods do with their pools.
+#[derive(Serialize)]
+struct Pools {
+    /// ok, or warning if a workload has one.
+    status: &'static str,
+    /// Whether this replica leads. The others ask no pod.
+    leader: bool,
+    pools: Vec<WorkloadPools>,
+}
+
+/// The pools of the pods of one workload.
+#[derive(Serialize)]
+struct WorkloadPools {
+    namespace: String,
+    budget: String,
+    kind: String,
+    workload: String,
+    /// Pods with a grant.
+    pods: i64,
+    /// Those of its pods that report their pools.
+    reporting: i64,
+    pool: PoolStatus,
+}
+
+/// All pools of a workload, in the words of `SQLAlchemy`. What no pod reports is null.
+#[derive(Serialize)]
+struct PoolStatus {
+    /// Connections that the pools keep.
+    size: i64,
+    checked_out: Option<i64>,
+    /// Connections that are open beyond those.
+    overflow: Option<i64>,
+    checked_in: Option<i64>,
+    /// What is granted.
+    max_connections: i64,
+    warning: Option<String>,
+}
+
+/// From this part of what is granted on, in percent, use is worth a warning.
+const MUCH: i64 = 80;
+
+impl Pools {
+    fn of(metrics: &Metrics) -> Self {
+        let mut pools = Vec::new();
+        for (key, numbers) in metrics.budgets() {
+            pools.extend(numbers.workloads.into_iter().map(|workload| WorkloadPools::of(&key, workload)));
+        }
+        let warns = pools.iter().any(|workload| workload.pool.warning.is_some());
+        Self { status: if warns { "warning" } else { "ok" }, leader: metrics.is_leader(), pools }
+    }
+}
+
+impl WorkloadPools {
+    fn of(key: &BudgetKey, numbers: WorkloadNumbers) -> Self {
+        let pool = PoolStatus {
+            size: numbers.kept,
+            checked_out: numbers.in_use,
+            overflow: numbers.open.map(|open| open.saturating_sub(numbers.kept).max(0)),
+            checked_in: numbers.open.zip(numbers.in_use).map(|(open, used)| open.saturating_sub(used).max(0)),
+            max_connections: numbers.committed,
+            warning: warning(&numbers),
+        };
+        Self {
+            namespace: key.namespace.clone(),
+            budget: key.name.clone(),
+            kind: numbers.kind,
+            workload: numbers.name,
+            pods: numbers.granted,
+            reporting: numbers.reporting,
+            pool,
+        }
+    }
+}
+
+fn warning(numbers: &WorkloadNumbers) -> Option<String> {
+    if numbers.ignoring > 0 {
+        let pods = if numbers.ignoring == 1 { "pod holds or allows" } else { "pods hold or allow" };
+        return Some(format!("{} {pods} more than granted", numbers.ignoring));
+    }
+    if let Some(waiting) = numbers.waiting_checkouts.filter(|waiting| *waiting > 0) {
+        return Some(format!("{waiting} checkouts wait for a connection"));
+    }
+    let used = numbers.in_use?.saturating_mul(100) / numbers.committed.max(1);
+    (used > MUCH).then(|| format!("{used} % of {} connections are in use", numbers.committed))
+}
+
 /// Serves until `stop`.
 ///
 /// # Errors
@@ -132,7 +218,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
-    tracing::info!(address = %listener.local_addr()?, "serving /livez, /readyz, /health, /metrics");
+    tracing::info!(address = %listener.local_addr()?, "serving /livez, /readyz, /health, /debug/db-pool, /metrics");
     let port = Port { name: "http", bounds: BOUNDS, tls: None, metrics: metrics.clone() };
     let answer = move |request: Request<Incoming>| ready(answer(request.uri().path(), &metrics, &readiness));
     listen(listener, port, answer, stop).await;
@@ -152,8 +238,11 @@ fn answer(path: &str, metrics: &Metrics, readiness: &Readiness) -> Response<Full
                 if health.missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             respond(status, JSON, serde_json::to_string(&health).unwrap_or_default())
         }
+        "/debug/db-pool" | "/health/db-pool" => {
+            respond(StatusCode::OK, JSON, serde_json::to_string(&Pools::of(metrics)).unwrap_or_default())
+        }
         "/metrics" => respond(StatusCode::OK, OPEN_METRICS, metrics.render()),
-        _ => plain(StatusCode::NOT_FOUND, "try /livez, /readyz, /health or /metrics\n"),
+        _ => plain(StatusCode::NOT_FOUND, "try /livez, /readyz, /health, /debug/db-pool or /metrics\n"),
     }
 }
 
@@ -169,6 +258,47 @@ mod tests {
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         readiness.set("watches", true);
         assert_eq!(answer("/readyz", &Metrics::default(), &readiness).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn pools_are_told_in_the_words_of_sqlalchemy_and_with_a_warning_from_80_percent_on() {
+        let metrics = Metrics::default();
+        let of = |name: &str, in_use: Option<i64>, open: Option<i64>| WorkloadNumbers {
+            kind: "Deployment".into(),
+            name: name.into(),
+            committed: 10,
+            granted: 2,
+            kept: 4,
+            reporting: i64::from(open.is_some()),
+            open,
+            in_use,
+            ..WorkloadNumbers::default()
+        };
+        let ignoring = WorkloadNumbers { ignoring: 1, ..of("ignoring", Some(1), Some(1)) };
+        let workloads = vec![
+            of("calm", Some(8), Some(9)),
+            of("busy", Some(9), Some(9)),
+            of("silent", None, None),
+            ignoring,
+        ];
+        metrics
+            .budget(&BudgetKey::new("shop", "main"), BudgetNumbers { workloads, ..BudgetNumbers::default() });
+        let told = serde_json::to_value(Pools::of(&metrics)).expect("JSON");
+        assert_eq!(told["status"], "warning");
+        let pool = |n: usize| &told["pools"][n]["pool"];
+        assert_eq!(
+            *pool(0),
+            serde_json::json!({"size": 4, "checked_out": 8, "overflow": 5, "checked_in": 1, "max_connections": 10, "warning": null})
+        );
+        assert_eq!(pool(1)["warning"], "90 % of 10 connections are in use");
+        assert_eq!(
+            (&pool(2)["checked_out"], &pool(2)["warning"]),
+            (&serde_json::Value::Null, &serde_json::Value::Null)
+        );
+        assert_eq!(pool(3)["warning"], "1 pod holds or allows more than granted");
+        for path in ["/debug/db-pool", "/health/db-pool"] {
+            assert_eq!(answer(path, &metrics, &Readiness::default()).status(), StatusCode::OK);
+        }
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub struct BudgetNumbers {
     pub foreign_pods: i64,
     /// What those may hold.
     pub foreign: i64,
+    /// What pods were seen to hold beyond their grants.
+    pub excess: i64,
     /// Each condition: 1 True, 0 False, -1 Unknown.
     pub conditions: Vec<(&'static str, i64)>,
     /// The workloads.
@@ -106,13 +108,25 @@ pub struct WorkloadNumbers {
     pub waiting: i64,
     /// Pods that hold connections without a grant.
     pub foreign: i64,
+    /// The part of what its pods hold that their pools keep open.
+    pub kept: i64,
+    /// Pods that report their pools.
+    pub reporting: i64,
+    /// Those that hold or allow more than their grant.
+    pub ignoring: i64,
+    /// Connections that are open, if they say so.
+    pub open: Option<i64>,
+    /// Connections in use, if they say so.
+    pub in_use: Option<i64>,
+    /// Checkouts that wait, if they say so.
+    pub waiting_checkouts: Option<i64>,
 }
 
 /// A gauge: its name, what it says, and where its number is.
 type GaugeOf<N> = (&'static str, &'static str, fn(&N) -> i64);
 
 /// The gauges of a budget.
-const OF_BUDGET: [GaugeOf<BudgetNumbers>; 10] = [
+const OF_BUDGET: [GaugeOf<BudgetNumbers>; 11] = [
     ("limit_connections", "Connections that the plan allows", |n| n.limit),
     ("reserved_connections", "Connections that are kept for clients outside of the budget", |n| n.reserved),
     ("usable_connections", "Connections that may be granted", |n| n.usable),
@@ -125,16 +139,39 @@ const OF_BUDGET: [GaugeOf<BudgetNumbers>; 10] = [
     ("oldest_wait_seconds", "How long the first of the waiting pods has waited", |n| n.oldest_wait),
     ("foreign_pods", "Pods that hold connections without a grant", |n| n.foreign_pods),
     ("foreign_connections", "Connections that pods without a grant may hold", |n| n.foreign),
+    ("excess_connections", "Connections that pods report beyond their grants", |n| n.excess),
 ];
 
 /// The gauges of a workload.
-const OF_WORKLOAD: [GaugeOf<WorkloadNumbers>; 6] = [
+const OF_WORKLOAD: [GaugeOf<WorkloadNumbers>; 8] = [
     ("workload_slots", "Pods of the workload that may hold a grant at the same time", |n| n.slots),
     ("workload_connections_per_pod", "Connections that a pod of the workload gets now", |n| n.per_pod),
     ("workload_committed_connections", "Connections granted to pods of the workload", |n| n.committed),
     ("workload_granted_pods", "Pods of the workload with a grant", |n| n.granted),
     ("workload_waiting_pods", "Pods of the workload that wait at the gate", |n| n.waiting),
     ("workload_foreign_pods", "Pods of the workload that hold connections without a grant", |n| n.foreign),
+    ("workload_reporting_pods", "Pods of the workload that report their pools", |n| n.reporting),
+    ("workload_ignoring_pods", "Pods of the workload that hold or allow more than their grant", |n| {
+        n.ignoring
+    }),
+];
+
+/// A gauge that exists only where its number is known.
+type GaugeOfUse = (&'static str, &'static str, fn(&WorkloadNumbers) -> Option<i64>);
+
+/// What pods of a workload do with their pools.
+const OF_USE: [GaugeOfUse; 3] = [
+    (
+        "workload_open_connections",
+        "Connections that pods of the workload have open, by their own word",
+        |n| n.open,
+    ),
+    ("workload_in_use_connections", "Connections that pods of the workload use, by their own word", |n| {
+        n.in_use
+    }),
+    ("workload_waiting_checkouts", "Checkouts that wait for a connection of their pool", |n| {
+        n.waiting_checkouts
+    }),
 ];
 
 /// The series of all budgets; clones share them.
@@ -142,6 +179,7 @@ const OF_WORKLOAD: [GaugeOf<WorkloadNumbers>; 6] = [
 pub struct Series {
     budgets: [Family<BudgetLabels, Gauge>; OF_BUDGET.len()],
     workloads: [Family<WorkloadLabels, Gauge>; OF_WORKLOAD.len()],
+    uses: [Family<WorkloadLabels, Gauge>; OF_USE.len()],
     conditions: Family<ConditionLabels, Gauge>,
     grants: Family<BudgetLabels, Counter>,
     evictions: Family<EndLabels, Counter>,
@@ -166,7 +204,7 @@ struct Own {
     workloads: HashSet<WorkloadLabels>,
     /// Workloads of it that have none.
     without: usize,
-    /// Its numbers, without those of its workloads.
+    /// Its numbers, with those of its workloads that have series.
     numbers: BudgetNumbers,
 }
 
@@ -175,6 +213,7 @@ impl Series {
         Self {
             budgets: OF_BUDGET.map(|(name, says, _)| named(all, name, says)),
             workloads: OF_WORKLOAD.map(|(name, says, _)| named(all, name, says)),
+            uses: OF_USE.map(|(name, says, _)| named(all, name, says)),
             conditions: named(all, "condition", "A budget's conditions: 1 True, 0 False, -1 Unknown"),
             grants: named(all, "grants", "Pods that were granted"),
             evictions: named(all, "evictions", "Pods that were evicted or deleted to make room, by reason"),
@@ -207,7 +246,8 @@ impl Series {
             family.get_or_create(&labels).set(number(&numbers));
         }
         drop(self.grants.get_or_create(&labels));
-        self.set_workloads(key, &std::mem::take(&mut numbers.workloads), &mut counted);
+        self.set_workloads(key, &numbers.workloads, &mut counted);
+        numbers.workloads.truncate(counted.with.get(key).map_or(0, |own| own.workloads.len()));
         if let Some(own) = counted.with.get_mut(key) {
             self.set_conditions(key, &own.numbers.conditions, &numbers.conditions);
             own.numbers = numbers;
@@ -241,11 +281,18 @@ impl Series {
         let now: HashSet<WorkloadLabels> = named.iter().map(labels).collect();
         for gone in own.workloads.difference(&now) {
             remove(&self.workloads, gone);
+            remove(&self.uses, gone);
         }
         for workload in named {
             let labels = labels(workload);
             for (family, (.., number)) in self.workloads.iter().zip(OF_WORKLOAD) {
                 family.get_or_create(&labels).set(number(workload));
+            }
+            for (family, (.., number)) in self.uses.iter().zip(OF_USE) {
+                match number(workload) {
+                    Some(number) => drop(family.get_or_create(&labels).set(number)),
+                    None => drop(family.remove(&labels)),
+                }
             }
         }
         own.without = unnamed.len();
@@ -253,7 +300,7 @@ impl Series {
         counted.workloads = others.saturating_add(own.workloads.len());
     }
 
-    /// The budgets with series and their numbers, in the order of their names, without their workloads.
+    /// The budgets with series and their numbers, in the order of their names.
     pub(super) fn budgets(&self) -> Vec<(BudgetKey, BudgetNumbers)> {
         let counted = self.counted();
         let numbers = counted.with.iter().map(|(key, own)| (key.clone(), own.numbers.clone()));
@@ -289,6 +336,7 @@ impl Series {
         }
         for workload in &own.workloads {
             remove(&self.workloads, workload);
+            remove(&self.uses, workload);
         }
     }
 
@@ -299,6 +347,7 @@ impl Series {
         self.tell(&counted);
         self.budgets.iter().for_each(Family::clear);
         self.workloads.iter().for_each(Family::clear);
+        self.uses.iter().for_each(Family::clear);
         self.conditions.clear();
         self.grants.clear();
         self.evictions.clear();

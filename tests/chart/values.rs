@@ -205,6 +205,22 @@ fn the_network_policy_opens_the_ports_of_the_api_server() {
 }
 
 #[test]
+fn the_operator_reaches_the_ports_at_which_pods_answer_in_the_networks_of_the_pods() {
+    let ports = "networkPolicy.poolStatusPorts=[8000,9187]";
+    let egress = |settings: &[&str]| render(settings).only("NetworkPolicy")["spec"]["egress"].clone();
+    assert_eq!(egress(&[]).as_array().map(Vec::len), Some(2));
+    let open = json!([{"port": 8000, "protocol": "TCP"}, {"port": 9187, "protocol": "TCP"}]);
+    assert_eq!(egress(&[ports])[1], json!({"ports": open}));
+    let networks = r#"observe.podNetworks=["10.244.0.0/16","fd00::/48"]"#;
+    let to = json!([{"ipBlock": {"cidr": "10.244.0.0/16"}}, {"ipBlock": {"cidr": "fd00::/48"}}]);
+    assert_eq!(egress(&[ports, networks])[1], json!({"ports": open, "to": to}));
+    let rendered = render(&[networks]);
+    let env = &rendered.only("Deployment")["spec"]["template"]["spec"]["containers"][0]["env"];
+    let of = env.as_array().expect("env").iter().find(|one| one["name"] == "POOLBUDGET_POD_NETWORKS");
+    assert_eq!(of.expect("the networks")["value"], "10.244.0.0/16,fd00::/48");
+}
+
+#[test]
 fn bad_values_are_refused_by_name() {
     for (setting, named) in [
         ("replicas=-1", "replicas"),
@@ -215,6 +231,8 @@ fn bad_values_are_refused_by_name() {
         (r#"image.pullPolicy="Sometimes""#, "pullPolicy"),
         (r#"namespaceSelector={"team":"shop"}"#, "namespaceSelector"),
         ("networkPolicy.apiServerPorts=[]", "apiServerPorts"),
+        ("networkPolicy.poolStatusPorts=[0]", "poolStatusPorts"),
+        (r#"observe.podNetworks=["10.244.0.0"]"#, "podNetworks"),
         (r#"admission.mode="both""#, "mode"),
         (r#"admission.webhook.url="http://10.0.0.7""#, "url"),
         (r#"admission.webhook.url="https://10.0.0.7/hook""#, "url"),

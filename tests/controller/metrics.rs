@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use poolbudget::evidence;
 use serde_json::json;
 
 use super::cluster::Cluster;
@@ -25,6 +26,13 @@ fn eventful() -> (Cluster, Term) {
     });
     cluster.scale("large", 1);
     cluster.turns(&mut term, 20);
+    let uses = br#"{"max": 1, "totalCount": 1, "idleCount": 0, "waitingCount": 0}"#;
+    let reading = evidence::read(uses).expect("a reading");
+    let pods: Vec<_> = term.reconciler.context.observed.world().pods.iter().cloned().collect();
+    for pod in pods {
+        term.reconciler.context.observed.world().see_evidence(&pod.namespace, &pod.name, &pod.uid, reading);
+    }
+    cluster.turns(&mut term, 2);
     (cluster, term)
 }
 

@@ -53,6 +53,11 @@ var cases = map[string][2]string{
 	"PoolbudgetStalled":     {condition("Stalled", "1"), condition("Stalled", "0")},
 	"PoolbudgetBlocked":     {condition("Blocked", "1"), condition("Blocked", "-1")},
 	"PoolbudgetForeignPods": {condition("ForeignPods", "1"), condition("ForeignPods", "0")},
+	"PoolbudgetEnvIgnored":  {condition("EnvIgnored", "1"), condition("EnvIgnored", "-1")},
+	"PoolbudgetPoolExhausted": {
+		of("poolbudget_workload_waiting_checkouts", "2"),
+		of("poolbudget_workload_waiting_checkouts", "0"),
+	},
 	"PoolbudgetOverLimit":   {condition("WithinLimit", "0"), condition("WithinLimit", "1")},
 	"PoolbudgetNoLeader": {
 		"poolbudget_leader{pod=\"a\"} 0x40\npoolbudget_leader{pod=\"b\"} 0x40\n",

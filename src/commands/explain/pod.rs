@@ -142,7 +142,19 @@ impl Seen<'_> {
             }
             Hold::Granted(bill) => {
                 let state = if self.view.mode == Mode::Observe { State::Counted } else { State::Granted };
-                Standing::new(state, count(bill.get(), "connection"))
+                let held = count(bill.get(), "connection");
+                match self.core().map_or(Connections::ZERO, |pod| pod.excess) {
+                    Connections::ZERO => Standing::new(state, held),
+                    excess => {
+                        let more = format!("{held}, but it reports {} more", excess.in_words());
+                        let summary =
+                            format!("{more}, which count until it is gone; see condition EnvIgnored");
+                        Standing {
+                            note: "holds more than its grant".to_owned(),
+                            ..Standing::new(state, summary)
+                        }
+                    }
+                }
             }
             Hold::Escaped(own) => {
                 let summary = format!("it runs without a grant and may hold {} connections", own.in_words());

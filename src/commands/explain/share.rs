@@ -27,8 +27,12 @@ pub(super) fn budget(look: &Look) -> String {
         Connections::ZERO => String::new(),
         escaped => format!(", {} subtracted for pods without a grant", escaped.in_words()),
     };
+    let excess = match view.decision.ledger.excess {
+        Connections::ZERO => String::new(),
+        excess => format!(", {} subtracted for pods that hold more than their grants", excess.in_words()),
+    };
     format!(
-        "{name}: {} ({}), {} reserved{escaped}, {} usable, {} committed",
+        "{name}: {} ({}), {} reserved{escaped}{excess}, {} usable, {} committed",
         count(limit.connections.get(), "connection"),
         limit.source,
         budget.spec.reserved,

@@ -33,12 +33,13 @@ impl Sight {
     /// Looks at the budget of this name, or says why pods that name it wait.
     pub(super) fn look(&self, name: &str) -> Result<Look, String> {
         let key = BudgetKey::new(&self.namespace, name);
-        let world = self.observed.world();
+        let mut world = self.observed.world();
         let unreadable = world.budgets.unreadable(&self.namespace, name).cloned();
         let Some(budget) = world.budgets.find(&self.namespace, name).filter(|_| unreadable.is_none()) else {
             return Err(Wait::stranded(&key, unreadable.as_ref()).to_string());
         };
         let status = budget.status.clone().unwrap_or_default();
+        world.see_former_excesses(&self.namespace, &status.ledger.excess);
         let view = View::of(world, &key, &budget.spec, budget.metadata.generation, &status, decide, self.now);
         Ok(Look { budget, view })
     }

@@ -147,6 +147,18 @@ fn calm() -> Shop {
         .pod("api-1-b", "api", &granted(2, 2, 4))
 }
 
+#[test]
+fn a_pod_that_reports_more_than_its_grant_is_told_and_is_on_the_bill() {
+    let mut status = settled("api", 2);
+    status["ledger"]["excess"] = json!([{"uid": "api-1-a", "pod": "api-1-a", "connections": 3}]);
+    let shop = Shop::new(&json!({}), &status)
+        .deployment("api", 2, &json!({}))
+        .pod("api-1-a", "api", &granted(2, 2, 4))
+        .pod("api-1-b", "api", &granted(2, 2, 4));
+    shop.tells("api-1-a", "4 connections, but it reports 3 more, which count until it is gone");
+    shop.tells("api-1-b", "3 subtracted for pods that hold more than their grants, 10 usable, 8 committed");
+}
+
 /// Pods that are larger than their share has become hold twelve of 13; one more pod waits.
 fn full(spec: &Value) -> Shop {
     Shop::new(spec, &settled("api", 2))

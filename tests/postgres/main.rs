@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod adoption;
 #[cfg(test)]
+mod example;
+#[cfg(test)]
 mod linger;
 #[cfg(test)]
 mod outliving;

@@ -10,7 +10,7 @@
 //! | [`lines`], [`tally`] | what the applications report, and the totals |
 //! | [`server`], [`pooler`], [`user`] | PostgreSQL and PgBouncer on loopback |
 //! | [`count`] | the server's own count of backends over time |
-//! | [`until`], [`clock`], [`place`] | waiting, the time, and where programs are |
+//! | [`until`], [`clock`], [`place`], [`request`] | waiting, the time, where programs are, and one HTTP request |
 //! | [`apps`] | the Deployments and the budget |
 //! | [`way`] | what is limited, and the steps |
 //! | [`side`], [`story`], [`told`] | the same load with and without poolbudget, and the results |
@@ -25,6 +25,7 @@ pub mod lines;
 pub mod place;
 pub mod pod;
 pub mod pooler;
+pub mod request;
 pub mod server;
 pub mod side;
 pub mod story;

@@ -12,6 +12,11 @@ pub fn apps() -> PathBuf {
     place::root().join("tests/postgres/apps")
 }
 
+/// The example application: what its image would hold.
+pub fn example() -> PathBuf {
+    place::root().join("examples/fastapi")
+}
+
 /// Where `set-up` puts its output.
 fn made() -> PathBuf {
     place::target().join("postgres")

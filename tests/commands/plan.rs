@@ -209,14 +209,15 @@ fn each_advice_is_enough_when_it_is_followed() {
 
 #[test]
 fn the_examples_fit_once_the_workload_bears_the_label() {
-    let ran = poolbudget(&["plan", "-f", "examples", "--label", "api=main"], "");
+    let examples = ["plan", "-f", "examples/free-tier.yaml", "-f", "examples/shop.yaml"];
+    let ran = poolbudget(&[&examples[..], &["--label", "api=main"]].concat(), "");
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     assert!(
         ran.out.contains("Deployment/api  2         3 (2 + 1 surge)  2+2                4     12\n"),
         "{}",
         ran.out
     );
-    let ran = poolbudget(&["plan", "-f", "examples"], "");
+    let ran = poolbudget(&examples, "");
     assert_eq!(ran.code, 2);
     assert!(
         ran.out.contains("no workload in the input has its label; try one with --label NAME=main"),

@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use testkit::install::operator_binary;
 use testkit::postgres::count::Count;
-use testkit::postgres::env::variables;
+use testkit::postgres::env::{Secrets, variables};
 use testkit::postgres::place;
 use testkit::postgres::server::Server;
 use testkit::postgres::until::until;
@@ -88,8 +88,10 @@ async fn peak(stack: &Stack, pool_size: u32, max_overflow: u32) -> Result<u64> {
     let pod = stack.granted(&server, pool_size, max_overflow)?;
     let container = pod.spec.as_ref().and_then(|spec| spec.containers.first()).context("a container")?;
     let mut count = Count::start(&server, None).await?;
-    let mut env: BTreeMap<String, OsString> =
-        variables(&pod, container)?.into_iter().map(|(name, value)| (name, value.into())).collect();
+    let mut env: BTreeMap<String, OsString> = variables(&pod, container, &Secrets::new())?
+        .into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect();
     env.insert("PYTHONDONTWRITEBYTECODE".to_owned(), "1".into());
     env.insert("NODE_PATH".to_owned(), place::node_modules().into());
     let (program, args) = stack.command()?;

@@ -4,9 +4,9 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::postgres::count::Sample;
-use testkit::postgres::env::{variables, words};
+use testkit::postgres::env::{Secrets, named_secrets, variables, words};
 use testkit::postgres::lines::{Did, Follower, Line};
 use testkit::postgres::side::Outcome;
 use testkit::postgres::told::Told;
@@ -38,7 +38,7 @@ fn container(pod: &Pod) -> &Container {
 #[test]
 fn a_variable_is_read_from_the_annotation_and_empty_without_it() {
     let pod = granted();
-    let variables = variables(&pod, container(&pod)).unwrap();
+    let variables = variables(&pod, container(&pod), &Secrets::new()).unwrap();
     assert_eq!(variables["DB_POOL_SIZE"], "3");
     assert_eq!(variables["DB_MAX_OVERFLOW"], "");
 }
@@ -46,17 +46,33 @@ fn a_variable_is_read_from_the_annotation_and_empty_without_it() {
 #[test]
 fn the_last_entry_of_a_name_wins_and_the_command_sees_it() {
     let pod = granted();
-    let variables = variables(&pod, container(&pod)).unwrap();
+    let variables = variables(&pod, container(&pod), &Secrets::new()).unwrap();
     assert_eq!(words(container(&pod), &variables), ["serve", "--bind", "127.0.0.7:80"]);
+}
+
+/// A pod with a variable that another object has.
+fn reads(source: &Value) -> Pod {
+    let mut pod = granted();
+    let env = json!([{"name": "PASSWORD", "valueFrom": source}]);
+    pod.spec.as_mut().unwrap().containers[0].env = serde_json::from_value(env).unwrap();
+    pod
+}
+
+#[test]
+fn a_variable_is_read_from_the_secret_and_nothing_stands_for_one_that_is_missing() {
+    let pod = reads(&json!({"secretKeyRef": {"name": "db", "key": "password"}}));
+    assert_eq!(named_secrets(&pod), ["db".to_owned()].into());
+    let secrets = Secrets::from([("db".to_owned(), [("password".to_owned(), "open".to_owned())].into())]);
+    assert_eq!(variables(&pod, container(&pod), &secrets).unwrap()["PASSWORD"], "open");
+    let error = variables(&pod, container(&pod), &Secrets::new()).unwrap_err();
+    assert_eq!(format!("{error:#}"), "variable PASSWORD: Secret db has no password");
 }
 
 #[test]
 fn a_source_that_is_not_stood_for_is_an_error() {
-    let mut pod = granted();
-    let env = json!([{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]);
-    pod.spec.as_mut().unwrap().containers[0].env = serde_json::from_value(env).unwrap();
-    let error = variables(&pod, container(&pod)).unwrap_err();
-    assert_eq!(format!("{error:#}"), "variable PASSWORD: only fieldRef is stood for");
+    let pod = reads(&json!({"configMapKeyRef": {"name": "db", "key": "password"}}));
+    let error = variables(&pod, container(&pod), &Secrets::new()).unwrap_err();
+    assert_eq!(format!("{error:#}"), "variable PASSWORD: only fieldRef and secretKeyRef are stood for");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::lines::{Did, Follower, Line};
+use super::probe::Probe;
 use crate::process::{Process, Spec};
 
 /// The exit code that a kubelet reports for a killed process.
@@ -20,6 +21,7 @@ pub struct Running {
     spec: Spec,
     process: Process,
     lines: Follower<Line>,
+    probe: Option<Probe>,
     ready: bool,
     /// How often it was restarted in its pod.
     restarts: u32,
@@ -29,15 +31,15 @@ pub struct Running {
 
 impl Running {
     /// Starts it.
-    pub fn start(name: &str, spec: Spec) -> Result<Self> {
+    pub fn start(name: &str, spec: Spec, probe: Option<Probe>) -> Result<Self> {
         let process = Process::start(&spec)?;
         let lines = Follower::new(&spec.log);
-        Ok(Self { name: name.to_owned(), spec, process, lines, ready: false, restarts: 0, last: None })
+        Ok(Self { name: name.to_owned(), spec, process, lines, probe, ready: false, restarts: 0, last: None })
     }
 
-    /// Whether it has reported since its last start that it serves.
+    /// Whether it has reported since its last start that it serves, or its probe has passed.
     pub fn ready(&self) -> bool {
-        self.ready
+        self.ready || self.probe.as_ref().is_some_and(Probe::passed)
     }
 
     /// What it has reported since the last call.
@@ -89,7 +91,7 @@ impl Running {
             (false, last) => (last.unwrap_or_else(|| terminated(0)), json!({})),
         };
         json!({"name": self.name, "image": "app", "imageID": "", "restartCount": self.restarts,
-               "ready": runs && self.ready, "started": runs, "state": state, "lastState": last})
+               "ready": runs && self.ready(), "started": runs, "state": state, "lastState": last})
     }
 
     /// Whether its last run ended with success.

@@ -1,8 +1,8 @@
 //! The environment and the command line of a container, as a kubelet builds them.
 //!
-//! In: a pod as the API server shows it. Out: variables and words. What is not supported is an error, never left out.
+//! In: a pod as the API server shows it, and the Secrets that it names. Out: variables and words. What is not supported is an error, never left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
@@ -10,14 +10,27 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 /// The variables of a container.
 pub type Variables = BTreeMap<String, String>;
 
+/// The Secrets of a namespace, with their values by key.
+pub type Secrets = BTreeMap<String, BTreeMap<String, String>>;
+
+/// The names of the Secrets that a pod reads variables from.
+pub fn named_secrets(pod: &Pod) -> BTreeSet<String> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let sources = containers
+        .flat_map(|container| container.env.iter().flatten())
+        .filter_map(|it| it.value_from.as_ref());
+    sources.filter_map(|source| Some(source.secret_key_ref.as_ref()?.name.clone())).collect()
+}
+
 /// The result of `env`, in its order, so that a later entry of a name wins.
-pub fn variables(pod: &Pod, container: &Container) -> Result<Variables> {
+pub fn variables(pod: &Pod, container: &Container, secrets: &Secrets) -> Result<Variables> {
     if container.env_from.as_ref().is_some_and(|sources| !sources.is_empty()) {
         bail!("container {} reads envFrom, which is not stood for", container.name);
     }
     let mut variables = Variables::new();
     for entry in container.env.iter().flatten() {
-        let value = value(pod, entry, &variables).with_context(|| format!("variable {}", entry.name))?;
+        let value =
+            value(pod, entry, &variables, secrets).with_context(|| format!("variable {}", entry.name))?;
         variables.insert(entry.name.clone(), value);
     }
     Ok(variables)
@@ -29,11 +42,15 @@ pub fn words(container: &Container, variables: &Variables) -> Vec<String> {
     words.map(|word| expand(word, variables)).collect()
 }
 
-fn value(pod: &Pod, entry: &EnvVar, known: &Variables) -> Result<String> {
+fn value(pod: &Pod, entry: &EnvVar, known: &Variables, secrets: &Secrets) -> Result<String> {
     let Some(source) = &entry.value_from else {
         return Ok(expand(entry.value.as_deref().unwrap_or_default(), known));
     };
-    let Some(field) = &source.field_ref else { bail!("only fieldRef is stood for") };
+    if let Some(key) = &source.secret_key_ref {
+        let found = secrets.get(&key.name).and_then(|secret| secret.get(&key.key)).cloned();
+        return found.with_context(|| format!("Secret {} has no {}", key.name, key.key));
+    }
+    let Some(field) = &source.field_ref else { bail!("only fieldRef and secretKeyRef are stood for") };
     let path = field.field_path.as_str();
     if let Some(key) = path.strip_prefix("metadata.annotations['").and_then(|rest| rest.strip_suffix("']")) {
         // A missing annotation gives an empty value, as in a kubelet.

@@ -49,7 +49,6 @@ impl Kubelet {
         let crashes = Arc::<Mutex<BTreeSet<String>>>::default();
         let stop = CancellationToken::new();
         let host = Host {
-            apps: place::apps(),
             path: place::python()?,
             logs: cluster.folder().path().to_owned(),
             network: network(&cluster.server())?,

@@ -6,7 +6,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`kubelet`], [`pod`], [`container`], [`env`] | runs the containers of pods as processes, as a kubelet would |
+//! | [`kubelet`], [`pod`], [`container`], [`env`], [`probe`] | runs the containers of pods as processes, as a kubelet would |
 //! | [`lines`], [`tally`] | what the applications report, and the totals |
 //! | [`server`], [`pooler`], [`user`] | PostgreSQL and PgBouncer on loopback |
 //! | [`count`] | the server's own count of backends over time |
@@ -25,6 +25,7 @@ pub mod lines;
 pub mod place;
 pub mod pod;
 pub mod pooler;
+pub mod probe;
 pub mod request;
 pub mod server;
 pub mod side;

@@ -17,6 +17,11 @@ pub fn example() -> PathBuf {
     place::root().join("examples/fastapi")
 }
 
+/// What stands for an image: the folder that would be its working folder.
+pub fn image(name: &str) -> PathBuf {
+    if name.starts_with("shop:") { example() } else { apps() }
+}
+
 /// Where `set-up` puts its output.
 fn made() -> PathBuf {
     place::target().join("postgres")

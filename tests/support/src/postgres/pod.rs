@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, Secret};
 use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
@@ -20,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock;
 use super::container::Running;
-use super::env::{variables, words};
+use super::env::{Secrets, named_secrets, variables, words};
+use super::place;
+use super::probe::Probe;
 use super::tally::{Life, Tally};
 use super::until::until;
 use crate::process::Spec;
@@ -34,8 +36,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What all pods of a kubelet share.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// The working folder of the containers, in place of the image.
-    pub apps: PathBuf,
     /// Where their programs are.
     pub path: PathBuf,
     /// Where their output goes.
@@ -64,10 +64,12 @@ impl Host {
 #[derive(Debug)]
 pub struct Runner {
     api: Api<Pod>,
+    secrets: Api<Secret>,
     host: Host,
     pod: Pod,
     name: String,
     uid: String,
+    address: String,
     end: CancellationToken,
     running: Vec<Running>,
 }
@@ -77,11 +79,13 @@ impl Runner {
     pub fn new(client: Client, host: Host, number: usize, mut pod: Pod, end: CancellationToken) -> Self {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let uid = pod.metadata.uid.clone().unwrap_or_default();
-        let api = Api::namespaced(client, pod.metadata.namespace.as_deref().unwrap_or_default());
+        let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+        let api = Api::namespaced(client.clone(), &namespace);
+        let secrets = Api::namespaced(client, &namespace);
         let [second, third] = host.network;
         let address = format!("127.{second}.{third}.{number}");
-        pod.status.get_or_insert_default().pod_ip = Some(address);
-        Self { api, host, pod, name, uid, end, running: Vec::new() }
+        pod.status.get_or_insert_default().pod_ip = Some(address.clone());
+        Self { api, secrets, host, pod, name, uid, address, end, running: Vec::new() }
     }
 
     /// From its start until its object is gone.
@@ -93,27 +97,44 @@ impl Runner {
 
     async fn live(&mut self) -> Result<()> {
         if !self.end.is_cancelled() {
-            self.start().context("start")?;
+            self.start().await.context("start")?;
             self.tell("Running").await?;
             self.serve().await?;
-            self.linger().await?;
+            if self.end.is_cancelled() {
+                self.linger().await?;
+            }
             self.stop().await?;
             let well = self.running.iter().all(Running::ended_well);
             self.tell(if well { "Succeeded" } else { "Failed" }).await?;
+            // A pod that has ended by itself stays until somebody deletes it.
+            self.end.cancelled().await;
         }
         self.remove().await
     }
 
-    fn start(&mut self) -> Result<()> {
+    async fn start(&mut self) -> Result<()> {
+        let secrets = self.secrets().await?;
         let containers = self.pod.spec.as_ref().map(|spec| spec.containers.clone()).unwrap_or_default();
         for (place, container) in containers.iter().enumerate() {
-            let env = variables(&self.pod, container)?;
+            let env = variables(&self.pod, container, &secrets)?;
             if place == 0 {
                 self.enter(&env);
             }
             self.running.push(self.start_container(container, env)?);
         }
         Ok(())
+    }
+
+    /// The Secrets that its variables name.
+    async fn secrets(&self) -> Result<Secrets> {
+        let mut secrets = Secrets::new();
+        for name in named_secrets(&self.pod) {
+            let data = self.secrets.get(&name).await.with_context(|| format!("read Secret {name}"))?.data;
+            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+            let values = data.into_iter().flatten().map(|(key, value)| (key, text(value.0)));
+            secrets.insert(name, values.collect());
+        }
+        Ok(secrets)
     }
 
     /// Opens its entry in the tally.
@@ -132,23 +153,28 @@ impl Runner {
         let command = words(container, &env);
         let (program, args) = command.split_first().context("the container has no command")?;
         let log = self.host.logs.join(format!("pod-{}-{}.log", self.name, container.name));
+        let folder = place::image(container.image.as_deref().unwrap_or_default());
         let mut all: BTreeMap<String, OsString> =
             env.into_iter().map(|(name, value)| (name, value.into())).collect();
         all.insert("PATH".to_owned(), self.host.path.clone().into());
+        all.insert("HOSTNAME".to_owned(), self.name.clone().into());
         all.insert("PYTHONDONTWRITEBYTECODE".to_owned(), "1".into());
-        // An image has its own working folder; here PYTHONPATH leads to the sources.
-        all.insert("PYTHONPATH".to_owned(), self.host.apps.clone().into());
+        all.insert("PYTHONPATH".to_owned(), folder.clone().into());
+        // An image has its own working folder. And a pod has its own network: what listens on all of its addresses there
+        // listens on the pod's address here.
+        let of_pod = |word: &String| word.replace("0.0.0.0", &self.address).into();
+        let words = ["-C".into(), folder.into(), self.host.path.join(program).into()].into_iter();
         let spec = Spec {
             name: format!("{} of pod {}", container.name, self.name),
-            program: self.host.path.join(program),
-            args: args.iter().map(OsString::from).collect(),
+            program: "/usr/bin/env".into(),
+            args: words.chain(args.iter().map(of_pod)).collect(),
             env: all,
             log,
         };
-        Running::start(&container.name, spec)
+        Running::start(&container.name, spec, Probe::start(container, &self.address)?)
     }
 
-    /// Until it is told to end.
+    /// Until it is told to end, or has ended by itself and may.
     async fn serve(&mut self) -> Result<()> {
         let mut ready = false;
         while !self.end.is_cancelled() {
@@ -157,9 +183,15 @@ impl Runner {
                 self.crash().await?;
                 ready = false;
             }
-            for container in &mut self.running {
-                // A kubelet would restart it; none of these applications ends by itself.
-                container.expect_running()?;
+            if self.may_end() {
+                if !self.any_runs()? {
+                    break;
+                }
+            } else {
+                for container in &mut self.running {
+                    // A kubelet would restart it; none of these applications ends by itself.
+                    container.expect_running()?;
+                }
             }
             if !ready && self.running.iter().all(Running::ready) {
                 ready = true;
@@ -222,6 +254,11 @@ impl Runner {
         }
         self.life(|life| news.into_iter().for_each(|line| life.take(line)));
         Ok(())
+    }
+
+    /// Whether its containers are not restarted when they end: a pod of a Job.
+    fn may_end(&self) -> bool {
+        self.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) == Some("Never")
     }
 
     fn any_runs(&mut self) -> Result<bool> {

@@ -232,6 +232,71 @@ fn the_examples_fit_once_the_workload_bears_the_label() {
     assert!(!ran.out.contains("fits"), "{}", ran.out);
 }
 
+/// The rows of examples/budgets/README.md, and what one replica more would do.
+#[test]
+fn the_budget_of_each_environment_fits_as_its_page_says_and_one_replica_more_does_not() {
+    let page = std::fs::read_to_string("examples/budgets/README.md").unwrap();
+    let of = |file: &str, name: &str, replicas: u32| {
+        let (file, label) = (format!("examples/budgets/{file}"), format!("shop={name}"));
+        let replicas = format!("shop={replicas}");
+        let app = "examples/fastapi/deploy/deployment.yaml";
+        poolbudget(&["plan", "-f", &file, "-f", app, "--label", &label, "--replicas", &replicas], "")
+    };
+    let rows = [
+        ("development.yaml", "development", 15, 9, "1+0", 4, 1),
+        ("../free-tier.yaml", "main", 15, 2, "1+0", 4, 3),
+        ("pro.yaml", "pro", 57, 33, "1+0", 4, 6),
+        ("high-traffic.yaml", "high-traffic", 200, 20, "2+3", 20, 9),
+    ];
+    for (file, name, limit, reserved, size, pod, replicas) in rows {
+        let ran = of(file, name, replicas);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{file}");
+        let head = format!("limit {limit}   reserved {reserved}   usable {}\n", limit - reserved);
+        assert!(ran.out.contains(&head), "{}", ran.out);
+        let row = ran.out.lines().find(|line| line.starts_with("Deployment/shop ")).unwrap();
+        let cells: Vec<&str> = row.split_whitespace().rev().take(3).collect();
+        assert_eq!(cells, [(pod * replicas).to_string(), pod.to_string(), size.to_owned()], "{file}");
+        let (size, plural) = (size.replace('+', " + "), if replicas == 1 { "" } else { "s" });
+        let told = format!("| {limit} | {reserved} | {pod} ({size}): {replicas} replica{plural} |");
+        assert!(page.lines().any(|line| line.contains(file) && line.ends_with(&told)), "{told}");
+    }
+    assert_eq!(of("../free-tier.yaml", "main", 4).code, 1);
+    assert_eq!(of("development.yaml", "development", 2).code, 1);
+    assert_eq!(of("pro.yaml", "pro", 7).code, 1);
+}
+
+/// With what these notes recommend for each process, four processes do not fit where the notes say that they do.
+#[test]
+fn the_numbers_that_people_pass_around_do_not_fit_their_environments() {
+    let app = std::fs::read_to_string("examples/fastapi/deploy/deployment.yaml").unwrap();
+    for (file, name, connections) in [
+        ("development.yaml", "development", 5),
+        ("../free-tier.yaml", "main", 15),
+        ("pro.yaml", "pro", 30),
+        ("high-traffic.yaml", "high-traffic", 30),
+    ] {
+        let budget = std::fs::read_to_string(format!("examples/budgets/{file}")).unwrap();
+        let most = format!("connectionsPerProcess: {{min: {connections}}}");
+        let budget = match budget.contains("{name: shop, ") {
+            true => budget.replace("{name: shop, ", &format!("{{name: shop, {most}, ")),
+            false => format!("{budget}  workloads: [{{name: shop, {most}}}]\n"),
+        };
+        let label = format!("shop={name}");
+        let ran = plan(&format!("{budget}---\n{app}"), &["--label", &label]);
+        assert_eq!(ran.code, 1, "{file}: {}{}", ran.out, ran.err);
+    }
+}
+
+#[test]
+fn the_example_application_and_its_migration_fit_beside_each_other() {
+    let ran = poolbudget(&["plan", "-f", "examples/fastapi/deploy"], "");
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("fits: 13 of 13 usable connections are planned\n"), "{}", ran.out);
+    let ran = poolbudget(&["plan", "-f", "examples/fastapi/deploy", "--replicas", "shop=4"], "");
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(ran.out.contains("  - cap Deployment/shop at 3 replicas\n"), "{}", ran.out);
+}
+
 #[test]
 fn each_what_if_changes_what_it_names() {
     let input = format!("{BUDGET}{}", deployment("api", 2, ""));

@@ -8,7 +8,14 @@ fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages: Vec<PathBuf> =
         ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|page| root.join(page)).into();
-    for folder in ["docs", "docs/decisions", "docs/runbooks"] {
+    for folder in [
+        "docs",
+        "docs/decisions",
+        "docs/runbooks",
+        "examples/argo-cd",
+        "examples/budgets",
+        "examples/fastapi",
+    ] {
         let entries = fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
         pages.extend(entries.filter(|path| path.extension().is_some_and(|ext| ext == "md")));
     }

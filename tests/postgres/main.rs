@@ -16,3 +16,5 @@ mod profiles;
 mod readings;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod tutorial;

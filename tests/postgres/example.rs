@@ -182,18 +182,18 @@ async fn the_example_takes_no_size_that_means_no_limit_and_says_so() {
     let said = [
         (
             ("0", "abc"),
-            "pool_size=1 (fallback, DB_POOL_SIZE='0' is not a whole number from 1 up) \
-                        max_overflow=0 (fallback, DB_MAX_OVERFLOW='abc' is not a whole number from 0 up)",
+            "pool_size=1 (fallback, DB_POOL_SIZE='0' is not a whole number from 1 to 9999) \
+                        max_overflow=0 (fallback, DB_MAX_OVERFLOW='abc' is not a whole number from 0 to 9999)",
         ),
         (
             ("-1", "-1"),
-            "pool_size=1 (fallback, DB_POOL_SIZE='-1' is not a whole number from 1 up) \
-                        max_overflow=0 (fallback, DB_MAX_OVERFLOW='-1' is not a whole number from 0 up)",
+            "pool_size=1 (fallback, DB_POOL_SIZE='-1' is not a whole number from 1 to 9999) \
+                        max_overflow=0 (fallback, DB_MAX_OVERFLOW='-1' is not a whole number from 0 to 9999)",
         ),
         (
             (" 4 ", ""),
-            "pool_size=1 (fallback, DB_POOL_SIZE=' 4 ' is not a whole number from 1 up) \
-                       max_overflow=0 (fallback, DB_MAX_OVERFLOW='' is not a whole number from 0 up)",
+            "pool_size=1 (fallback, DB_POOL_SIZE=' 4 ' is not a whole number from 1 to 9999) \
+                       max_overflow=0 (fallback, DB_MAX_OVERFLOW='' is not a whole number from 0 to 9999)",
         ),
     ];
     for ((size, overflow), said) in said {

@@ -66,7 +66,7 @@ async def health(response: Response) -> dict:
 
 @app.get("/debug/db-pool")
 async def db_pool() -> dict:
-    """The pool of the process that answers; poolbudget reads it from each pod (`poolbudget.dev/pool-status`)."""
+    """The pool of the process that answers, in the form that many applications have."""
     return {"status": "ok", "pool": database.watch.numbers()}
 
 

@@ -19,15 +19,16 @@ MAX_OVERFLOW = 0
 def number(name: str, fallback: int, least: int) -> tuple[int, str]:
     """A whole number from the environment, and where it comes from.
 
-    Anything below `least` counts as wrong: to SQLAlchemy 2, pool_size=0 and max_overflow=-1 mean "no limit".
+    Anything below `least` counts as wrong: to SQLAlchemy 2, pool_size=0 and max_overflow=-1 mean "no limit". So does a
+    number of more than four digits, which is a slip.
     """
     text = os.environ.get(name)
     if text is None:
         return fallback, f"fallback, {name} is not set"
     # isdecimal alone would take digits of any script; int() alone would take " 4 ", "1_0" and "-1".
-    if text.isascii() and text.isdecimal() and int(text) >= least:
+    if text.isascii() and text.isdecimal() and len(text) <= 4 and int(text) >= least:
         return int(text), name
-    return fallback, f"fallback, {name}={text!r} is not a whole number from {least} up"
+    return fallback, f"fallback, {name}={text!r} is not a whole number from {least} to 9999"
 
 
 def pool_arguments() -> dict:

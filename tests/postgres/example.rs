@@ -213,9 +213,15 @@ async fn a_refusal_of_the_server_is_a_503_and_in_the_log_and_the_example_goes_on
     let server = Server::start(13).await.unwrap();
     let mut app = App::start(&server, &[("DB_POOL_SIZE", "20")]);
     app.answers("/health", 200, None).await;
-    let answers = timeout(DEADLINE, slow(&app.address, 18)).await.unwrap();
-    let statuses: Vec<u16> = answers.into_iter().map(|answer| answer.unwrap().status).collect();
-    assert!(statuses.contains(&200) && statuses.contains(&503), "{statuses:?}");
+    // On a busy machine the first ones may be done before the last ones ask.
+    until(DEADLINE, "some are answered and some are refused", async || {
+        let answers = timeout(DEADLINE, slow(&app.address, 18)).await?;
+        let statuses: Vec<u16> = answers.into_iter().map(|answer| answer.unwrap().status).collect();
+        ensure!(statuses.contains(&200) && statuses.contains(&503), "{statuses:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
     assert!(server.refused().unwrap() > 0);
     assert!(!app.lines("database_error said=").is_empty(), "{}", app.log());
     assert!(!app.lines("slots are reserved").is_empty(), "{}", app.log());

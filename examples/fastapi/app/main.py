@@ -66,7 +66,7 @@ async def health(response: Response) -> dict:
 
 @app.get("/debug/db-pool")
 async def db_pool() -> dict:
-    """The pool of the process that answers, in the form that many applications have."""
+    """The pool of the process that answers; poolbudget asks for it (annotation `poolbudget.dev/pool-status`)."""
     return {"status": "ok", "pool": database.watch.numbers()}
 
 

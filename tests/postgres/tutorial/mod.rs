@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::{Value, json};
-use testkit::install::{chart, operator_binary};
+use testkit::install::{RELEASE, SYSTEM, chart, operator_binary};
 use testkit::place::root;
 use testkit::postgres::count::{Count, Sample};
 use testkit::postgres::kubelet::{ASKED, Kubelet};
@@ -39,8 +39,15 @@ const USABLE: u64 = 13;
 /// The namespace that the page makes.
 const SHOP: &str = "shop";
 
+/// The sections after which something is judged.
+const JUDGED: [&str; 3] = ["The problem", "Put it under the budget", "Migrate"];
+
 fn tutorial() -> Vec<Section> {
-    read(&fs::read_to_string(root().join("docs/tutorial.md")).unwrap()).unwrap()
+    let sections = read(&fs::read_to_string(root().join("docs/tutorial.md")).unwrap()).unwrap();
+    for title in JUDGED {
+        assert!(sections.iter().any(|section| section.title == title), "the page has no section {title}");
+    }
+    sections
 }
 
 /// What the page is played on.
@@ -63,7 +70,10 @@ impl Stage {
         let recorder = Recorder::start(&cluster).await.unwrap();
         recorder.limit(SHOP, "main", USABLE);
         cluster.install_chart(&chart()).await.unwrap();
-        let operator = cluster.start_replica("poolbudget-0").await.unwrap();
+        let binary = operator_binary().unwrap();
+        let launch = cluster.launch_of(SYSTEM, RELEASE, "poolbudget-0", &binary).await.unwrap();
+        // The addresses of the stand-in's pods are of loopback, where poolbudget asks nobody by itself.
+        let operator = cluster.start_operator(&launch.env("POOLBUDGET_POD_NETWORKS", "127.0.0.0/8")).unwrap();
         // 18 as on the page: three of them are for superusers.
         let server = Server::start(u32::try_from(LIMIT).unwrap() + 3).await.unwrap();
         let count = Count::start(&server, None).await.unwrap();
@@ -211,9 +221,9 @@ async fn every_command_of_the_tutorial_does_what_the_page_shows() {
             }
         }
         match section.title.as_str() {
-            "The problem" => stage.judge_the_problem().await,
-            "Put it under the budget" => stage.judge_the_adoption().await,
-            "Migrate" => stage.judge_the_migration().await,
+            title if title == JUDGED[0] => stage.judge_the_problem().await,
+            title if title == JUDGED[1] => stage.judge_the_adoption().await,
+            title if title == JUDGED[2] => stage.judge_the_migration().await,
             _ => {}
         }
         stage.judge_the_promise().await;

@@ -10,6 +10,7 @@
 //! | [`admission`] | the policies that give a pod its gate and its late-bound env | `api`, `profile` |
 //! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `evidence`, `telemetry` |
 //! | [`webhook`] | the HTTPS server that asks `admission`, and its certificate | `api`, `admission`, `telemetry` |
+//! | [`page`] | budgets and pods in a browser, read-only | `api`, `cluster`, `controller`, `telemetry` |
 //! | [`telemetry`] | logs, metrics, health | `api`, `evidence` |
 //! | [`commands`] | the command line | everything |
 //!
@@ -23,6 +24,7 @@ pub mod cluster;
 pub mod commands;
 pub mod controller;
 pub mod evidence;
+pub mod page;
 pub mod profile;
 pub mod telemetry;
 pub mod webhook;

@@ -9,14 +9,18 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::client::client;
-use super::stranger;
+use super::{explain, stranger};
 use crate::controller::fetch::Network;
 use crate::controller::{self, API_SERVER, Identity};
+use crate::page;
+use crate::page::access::{self, Access};
+use crate::page::source::{self, Hall};
 use crate::telemetry::http::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
 use crate::webhook::{self, Source};
@@ -53,6 +57,24 @@ pub(super) struct RunArgs {
     /// addresses but those of loopback, link and multicast]
     #[arg(long = "pod-network", env = "POOLBUDGET_POD_NETWORKS", value_name = "CIDR", value_delimiter = ',')]
     pod_networks: Vec<Network>,
+
+    /// Address that serves the page of all budgets; without it, none is served
+    #[arg(long, env = "POOLBUDGET_PAGE_ADDRESS")]
+    page_address: Option<SocketAddr>,
+
+    /// Names, beside localhost, by which the page may be asked for
+    #[arg(
+        long,
+        env = "POOLBUDGET_PAGE_HOST",
+        value_name = "NAME",
+        value_delimiter = ',',
+        requires = "page_address"
+    )]
+    page_host: Vec<String>,
+
+    /// Show a viewer of the page only budgets of namespaces where his bearer token may get them
+    #[arg(long, env = "POOLBUDGET_PAGE_AUTHORIZE", requires = "page_address")]
+    page_authorize: bool,
 }
 
 impl RunArgs {
@@ -64,6 +86,15 @@ impl RunArgs {
             None => Source::Own { host: self.webhook_host.clone().unwrap_or_else(service), namespace },
         };
         self.webhook_address.map(|address| webhook::Settings { address, certificate })
+    }
+
+    fn page(&self, client: &Client) -> Option<page::Settings> {
+        let access = || Access::new(Box::new(access::Cluster(client.clone())));
+        self.page_address.map(|address| page::Settings {
+            address,
+            hosts: self.page_host.clone(),
+            access: self.page_authorize.then(access),
+        })
     }
 }
 
@@ -88,7 +119,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     on_signal(stop.clone())?;
     let readiness = Readiness::awaiting(&[API_SERVER]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), identity = args.identity, "starting");
-    let webhook = args.webhook();
+    let (webhook, page) = (args.webhook(), args.page(&client));
     let pod_networks = args.pod_networks;
     let identity = Identity { namespace: args.namespace, lease: args.lease_name, name: args.identity };
     let settings = controller::Settings { identity, pod_networks };
@@ -105,6 +136,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
             tokio::time::sleep(LINGER).await;
         }
     };
+    let shown = shows(client.clone(), page, &metrics, closing.clone());
     let reviewed = reviews(client.clone(), webhook.clone(), &metrics, &readiness, closing.clone());
     let controlled = async {
         let controller = controller::run(client, settings, metrics.clone(), readiness.clone(), stop.clone());
@@ -112,7 +144,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
         closing.cancel();
         Ok(())
     };
-    tokio::try_join!(served, reviewed, controlled)?;
+    tokio::try_join!(served, shown, reviewed, controlled)?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -129,6 +161,20 @@ async fn reviews(
     let address = settings.address;
     let reviews = webhook::run(client, settings, metrics.clone(), readiness.clone(), closing);
     reviews.await.with_context(|| format!("cannot serve admission reviews on {address}"))
+}
+
+/// Serves the page, if requested.
+async fn shows(
+    client: Client,
+    settings: Option<page::Settings>,
+    metrics: &Metrics,
+    closing: CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(settings) = settings else { return Ok(()) };
+    let address = settings.address;
+    let hall = Hall::new(Box::new(source::Cluster(client)), explain::pods, Timestamp::now);
+    let shown = page::serve(hall, settings, metrics.clone(), closing);
+    shown.await.with_context(|| format!("cannot serve the page on {address}"))
 }
 
 fn on_signal(stop: CancellationToken) -> anyhow::Result<()> {

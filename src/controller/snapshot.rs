@@ -13,6 +13,7 @@ use super::follow;
 use super::kinds::{self, PerKind, Served};
 use super::lists::Pages;
 use super::observe::{Observed, Watched};
+use crate::api::BudgetKey;
 use crate::cluster::guarded::Guarded;
 
 /// A kind that could not be listed.
@@ -33,9 +34,21 @@ pub struct SnapshotError {
 /// # Errors
 /// When one of the kinds cannot be listed.
 pub async fn snapshot(client: &Client, namespace: &str) -> Result<Observed, SnapshotError> {
+    taken(client, namespace, None).await
+}
+
+/// Lists all that a decision about one budget depends on: of the pods of its namespace, its own.
+///
+/// # Errors
+/// When one of the kinds cannot be listed.
+pub async fn of_budget(client: &Client, key: &BudgetKey) -> Result<Observed, SnapshotError> {
+    taken(client, &key.namespace, Some(&key.name)).await
+}
+
+async fn taken(client: &Client, namespace: &str, budget: Option<&str>) -> Result<Observed, SnapshotError> {
     let observed = Observed::default();
     let lister = Lister { client, namespace, observed: observed.clone() };
-    let mut lists = Lists { lister: &lister, all: Vec::new() };
+    let mut lists = Lists { lister: &lister, budget, all: Vec::new() };
     kinds::every(&mut lists);
     try_join_all(lists.all).await?;
     Ok(observed)
@@ -44,6 +57,8 @@ pub async fn snapshot(client: &Client, namespace: &str) -> Result<Observed, Snap
 /// The list of each kind.
 struct Lists<'a> {
     lister: &'a Lister<'a>,
+    /// Labelled objects of this budget alone, where one is named.
+    budget: Option<&'a str>,
     all: Vec<BoxFuture<'a, Result<(), SnapshotError>>>,
 }
 
@@ -52,7 +67,10 @@ impl PerKind for Lists<'_> {
         let all = ListParams::default();
         self.all.push(match served {
             Served::Always => self.lister.list::<K>(all).boxed(),
-            Served::Labelled(label) => self.lister.list::<K>(all.labels(label)).boxed(),
+            Served::Labelled(label) => {
+                let chosen = self.budget.map_or_else(|| label.to_owned(), |name| format!("{label}={name}"));
+                self.lister.list::<K>(all.labels(&chosen)).boxed()
+            }
             Served::Installed => self.lister.list_installed::<K>(all).boxed(),
         });
     }

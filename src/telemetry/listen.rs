@@ -14,7 +14,7 @@ use std::time::Duration;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -64,10 +64,11 @@ pub struct Port {
 }
 
 /// Listens until `stop`, and ends when the requests then in progress are answered.
-pub async fn listen<A, F>(listener: TcpListener, port: Port, answer: A, stop: CancellationToken)
+pub async fn listen<A, F, B>(listener: TcpListener, port: Port, answer: A, stop: CancellationToken)
 where
     A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     let name = port.name;
     let hall = Arc::new(Hall { port, guests: Mutex::default() });
@@ -103,10 +104,11 @@ where
 }
 
 /// One connection, from its handshake to its end.
-async fn attend<A, F>(hall: &Arc<Hall>, guest: u64, stream: TcpStream, answer: A, stop: CancellationToken)
+async fn attend<A, F, B>(hall: &Arc<Hall>, guest: u64, stream: TcpStream, answer: A, stop: CancellationToken)
 where
     A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     // Answers are small, and clients wait for them.
     let _ = stream.set_nodelay(true);
@@ -131,10 +133,11 @@ where
     }
 }
 
-async fn converse<A, F, S>(hall: &Arc<Hall>, guest: u64, stream: S, answer: A, stop: CancellationToken)
+async fn converse<A, F, B, S>(hall: &Arc<Hall>, guest: u64, stream: S, answer: A, stop: CancellationToken)
 where
     A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let service = service_fn(move |request| {

@@ -93,11 +93,7 @@ const ANSWERS: [f64; 11] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
 impl Default for Metrics {
     fn default() -> Self {
         let metrics = Self::registered();
-        for port in ["http", "webhook"] {
-            for reason in ["full", "source", "no_request"] {
-                drop(metrics.drops.get_or_create(&DropLabels { port, reason }));
-            }
-        }
+        ["http", "webhook"].into_iter().for_each(|port| metrics.port(port));
         for class in [
             "outdated",
             "refused",
@@ -258,6 +254,13 @@ impl Metrics {
     pub fn reviewed(&self, path: &'static str, outcome: &'static str, duration: Duration) {
         self.reviews.get_or_create(&ReviewLabels { path, outcome }).inc();
         self.review_duration.observe(duration.as_secs_f64());
+    }
+
+    /// Lets the counters of a port begin at zero; ports that not every process has call this.
+    pub fn port(&self, port: &'static str) {
+        for reason in ["full", "source", "no_request"] {
+            drop(self.drops.get_or_create(&DropLabels { port, reason }));
+        }
     }
 
     /// Counts a connection that was closed or refused.

@@ -24,9 +24,11 @@ use super::output::OutputArgs;
 use super::render::{self, ColorArgs};
 use super::status::leader::{Leader, OperatorArgs};
 use super::trouble;
-use crate::api::{WorkloadKind, names};
+use crate::api::{BudgetKey, WorkloadKind, names};
 use crate::cluster::workload::WorkloadKey;
+use crate::controller::observe::Observed;
 use crate::controller::snapshot::snapshot;
+use crate::page::detail::PodRow;
 use sight::Sight;
 use target::Target;
 pub(super) use target::workload as kind_named;
@@ -68,6 +70,14 @@ pub(super) async fn explain(args: ExplainArgs) -> anyhow::Result<()> {
     let paint = args.color.paint(&std::io::stdout());
     let texts: Vec<String> = told.iter().map(|told| told.render(paint)).collect();
     Ok(render::put(&texts.join("\n"))?)
+}
+
+/// What is said of each pod of a budget in short, for the page.
+pub(super) fn pods(observed: Observed, key: &BudgetKey, now: Timestamp) -> Result<Vec<PodRow>, String> {
+    let sight = Sight { observed, namespace: key.namespace.clone(), now };
+    let look = sight.look(&key.name)?;
+    let all = 0..look.view.scene.pods.len();
+    Ok(all.filter_map(|index| pod::row(&sight, &look, index)).collect())
 }
 
 /// Says that no operator acts on what is explained, if that is known.

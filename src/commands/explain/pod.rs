@@ -20,6 +20,7 @@ use crate::cluster::pod::{GrantNote, PodRecord};
 use crate::controller::evict;
 use crate::controller::view::{Assessed, View};
 use crate::controller::wait::Wait;
+use crate::page::detail::{PodRow, PodState};
 
 /// Explains a labelled pod.
 pub(super) fn explain(sight: &Sight, record: &PodRecord) -> Explanation {
@@ -80,6 +81,31 @@ fn with_budget(sight: &Sight, record: &PodRecord, look: &Look) -> Explanation {
 pub(super) fn standing(sight: &Sight, look: &Look, pod: usize) -> Option<Standing> {
     let record = look.view.scene.pods.get(pod)?;
     Some(Seen { sight, look, view: &look.view, pod, record }.standing())
+}
+
+/// A pod that has not ended, for the page.
+pub(super) fn row(sight: &Sight, look: &Look, index: usize) -> Option<PodRow> {
+    let Standing { state, summary, note } = standing(sight, look, index)?;
+    let state = match state {
+        State::Waiting => PodState::Waiting,
+        State::BeingGranted => PodState::Granting,
+        State::Granted => PodState::Granted,
+        State::Foreign => PodState::Foreign,
+        State::Counted => PodState::Counted,
+        State::Draining => PodState::Draining,
+        State::Ended | State::Governed | State::NotGoverned => return None,
+    };
+    let core = look.view.scene.situation.pods.get(index)?;
+    let workload = core.workload.and_then(|w| Some(look.view.workload(w)?.facts.key.to_string()));
+    let bill = core.hold.bill();
+    Some(PodRow {
+        name: core.name.clone(),
+        workload,
+        state,
+        holds: (bill != Connections::MAX).then(|| bill.get()),
+        reason: (state == PodState::Waiting).then_some(note),
+        text: summary,
+    })
 }
 
 /// What a pod is to its budget.

@@ -1,0 +1,142 @@
+//! A budget as far as the page shows it.
+//!
+//! In: a `DbConnectionBudget` as the API server stores it. Out: its numbers and sentences. Whatever is missing is
+//! missing: a budget without a status and one of an older operator can be shown as well.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::api::{DbConnectionBudget, ForeignStatus, LimitStatus, Mode, PodCounts, WorkloadKind};
+use crate::cluster::meta;
+
+/// A budget, as far as it is parsed.
+#[derive(Resource, Deserialize, Clone, Debug)]
+#[resource(inherit = DbConnectionBudget)]
+pub struct Seen {
+    /// Standard metadata, as far as it is used.
+    #[serde(deserialize_with = "meta::read")]
+    pub metadata: ObjectMeta,
+    /// The part of the spec that is shown.
+    #[serde(default)]
+    pub spec: SeenSpec,
+    /// The part of the status that is shown.
+    #[serde(default)]
+    pub status: Option<SeenStatus>,
+}
+
+/// The part of a spec that is shown.
+#[derive(Deserialize, Clone, Copy, Debug)]
+#[serde(default)]
+pub struct SeenSpec {
+    /// Connections of the limit that no pod gets.
+    pub reserved: i64,
+    /// What the operator does.
+    pub mode: Mode,
+}
+
+impl Default for SeenSpec {
+    fn default() -> Self {
+        Self { reserved: 1, mode: Mode::default() }
+    }
+}
+
+/// The part of a status that is shown.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SeenStatus {
+    /// The generation that it was computed from.
+    pub observed_generation: Option<i64>,
+    /// Its conditions.
+    pub conditions: Vec<SeenCondition>,
+    /// The limit in force.
+    pub limit: Option<LimitStatus>,
+    /// What may be committed.
+    pub usable: i64,
+    /// What is.
+    pub committed: i64,
+    /// Pods by state.
+    pub pods: PodCounts,
+    /// Its workloads.
+    pub workloads: Vec<SeenWorkload>,
+    /// How many more there are.
+    pub more_workloads: i64,
+}
+
+/// A condition.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(default)]
+pub struct SeenCondition {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// True, False, Unknown.
+    pub status: String,
+    /// Why, in a word.
+    pub reason: String,
+    /// Why, in a sentence.
+    pub message: String,
+}
+
+/// A workload's share.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SeenWorkload {
+    /// Its kind.
+    pub kind: WorkloadKind,
+    /// Its name.
+    pub name: String,
+    /// Replicas that it wants.
+    pub replicas: i64,
+    /// Replicas that sizes are computed for.
+    pub ceiling: i64,
+    /// `pool_size` of each process of a new pod.
+    pub pool_size: i64,
+    /// `max_overflow` of each process of a new pod.
+    pub max_overflow: i64,
+    /// Connections of a new pod.
+    pub per_pod: i64,
+    /// Connections granted to its pods.
+    pub committed: i64,
+    /// Its pods with a grant.
+    pub granted: i64,
+    /// Its pods that wait.
+    pub waiting: i64,
+    /// Its pods without a grant.
+    pub foreign: Option<ForeignStatus>,
+    /// What its pods say that they use, where they are asked.
+    pub evidence: Option<Evidence>,
+}
+
+/// What pods say that they use. Its parts are read one by one, because a part that cannot be read must not hide the
+/// budget.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Evidence {
+    /// Connections that work at this moment.
+    pub in_use: Value,
+    /// Pods that do not follow the size that they were given: how many, or their names.
+    pub ignored: Value,
+}
+
+impl Evidence {
+    /// Connections that work at this moment, where that is known.
+    #[must_use]
+    pub fn in_use(&self) -> Option<i64> {
+        self.in_use.as_i64()
+    }
+
+    /// How many pods do not follow the size that they were given.
+    #[must_use]
+    pub fn ignored(&self) -> i64 {
+        let listed = || self.ignored.as_array().and_then(|names| i64::try_from(names.len()).ok());
+        self.ignored.as_i64().or_else(listed).unwrap_or(i64::from(self.ignored == Value::Bool(true)))
+    }
+
+    /// Whether this pod is among those that are named.
+    #[must_use]
+    pub fn names(&self, pod: &str) -> bool {
+        self.ignored.as_array().is_some_and(|names| names.iter().any(|name| name.as_str() == Some(pod)))
+    }
+}

@@ -97,11 +97,17 @@ quick: cluster-tools ## Format, clippy, unit tests, properties, commands, chart,
 test: cluster-tools release ## Run all tests, those on a real control plane included: 35 minutes once the tools are built
 	$(CARGO) test --workspace --lib --bins --examples $(TESTS:%=--test %)
 	tests/image/check $(TARGET_DIR)/release/poolbudget
-	$(MAKE) health alerts
+	$(MAKE) health alerts page-test
 	$(CARGO) test --profile simulation -p poolbudget-simulation --test simulation
 	$(MAKE) simulate
 	$(MAKE) e2e postgres
 	$(MAKE) soak MINUTES=2
+
+# The page that a browser is shown, with the server that ships, in front of fixed clusters. Half a minute once it is built.
+.PHONY: page-test
+page-test: ## Drive the page in a real Chromium: looks, keyboard, accessibility, a restart, a thousand budgets
+	$(CARGO) build --quiet --example page
+	tests/page/run $(DEV)/examples/page $(abspath $(TARGET_DIR))/page
 
 # Go has what reads a budget's health elsewhere: kstatus, and the Lua of Argo CD.
 .PHONY: health

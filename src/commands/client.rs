@@ -44,6 +44,11 @@ impl ClusterArgs {
         Ok(Connection { client, namespace })
     }
 
+    /// The namespace that a flag names.
+    pub(super) fn named(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     async fn config(&self) -> anyhow::Result<Config> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         if let Some(file) = &self.kubeconfig {

@@ -4,6 +4,7 @@
 
 mod client;
 mod completion;
+mod dashboard;
 mod explain;
 mod forget;
 mod inject;
@@ -19,6 +20,8 @@ mod slots;
 mod status;
 mod stranger;
 mod trouble;
+
+pub use explain::pods as explain_pods;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -83,6 +86,15 @@ enum Command {
   poolbudget explain deploy/api -n shop      a workload: its share, its slots, its pods
   poolbudget explain pod api-5d9c7b-x2x4x -o yaml")]
     Explain(explain::ExplainArgs),
+    /// Show all budgets in your browser, through a port-forward to the operator
+    #[command(
+        long_about = dashboard::ABOUT,
+        after_help = "Examples:
+  poolbudget dashboard                       open the page, until Ctrl-C
+  poolbudget dashboard -n shop               with the budgets of a namespace
+  poolbudget dashboard --port 8081 --no-open"
+    )]
+    Dashboard(dashboard::DashboardArgs),
     /// Release the connections that are still counted for pods that are gone
     #[command(
         long_about = "Release the connections that are still counted for pods that are gone.
@@ -162,6 +174,10 @@ pub fn start(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => {
             cli.log.start("error")?;
             in_runtime(explain::explain(args))
+        }
+        Command::Dashboard(args) => {
+            cli.log.start("error")?;
+            in_runtime(dashboard::dashboard(args))
         }
         Command::Forget(args) => {
             cli.log.start("error")?;

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -173,7 +174,7 @@ async fn shows(
     let Some(settings) = settings else { return Ok(()) };
     let address = settings.address;
     let hall = Hall::new(Box::new(source::Cluster(client)), explain::pods, Timestamp::now);
-    let shown = page::serve(hall, settings, metrics.clone(), closing);
+    let shown = page::serve(Arc::new(hall), settings, metrics.clone(), closing);
     shown.await.with_context(|| format!("cannot serve the page on {address}"))
 }
 

@@ -64,7 +64,7 @@ pub struct Settings {
 /// # Errors
 /// When the address cannot be bound.
 pub async fn serve(
-    hall: Hall,
+    hall: Arc<Hall>,
     settings: Settings,
     metrics: Metrics,
     stop: CancellationToken,
@@ -72,7 +72,6 @@ pub async fn serve(
     let listener = TcpListener::bind(settings.address).await?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "serving the page");
-    let hall = Arc::new(hall);
     let names = Names::new(address, &settings.hosts);
     let desk = Arc::new(Desk::new(Arc::clone(&hall), names, settings.access, stop.clone()));
     metrics.port("page");

@@ -207,7 +207,7 @@ mod tests {
 
     use super::*;
 
-    fn row(status: Value) -> Row {
+    fn row(status: &Value) -> Row {
         let budget = json!({"metadata": {"name": "main", "namespace": "shop"},
             "spec": {"limit": {"connections": 15}, "reserved": 2}, "status": status});
         let seen: Guarded<Seen> = serde_json::from_value(budget).expect("a budget");
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_row_has_the_numbers_of_the_status() {
-        let row = row(json!({"observedGeneration": 1, "usable": 13, "committed": 12,
+        let row = row(&json!({"observedGeneration": 1, "usable": 13, "committed": 12,
             "limit": {"connections": 15, "source": "s"}, "pods": {"granted": 6, "waiting": 1}}));
         assert_eq!((row.limit, row.reserved, row.usable, row.committed), (Some(15), 2, 13, 12));
         assert_eq!((row.granted, row.waiting, row.state), (6, 1, State::Waiting));
@@ -235,13 +235,14 @@ mod tests {
     fn what_is_in_use_is_the_sum_of_what_is_known() {
         let workloads = json!([{"name": "a", "evidence": {"inUse": 3, "ignored": 1}}, {"name": "b"},
             {"name": "c", "evidence": {"inUse": 4, "ignored": ["c-1", "c-2"]}}, {"name": "d", "evidence": {"inUse": "odd"}}]);
-        let row = row(json!({"workloads": workloads}));
+        let row = row(&json!({"workloads": workloads}));
         assert_eq!((row.in_use, row.ignoring), (Some(7), 3));
     }
 
     #[test]
     fn a_budget_is_in_the_worst_of_its_states() {
-        let cases: [(&[(&str, &str, &str)], State); 6] = [
+        type Said<'a> = &'a [(&'a str, &'a str, &'a str)];
+        let cases: [(Said<'_>, State); 6] = [
             (&[("Ready", "True", "fine"), ("Settled", "True", "x")], State::Ready),
             (&[("Settled", "False", "x"), ("Feasible", "True", "y")], State::Changing),
             (&[("Settled", "False", "x"), ("ForeignPods", "True", "y")], State::Problem),
@@ -250,10 +251,10 @@ mod tests {
             (&[("Stalled", "True", "x"), ("Feasible", "False", "x")], State::Stalled),
         ];
         for (all, state) in cases {
-            let row = row(json!({"observedGeneration": 1, "conditions": conditions(all)}));
+            let row = row(&json!({"observedGeneration": 1, "conditions": conditions(all)}));
             assert_eq!(row.state, state, "{all:?}");
         }
-        assert_eq!(row(Value::Null).state, State::Unknown);
+        assert_eq!(row(&Value::Null).state, State::Unknown);
         assert!(State::Stalled < State::Problem && State::Problem < State::Waiting);
     }
 
@@ -261,14 +262,14 @@ mod tests {
     fn a_sentence_is_told_once_and_what_is_fine_is_not_told() {
         let all =
             [("Stalled", "True", "too much"), ("Feasible", "False", "too much"), ("Blocked", "False", "no")];
-        let row = row(json!({"conditions": conditions(&all)}));
+        let row = row(&json!({"conditions": conditions(&all)}));
         let told: Vec<_> = row.problems.iter().map(|p| (p.about.as_str(), p.text.as_str())).collect();
         assert_eq!(told, [("Stalled", "too much")]);
     }
 
     #[test]
     fn a_sentence_has_a_bounded_length() {
-        let row = row(json!({"conditions": conditions(&[("Blocked", "True", &"é".repeat(10_000))])}));
+        let row = row(&json!({"conditions": conditions(&[("Blocked", "True", &"é".repeat(10_000))])}));
         assert_eq!(row.problems[0].text.chars().count(), SENTENCE + 1);
     }
 

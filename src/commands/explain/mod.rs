@@ -73,7 +73,10 @@ pub(super) async fn explain(args: ExplainArgs) -> anyhow::Result<()> {
 }
 
 /// What is said of each pod of a budget in short, for the page.
-pub(super) fn pods(observed: Observed, key: &BudgetKey, now: Timestamp) -> Result<Vec<PodRow>, String> {
+///
+/// # Errors
+/// With why nothing is said: the budget is gone, or cannot be read.
+pub fn pods(observed: Observed, key: &BudgetKey, now: Timestamp) -> Result<Vec<PodRow>, String> {
     let sight = Sight { observed, namespace: key.namespace.clone(), now };
     let look = sight.look(&key.name)?;
     let all = 0..look.view.scene.pods.len();

@@ -35,6 +35,11 @@ pub(in crate::commands) enum Leader {
 }
 
 impl OperatorArgs {
+    /// The operator's namespace.
+    pub(in crate::commands) fn namespace(&self) -> &str {
+        &self.operator_namespace
+    }
+
     pub(in crate::commands) async fn leader(&self, client: &Client) -> Leader {
         let namespace = &self.operator_namespace;
         let api: Api<Lease> = Api::namespaced(client.clone(), namespace);

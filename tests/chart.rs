@@ -11,6 +11,9 @@ mod generated;
 #[path = "chart/monitoring.rs"]
 mod monitoring;
 #[cfg(test)]
+#[path = "chart/page.rs"]
+mod page;
+#[cfg(test)]
 #[path = "chart/permissions.rs"]
 mod permissions;
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::row::{Row, shortened};
-use super::seen::{Seen, SeenWorkload};
+use super::seen::{Evidence, Seen, SeenWorkload};
+use crate::api::Excess;
 use crate::cluster::guarded::Guarded;
 
 /// The most workloads that are shown.
@@ -86,8 +87,12 @@ pub struct WorkloadRow {
     pub per_pod: i64,
     /// Connections granted to its pods.
     pub committed: i64,
-    /// Connections that work at this moment, where its pods are asked.
+    /// Connections that are open, where its pods are asked.
+    pub open: Option<i64>,
+    /// Connections that work at this moment, of those.
     pub in_use: Option<i64>,
+    /// Checkouts that wait for a connection of their pool.
+    pub waiting_checkouts: Option<i64>,
     /// Its pods that do not follow the size that they were given.
     pub ignoring: i64,
     /// Its pods without a grant, also those from before its label, and what they may hold.
@@ -130,7 +135,7 @@ impl Detail {
             Ok(pods) => (pods, None),
             Err(why) => (Vec::new(), Some(shortened(&why))),
         };
-        mark(&mut pods, &status.workloads);
+        mark(&mut pods, &status.ledger.excess);
         pods.sort_by(|a, b| (a.state, &a.name).cmp(&(b.state, &b.name)));
         let more_pods = pods.len().saturating_sub(PODS);
         pods.truncate(PODS);
@@ -155,14 +160,14 @@ impl Detail {
 }
 
 /// Marks the pods that do not follow the size that they were given.
-fn mark(pods: &mut [PodRow], workloads: &[SeenWorkload]) {
-    let evidence: HashMap<String, _> =
-        workloads.iter().filter_map(|one| Some((name(one), one.evidence.as_ref()?))).collect();
-    for pod in pods.iter_mut().filter(|pod| pod.state == PodState::Granted) {
-        let said = pod.workload.as_ref().and_then(|workload| evidence.get(workload));
-        if said.is_some_and(|said| said.names(&pod.name)) {
-            pod.state = PodState::Ignoring;
-            pod.text.push_str(", but it opens more than that");
+fn mark(pods: &mut [PodRow], excess: &[Excess]) {
+    let beyond: HashMap<&str, i64> = excess.iter().map(|one| (one.pod.as_str(), one.connections)).collect();
+    let settled = |pod: &&mut PodRow| matches!(pod.state, PodState::Granted | PodState::Counted);
+    for pod in pods.iter_mut().filter(settled) {
+        let Some(more) = beyond.get(pod.name.as_str()) else { continue };
+        pod.state = PodState::Ignoring;
+        if !pod.text.contains("it reports") {
+            pod.text.push_str(&format!(", but it reports {more} more"));
         }
     }
 }
@@ -172,6 +177,7 @@ fn name(workload: &SeenWorkload) -> String {
 }
 
 fn workload(of: &SeenWorkload) -> WorkloadRow {
+    let said = of.evidence.unwrap_or(Evidence::default());
     WorkloadRow {
         workload: name(of),
         replicas: of.replicas,
@@ -180,8 +186,10 @@ fn workload(of: &SeenWorkload) -> WorkloadRow {
         max_overflow: of.max_overflow,
         per_pod: of.per_pod,
         committed: of.committed,
-        in_use: of.evidence.as_ref().and_then(super::seen::Evidence::in_use),
-        ignoring: of.evidence.as_ref().map_or(0, super::seen::Evidence::ignored),
+        open: said.open,
+        in_use: said.in_use,
+        waiting_checkouts: said.waiting_checkouts,
+        ignoring: said.ignored,
         foreign: of.foreign.as_ref().map(|foreign| [i64::from(foreign.pods), foreign.connections]),
     }
 }
@@ -206,9 +214,10 @@ mod tests {
 
     fn budget() -> Guarded<Seen> {
         let workload = json!({"kind": "Deployment", "name": "api", "replicas": 3, "perPod": 2, "committed": 6,
-            "foreign": {"pods": 2, "connections": 30}, "evidence": {"inUse": 5, "ignored": ["api-b"]}});
+            "foreign": {"pods": 2, "connections": 30}, "evidence": {"inUse": 5, "ignored": 1}});
+        let excess = json!([{"uid": "u", "pod": "api-b", "connections": 3}]);
         let budget = json!({"metadata": {"name": "main", "namespace": "shop"}, "status": {
-            "limit": {"connections": 15, "source": "set in spec.limit"}, "workloads": [workload],
+            "limit": {"connections": 15, "source": "set in spec.limit"}, "workloads": [workload], "ledger": {"excess": excess},
             "conditions": [{"type": "Ready", "status": "True", "reason": "Ready", "message": "fine"}]}});
         serde_json::from_value(budget).expect("a budget")
     }
@@ -225,7 +234,7 @@ mod tests {
         let expected =
             [("api-b", PodState::Ignoring), ("api-c", PodState::Waiting), ("api-a", PodState::Granted)];
         assert_eq!(shown, expected);
-        assert_eq!(detail.pods[0].text, "2 connections, but it opens more than that");
+        assert_eq!(detail.pods[0].text, "2 connections, but it reports 3 more");
     }
 
     #[test]

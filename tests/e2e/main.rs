@@ -39,6 +39,8 @@ mod modes;
 #[cfg(test)]
 mod offline;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod quiet;
 #[cfg(test)]
 mod refusals;

@@ -22,10 +22,10 @@ const freePort = () => new Promise((done) => {
 
 class Server {
   static running = new Set();
-  static async start(state, port) {
+  static async start(state, port, token) {
     const server = new Server();
     server.port = port || await freePort();
-    server.child = spawn(SERVER, [String(server.port), state], { stdio: ['pipe', 'inherit', 'inherit'] });
+    server.child = spawn(SERVER, [String(server.port), state, ...(token ? [token] : [])], { stdio: ['pipe', 'inherit', 'inherit'] });
     Server.running.add(server);
     server.url = `http://127.0.0.1:${server.port}/`;
     const end = Date.now() + 20_000;
@@ -41,7 +41,8 @@ class Server {
 
 // A page in which every complaint of the browser is remembered.
 async function visit(browser, url, options = {}) {
-  const context = await browser.newContext({ viewport: WIDE, reducedMotion: 'reduce', ...options });
+  const { until, ...looks } = options;
+  const context = await browser.newContext({ viewport: WIDE, reducedMotion: 'reduce', ...looks });
   const page = await context.newPage();
   page.complaints = [];
   page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) page.complaints.push(message.text()); });
@@ -49,7 +50,7 @@ async function visit(browser, url, options = {}) {
   page.on('request', (request) => { if (!request.url().startsWith(new URL(url).origin)) page.complaints.push(`loads ${request.url()}`); });
   page.on('dialog', (dialog) => { page.complaints.push('a script of a tenant ran'); dialog.dismiss(); });
   await page.goto(url);
-  await page.waitForSelector('.row');
+  await page.waitForSelector(until || '.row');
   return page;
 }
 
@@ -167,6 +168,28 @@ const tests = {
     const cut = /net::ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)/;
     assert.deepEqual(page.complaints.filter((text) => !cut.test(text)), []);
     await again.stop();
+  },
+
+  'a page that asks for a token keeps it in memory and shows what it opens': async (browser) => {
+    const server = await Server.start('healthy', undefined, 'good');
+    const page = await visit(browser, server.url, { until: '#token' });
+    await page.getByLabel('Bearer token').waitFor();
+    assert.equal(await page.evaluate('document.activeElement.id'), 'token');
+    await accessible(page, 'the field of the token');
+    await page.keyboard.type('bad');
+    await page.keyboard.press('Enter');
+    await page.getByText('This token is not valid (any more).').waitFor();
+    await page.keyboard.type('Bearer good');
+    await page.keyboard.press('Enter');
+    await page.getByText('2 budgets').waitFor();
+    assert.equal(await page.getByText('billing').count(), 0);
+    await open(page, 'shop/main');
+    assert.match(await row(page, 'shop/main').innerText(), /4 pods are granted/);
+    const kept = await page.evaluate('JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}, location.href])');
+    assert.ok(!kept.includes('good'), kept);
+    const refused = /status of 401/;
+    assert.deepEqual(page.complaints.filter((text) => !refused.test(text)), []);
+    await server.stop();
   },
 
   'a thousand budgets are drawn and filtered in time, problems first': async (browser) => {

@@ -1,6 +1,6 @@
 //! The page as it is shipped, in front of fixed clusters, for a browser that tests it.
 //!
-//! In: a port, the name of a state. Out: the page on 127.0.0.1. A line on standard input that names another state brings
+//! In: a port, the name of a state, and the token that opens it, if it is not open to all. Out: the page on 127.0.0.1. A line on standard input that names another state brings
 //! the cluster to it.
 
 #![expect(clippy::indexing_slicing, reason = "a JSON value may be indexed by any name")]
@@ -15,10 +15,12 @@ use anyhow::Context;
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, BoxStream};
+use k8s_openapi::api::authentication::v1::UserInfo;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use poolbudget::api::BudgetKey;
 use poolbudget::commands::explain_pods;
+use poolbudget::page::access::{Access, Judge};
 use poolbudget::page::row::Row;
 use poolbudget::page::source::{Change, Hall, Opened, Source};
 use poolbudget::page::{self, Settings};
@@ -49,6 +51,19 @@ impl Source for Stage {
             Ok(Some(Opened { budget, around: Ok(state.observed(&key.namespace)) }))
         }
         .boxed()
+    }
+}
+
+/// Knows one token, whose user may get budgets in the namespace shop.
+struct OnlyShop(String);
+
+impl Judge for OnlyShop {
+    fn who(&self, token: String) -> BoxFuture<'_, Result<Option<UserInfo>, String>> {
+        async move { Ok((token == self.0).then(UserInfo::default)) }.boxed()
+    }
+
+    fn may(&self, _: UserInfo, namespace: Option<String>) -> BoxFuture<'_, Result<bool, String>> {
+        async move { Ok(namespace.as_deref() == Some("shop")) }.boxed()
     }
 }
 
@@ -87,7 +102,8 @@ async fn main() -> anyhow::Result<()> {
     let (states, receiver) = watch::channel(Arc::clone(&first));
     let hall = Arc::new(Hall::new(Box::new(Stage(receiver)), explain_pods, Timestamp::now));
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let settings = Settings { address, hosts: Vec::new(), access: None };
+    let access = args.next().map(|token| Access::new(Box::new(OnlyShop(token))));
+    let settings = Settings { address, hosts: Vec::new(), access };
     tokio::spawn(remember(Arc::clone(&hall), first));
     std::thread::spawn(move || {
         for line in std::io::stdin().lines().map_while(Result::ok) {

@@ -196,6 +196,7 @@ function login(why) {
   $('why').textContent = why;
   $('token').focus();
   budgets.clear();
+  complete = false;
   return new Promise((done) => {
     const enter = () => {
       token = $('token').value.trim().replace(/^Bearer\s+/i, '');

@@ -37,7 +37,7 @@ pub(super) const TURN: Duration = Duration::from_secs(10);
 
 /// How a kind is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub enum Way {
     /// Object by object, by the watch itself.
     Streamed,
     /// In pages of this many objects.
@@ -46,7 +46,8 @@ pub(super) enum Way {
 
 impl Way {
     /// The watch that lists in this way, limited to objects with the label if one is named.
-    pub(super) fn config(self, label: Option<&str>) -> watcher::Config {
+    #[must_use]
+    pub fn config(self, label: Option<&str>) -> watcher::Config {
         let config =
             label.map_or_else(watcher::Config::default, |label| watcher::Config::default().labels(label));
         match self {
@@ -56,7 +57,8 @@ impl Way {
     }
 
     /// The way to try after this error instead; none where the same way may succeed next time.
-    pub(super) fn instead(self, error: &watcher::Error) -> Option<Self> {
+    #[must_use]
+    pub fn instead(self, error: &watcher::Error) -> Option<Self> {
         match (self, error) {
             (Self::Streamed, watcher::Error::WatchStartFailed(kube::Error::Api(status)))
                 if status.code == 422 =>

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::Api;
@@ -24,13 +24,12 @@ use super::row::Row;
 use super::seen::Seen;
 use crate::api::BudgetKey;
 use crate::cluster::guarded::Guarded;
+use crate::controller::lists::Way;
 use crate::controller::observe::Observed;
 use crate::controller::snapshot;
 
 /// How long budgets are followed after the last viewer has left.
 const LINGER: Duration = Duration::from_secs(300);
-/// Objects in a page of the list of budgets.
-const PAGE: u32 = 50;
 /// How old a detail may be.
 const FRESH: Duration = Duration::from_secs(2);
 /// Details that are kept.
@@ -69,8 +68,25 @@ pub struct Cluster(pub Client);
 impl Source for Cluster {
     fn budgets(&self) -> BoxStream<'static, Change> {
         let api: Api<Guarded<Seen>> = Api::all(self.0.clone());
-        let events = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
-        events.map(|event| event.map_err(|error| format!("cannot watch budgets: {error}"))).boxed()
+        let way = Way::Streamed;
+        let events = watched(&api, way);
+        let changes = stream::unfold((api, way, events), |(api, mut way, mut events)| async move {
+            loop {
+                let change = match events.next().await? {
+                    Ok(event) => Ok(event),
+                    Err(error) => {
+                        if let Some(other) = way.instead(&error) {
+                            way = other;
+                            events = watched(&api, way);
+                            continue;
+                        }
+                        Err(format!("cannot watch budgets: {error}"))
+                    }
+                };
+                return Some((change, (api, way, events)));
+            }
+        });
+        changes.boxed()
     }
 
     fn budget(&self, key: BudgetKey) -> BoxFuture<'_, Result<Option<Opened>, String>> {
@@ -86,6 +102,11 @@ impl Source for Cluster {
         }
         .boxed()
     }
+}
+
+/// All budgets, listed in this way: tenants decide how large they are.
+fn watched(api: &Api<Guarded<Seen>>, way: Way) -> BoxStream<'static, watcher::Result<Event<Guarded<Seen>>>> {
+    watcher(api.clone(), way.config(None)).default_backoff().boxed()
 }
 
 /// What all viewers of a replica look at.

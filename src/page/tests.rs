@@ -276,3 +276,43 @@ async fn a_viewer_sees_only_what_his_token_may_get() {
     let mut stream = page.get_as("/api/events", "good").await.into_body();
     assert_eq!(names(&event(&mut stream).await), ["shop/main"]);
 }
+
+#[tokio::test]
+async fn an_api_server_that_streams_no_lists_is_asked_for_pages() {
+    use kube::client::Body;
+    let (service, mut server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+    let source = source::Cluster(kube::Client::new(service, "default"));
+    let asked = tokio::spawn(async move {
+        let mut asked = Vec::new();
+        for (code, answer) in [
+            (
+                422,
+                json!({"kind": "Status", "status": "Failure", "code": 422, "message": "no", "reason": "Invalid"}),
+            ),
+            (
+                200,
+                json!({"kind": "DbConnectionBudgetList", "metadata": {"resourceVersion": "1"},
+                "items": [budget("shop", "main", 12)]}),
+            ),
+        ] {
+            let (request, send) = server.next_request().await.unwrap();
+            asked.push(request.uri().query().unwrap_or_default().to_owned());
+            let answer = Response::builder().status(code).body(Body::from(answer.to_string().into_bytes()));
+            send.send_response(answer.unwrap());
+        }
+        asked
+    });
+    let mut changes = source.budgets();
+    let mut kinds = Vec::new();
+    while !kinds.contains(&"done") {
+        kinds.push(match timeout(SOON, changes.next()).await.unwrap().unwrap() {
+            Ok(Event::Init) => "init",
+            Ok(Event::InitApply(_)) => "budget",
+            Ok(Event::InitDone) => "done",
+            other => panic!("{other:?}"),
+        });
+    }
+    assert!(kinds.ends_with(&["budget", "done"]), "{kinds:?}");
+    let asked = timeout(SOON, asked).await.unwrap().unwrap();
+    assert!(asked[0].contains("sendInitialEvents=true") && asked[1].contains("limit=100"), "{asked:?}");
+}

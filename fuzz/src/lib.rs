@@ -15,8 +15,6 @@ mod checks;
 mod gateway;
 #[path = "../../tests/bad_input/objects.rs"]
 mod objects;
-#[path = "../../tests/bad_input/oracle.rs"]
-mod oracle;
 
 use checks::Given;
 

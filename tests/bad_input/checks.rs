@@ -20,10 +20,10 @@ use poolbudget::controller::observe::{Observed, Watched};
 use poolbudget::controller::reconcile::Reconciler;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::Value;
+use testkit::may_hold::{may_hold, waits};
 
 use crate::gateway::Paper;
 use crate::objects::{BUDGET, NAMESPACE};
-use crate::oracle;
 
 /// Some time after everything in `objects` was made.
 const NOW: i64 = 1_800_000_000;
@@ -88,10 +88,10 @@ pub(crate) fn a_pod_counts_in_full(pod: &Value) {
     let world = observed.world();
     let name = pod["metadata"]["name"].as_str().expect("a name");
     let record = world.pods.find(NAMESPACE, name).expect("a labelled pod is counted");
-    let may_hold = oracle::may_hold(pod).min(ANY);
+    let may_hold = may_hold(pod).min(ANY);
     let counted = if record.ended { Hold::Waiting } else { record.hold() };
     assert!(counted.bill().get() >= may_hold, "counted as {counted:?}, may hold {may_hold}: {pod:#}");
-    if oracle::waits(pod) {
+    if waits(pod) {
         assert!(record.fault().is_none_or(|why| why.len() < 1_000), "{:?}", record.fault());
     }
 }
@@ -141,7 +141,7 @@ fn judge(given: &Given, paper: &Paper) {
     for (pod, sizes) in &store.granted {
         assert!(sizes.pool_size >= 1 && sizes.max_overflow >= 0, "{pod} was granted {sizes:?}");
     }
-    let held = store.pods.values().map(oracle::may_hold).fold(0, u64::saturating_add);
+    let held = store.pods.values().map(may_hold).fold(0, u64::saturating_add);
     let budget: Result<DbConnectionBudget, _> = serde_json::from_value(store.budget.clone());
     let unwritten = store.budget == given.budget;
     let Ok(budget) = budget else {

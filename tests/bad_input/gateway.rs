@@ -12,6 +12,7 @@ use poolbudget::cluster::pod::{PodRecord, PodView};
 use poolbudget::cluster::workload::WorkloadKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
 use serde_json::{Value, json};
+use testkit::answer::patched;
 
 /// What is stored, written and said.
 #[derive(Default)]
@@ -33,20 +34,11 @@ impl Paper {
         self.0.lock().expect("the store")
     }
 
-    fn patch(&self, what: &str, pod: &PodRecord, patch: Value) -> Result<PodView, GatewayError> {
+    fn patch(&self, what: &str, pod: &PodRecord, patch: &Value) -> Result<PodView, GatewayError> {
         let outdated = |why: String| GatewayError::Outdated { what: format!("{what} {}", pod.name), why };
         let mut store = self.store();
         let stored = store.pods.get_mut(&pod.name).ok_or_else(|| outdated("gone".into()))?;
-        let mut patch: json_patch::Patch = serde_json::from_value(patch).expect("a JSON patch");
-        // The API server takes a test for null as passed by what is not there; this library does not.
-        patch.0.retain(|operation| match operation {
-            json_patch::PatchOperation::Test(test) => {
-                !(test.value.is_null() && stored.pointer(&test.path.to_string()).is_none())
-            }
-            _ => true,
-        });
-        let mut next = stored.clone();
-        json_patch::patch(&mut next, &patch).map_err(|error| outdated(error.to_string()))?;
+        let mut next = patched(stored, patch).map_err(outdated)?;
         next["metadata"]["resourceVersion"] = json!("1000000");
         *stored = next.clone();
         serde_json::from_value(next).map_err(|error| outdated(error.to_string()))
@@ -90,11 +82,11 @@ impl Gateway for Paper {
     }
 
     async fn fence(&self, pod: &PodRecord, budget_uid: &str) -> Result<PodView, GatewayError> {
-        self.patch("fence", pod, serde_json::json!(fence_patch(pod, budget_uid)))
+        self.patch("fence", pod, &json!(fence_patch(pod, budget_uid)))
     }
 
     async fn grant(&self, pod: &PodRecord, sizes: Sizes) -> Result<PodView, GatewayError> {
-        let view = self.patch("grant", pod, serde_json::json!(grant_patch(pod, sizes)))?;
+        let view = self.patch("grant", pod, &json!(grant_patch(pod, sizes)))?;
         self.store().granted.push((pod.name.clone(), sizes));
         Ok(view)
     }

@@ -1,7 +1,7 @@
 //! Objects that nobody should write, on the way that every object takes: parse, world, scene, decision, status,
 //! patches and words. Nothing panics, one odd object stops no other, and no pod counts for less than it may hold.
 //!
-//! [`arbitrary`] makes the objects, [`oracle`] says what a pod may hold without a line of the operator's code,
+//! [`arbitrary`] makes the objects, [`testkit::may_hold`] says what a pod may hold without a line of the operator's code,
 //! [`checks`] are the rules. The fuzz targets in `fuzz/` use the same checks.
 
 #[cfg(test)]
@@ -12,8 +12,6 @@ mod checks;
 mod gateway;
 #[cfg(test)]
 mod objects;
-#[cfg(test)]
-mod oracle;
 
 #[cfg(test)]
 mod budgets;

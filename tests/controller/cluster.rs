@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use poolbudget::api::DbConnectionBudgetSpec;
 use poolbudget::controller::dispatch::Next;
 use serde_json::{Value, json};
+use testkit::objects::{BUDGET_LABEL, Kind, Workload, governed_pod};
 
 use super::server::{BUDGET, Change, NAMESPACE, Server, bill, gated, ready, terminating};
 use super::term::{Term, now, pass};
@@ -58,27 +59,17 @@ impl Cluster {
             .deployments
             .get(name)
             .map_or(0, |d| d["metadata"]["generation"].as_i64().expect("a generation"));
-        let metadata = |kind: &str| json!({"name": format!("{name}{kind}"), "namespace": NAMESPACE, "uid": format!("{name}{kind}"), "generation": generation + 1});
-        let template = json!({
-            "metadata": {"labels": {"poolbudget.dev/budget": BUDGET}},
-            "spec": {"containers": containers()},
-        });
-        let deployment = json!({
-            "metadata": metadata(""),
-            "spec": {
-                "replicas": replicas, "template": template,
-                // No surge: the budget gives out everything usable.
-                "strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
-            },
-            "status": {"observedGeneration": generation},
-        });
+        let workload = |kind, name: &str| {
+            let workload = Workload::of(kind, NAMESPACE, name).pod_label(BUDGET_LABEL, BUDGET).late_bound();
+            workload.meta("uid", name).meta("generation", generation + 1)
+        };
+        // No surge: the budget gives out everything usable.
+        let deployment = workload(Kind::Deployment, name).replicas(replicas).rolling(0, 1);
         let set = server.sets.get(name).cloned().unwrap_or_else(|| {
-            let mut meta = metadata("-1");
-            meta["annotations"] = json!({"deployment.kubernetes.io/revision": "1"});
-            meta["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": name, "controller": true}]);
-            json!({"metadata": meta, "spec": {"replicas": 0, "template": template}, "status": {"replicas": 0, "readyReplicas": 0}})
+            let set = workload(Kind::ReplicaSet, &format!("{name}-1")).replicas(0);
+            of_revision(set, "1", name).status(json!({"replicas": 0, "readyReplicas": 0})).json()
         });
-        server.store_deployment(name, deployment);
+        server.store_deployment(name, deployment.status(json!({"observedGeneration": generation})).json());
         server.store_set(name, set);
     }
 
@@ -244,31 +235,21 @@ impl Server {
     }
 }
 
-pub(crate) fn pod(deployment: &str, uid: &str, annotated: bool) -> Value {
-    let mut pod = json!({
-        "metadata": {
-            "name": format!("{deployment}-1-{uid}"), "namespace": NAMESPACE, "uid": uid,
-            "creationTimestamp": now().to_string(),
-            "labels": {"poolbudget.dev/budget": BUDGET},
-            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": format!("{deployment}-1"), "uid": deployment, "controller": true}],
-        },
-        "spec": {
-            "containers": containers(),
-            "schedulingGates": [{"name": "poolbudget.dev/connections"}],
-            "terminationGracePeriodSeconds": 30,
-        },
-        "status": {"phase": "Pending"},
-    });
-    if annotated {
-        pod["metadata"]["annotations"] = json!({"team": "blue"});
-    }
-    pod
+/// A ReplicaSet of a Deployment.
+pub(crate) fn of_revision(set: Workload, revision: &str, deployment: &str) -> Workload {
+    set.annotation("deployment.kubernetes.io/revision", revision).owner(
+        Kind::Deployment,
+        deployment,
+        deployment,
+    )
 }
 
-fn containers() -> Value {
-    let late = |key: &str| json!({"fieldRef": {"fieldPath": format!("metadata.annotations['poolbudget.dev/{key}']")}});
-    json!([{"name": "app", "env": [
-        {"name": "DB_POOL_SIZE", "valueFrom": late("pool-size")},
-        {"name": "DB_MAX_OVERFLOW", "valueFrom": late("max-overflow")},
-    ]}])
+pub(crate) fn pod(deployment: &str, uid: &str, annotated: bool) -> Value {
+    let pod = governed_pod(NAMESPACE, &format!("{deployment}-1-{uid}"), BUDGET)
+        .meta("uid", uid)
+        .meta("creationTimestamp", now().to_string())
+        .owner(Kind::ReplicaSet, &format!("{deployment}-1"), deployment)
+        .grace_seconds(30)
+        .status(json!({"phase": "Pending"}));
+    if annotated { pod.annotation("team", "blue").json() } else { pod.json() }
 }

@@ -3,8 +3,9 @@
 
 use poolbudget::api::Mode;
 use serde_json::json;
+use testkit::objects::replica_set;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, of_revision};
 use super::crashes::settled;
 use super::server::{gated, ready, terminating};
 use super::term::{Term, pass, writes};
@@ -105,16 +106,8 @@ fn adopting_beside(sets: &[(&str, u32)]) -> (Cluster, Term) {
     cluster.scale("api", u32::try_from(sets.len()).expect("few"));
     let mut server = cluster.server();
     for (name, ready) in sets {
-        let old = json!({
-            "metadata": {
-                "name": name, "namespace": "shop", "generation": 1,
-                "annotations": {"deployment.kubernetes.io/revision": "0"},
-                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": "api", "controller": true}],
-            },
-            "spec": {"replicas": 1, "template": {"metadata": {}, "spec": {"containers": [{"name": "app"}]}}},
-            "status": {"replicas": 1, "readyReplicas": ready},
-        });
-        server.store_set(name, old);
+        let old = of_revision(replica_set("shop", name).meta("generation", 1), "0", "api");
+        server.store_set(name, old.status(json!({"replicas": 1, "readyReplicas": ready})).json());
     }
     let mut deployment = server.deployments["api"].clone();
     deployment["spec"]["strategy"] = json!({"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});

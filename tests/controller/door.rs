@@ -13,8 +13,9 @@ use poolbudget::cluster::node::{NodeSight, Roll};
 use poolbudget::cluster::pod::{PodRecord, PodView};
 use poolbudget::cluster::workload::WorkloadKey;
 use poolbudget::controller::gateway::{Gateway, GatewayError, Sizes, fence_patch, grant_patch};
+use testkit::answer::refusal;
 
-use super::server::{Answer, Request, Said, Server, refusal};
+use super::server::{Answer, Request, Said, Server};
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

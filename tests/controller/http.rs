@@ -16,6 +16,8 @@ use poolbudget::controller::gateway::{Gateway, GatewayError, KubeGateway, Sizes}
 use poolbudget::controller::lease::Leadership;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
+use testkit::answer::disruption;
+use testkit::objects::{budget_object, governed_pod, stored};
 use tower_test::mock::{Handle, pair};
 
 type Server = Handle<Request<Body>, Response<Body>>;
@@ -33,12 +35,7 @@ fn leading() -> (KubeGateway, Server) {
 }
 
 fn pod_json() -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": "p", "namespace": "shop", "uid": "u-1", "resourceVersion": "7",
-            "labels": {"poolbudget.dev/budget": "main"}},
-        "spec": {"containers": [], "schedulingGates": [{"name": "poolbudget.dev/connections"}]},
-    })
+    stored(governed_pod("shop", "p", "main").json(), "u-1", 7)
 }
 
 fn pod() -> PodRecord {
@@ -47,12 +44,8 @@ fn pod() -> PodRecord {
 }
 
 fn budget() -> DbConnectionBudget {
-    serde_json::from_value(json!({
-        "apiVersion": "poolbudget.dev/v1beta1", "kind": "DbConnectionBudget",
-        "metadata": {"name": "main", "namespace": "shop", "uid": "b-1", "resourceVersion": "9"},
-        "spec": {"limit": {"connections": 15}},
-    }))
-    .expect("a budget")
+    let budget = budget_object("shop", "main", &json!({"limit": {"connections": 15}}));
+    serde_json::from_value(stored(budget, "b-1", 9)).expect("a budget")
 }
 
 /// A request as it was sent: method, path with query, content type, body.
@@ -129,9 +122,7 @@ async fn an_eviction_is_for_this_very_pod() {
 
 #[tokio::test]
 async fn a_refused_eviction_names_the_disruption_budget() {
-    let mut refusal = failure(429, "Cannot evict pod as it would violate the pod's disruption budget.");
-    refusal["details"] = json!({"causes": [{
-        "reason": "DisruptionBudget", "message": "The disruption budget calm needs 2 healthy pods and has 2 currently"}]});
+    let refusal = json!(disruption("calm", 2, 2));
     let several = failure(
         500,
         "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",

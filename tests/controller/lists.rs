@@ -9,7 +9,7 @@ use poolbudget::controller::snapshot::snapshot;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 
-use super::watch::{Watching, object, pod};
+use super::watch::{Watching, budget, expired, pod};
 use super::wire::{Trouble, Wire, until};
 
 /// A pod of this many bytes.
@@ -58,9 +58,7 @@ async fn a_server_that_stops_to_stream_is_listed_in_pages_without_an_error() {
     .await;
     watching.wire.state().streams = false;
     put(&watching.wire, "pods", vec![pod("b", 60)]);
-    let expired = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired",
-        "message": "too old resource version"});
-    watching.wire.tell("pods", "ERROR", &expired);
+    watching.wire.tell("pods", "ERROR", &expired());
     until("the new pod is seen, the old one is not", || watching.sees("b") && !watching.sees("a")).await;
     assert!(watching.wire.asked("limit=100") >= 1);
 }
@@ -117,7 +115,7 @@ async fn lists_in_pages_are_read_one_after_another_and_one_without_an_answer_sto
 
 #[tokio::test(start_paused = true)]
 async fn of_the_metadata_of_a_budget_nothing_is_kept_that_is_not_used() {
-    let mut budget = object("main", 5, &json!({"spec": {"limit": {"connections": 15}}}));
+    let mut budget = budget("main", "Gate");
     budget["metadata"]["annotations"] = json!({"poolbudget.dev/forget": "api-1", "kubectl.kubernetes.io/last-applied-configuration": "x".repeat(100_000)});
     budget["metadata"]["managedFields"] = json!([{"manager": "kubectl"}]);
     let watching = Watching::synced(|wire| put(wire, "dbconnectionbudgets", vec![budget])).await;

@@ -6,6 +6,7 @@ use poolbudget::controller::{API_SERVER, CACHES, Identity, Settings, run};
 use poolbudget::telemetry::http::Readiness;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::json;
+use testkit::objects::{budget_object, stored};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -100,8 +101,7 @@ async fn a_leader_whose_lease_another_took_stops_leading() {
 
 #[tokio::test(start_paused = true)]
 async fn work_that_does_not_end_is_left_to_the_next_leader_and_the_lease_is_given_up() {
-    let budget = json!({"metadata": {"name": "main", "namespace": "shop", "uid": "b", "resourceVersion": "5"},
-        "spec": {"limit": {"connections": 15}}});
+    let budget = stored(budget_object("shop", "main", &json!({"limit": {"connections": 15}})), "b", 5);
     let replica = Replica::start(|wire| {
         wire.state().lists.insert("dbconnectionbudgets".into(), vec![budget]);
         wire.fail("namespaces/shop/dbconnectionbudgets/main", Trouble::Silence);

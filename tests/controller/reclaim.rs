@@ -151,6 +151,7 @@ fn a_bare_pod_that_holds_everything_is_named_as_what_others_wait_for() {
         let mut cluster = Cluster::new(14, "Current");
         let mut bare = pod("bare", "uid-bare", true);
         bare["metadata"]["ownerReferences"] = serde_json::json!([]);
+        bare["metadata"]["labels"].as_object_mut().expect("labels").remove("app");
         cluster.server().store_pod(bare);
         let mut term = Term::begin(&cluster);
         cluster.turns(&mut term, 5);

@@ -1,7 +1,7 @@
 //! An API server in memory: versions, compare-and-swap, preconditions, patches, a log of changes, and a judge.
 //!
-//! In: requests. Out: answers as the real one gives them. After every change it computes independently what all pods
-//! without a gate may hold.
+//! In: requests. Out: answers as the real one gives them. After every change it adds up what all pods may hold, by the
+//! oracle [`testkit::bill`], in which no line of the operator's code is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +10,7 @@ use kube::core::Status;
 use poolbudget::api::{DbConnectionBudget, DbConnectionBudgetSpec, DbConnectionBudgetStatus};
 use poolbudget::cluster::node::{NodeSight, Roll};
 use serde_json::{Value, json};
+use testkit::answer::{disruption, patched, refusal};
 
 use super::term::now;
 
@@ -108,10 +109,6 @@ pub(crate) struct Server {
 }
 
 type Result<T> = std::result::Result<T, Box<Status>>;
-
-pub(crate) fn refusal(code: u16, message: &str) -> Box<Status> {
-    Status::failure(message, "").with_code(code).boxed()
-}
 
 impl Server {
     /// An empty one that checks that pods never hold more than `usable` connections.
@@ -271,11 +268,7 @@ impl Server {
 
     fn patch_pod(&mut self, name: &str, patch: &Value) -> Result<Value> {
         let Some(pod) = self.pods.get(name) else { return Err(refusal(404, "no such pod")) };
-        let mut pod = pod.clone();
-        let mut patch: json_patch::Patch = serde_json::from_value(patch.clone()).expect("a JSON patch");
-        // For the API server, a test for null passes if the path is missing; this library refuses it.
-        patch.0.retain(|operation| !tests_absence(operation, &pod));
-        json_patch::patch(&mut pod, &patch).map_err(|error| refusal(422, &error.to_string()))?;
+        let pod = patched(pod, patch).map_err(|why| refusal(422, &why))?;
         Ok(self.store_pod(pod))
     }
 
@@ -296,11 +289,7 @@ impl Server {
 
     fn check_protected(&self, name: &str) -> Result<()> {
         if let Some((_, by)) = self.protected.iter().find(|(prefix, _)| name.starts_with(prefix)) {
-            let message = format!("The disruption budget {by} needs 2 healthy pods and has 2 currently");
-            let details = json!({"causes": [{"reason": "DisruptionBudget", "message": message}]});
-            let details = serde_json::from_value(details).expect("details");
-            let status = Status::failure("Cannot evict pod", "TooManyRequests");
-            return Err(status.with_code(429).with_details(details).boxed());
+            return Err(disruption(by, 2, 2));
         }
         Ok(())
     }
@@ -347,25 +336,9 @@ pub(crate) fn ready(pod: &Value) -> bool {
     pod["status"]["conditions"][0]["status"] == json!("True")
 }
 
-/// What one pod may hold: nothing behind the gate, and nothing after its containers ended.
+/// What one pod may hold.
 pub(crate) fn bill(pod: &Value) -> u64 {
-    let ended = !pod["status"]["containerStatuses"][0]["state"]["terminated"].is_null();
-    if gated(pod) || ended {
-        return 0;
-    }
-    let note = |key: &str| {
-        let text = pod["metadata"]["annotations"][key].as_str()?;
-        Some(text.parse::<u64>().expect("a plain number"))
-    };
-    let (pool, overflow) = (note("poolbudget.dev/pool-size"), note("poolbudget.dev/max-overflow"));
-    assert!(pool != Some(0), "a pool of size 0 has no limit");
-    let processes = note("poolbudget.dev/processes").unwrap_or(1);
-    let bill = (pool.unwrap_or(5) + overflow.unwrap_or(10)) * processes;
-    assert_eq!(note("poolbudget.dev/connections").unwrap_or(bill), bill, "the bill that the grant states");
-    bill
-}
-
-fn tests_absence(operation: &json_patch::PatchOperation, pod: &Value) -> bool {
-    let json_patch::PatchOperation::Test(test) = operation else { return false };
-    test.value.is_null() && pod.pointer(&test.path.to_string()).is_none()
+    let bill = testkit::bill::of(pod).expect("a pod of the budget");
+    assert_eq!(bill.faults, Vec::<String>::new());
+    bill.connections
 }

@@ -9,7 +9,7 @@ use poolbudget::controller::observe::Observed;
 use poolbudget::controller::refused::Refusals;
 use poolbudget::controller::snapshot::snapshot;
 use poolbudget::telemetry::metrics::Metrics;
-use serde_json::json;
+use testkit::objects::{governed_pod, stored};
 
 use super::wire::{Trouble, Wire, until};
 
@@ -66,8 +66,7 @@ async fn a_kind_that_may_not_be_read_is_named() {
 #[tokio::test(start_paused = true)]
 async fn a_look_sees_what_is_there() {
     let (wire, client) = server(false);
-    let pod = json!({"metadata": {"name": "a", "namespace": "shop", "uid": "a", "resourceVersion": "1",
-        "labels": {"poolbudget.dev/budget": "main"}}, "spec": {"containers": []}});
+    let pod = stored(governed_pod("shop", "a", "main").json(), "a", 1);
     wire.state().lists.insert("pods".into(), vec![pod]);
     let observed = snapshot(&client, "shop").await.expect("a snapshot");
     assert!(observed.world().pods.find("shop", "a").is_some());

@@ -12,6 +12,7 @@ use poolbudget::controller::observe::Observed;
 use poolbudget::controller::refused::{Purpose, Refusals};
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
+use testkit::objects::{self, BUDGET_LABEL, Workload, budget_object, deployment, granted_pod, stored};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::wire::{Trouble, Wire, until};
@@ -99,33 +100,29 @@ impl Watching {
     }
 }
 
-pub(crate) fn object(name: &str, version: u64, more: &Value) -> Value {
-    let mut object = json!({"metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}"),
-        "resourceVersion": version.to_string(), "labels": {"poolbudget.dev/budget": "main"}}});
-    for (key, value) in more.as_object().expect("an object") {
-        object[key] = value.clone();
-    }
-    object
+fn running(pod: Workload, name: &str, version: u64) -> Value {
+    let status = json!({"containerStatuses": [{"state": {"running": {}}}]});
+    let pod = pod.pod_spec("nodeName", "node-0").status(status);
+    stored(pod.json(), &format!("uid-{name}"), version)
 }
 
 pub(crate) fn pod(name: &str, version: u64) -> Value {
-    object(
-        name,
-        version,
-        &json!({"spec": {"nodeName": "node-0", "containers": [{"name": "app"}]},
-        "status": {"containerStatuses": [{"state": {"running": {}}}]}}),
-    )
+    running(objects::pod("shop", name).label(BUDGET_LABEL, "main"), name, version)
 }
 
 fn granted(name: &str, version: u64) -> Value {
-    let mut pod = pod(name, version);
-    pod["metadata"]["annotations"] = json!({"poolbudget.dev/pool-size": "1", "poolbudget.dev/max-overflow": "2",
-        "poolbudget.dev/connections": "15"});
-    pod
+    running(granted_pod("shop", name, "main", 1, 2), name, version)
 }
 
-fn budget(name: &str, mode: &str) -> Value {
-    object(name, 5, &json!({"spec": {"limit": {"connections": 15}, "mode": mode}}))
+pub(crate) fn budget(name: &str, mode: &str) -> Value {
+    let spec = json!({"limit": {"connections": 15}, "mode": mode});
+    stored(budget_object("shop", name, &spec), &format!("uid-{name}"), 5)
+}
+
+/// The error of a watch whose past is compacted.
+pub(crate) fn expired() -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired",
+        "message": "too old resource version"})
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,9 +145,8 @@ async fn nothing_is_decided_before_every_kind_was_listed_and_a_list_that_fails_i
 #[tokio::test(start_paused = true)]
 async fn a_kind_that_is_not_installed_keeps_nothing_from_anything_and_is_followed_once_it_is() {
     let mut watching = Watching::start(|wire| {
-        wire.state()
-            .lists
-            .insert("rollouts".into(), vec![object("api", 7, &json!({"spec": {"replicas": 3}}))]);
+        let rollout = json!({"metadata": {"name": "api", "namespace": "shop"}, "spec": {"replicas": 3}});
+        wire.state().lists.insert("rollouts".into(), vec![stored(rollout, "uid-api", 7)]);
     });
     watching.sync().await;
     let api = WorkloadKey::new(WorkloadKind::Rollout, "api");
@@ -224,9 +220,7 @@ async fn when_the_past_is_compacted_everything_is_listed_anew_and_what_vanished_
     until("the watch begins", || watching.wire.asked("pods?&watch=true") == 1).await;
     watching.drain();
     watching.wire.state().lists.insert("pods".into(), vec![pod("stays", 4), pod("new", 70)]);
-    let expired = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired",
-        "message": "too old resource version"});
-    watching.wire.tell("pods", "ERROR", &expired);
+    watching.wire.tell("pods", "ERROR", &expired());
     until("the new pod is seen", || watching.sees("new")).await;
     until("the old one is not", || !watching.sees("gone")).await;
     assert!(watching.sees("stays"));
@@ -251,9 +245,7 @@ async fn a_new_list_with_another_pod_of_the_same_name_tells_that_the_first_one_h
     until("the watch begins", || watching.wire.asked("pods?&watch=true") == 1).await;
     watching.drain();
     watching.wire.state().lists.insert("pods".into(), vec![with_uid(70, "second")]);
-    let expired = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired",
-        "message": "too old resource version"});
-    watching.wire.tell("pods", "ERROR", &expired);
+    watching.wire.tell("pods", "ERROR", &expired());
     watching.requests("main").await;
     let vanished = watching.observed.world().take_departures(&BudgetKey::new("shop", "main"));
     let vanished: Vec<&str> = vanished.iter().map(|gone| gone.pod.uid.as_str()).collect();
@@ -284,9 +276,8 @@ async fn a_budget_that_cannot_be_read_stops_neither_its_list_nor_its_watch() {
 #[tokio::test(start_paused = true)]
 async fn times_that_no_calendar_has_stop_nothing() {
     let far = "9999-12-31T23:59:59Z";
-    let template = json!({"metadata": {"labels": {"poolbudget.dev/budget": "main"}, "creationTimestamp": far},
-        "spec": {"containers": [{"name": "app"}]}});
-    let mut odd = object("api", 5, &json!({"spec": {"template": template}}));
+    let mut odd = stored(deployment("shop", "api").pod_label(BUDGET_LABEL, "main").json(), "uid-api", 5);
+    odd["spec"]["template"]["metadata"]["creationTimestamp"] = json!(far);
     odd["metadata"]["managedFields"] = json!([{"manager": "m", "time": far}]);
     let mut odd_pod = pod("a", 6);
     odd_pod["status"]["conditions"] =

@@ -7,6 +7,7 @@ use poolbudget::api::DbConnectionBudget;
 use poolbudget::cluster::node::{NodeSight, Roll};
 use poolbudget::cluster::pod::PodView;
 use serde_json::{Value, json};
+use testkit::answer::{self, patched, refusal};
 
 use super::cluster::{BUDGETS, Cluster, Disruption, Notes, Work};
 use super::objects;
@@ -55,10 +56,6 @@ pub(crate) enum Answer {
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Box<Status>>;
-
-pub(crate) fn refusal(code: u16, message: &str) -> Box<Status> {
-    Status::failure(message, "").with_code(code).boxed()
-}
 
 impl Request {
     pub(crate) fn writes(&self) -> bool {
@@ -190,10 +187,7 @@ impl Cluster {
         if pod.gated {
             document["spec"]["schedulingGates"] = json!([{"name": "poolbudget.dev/connections"}]);
         }
-        let mut patch: json_patch::Patch = serde_json::from_value(patch.clone()).expect("a JSON patch");
-        // For the API server, a test for null passes if the path is missing; this library refuses it.
-        patch.0.retain(|operation| !tests_absence(operation, &document));
-        json_patch::patch(&mut document, &patch).map_err(|error| refusal(422, &error.to_string()))?;
+        let document = patched(&document, patch).map_err(|why| refusal(422, &why))?;
         let gates = document["spec"]["schedulingGates"].as_array().map_or(0, Vec::len);
         let notes: Option<Notes> =
             serde_json::from_value(document["metadata"]["annotations"].clone()).expect("notes");
@@ -225,21 +219,6 @@ impl Cluster {
         if allowed {
             return Ok(());
         }
-        let message = format!(
-            "The disruption budget w{} needs {needed} healthy pods and has {healthy} currently",
-            pod.app
-        );
-        let details = json!({"causes": [{"reason": "DisruptionBudget", "message": message}]});
-        let details = serde_json::from_value(details).expect("details");
-        let status = Status::failure(
-            "Cannot evict pod as it would violate the pod's disruption budget.",
-            "TooManyRequests",
-        );
-        Err(status.with_code(429).with_details(details).boxed())
+        Err(answer::disruption(&format!("w{}", pod.app), needed, healthy))
     }
-}
-
-fn tests_absence(operation: &json_patch::PatchOperation, document: &Value) -> bool {
-    let json_patch::PatchOperation::Test(test) = operation else { return false };
-    test.value.is_null() && document.pointer(&test.path.to_string()).is_none()
 }

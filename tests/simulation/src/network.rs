@@ -4,8 +4,9 @@
 //! processes that die after sending.
 
 use poolbudget::controller::gateway::GatewayError;
+use testkit::answer::refusal;
 
-use super::api::{Answer, Request, refusal};
+use super::api::{Answer, Request};
 use super::clock;
 use super::cluster::BUDGETS;
 use super::process::{Known, Process};

@@ -1,19 +1,20 @@
-//! What one pod may hold, computed independently.
+//! The bill of one pod, computed independently: whose it is, and what is wrong with its grant.
 //!
-//! In: a pod as the API server shows it. Out: the account that it counts for, and how many connections it may open.
-//! Forbidden here: the annotation `connections`, except to check it. The operator wrote it; this is the check.
+//! In: a pod as the API server shows it. Out: the account that it counts for, and how many connections it may open by
+//! [`may_hold`], which reads its env as its containers do.
+//! Forbidden here: the operator's code, and the annotation `connections`, except to check it. The operator wrote it; this
+//! is the check.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
-use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
 
-const PREFIX: &str = "poolbudget.dev";
-const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+use super::may_hold::{ended, may_hold};
+use super::objects::{BUDGET_LABEL, CONNECTIONS, MAX_OVERFLOW, POOL_SIZE};
 
-/// What an application without settings opens: SQLAlchemy's own defaults.
-const DEFAULT_POOL_SIZE: u64 = 5;
-const DEFAULT_MAX_OVERFLOW: u64 = 10;
+/// What counts where no number bounds a pod: more than any limit, and sums of it are numbers still.
+const UNBOUNDED: u64 = 1 << 32;
 
 /// Whose sum a pod counts for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,142 +76,105 @@ pub struct Bill {
 
 /// Reads a pod; `None` for a pod that does not use databases.
 pub fn read(pod: &Pod) -> Option<Bill> {
-    let facts = Facts::of(pod)?;
-    let budget = pod.metadata.labels.as_ref().and_then(|labels| labels.get(&format!("{PREFIX}/budget")));
-    let account =
-        Account { namespace: pod.metadata.namespace.clone().unwrap_or_default(), budget: budget.cloned() };
+    of(&serde_json::to_value(pod).expect("a pod is JSON"))
+}
+
+/// Reads a pod that is JSON; `None` for a pod that does not use databases.
+pub fn of(pod: &Value) -> Option<Bill> {
+    let facts = Facts { pod };
+    let text = |text: &Value| text.as_str().map(ToOwned::to_owned);
+    let budget = text(&pod["metadata"]["labels"][BUDGET_LABEL]);
     if budget.is_none() && !facts.names_a_size() {
         return None;
     }
-    let (standing, size, faults) = facts.judge();
-    let instances = facts.number("processes", 1).saturating_mul(facts.number("engines", 1));
-    let connections = size.saturating_mul(instances);
-    let mut bill = Bill { account, standing, connections, faults };
+    let namespace = text(&pod["metadata"]["namespace"]).unwrap_or_default();
+    let (standing, mut faults) = facts.judge();
+    let connections = match standing {
+        Standing::Gated | Standing::Ended => 0,
+        Standing::Granted { .. } | Standing::Foreign => may_hold(pod).min(UNBOUNDED),
+    };
     if matches!(standing, Standing::Granted { .. }) {
-        bill.faults.extend(facts.bill_fault(connections));
+        faults.extend(facts.bill_fault(connections));
     }
-    Some(bill)
+    Some(Bill { account: Account { namespace, budget }, standing, connections, faults })
 }
 
 /// The parts of a pod that matter.
 struct Facts<'a> {
-    annotations: BTreeMap<&'a str, &'a str>,
-    container: Option<&'a Container>,
-    gated: bool,
-    ended: bool,
+    pod: &'a Value,
 }
 
 impl<'a> Facts<'a> {
-    fn of(pod: &'a Pod) -> Option<Self> {
-        let spec = pod.spec.as_ref()?;
-        let annotations: BTreeMap<&str, &str> = pod
-            .metadata
-            .annotations
-            .iter()
-            .flatten()
-            .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?.strip_prefix('/')?, value.as_str())))
-            .collect();
-        let usual = pod.metadata.annotations.as_ref().and_then(|all| all.get(DEFAULT_CONTAINER));
-        let container = match annotations.get("container").copied().or(usual.map(String::as_str)) {
-            Some(name) => spec.containers.iter().find(|container| container.name == name),
-            None => spec.containers.first(),
-        };
-        Some(Self {
-            annotations,
-            container,
-            gated: spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()),
-            ended: ended(pod),
-        })
-    }
-
-    /// Its state, how many connections one instance may open, and what is wrong.
-    fn judge(&self) -> (Standing, u64, Vec<String>) {
-        if self.ended {
-            return (Standing::Ended, 0, Vec::new());
+    /// Its state, and what is wrong.
+    fn judge(&self) -> (Standing, Vec<String>) {
+        if ended(self.pod) {
+            return (Standing::Ended, Vec::new());
         }
-        if self.gated {
-            return (Standing::Gated, 0, Vec::new());
+        if self.pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
+            return (Standing::Gated, Vec::new());
         }
-        let grant = (self.annotations.get("pool-size"), self.annotations.get("max-overflow"));
+        let grant = (self.annotation(POOL_SIZE), self.annotation(MAX_OVERFLOW));
         if grant == (None, None) {
-            return (Standing::Foreign, self.foreign_size(), Vec::new());
+            return (Standing::Foreign, Vec::new());
         }
-        let parse = |value: Option<&&str>| value.and_then(|text| text.parse::<u64>().ok());
+        let parse = |value: Option<&str>| value.and_then(|text| text.parse::<u64>().ok());
         let (Some(pool_size), Some(max_overflow)) = (parse(grant.0), parse(grant.1)) else {
             let fault = format!("a grant that cannot be read: pool-size and max-overflow are {grant:?}");
-            return (Standing::Foreign, self.foreign_size(), vec![fault]);
+            return (Standing::Foreign, vec![fault]);
         };
         let mut faults = self.env_faults();
         if pool_size == 0 {
             faults.push("a granted pool size of 0 means unlimited".to_owned());
         }
-        (Standing::Granted { pool_size, max_overflow }, pool_size.saturating_add(max_overflow), faults)
+        (Standing::Granted { pool_size, max_overflow }, faults)
     }
 
-    fn number(&self, name: &str, default: u64) -> u64 {
-        self.annotations.get(name).and_then(|text| text.parse().ok()).unwrap_or(default)
+    fn annotation(&self, name: &str) -> Option<&'a str> {
+        self.pod["metadata"]["annotations"][name].as_str()
     }
 
-    fn pool_size_env(&self) -> &str {
-        self.annotations.get("pool-size-env").copied().unwrap_or("DB_POOL_SIZE")
+    /// The variables of the pool's size and of its overflow, each with the annotation that it is to be read from.
+    fn variables(&self) -> [(&'a str, &'static str); 2] {
+        let name = |own: &str, usual| self.annotation(own).unwrap_or(usual);
+        [
+            (name("poolbudget.dev/pool-size-env", "DB_POOL_SIZE"), POOL_SIZE),
+            (name("poolbudget.dev/max-overflow-env", "DB_MAX_OVERFLOW"), MAX_OVERFLOW),
+        ]
     }
 
-    fn max_overflow_env(&self) -> &str {
-        self.annotations.get("max-overflow-env").copied().unwrap_or("DB_MAX_OVERFLOW")
-    }
-
-    fn entries(&self, name: &str) -> Vec<&'a EnvVar> {
-        let env = self.container.and_then(|container| container.env.as_deref()).unwrap_or_default();
-        env.iter().filter(|entry| entry.name == name).collect()
-    }
-
-    /// The last entry with a name wins.
-    fn literal(&self, name: &str) -> Option<u64> {
-        self.entries(name).last()?.value.as_ref()?.parse().ok()
+    fn entries(&self, name: &str) -> Vec<&'a Value> {
+        let containers = self.pod["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let own = self.annotation("poolbudget.dev/container");
+        let container = match own.or(self.annotation("kubectl.kubernetes.io/default-container")) {
+            Some(name) => containers.iter().find(|container| container["name"] == name),
+            None => containers.first(),
+        };
+        let env = container.and_then(|container| container["env"].as_array());
+        env.into_iter().flatten().filter(|entry| entry["name"] == name).collect()
     }
 
     fn names_a_size(&self) -> bool {
-        self.literal(self.pool_size_env()).is_some() || self.literal(self.max_overflow_env()).is_some()
-    }
-
-    fn foreign_size(&self) -> u64 {
-        let pool_size = self.literal(self.pool_size_env()).unwrap_or(DEFAULT_POOL_SIZE);
-        pool_size.saturating_add(self.literal(self.max_overflow_env()).unwrap_or(DEFAULT_MAX_OVERFLOW))
+        // The last entry with a name wins.
+        let literal = |name| self.entries(name).last()?["value"].as_str()?.parse::<u64>().ok();
+        self.variables().iter().any(|(name, _)| literal(name).is_some())
     }
 
     /// The env of a granted pod must read exactly what it was granted.
     fn env_faults(&self) -> Vec<String> {
-        let expected = [(self.pool_size_env(), "pool-size"), (self.max_overflow_env(), "max-overflow")];
         let fault = |(name, annotation): (&str, &str)| {
-            let path = format!("metadata.annotations['{PREFIX}/{annotation}']");
+            let path = format!("metadata.annotations['{annotation}']");
             let entries = self.entries(name);
-            let bound = matches!(entries.as_slice(), [entry] if field_path(entry) == Some(&path));
+            let bound = matches!(entries[..], [entry] if entry["valueFrom"]["fieldRef"]["fieldPath"] == path);
             (!bound).then(|| format!("{name} is not read from {path} and from nowhere else: {entries:?}"))
         };
-        expected.into_iter().filter_map(fault).collect()
+        self.variables().into_iter().filter_map(fault).collect()
     }
 
     /// The operator's own number must agree.
     fn bill_fault(&self, connections: u64) -> Option<String> {
-        let stated = self.annotations.get("connections").copied();
+        let stated = self.annotation(CONNECTIONS);
         (stated != Some(connections.to_string().as_str())).then(|| {
-            format!("the annotation connections says {stated:?}, by its sizes the pod may hold {connections}")
+            format!("the annotation connections says {stated:?}, by its env the pod may hold {connections}")
         })
     }
-}
-
-/// The phase alone proves nothing: on a lost node, a container keeps running whatever the phase says.
-fn ended(pod: &Pod) -> bool {
-    let (Some(spec), Some(status)) = (&pod.spec, &pod.status) else { return false };
-    let over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
-    let reports = status.container_statuses.as_deref().unwrap_or_default();
-    let terminated = |container: &Container| {
-        let report = reports.iter().find(|report| report.name == container.name);
-        report.and_then(|report| report.state.as_ref()).is_some_and(|state| state.terminated.is_some())
-    };
-    over && (spec.node_name.is_none() || spec.containers.iter().all(terminated))
-}
-
-fn field_path(entry: &EnvVar) -> Option<&String> {
-    Some(&entry.value_from.as_ref()?.field_ref.as_ref()?.field_path)
 }

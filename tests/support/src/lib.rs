@@ -18,10 +18,11 @@
 //! | [`account`] | kubeconfigs with a ServiceAccount's token |
 //! | [`operator`], [`launch`] | the program under test as a process, from the chart's Deployment |
 //! | [`relay`] | stands in for the Service before its replicas |
-//! | [`recorder`], [`ledger`], [`bill`] | the independent count of connections |
+//! | [`recorder`], [`ledger`], [`bill`], [`may_hold`] | the independent count of connections |
 //! | [`store`] | every write to the store, in order, whatever is killed in the meantime |
 //! | [`audit`] | who wrote what, from the API server's audit log |
-//! | [`objects`] | budgets and workloads as text to apply |
+//! | [`objects`] | budgets, workloads and pods, to apply or as an API server shows them |
+//! | [`answer`] | patches and refusals, for those who play an API server |
 //! | [`large`] | tables of cases with texts that are too large to be written out |
 //! | [`model`] | Kubernetes' workload controllers as computation |
 //! | [`random`] | pseudo-random numbers that can be repeated |
@@ -36,6 +37,7 @@
 )]
 
 pub mod account;
+pub mod answer;
 pub mod audit;
 pub mod bill;
 pub mod cluster;
@@ -48,6 +50,7 @@ pub mod install;
 pub mod large;
 pub mod launch;
 pub mod ledger;
+pub mod may_hold;
 pub mod model;
 pub mod objects;
 pub mod operator;

@@ -5,6 +5,8 @@ mod judge;
 #[cfg(test)]
 mod launch;
 #[cfg(test)]
+mod may_hold;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod random;

@@ -1,12 +1,14 @@
 //! What one pod may hold at most, from its JSON alone and by arithmetic of its own.
 //!
-//! In: a pod as the API server stores it. Out: a number of connections; [`UNLIMITED`] where none can be given.
-//! Forbidden here: the operator's code. What is not known counts as the most that it could be.
+//! In: a pod as the API server stores it, however odd. Out: a number of connections; [`UNLIMITED`] where none can be given.
+//! What is not known counts as the most that it could be.
+//! Forbidden here: the operator's code and its tables. Nothing is copied from there either: a mistake in what ships must
+//! not be made here too. What an app opens is written down anew from its documentation, or from trials.
 
 use serde_json::Value;
 
 /// No number bounds it.
-pub(crate) const UNLIMITED: u64 = u64::MAX;
+pub const UNLIMITED: u64 = u64::MAX;
 
 /// What a variable comes to for an app that reads it with Python's `int`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +61,7 @@ fn stack(profile: &str) -> Option<Stack> {
 }
 
 /// What `pod` may hold now.
-pub(crate) fn may_hold(pod: &Value) -> u64 {
+pub fn may_hold(pod: &Value) -> u64 {
     if waits(pod) || ended(pod) {
         return 0;
     }
@@ -94,10 +96,13 @@ fn at_once(pod: &Value, variables: &[String], one: impl Fn(&Value) -> u64) -> u6
         None => {
             let has = |container: &&Value| {
                 let env = container["env"].as_array().into_iter().flatten();
-                env.filter_map(|entry| entry["name"].as_str())
+                // No API server stores a variable without a name.
+                env.filter_map(|entry| entry["name"].as_str().filter(|name| !name.is_empty()))
                     .any(|name| variables.iter().any(|variable| variable == name))
             };
-            let first = regular.first().map(name);
+            let usual = &pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"];
+            let first = regular.iter().find(|container| container["name"] == *usual).or(regular.first());
+            let first = first.map(name);
             let others =
                 init.iter().chain(&regular).filter(has).map(name).filter(|name| Some(name) != first.as_ref());
             let mut wanted: Vec<String> = first.iter().cloned().chain(others).collect();
@@ -182,14 +187,14 @@ fn in_command(container: &Value) -> u64 {
 }
 
 /// Whether it stands behind the gate, where nothing runs.
-pub(crate) fn waits(pod: &Value) -> bool {
+pub fn waits(pod: &Value) -> bool {
     let gates = pod.pointer("/spec/schedulingGates").and_then(Value::as_array);
     gates.is_some_and(|gates| gates.iter().any(|gate| gate["name"] == "poolbudget.dev/connections"))
 }
 
 /// Whether nothing of it runs any more: it is on no node and does not get onto one, or its kubelet rejected it, or it is
 /// called over, by others than the garbage collector, and each of its containers is told to have ended.
-fn ended(pod: &Value) -> bool {
+pub fn ended(pod: &Value) -> bool {
     let status = &pod["status"];
     let over = status["phase"] == "Succeeded" || status["phase"] == "Failed";
     if pod["spec"]["nodeName"].is_null() {
@@ -290,7 +295,7 @@ fn reads(text: &str) -> Reads {
 }
 
 /// `int(text)`: white space around it, a sign, digits of any script, single underscores between them.
-fn python_int(text: &str) -> Option<i128> {
+pub fn python_int(text: &str) -> Option<i128> {
     let text = text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c));
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -311,43 +316,4 @@ fn python_int(text: &str) -> Option<i128> {
 fn decimal(digit: char) -> Option<u32> {
     let zeros = ['0', '\u{660}', '\u{966}', '\u{ff10}'];
     zeros.iter().find_map(|zero| u32::from(digit).checked_sub(u32::from(*zero)).filter(|value| *value < 10))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn numbers_are_read_as_python_reads_them() {
-        let good = [(" 4 ", 4), ("+5", 5), ("007", 7), ("1_000", 1000), ("-1", -1), ("٥", 5), ("９９", 99)];
-        for (text, number) in good {
-            assert_eq!(python_int(text), Some(number), "{text:?}");
-        }
-        for bad in ["", "abc", "3.0", "0x10", "1e3", "1__0", "_1", "1_", "+", "--1", "+ 1"] {
-            assert_eq!(python_int(bad), None, "{bad:?}");
-        }
-    }
-
-    fn pod(env: &Value, annotations: &Value) -> Value {
-        json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "app", "env": env}]}})
-    }
-
-    #[test]
-    fn a_pod_may_hold_what_sqlalchemy_opens_for_its_env() {
-        let env = |pool: &str, overflow: &str| json!([{"name": "DB_POOL_SIZE", "value": pool}, {"name": "DB_MAX_OVERFLOW", "value": overflow}]);
-        let cases = [
-            (env("3", "4"), 7),
-            (env("", "abc"), 15),
-            (env("0", "4"), UNLIMITED),
-            (env("5", "-1"), UNLIMITED),
-            (env("$(SIZE)", "0"), UNLIMITED),
-            (json!([]), 15),
-        ];
-        for (env, most) in cases {
-            assert_eq!(may_hold(&pod(&env, &json!({}))), most, "{env}");
-        }
-        let late = json!([{"name": "DB_POOL_SIZE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['x']"}}}]);
-        assert_eq!(may_hold(&pod(&late, &json!({"x": "40", "poolbudget.dev/processes": "2"}))), 100);
-    }
 }

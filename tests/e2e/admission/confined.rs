@@ -4,11 +4,13 @@
 use kube::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use testkit::admission::{Refusal, Verdict, refusal, table};
 use testkit::eventually;
 use testkit::install::SYSTEM;
+use testkit::objects::replica_set;
 
-use super::tables::{Verdict, make_guarded_pods, table};
-use super::{Refusal, SOON, account, installed, refusal};
+use super::tables::make_guarded_pods;
+use super::{SOON, account, installed};
 
 const NAMESPACE: &str = "confined";
 
@@ -91,17 +93,7 @@ async fn the_accounts_of_the_operator_write_what_it_ever_writes_and_nothing_else
 
 /// Nobody schedules its pods.
 async fn make_replica_set(administrator: &Client) {
-    let set = json!({
-        "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "set"},
-        "spec": {
-            "replicas": 4,
-            "selector": {"matchLabels": {"app": "set"}},
-            "template": {
-                "metadata": {"labels": {"app": "set"}},
-                "spec": {"schedulerName": "nobody", "containers": [{"name": "app", "image": "shop/app:1"}]},
-            },
-        },
-    });
+    let set = replica_set(NAMESPACE, "set").replicas(4).pod_spec("schedulerName", "nobody");
     let uri = format!("/apis/apps/v1/namespaces/{NAMESPACE}/replicasets");
     let request = http::Request::post(uri).header("content-type", "application/json");
     let request = request.body(set.to_string().into_bytes()).unwrap();

@@ -5,10 +5,11 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
+use testkit::admission::{Refusal, refusal};
 use testkit::objects::{self, deployment};
 use testkit::{Cluster, eventually};
 
-use super::{BEFORE, BUDGET, GATE, Refusal, SOON, bind, gates, installed, operator, refusal};
+use super::{BEFORE, BUDGET, GATE, SOON, bind, gates, installed, operator};
 
 async fn read(client: &Client, namespace: &str, name: &str) -> Deployment {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
@@ -174,18 +175,11 @@ async fn what_a_kubelet_mirrors_passes_and_what_only_looks_like_it_does_not() {
     let cluster = installed().await;
     cluster.create_namespace("mirrored").await.unwrap();
     let node = super::node(cluster).await;
-    let pod = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "namespace": "mirrored",
-            "name": "static",
-            "labels": {BUDGET: "main"},
-            "annotations": {"kubernetes.io/config.mirror": "1"},
-            "ownerReferences": [node],
-        },
-        "spec": {"nodeName": "node-0", "containers": [{"name": "app", "image": "shop/app:1"}]},
-    });
+    let pod = objects::pod("mirrored", "static")
+        .label(BUDGET, "main")
+        .annotation("kubernetes.io/config.mirror", "1")
+        .meta("ownerReferences", json!([node]))
+        .pod_spec("nodeName", "node-0");
     let file = cluster.folder().file("static.json");
     std::fs::write(&file, pod.to_string()).unwrap();
     let create = ["create", "--dry-run=server", "-f", file.to_str().unwrap()];
@@ -215,12 +209,7 @@ async fn a_binding_cannot_bring_a_grant_along() {
     let cluster = installed().await;
     let client = cluster.client().await.unwrap();
     cluster.create_namespace("bind").await.unwrap();
-    let pod = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"namespace": "bind", "name": "granted", "labels": {BUDGET: "main"}},
-        "spec": {"schedulerName": "nobody", "containers": [{"name": "app", "image": "shop/app:1"}]},
-    });
+    let pod = objects::pod("bind", "granted").label(BUDGET, "main").pod_spec("schedulerName", "nobody");
     cluster.apply(&pod.to_string()).await.unwrap();
     let granting: Api<Pod> = Api::namespaced(operator(cluster).await, "bind");
     granting.patch("granted", &PatchParams::default(), &grant()).await.unwrap();

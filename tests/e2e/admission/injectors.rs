@@ -5,10 +5,10 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use serde_json::{Value, json};
+use testkit::admission::{Refusal, env_of};
 use testkit::{Cluster, eventually};
 
-use super::tables::env_of;
-use super::{BUDGET, GATE, Refusal, SOON, gates, installed, try_pod};
+use super::{BUDGET, GATE, SOON, gates, installed, try_pod};
 
 /// Installs a policy that changes the pods with the label `test: NAME`. In which order the API server asks policies is not
 /// stated; it may change whenever one of them does.
@@ -89,7 +89,7 @@ async fn a_known_proxy_leaves_the_grant_to_the_app_whether_it_comes_before_the_g
         inject_container(cluster, name, "istio-proxy").await;
         let born = born(&client, &pod(name, &json!({})), "istio-proxy").await;
         assert_eq!(gates(&born), [GATE], "{name}");
-        let env = env_of(&born);
+        let env = env_of(&json!(born));
         assert_eq!(env.keys().collect::<Vec<_>>(), ["app"], "{name}");
         assert_eq!(env["app"], bound(), "{name}");
     }
@@ -106,7 +106,7 @@ async fn a_proxy_that_nobody_knows_has_the_pod_refused_until_the_app_is_named() 
                         containers that connect in poolbudget.dev/container";
         assert_eq!(refusal, Refusal { code: 422, sentence: sentence.to_owned() }, "{name}");
         let named = pod(name, &json!({"poolbudget.dev/container": "app"}));
-        let env = env_of(&born(&client, &named, "sidecar-of-ours").await);
+        let env = env_of(&json!(born(&client, &named, "sidecar-of-ours").await));
         assert_eq!(env.keys().collect::<Vec<_>>(), ["app"], "{name}");
         assert_eq!(env["app"], bound(), "{name}");
     }

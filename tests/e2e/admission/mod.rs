@@ -1,6 +1,7 @@
 //! The policies, and the webhook in their place, as the chart installs them, on a real API server.
 //!
-//! `tests/admission/*.yaml` are the rules as cases; [`tables`] tries them one by one, [`confined`] those about the operator itself. [`flows`] does what
+//! `tests/admission/*.yaml` are the rules as cases; [`tables`] tries them one by one, [`confined`] those about the operator
+//! itself. [`flows`] does what
 //! users and controllers do, with kubectl and the real controllers, [`injectors`] what others do who change pods.
 //! Nobody runs the operator here: a test that needs it writes as its ServiceAccount.
 
@@ -18,14 +19,14 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use testkit::admission::{Refusal, gates_of, refusal};
 use testkit::cluster::client_of;
 use testkit::install::{RELEASE, SYSTEM, chart};
+use testkit::objects::{BUDGET_LABEL as BUDGET, GATE, deployment};
 use testkit::{Cluster, Operator, Shared, Version, eventually};
 use tokio::sync::OnceCell;
 
 const SOON: Duration = Duration::from_secs(60);
-const BUDGET: &str = "poolbudget.dev/budget";
-const GATE: &str = "poolbudget.dev/connections";
 
 /// The namespace with a workload that was there, and wrong, before the policies were.
 const BEFORE: &str = "before";
@@ -80,50 +81,10 @@ async fn until_checked(client: &Client) {
 
 async fn install(cluster: &Cluster) {
     cluster.create_namespace(BEFORE).await.unwrap();
-    cluster.apply(&bad_from_before().to_string()).await.unwrap();
+    let bad = deployment(BEFORE, "bad").idle().label(BUDGET, "main").pod_label(BUDGET, "main");
+    cluster.apply(&bad.pod_annotation("poolbudget.dev/processes", "none").to_string()).await.unwrap();
     untold::make_large_from_before(&cluster.client().await.unwrap()).await;
     cluster.install_chart(&chart()).await.unwrap();
-}
-
-fn bad_from_before() -> Value {
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"namespace": BEFORE, "name": "bad", "labels": {BUDGET: "main"}},
-        "spec": {
-            "replicas": 0,
-            "selector": {"matchLabels": {"app": "bad"}},
-            "template": {
-                "metadata": {
-                    "labels": {"app": "bad", BUDGET: "main"},
-                    "annotations": {"poolbudget.dev/processes": "none"},
-                },
-                "spec": {"containers": [{"name": "app", "image": "shop/app:1"}]},
-            },
-        },
-    })
-}
-
-/// A request that was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Refusal {
-    code: u16,
-    /// What the policy says, without what Kubernetes says before it.
-    sentence: String,
-}
-
-fn refusal(error: kube::Error) -> Refusal {
-    match error {
-        kube::Error::Api(status) => {
-            let message = status.message;
-            // A policy's refusal, or the webhook's.
-            let before = ["denied request: ", "denied the request: "];
-            let said = before.iter().find_map(|before| Some(message.rsplit_once(before)?.1));
-            let sentence = said.unwrap_or(message.as_str());
-            Refusal { code: status.code, sentence: sentence.to_owned() }
-        }
-        other => panic!("the request did not get through: {other}"),
-    }
 }
 
 fn dry_run() -> PostParams {
@@ -164,8 +125,7 @@ fn pod_with(annotations: &Value) -> Value {
 }
 
 fn gates(pod: &Pod) -> Vec<String> {
-    let gates = pod.spec.as_ref().and_then(|spec| spec.scheduling_gates.as_ref());
-    gates.into_iter().flatten().map(|gate| gate.name.clone()).collect()
+    gates_of(&json!(pod))
 }
 
 /// What a pod says of the node that mirrors it.

@@ -5,10 +5,10 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use testkit::Cluster;
+use testkit::admission::{Refusal, Verdict, deployment, refusal};
 use testkit::install::{RELEASE, SYSTEM};
 
-use super::tables::{Verdict, deployment};
-use super::{BEFORE, BUDGET, Refusal, by_policies_and_by_the_webhook, installed, pod_with, refusal, try_pod};
+use super::{BEFORE, BUDGET, by_policies_and_by_the_webhook, installed, pod_with, try_pod};
 use crate::world::until_ready;
 
 by_policies_and_by_the_webhook! {
@@ -41,7 +41,7 @@ async fn what_cannot_be_looked_at_is_refused_with_a_sentence_and_not_with_the_te
             pod["metadata"]["name"] = json!("tried");
             let found = ask(&client, "/api/v1/namespaces/default/pods", &pod).await;
             verdict.expect(&case, &format!("of a pod: {found:?}"), &of_the_api_server(&found), &true);
-            let mut object = deployment("tried", &Value::Null, &keys);
+            let mut object = deployment("default", "tried", &Value::Null, &keys);
             object["spec"]["template"]["spec"] = spec.clone();
             let found = ask(&client, "/apis/apps/v1/namespaces/default/deployments", &object).await;
             verdict.expect(&case, &format!("of a workload: {found:?}"), &of_the_api_server(&found), &true);
@@ -68,9 +68,9 @@ pub(super) async fn make_large_from_before(client: &Client) {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), BEFORE);
     let governed = json!({"labels": {BUDGET: "main"}});
     let env: Vec<Value> = (0..1200).map(|n| json!({"name": format!("A{n}"), "value": "b"})).collect();
-    let mut crowded = deployment("crowded", &governed, &governed);
+    let mut crowded = deployment(BEFORE, "crowded", &governed, &governed);
     crowded["spec"]["template"]["spec"]["containers"][0]["env"] = json!(env);
-    let mut noted = deployment("noted", &governed, &governed);
+    let mut noted = deployment(BEFORE, "noted", &governed, &governed);
     let keys = (0..3000).map(|n| (format!("poolbudget.dev/unknown-{n}"), json!("x")));
     noted["metadata"]["annotations"] = keys.collect::<serde_json::Map<_, _>>().into();
     for object in [crowded, noted] {

@@ -22,6 +22,7 @@
 //! | [`store`] | every write to the store, in order, whatever is killed in the meantime |
 //! | [`audit`] | who wrote what, from the API server's audit log |
 //! | [`objects`] | budgets, workloads and pods, to apply or as an API server shows them |
+//! | [`admission`] | the cases of admission, and one run of them for whoever answers |
 //! | [`answer`] | patches and refusals, for those who play an API server |
 //! | [`large`] | tables of cases with texts that are too large to be written out |
 //! | [`model`] | Kubernetes' workload controllers as computation |
@@ -37,6 +38,7 @@
 )]
 
 pub mod account;
+pub mod admission;
 pub mod answer;
 pub mod audit;
 pub mod bill;

@@ -73,9 +73,8 @@ fn a_status_that_is_refused_is_said_in_the_one_of_before_and_once() {
         pass(10);
     }
     let server = cluster.server();
-    let blocked = server.condition("Blocked");
-    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "StatusRefused"));
-    assert!(blocked.message.ends_with("etcdserver: request is too large"), "{}", blocked.message);
+    let blocked = server.told("Blocked", "True", "StatusRefused");
+    assert!(blocked.ends_with("etcdserver: request is too large"), "{}", blocked);
     assert_eq!(server.said.iter().filter(|said| said.reason == "StatusRefused").count(), 1);
     assert!(server.pods.values().all(gated), "nothing is granted that is not recorded");
     drop(server);

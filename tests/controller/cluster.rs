@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use poolbudget::api::DbConnectionBudgetSpec;
 use poolbudget::controller::dispatch::Next;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use testkit::objects::{BUDGET_LABEL, Kind, Workload, governed_pod};
 
@@ -28,18 +28,17 @@ pub(crate) struct Cluster {
     pub(crate) node: Option<&'static str>,
 }
 
-/// A spec with `connections`, one of them reserved.
-pub(crate) fn spec(connections: u32) -> DbConnectionBudgetSpec {
-    serde_json::from_value(json!({"limit": {"connections": connections}, "reserved": 1})).expect("a spec")
+/// A part of a spec, as its user writes it.
+pub(crate) fn part<T: DeserializeOwned>(written: Value) -> T {
+    serde_json::from_value(written).expect("a part of a spec")
 }
 
 impl Cluster {
     /// A cluster with a budget that computes sizes for the current replicas, or for the ceiling if `basis` says so.
     pub(crate) fn new(connections: u32, basis: &str) -> Self {
-        let mut spec = spec(connections);
-        spec.sizing = serde_json::from_value(json!({"basis": basis})).expect("a sizing");
         let mut server = Server::new(u64::from(connections) - 1);
-        server.make_budget(spec);
+        let limit = json!({"connections": connections});
+        server.make_budget(part(json!({"limit": limit, "reserved": 1, "sizing": {"basis": basis}})));
         Self {
             server: Arc::new(Mutex::new(server)),
             draining: BTreeMap::new(),
@@ -227,6 +226,12 @@ impl Server {
         self.stamp(&mut set);
         self.sets.insert(name.into(), set.clone());
         self.log.push(Change::ReplicaSet(set));
+    }
+
+    /// The names of the pods of a Deployment.
+    pub(crate) fn names_of(&self, deployment: &str) -> Vec<String> {
+        let name = |pod: &Value| pod["metadata"]["name"].as_str().expect("a name").to_owned();
+        self.pods_of(deployment).iter().map(name).collect()
     }
 
     pub(crate) fn pods_of(&self, deployment: &str) -> Vec<Value> {

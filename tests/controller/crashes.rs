@@ -1,8 +1,7 @@
 //! The leader dies between any two writes, and another one continues.
 
 use super::cluster::Cluster;
-use super::door::{Call, Fate};
-use super::server::Server;
+use super::door::Fate;
 use super::term::Term;
 
 /// A cluster that starts to move; the name says what.
@@ -37,6 +36,14 @@ pub(crate) fn settled(basis: &str, workloads: &[(&str, u32)]) -> Cluster {
     cluster
 }
 
+/// The same, and its leader.
+pub(crate) fn led(basis: &str, workloads: &[(&str, u32)]) -> (Cluster, Term) {
+    let mut cluster = settled(basis, workloads);
+    let mut term = Term::begin(&cluster);
+    assert!(cluster.run(&mut term));
+    (cluster, term)
+}
+
 #[test]
 fn without_faults_everything_is_granted_and_nothing_is_over() {
     for (name, scenario) in SCENARIOS {
@@ -54,9 +61,7 @@ fn dies_at(scenario: fn() -> Cluster, k: usize, fate: Fate) -> bool {
     let mut first = Term::begin(&cluster);
     // Its caches are as old as the moment when it began to wait for the Lease.
     let mut second = Term::begin(&cluster);
-    first.door.follow(move |_, call| {
-        Some(if call.write.is_some() && call.number == k { fate } else { Fate::Done })
-    });
+    first.door.meet(fate, move |call| call.is_write(k));
     if cluster.run(&mut first) {
         return false;
     }
@@ -77,10 +82,12 @@ fn a_leader_may_die_before_or_after_any_write() {
     }
 }
 
-/// Death at a write: before and after each in turn.
-fn death(at: usize) -> impl FnMut(&mut Server, &Call<'_>) -> Option<Fate> + Send + 'static {
+/// A leader that dies at a write: before and after each in turn.
+fn doomed(cluster: &Cluster, at: usize) -> Term {
+    let term = Term::begin(cluster);
     let fate = if at.is_multiple_of(2) { Fate::DiesBefore } else { Fate::DiesAfter };
-    move |_, call| Some(if call.write.is_some() && call.number == at / 2 { fate } else { Fate::Done })
+    term.door.meet(fate, move |call| call.is_write(at / 2));
+    term
 }
 
 #[test]
@@ -90,13 +97,11 @@ fn the_successor_may_die_at_any_write_too() {
             let mut successors = 0;
             for second_death in 0.. {
                 let mut cluster = scenario();
-                let mut first = Term::begin(&cluster);
-                first.door.follow(death(first_death));
+                let mut first = doomed(&cluster, first_death);
                 if cluster.run(&mut first) {
                     break;
                 }
-                let mut second = Term::begin(&cluster);
-                second.door.follow(death(second_death));
+                let mut second = doomed(&cluster, second_death);
                 if cluster.run(&mut second) {
                     break;
                 }

@@ -1,9 +1,9 @@
 //! Writes that arrive long after their sender gave up on them, or died.
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, part};
 use super::crashes::SCENARIOS;
 use super::door::Fate;
-use super::server::{Request, Server};
+use super::server::Request;
 use super::term::Term;
 
 /// The first leader's `k`-th write is delayed, and the leader dies waiting. None if it made fewer writes.
@@ -20,25 +20,23 @@ fn left_behind(scenario: fn() -> Cluster, k: usize) -> Option<Cluster> {
     (!cluster.run(&mut term)).then_some(cluster)
 }
 
-fn arrive(server: &mut Server) {
-    for request in std::mem::take(&mut server.late) {
-        // Nobody waits for the answer.
-        let _ = server.apply(&request);
-    }
+/// What is late arrives right before the `j`-th write of this leader, whose `k`-th one, if any, is late too.
+fn arrives_at(term: &Term, j: usize, k: Option<usize>) {
+    term.door.follow(move |server, call| {
+        if call.is_write(j) {
+            server.arrive();
+        }
+        Some(if k.is_some_and(|k| call.is_write(k)) { Fate::Late } else { Fate::Done })
+    });
 }
 
 /// Runs the successor; the late writes arrive right before its `j`-th write. True if it got that far.
 fn succeeds(cluster: &mut Cluster, j: usize) -> bool {
     let mut term = Term::begin(cluster);
-    term.door.follow(move |server, call| {
-        if call.write.is_some() && call.number == j {
-            arrive(server);
-        }
-        Some(Fate::Done)
-    });
+    arrives_at(&term, j, None);
     assert!(cluster.run(&mut term));
     let arrived = cluster.server().late.is_empty();
-    arrive(&mut cluster.server());
+    cluster.server().arrive();
     cluster.server().acquit();
     arrived
 }
@@ -70,15 +68,10 @@ fn a_write_that_its_sender_gave_up_may_arrive_at_any_time() {
             for j in k + 1.. {
                 let mut cluster = scenario();
                 let mut term = Term::begin(&cluster);
-                term.door.follow(move |server, call| {
-                    if call.write.is_some() && call.number == j {
-                        arrive(server);
-                    }
-                    Some(if call.write.is_some() && call.number == k { Fate::Late } else { Fate::Done })
-                });
+                arrives_at(&term, j, Some(k));
                 assert!(cluster.run(&mut term));
                 let done = !cluster.server().late.is_empty();
-                arrive(&mut cluster.server());
+                cluster.server().arrive();
                 cluster.server().acquit();
                 if done || term.door.writes() <= j {
                     break;
@@ -103,7 +96,7 @@ fn a_grant_that_arrives_after_its_pod_is_gone_changes_nothing() {
             let mut term = Term::begin(&cluster);
             assert!(cluster.run(&mut term));
             let held = cluster.server().held();
-            arrive(&mut cluster.server());
+            cluster.server().arrive();
             assert_eq!(cluster.server().held(), held);
             cluster.server().acquit();
         }
@@ -124,20 +117,15 @@ fn outlives_its_budget(k: usize, j: usize) -> Option<bool> {
         {"name": "api", "kind": "Deployment", "connectionsPerProcess": {"min": 8}},
         {"name": "web", "kind": "Deployment", "connectionsPerProcess": {"min": 5}},
     ]);
-    spec.workloads = serde_json::from_value(bounds).expect("bounds");
+    spec.workloads = part(bounds);
     cluster.server().delete_budget();
     cluster.server().make_budget(spec);
     cluster.scale("web", 1);
     let mut term = Term::begin(&cluster);
-    term.door.follow(move |server, call| {
-        if call.write.is_some() && call.number == j {
-            arrive(server);
-        }
-        Some(Fate::Done)
-    });
+    arrives_at(&term, j, None);
     cluster.turns(&mut term, 20);
     let arrived = cluster.server().late.is_empty();
-    arrive(&mut cluster.server());
+    cluster.server().arrive();
     cluster.turns(&mut term, 20);
     cluster.server().acquit();
     Some(arrived)
@@ -159,9 +147,7 @@ fn a_leader_that_sees_its_budget_made_anew_stands_by_the_grants_on_their_way() {
         for k in 0.. {
             let mut cluster = scenario();
             let mut term = Term::begin(&cluster);
-            term.door.follow(move |_, call| {
-                Some(if call.write.is_some() && call.number == k { Fate::Late } else { Fate::Done })
-            });
+            term.door.meet(Fate::Late, move |call| call.is_write(k));
             while cluster.server().late.is_empty() && !cluster.at_rest() {
                 cluster.turn(&mut term);
             }
@@ -173,7 +159,7 @@ fn a_leader_that_sees_its_budget_made_anew_stands_by_the_grants_on_their_way() {
             cluster.turn(&mut term);
             cluster.server().make_budget(spec);
             cluster.turn(&mut term);
-            arrive(&mut cluster.server());
+            cluster.server().arrive();
             assert!(cluster.run(&mut term));
             cluster.server().acquit();
         }

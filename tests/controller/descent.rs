@@ -1,11 +1,11 @@
 //! The way down: pods hold more than is usable, because the spec has just changed. The old pods make way one by one,
 //! and every workload that fits keeps a ready pod.
 
-use poolbudget::api::Mode;
+use poolbudget::api::{EvictionPolicy, Mode};
 use serde_json::json;
 use testkit::objects::replica_set;
 
-use super::cluster::{Cluster, of_revision};
+use super::cluster::{Cluster, of_revision, part};
 use super::crashes::settled;
 use super::server::{gated, ready, terminating};
 use super::term::{Term, pass, writes};
@@ -66,10 +66,9 @@ fn under_a_lowered_limit_new_pods_that_cannot_connect_are_no_bad_revision() {
     cluster.sick = true;
     cluster.server().edit_budget(|spec| spec.limit.connections = Some(5));
     cluster.turns(&mut term, 100);
-    let blocked = cluster.server().condition("Blocked");
-    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "AboveLimit"));
+    let blocked = cluster.server().told("Blocked", "True", "AboveLimit");
     assert_eq!(
-        blocked.message,
+        blocked,
         "new pods of Deployment/api do not become Ready. Pods hold 8 connections, and the limit allows 4, so the database may \
          have none left. poolbudget evicts the next pod that holds more than its share 600 seconds after the last one"
     );
@@ -124,10 +123,9 @@ fn a_pod_from_before_the_label_goes_when_a_new_one_finds_nothing_left_to_open() 
     assert_eq!(cluster.server().retired, Vec::<String>::new(), "it may still be starting");
     cluster.turns(&mut term, 20);
     assert_eq!(cluster.server().retired, ["api-0"]);
-    let blocked = cluster.server().condition("Blocked");
-    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "ForeignPods"));
+    let blocked = cluster.server().told("Blocked", "True", "ForeignPods");
     assert_eq!(
-        blocked.message,
+        blocked,
         "new pods of Deployment/api do not become Ready. 1 pod created before the label may hold 15 connections, which may \
          be all that the database has: poolbudget removes one old pod every 60 seconds until the new pods can connect"
     );
@@ -157,15 +155,14 @@ fn where_too_few_pods_would_be_ready_those_from_before_the_label_stay_and_their_
     }
     cluster.turns(&mut term, 70);
     assert_eq!(cluster.server().retired, Vec::<String>::new());
-    let blocked = cluster.server().condition("Blocked");
-    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "ForeignPods"));
+    let blocked = cluster.server().told("Blocked", "True", "ForeignPods");
     assert!(
-        blocked.message.ends_with(
+        blocked.ends_with(
             "poolbudget removes none of them, because too few pods would be Ready: scale the old ReplicaSet down by one \
              yourself"
         ),
         "{}",
-        blocked.message
+        blocked
     );
 }
 
@@ -180,10 +177,9 @@ fn a_disruption_budget_that_keeps_a_pod_from_before_the_label_is_asked_every_fiv
         tries.push(writes(&mut term));
     }
     assert_eq!(tries.iter().sum::<usize>(), 2, "{tries:?}");
-    let blocked = cluster.server().condition("Blocked");
-    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "PodDisruptionBudget"));
+    let blocked = cluster.server().told("Blocked", "True", "PodDisruptionBudget");
     assert_eq!(
-        blocked.message,
+        blocked,
         "PodDisruptionBudget calm refuses the eviction of a pod created before its workload was labelled, and a new pod \
          cannot connect until one of those is gone"
     );
@@ -196,8 +192,7 @@ fn a_disruption_budget_that_keeps_a_pod_from_before_the_label_is_asked_every_fiv
 #[test]
 fn where_eviction_is_forbidden_pods_from_before_the_label_stay() {
     let (mut cluster, mut term) = adopting();
-    let forbidden = serde_json::from_value(json!("Forbidden")).expect("a policy");
-    cluster.server().edit_budget(|spec| spec.eviction_policy = forbidden);
+    cluster.server().edit_budget(|spec| spec.eviction_policy = EvictionPolicy::Forbidden);
     cluster.turns(&mut term, 100);
     assert_eq!(cluster.server().retired, Vec::<String>::new());
     let blocked = cluster.server().condition("Blocked");
@@ -213,10 +208,8 @@ fn where_eviction_is_forbidden_pods_from_before_the_label_stay() {
 fn where_all_would_fit_new_pods_that_are_not_ready_are_a_bad_revision() {
     let (mut cluster, mut term) = adopting();
     cluster.server().edit_budget(|spec| spec.limit.connections = Some(60));
-    let most = json!({"workloads": [{"name": "api", "connectionsPerProcess": {"max": 4}}]});
-    cluster.server().edit_budget(|spec| {
-        spec.workloads = serde_json::from_value(most["workloads"].clone()).expect("workloads");
-    });
+    let most = json!([{"name": "api", "connectionsPerProcess": {"max": 4}}]);
+    cluster.server().edit_budget(|spec| spec.workloads = part(most));
     cluster.turns(&mut term, 100);
     assert_eq!(cluster.server().retired, Vec::<String>::new());
     assert_eq!(cluster.server().condition("Blocked").reason, "BadRevision");

@@ -62,6 +62,23 @@ pub(crate) struct Door {
     state: Arc<Mutex<State>>,
 }
 
+impl Call<'_> {
+    /// Whether it is the `k`-th write.
+    pub(crate) fn is_write(&self, k: usize) -> bool {
+        self.write.is_some() && self.number == k
+    }
+
+    /// Whether it grants a pod whose name begins with `prefix`.
+    pub(crate) fn grants(&self, prefix: &str) -> bool {
+        matches!(self.write, Some(Request::Grant { pod, .. }) if pod.starts_with(prefix))
+    }
+
+    /// Whether it writes the status.
+    pub(crate) fn is_status(&self) -> bool {
+        matches!(self.write, Some(Request::Status(_)))
+    }
+}
+
 impl Door {
     pub(crate) fn new(server: Arc<Mutex<Server>>) -> Self {
         let state = State {
@@ -88,6 +105,11 @@ impl Door {
     pub(crate) fn follow(&self, script: impl FnMut(&mut Server, &Call<'_>) -> Option<Fate> + Send + 'static) {
         self.state().script = Box::new(script);
         self.wake();
+    }
+
+    /// From now on all requests that `those` is true of meet this fate, and the others are executed.
+    pub(crate) fn meet(&self, fate: Fate, those: impl Fn(&Call<'_>) -> bool + Send + 'static) {
+        self.follow(move |_, call| Some(if those(call) { fate } else { Fate::Done }));
     }
 
     pub(crate) fn wake(&self) {

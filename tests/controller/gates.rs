@@ -3,7 +3,7 @@
 use poolbudget::api::DbConnectionBudgetSpec;
 use serde_json::{Value, json};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, part};
 use super::crashes::settled;
 use super::server::gated;
 use super::term::Term;
@@ -43,7 +43,7 @@ fn said(cluster: &Cluster, about: &str) -> Vec<(String, String)> {
 
 fn at_least_four(spec: &mut DbConnectionBudgetSpec) {
     let of = |name| json!({"name": name, "connectionsPerProcess": {"min": 4}});
-    spec.workloads = serde_json::from_value(json!([of("queued"), of("ready")])).expect("workloads");
+    spec.workloads = part(json!([of("queued"), of("ready")]));
 }
 
 #[test]

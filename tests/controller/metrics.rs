@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use poolbudget::evidence;
 use serde_json::json;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, part};
 use super::crashes::settled;
 use super::recorded::RECORD;
 use super::term::Term;
@@ -20,10 +20,8 @@ fn eventful() -> (Cluster, Term) {
     let mut term = Term::begin(&cluster);
     cluster.scale("web", 1);
     assert!(cluster.run(&mut term));
-    cluster.server().edit_budget(|spec| {
-        let entry = json!([{"name": "large", "connectionsPerProcess": {"min": 20}}]);
-        spec.workloads = serde_json::from_value(entry).expect("workloads");
-    });
+    let entry = json!([{"name": "large", "connectionsPerProcess": {"min": 20}}]);
+    cluster.server().edit_budget(|spec| spec.workloads = part(entry));
     cluster.scale("large", 1);
     cluster.turns(&mut term, 20);
     let uses = br#"{"max": 1, "totalCount": 1, "idleCount": 0, "waitingCount": 0}"#;

@@ -69,11 +69,10 @@ fn observe_says_what_the_pods_may_hold_and_whether_that_fits() {
     let server = cluster.server();
     let status = server.status();
     assert_eq!((status.ledger.mode, status.committed, status.usable), (Mode::Observe, 30, 13));
-    let within = server.condition("WithinLimit");
-    assert_eq!((within.status.as_str(), within.reason.as_str()), ("False", "OverLimit"));
+    let within = server.told("WithinLimit", "False", "OverLimit");
     let told =
         "the pods may hold 30 connections, and 13 are usable; mode Observe evicts no pod and changes no size";
-    assert_eq!(within.message, told);
+    assert_eq!(within, told);
     assert_eq!(server.condition("Feasible").status, "True", "the plan is told all the same");
     assert_eq!((status.workloads[0].pool_size, status.workloads[0].max_overflow), (2, 4));
 }
@@ -134,9 +133,7 @@ fn a_gate_that_opens_late_is_on_the_bill_of_the_mode_that_follows() {
     let mut cluster = observing();
     cluster.scale("api", 1);
     let mut term = Term::begin(&cluster);
-    term.door.follow(|_, call| {
-        Some(if matches!(call.write, Some(Request::Grant { .. })) { Fate::Late } else { Fate::Done })
-    });
+    term.door.meet(Fate::Late, |call| call.grants(""));
     cluster.turns(&mut term, 2);
     assert!(!cluster.server().late.is_empty());
     set(&cluster, Mode::Gate);
@@ -144,10 +141,7 @@ fn a_gate_that_opens_late_is_on_the_bill_of_the_mode_that_follows() {
     cluster.turns(&mut term, 3);
     // 15 may arrive at any moment: no other pod is granted.
     assert_eq!(cluster.server().held(), 0);
-    let late = std::mem::take(&mut cluster.server().late);
-    for request in late {
-        let _ = cluster.server().apply(&request);
-    }
+    cluster.server().arrive();
     assert_eq!(cluster.server().pods.values().map(bill).sum::<u64>(), 15);
 }
 

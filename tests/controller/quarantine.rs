@@ -4,21 +4,17 @@ use poolbudget::api::QuarantineCause;
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
-use super::crashes::settled;
+use super::crashes;
 use super::door::Fate;
-use super::server::{Kubelet, Request};
+use super::server::Kubelet;
 use super::term::{Term, pass};
 
 fn led() -> (Cluster, Term) {
-    let mut cluster = settled("Current", &[("api", 2)]);
-    let mut term = Term::begin(&cluster);
-    assert!(cluster.run(&mut term));
-    (cluster, term)
+    crashes::led("Current", &[("api", 2)])
 }
 
 fn first(cluster: &Cluster) -> String {
-    let pods = cluster.server().pods_of("api");
-    pods[0]["metadata"]["name"].as_str().expect("a name").to_owned()
+    cluster.server().names_of("api").remove(0)
 }
 
 fn kept(cluster: &Cluster) -> usize {
@@ -91,7 +87,7 @@ fn while_nodes_cannot_be_asked_what_is_gone_counts_and_grants_go_on() {
     let pod = first(&cluster);
     cluster.server().vanish(&pod);
     cluster.turn(&mut term);
-    term.door.follow(|_, call| Some(if call.write.is_some() { Fate::Done } else { Fate::Refused(403) }));
+    term.door.meet(Fate::Refused(403), |call| call.write.is_none());
     cluster.turns(&mut term, 200);
     assert_eq!(kept(&cluster), 1);
     cluster.server().acquit();
@@ -107,10 +103,7 @@ fn what_is_over_does_not_count_anew_because_its_end_could_not_be_written() {
     cluster.server().vanish(&pod);
     cluster.turns(&mut term, 40);
     assert_eq!(kept(&cluster), 1);
-    term.door.follow(|_, call| {
-        let status = matches!(call.write, Some(Request::Status(_)));
-        Some(if status { Fate::Refused(409) } else { Fate::Done })
-    });
+    term.door.meet(Fate::Refused(409), |call| call.is_status());
     cluster.turns(&mut term, 30);
     assert_eq!(kept(&cluster), 1, "it could not be written");
     term.heal();
@@ -205,10 +198,9 @@ fn while_it_keeps_pods_waiting_the_budget_says_who_for_how_long_and_what_to_do()
     let pod = first(&cluster);
     cluster.server().vanish(&pod);
     cluster.turns(&mut term, 60);
-    let blocked = cluster.server().condition("Blocked");
-    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "Quarantine"));
+    let blocked = cluster.server().told("Blocked", "True", "Quarantine");
     let told = [&*pod, "until its node node is Ready again", "poolbudget forget main -n shop --pod"];
-    assert!(told.iter().all(|part| blocked.message.contains(part)), "{}", blocked.message);
+    assert!(told.iter().all(|part| blocked.contains(part)), "{}", blocked);
     cluster.server().turn_kubelet(Kubelet::Well);
     cluster.turns(&mut term, 60);
     assert_eq!(cluster.server().condition("Blocked").status, "False");

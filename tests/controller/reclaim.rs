@@ -46,16 +46,14 @@ fn when_all_evictions_are_refused_the_budget_says_by_what() {
     protect(&cluster, "api");
     cluster.turn(&mut term);
     cluster.turn(&mut term);
-    let blocked = cluster.server().condition("Blocked");
-    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "PodDisruptionBudget"));
+    let blocked = cluster.server().told("Blocked", "True", "PodDisruptionBudget");
     assert_eq!(
-        blocked.message,
+        blocked,
         "PodDisruptionBudget calm refuses the eviction of a pod that holds more than its share"
     );
     cluster.server().protected.clear();
     assert!(cluster.run(&mut term));
-    let blocked = cluster.server().condition("Blocked");
-    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("False", "NotBlocked"));
+    cluster.server().told("Blocked", "False", "NotBlocked");
     assert_eq!(evicted(&cluster).len(), 2);
 }
 
@@ -116,8 +114,7 @@ fn where_eviction_is_forbidden_nobody_is_evicted_and_the_budget_says_so() {
     cluster.server().edit_budget(|spec| spec.eviction_policy = EvictionPolicy::Forbidden);
     cluster.turns(&mut term, 20);
     assert!(evicted(&cluster).is_empty());
-    let blocked = cluster.server().condition("Blocked");
-    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "EvictionForbidden"));
+    cluster.server().told("Blocked", "True", "EvictionForbidden");
     cluster.server().acquit();
 }
 
@@ -159,8 +156,7 @@ fn a_bare_pod_that_holds_everything_is_named_as_what_others_wait_for() {
         cluster.scale("api", replicas);
         cluster.turns(&mut term, 20);
         assert_eq!(evicted(&cluster), Vec::<String>::new());
-        let blocked = cluster.server().condition("Blocked");
-        assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "NotReplaced"));
-        assert!(blocked.message.starts_with("pods of Pod/pods hold more"), "{}", blocked.message);
+        let blocked = cluster.server().told("Blocked", "True", "NotReplaced");
+        assert!(blocked.starts_with("pods of Pod/pods hold more"), "{}", blocked);
     }
 }

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use poolbudget::api::{DbConnectionBudget, EvictionPolicy, Mode, crd};
 use serde_json::json;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, part};
 use super::crashes::settled;
 use super::term::{Term, now};
 
@@ -34,17 +34,15 @@ const SITUATIONS: [Situation; 16] = [
         after(2, |cluster| {
             let entry = json!([{"name": "api", "maxReplicas": 20}]);
             cluster.server().edit_budget(|spec| {
-                spec.sizing = serde_json::from_value(json!({"basis": "Ceiling"})).expect("a sizing");
-                spec.workloads = serde_json::from_value(entry).expect("workloads");
+                spec.sizing = part(json!({"basis": "Ceiling"}));
+                spec.workloads = part(entry);
             });
         })
     }),
     ("one-pod-does-not-fit", || {
         after(2, |cluster| {
             let entry = json!([{"name": "web", "connectionsPerProcess": {"min": 20}}]);
-            cluster
-                .server()
-                .edit_budget(|spec| spec.workloads = serde_json::from_value(entry).expect("workloads"));
+            cluster.server().edit_budget(|spec| spec.workloads = part(entry));
             cluster.scale("web", 1);
         })
     }),
@@ -56,10 +54,8 @@ const SITUATIONS: [Situation; 16] = [
     }),
     ("disruption-budget", || {
         after(10, |cluster| {
-            let pods = cluster.server().pods_of("api");
-            let names = pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str());
-            let protected = names.map(|name| (name.to_owned(), "api".to_owned())).collect();
-            cluster.server().protected = protected;
+            let names = cluster.server().names_of("api");
+            cluster.server().protected = names.into_iter().map(|name| (name, "api".to_owned())).collect();
             cluster.scale("web", 1);
         })
     }),

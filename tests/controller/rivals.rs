@@ -139,24 +139,16 @@ fn with_a_slow_grant(recorded: bool) -> u64 {
     if !recorded {
         older.door.forget_grants();
     }
-    older.door.follow(|_, call| {
-        Some(if matches!(call.write, Some(Request::Grant { .. })) { Fate::Late } else { Fate::Done })
-    });
+    older.door.meet(Fate::Late, |call| call.grants(""));
     older.look();
     drop(older);
     cluster.scale("api", 1);
     cluster.step();
     let mut newer = Term::begin(&cluster);
     // It grants only to the other pod: the first pod's patch is refused for now.
-    newer.door.follow(|_, call| {
-        let web = matches!(call.write, Some(Request::Grant { pod, .. }) if pod.starts_with("web"));
-        Some(if web { Fate::Refused(500) } else { Fate::Done })
-    });
+    newer.door.meet(Fate::Refused(500), |call| call.grants("web"));
     newer.look();
-    let late = std::mem::take(&mut cluster.server().late);
-    for request in &late {
-        let _ = cluster.server().apply(request);
-    }
+    cluster.server().arrive();
     cluster.server().peak
 }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, part};
 use super::door::Fate;
 use super::server::terminating;
 use super::term::{Term, pass};
@@ -79,8 +79,7 @@ fn happen(event: &Event, cluster: &mut Cluster, processes: &mut [Term; 2]) {
         }
         Event::Edit(least) => {
             let bounds = serde_json::json!([{"name": "api", "kind": "Deployment", "connectionsPerProcess": {"min": least}}]);
-            let bounds = serde_json::from_value(bounds).expect("bounds");
-            cluster.server().edit_budget(|spec| spec.workloads = bounds);
+            cluster.server().edit_budget(|spec| spec.workloads = part(bounds));
         }
         Event::Renew => {
             let mut server = cluster.server();

@@ -230,6 +230,14 @@ impl Server {
         found.expect("every condition is always there")
     }
 
+    /// The message of a condition that has this status and this reason.
+    #[track_caller]
+    pub(crate) fn told(&self, kind: &str, status: &str, reason: &str) -> String {
+        let condition = self.condition(kind);
+        assert_eq!((condition.status.as_str(), condition.reason.as_str()), (status, reason));
+        condition.message
+    }
+
     pub(crate) fn apply(&mut self, request: &Request) -> Result<Answer> {
         match request {
             Request::Status(budget) => self.replace_status(budget).map(|new| Answer::Budget(Box::new(new))),
@@ -247,6 +255,13 @@ impl Server {
                 self.begin_deletion(pod);
                 Ok(Answer::Done)
             }
+        }
+    }
+
+    /// All writes arrive that were in flight; nobody waits for the answers.
+    pub(crate) fn arrive(&mut self) {
+        for request in std::mem::take(&mut self.late) {
+            let _ = self.apply(&request);
         }
     }
 

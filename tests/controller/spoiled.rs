@@ -5,7 +5,7 @@ use poolbudget::api::GrantInFlight;
 use super::cluster::Cluster;
 use super::crashes::settled;
 use super::door::Fate;
-use super::server::{Request, gated};
+use super::server::gated;
 use super::term::{Term, pass};
 
 fn waiting() -> (Cluster, Term) {
@@ -71,10 +71,7 @@ fn a_recorded_grant_counts_by_its_sizes_when_its_bill_says_less() {
         }];
     });
     // The grant itself does not arrive: its record counts.
-    term.door.follow(|_, call| {
-        let web = matches!(call.write, Some(Request::Grant { pod, .. }) if pod.starts_with("web"));
-        Some(if web { Fate::Late } else { Fate::Done })
-    });
+    term.door.meet(Fate::Late, |call| call.grants("web"));
     term.look();
     term.look();
     assert!(cluster.server().pods.values().all(gated), "13 of 13 are recorded");
@@ -108,7 +105,7 @@ fn a_leader_that_may_do_nothing_harms_nothing_and_goes_on_when_it_may() {
         cluster.scale("api", 5);
         let held = cluster.server().held();
         let mut term = Term::begin(&cluster);
-        term.door.follow(move |_, _| Some(Fate::Refused(code)));
+        term.door.meet(Fate::Refused(code), |_| true);
         cluster.turns(&mut term, 20);
         assert_eq!(cluster.server().held(), held);
         term.heal();
@@ -124,10 +121,7 @@ fn a_grant_that_the_cluster_refuses_is_counted_tried_again_and_keeps_nothing_fro
     cluster.scale("web", 2);
     let mut term = Term::begin(&cluster);
     // For example by an admission policy of the cluster.
-    term.door.follow(|_, call| {
-        let api = matches!(call.write, Some(Request::Grant { pod, .. }) if pod.starts_with("api"));
-        Some(if api { Fate::Refused(422) } else { Fate::Done })
-    });
+    term.door.meet(Fate::Refused(422), |call| call.grants("api"));
     cluster.turns(&mut term, 20);
     let status = cluster.server().status();
     assert_eq!(status.ledger.grants.len(), 1, "the refused one stays recorded");

@@ -1,23 +1,10 @@
 //! The status: when it is written, what of it is kept, what is taken over from other leaders.
 
 use super::cluster::Cluster;
-use super::crashes::settled;
+use super::crashes::led;
 use super::door::Fate;
-use super::server::{Request, gated};
+use super::server::gated;
 use super::term::{Term, jump, now, pass};
-
-fn led(basis: &str, workloads: &[(&str, u32)]) -> (Cluster, Term) {
-    let mut cluster = settled(basis, workloads);
-    let mut term = Term::begin(&cluster);
-    assert!(cluster.run(&mut term));
-    (cluster, term)
-}
-
-/// The names of all pods of `deployment`.
-fn names(cluster: &Cluster, deployment: &str) -> Vec<String> {
-    let pods = cluster.server().pods_of(deployment);
-    pods.iter().map(|pod| pod["metadata"]["name"].as_str().expect("a name").to_owned()).collect()
-}
 
 #[test]
 fn a_status_is_written_only_when_it_changes() {
@@ -79,10 +66,7 @@ fn slow_to_grant() -> (Cluster, Term) {
     cluster.scale("web", 1);
     cluster.step();
     let term = Term::begin(&cluster);
-    term.door.follow(|_, call| {
-        let grant = matches!(call.write, Some(Request::Grant { .. }));
-        Some(if grant { Fate::Late } else { Fate::Done })
-    });
+    term.door.meet(Fate::Late, |call| call.grants(""));
     (cluster, term)
 }
 
@@ -110,7 +94,7 @@ fn a_grant_stays_recorded_until_its_pod_is_seen_without_its_gate() {
 fn a_grant_stays_recorded_until_its_pod_is_seen_to_be_gone() {
     let (cluster, mut term) = slow_to_grant();
     term.look();
-    let pod = names(&cluster, "web").remove(0);
+    let pod = cluster.server().names_of("web").remove(0);
     cluster.server().remove_pod(&pod);
     for _ in 0..5 {
         term.look();
@@ -125,7 +109,7 @@ fn a_grant_stays_recorded_until_its_pod_is_seen_to_be_gone() {
 #[test]
 fn a_pod_that_vanished_while_it_ran_counts_until_its_grace_period_is_over() {
     let (mut cluster, mut term) = led("Current", &[("api", 2)]);
-    let pod = names(&cluster, "api").remove(0);
+    let pod = cluster.server().names_of("api").remove(0);
     let bill = cluster.server().vanish(&pod);
     cluster.turn(&mut term);
     let quarantine = cluster.server().status().ledger.quarantine;
@@ -149,9 +133,9 @@ fn a_pod_that_vanished_while_it_ran_counts_until_its_grace_period_is_over() {
 fn a_vanished_pod_is_not_forgotten_when_the_status_cannot_be_written() {
     for fate in [Fate::Refused(409), Fate::Refused(500), Fate::Late, Fate::Lost] {
         let (mut cluster, mut term) = led("Current", &[("api", 2)]);
-        let pod = names(&cluster, "api").remove(0);
+        let pod = cluster.server().names_of("api").remove(0);
         cluster.server().vanish(&pod);
-        term.door.follow(move |_, call| Some(if call.write.is_some() { fate } else { Fate::Done }));
+        term.door.meet(fate, |call| call.write.is_some());
         cluster.turns(&mut term, 3);
         // A user's edit comes in between.
         cluster
@@ -169,7 +153,7 @@ fn a_vanished_pod_is_not_forgotten_when_the_status_cannot_be_written() {
 #[test]
 fn a_vanished_pod_counts_under_a_budget_that_is_made_anew() {
     let (mut cluster, mut term) = led("Current", &[("api", 2)]);
-    let pod = names(&cluster, "api").remove(0);
+    let pod = cluster.server().names_of("api").remove(0);
     cluster.server().vanish(&pod);
     cluster.turn(&mut term);
     let spec = cluster.server().budget.clone().expect("a budget").spec;
@@ -184,7 +168,7 @@ fn a_vanished_pod_counts_under_a_budget_that_is_made_anew() {
 #[test]
 fn a_date_that_jumps_does_not_shorten_the_time_that_a_vanished_pod_counts() {
     let (mut cluster, mut term) = led("Current", &[("api", 2)]);
-    let pod = names(&cluster, "api").remove(0);
+    let pod = cluster.server().names_of("api").remove(0);
     cluster.server().vanish(&pod);
     cluster.turn(&mut term);
     jump(3600);
@@ -193,7 +177,7 @@ fn a_date_that_jumps_does_not_shorten_the_time_that_a_vanished_pod_counts() {
     cluster.turns(&mut term, 12);
     assert!(cluster.server().status().ledger.quarantine.is_empty());
     // A new leader with another date does not shorten it either.
-    let pod = names(&cluster, "api").remove(0);
+    let pod = cluster.server().names_of("api").remove(0);
     cluster.server().vanish(&pod);
     cluster.turn(&mut term);
     jump(3600);
@@ -208,7 +192,7 @@ fn a_date_that_jumps_does_not_shorten_the_time_that_a_vanished_pod_counts() {
 fn a_pod_that_vanishes_while_nobody_leads_still_counts() {
     let (mut cluster, term) = led("Current", &[("api", 2)]);
     drop(term);
-    let pod = names(&cluster, "api").remove(0);
+    let pod = cluster.server().names_of("api").remove(0);
     let bill = cluster.server().vanish(&pod);
     let mut next = Term::begin(&cluster);
     cluster.turns(&mut next, 38);
@@ -230,11 +214,13 @@ fn a_pod_that_is_found_gone_before_the_watch_says_so_still_counts() {
     cluster.step();
     term.catch_up();
     // The pod that is to be evicted next is force-deleted in the meantime.
-    names(&cluster, "api").iter().for_each(|pod| {
-        if !gated(&cluster.server().pods[pod].clone()) {
-            cluster.server().vanish(pod);
+    let pods = cluster.server().names_of("api");
+    for pod in pods {
+        let mut server = cluster.server();
+        if !gated(&server.pods[&pod]) {
+            server.vanish(&pod);
         }
-    });
+    }
     for _ in 0..5 {
         term.look();
         pass(1);

@@ -4,18 +4,16 @@ use poolbudget::api::{DbConnectionBudgetStatus, Mode, NodeStatus, QuarantineCaus
 use poolbudget::controller::quarantine::MOST;
 use serde_json::json;
 
-use super::cluster::{Cluster, pod};
+use super::cluster::{Cluster, part, pod};
 use super::door::Fate;
-use super::server::{Kubelet, Request};
+use super::server::Kubelet;
 use super::term::Term;
 
 /// Two pods of 6 on a node each, of 13 usable connections, and their leader.
 fn on_two_nodes() -> (Cluster, Term) {
     let mut cluster = Cluster::new(14, "Ceiling");
-    cluster.server().edit_budget(|spec| {
-        spec.workloads =
-            serde_json::from_value(json!([{"name": "api", "maxReplicas": 2}])).expect("an entry");
-    });
+    let entry = json!([{"name": "api", "maxReplicas": 2}]);
+    cluster.server().edit_budget(|spec| spec.workloads = part(entry));
     let mut term = Term::begin(&cluster);
     for (replicas, node) in [(1, "a"), (2, "b")] {
         cluster.node = Some(node);
@@ -298,7 +296,7 @@ fn while_nodes_cannot_be_listed_what_was_on_any_counts_and_grants_go_on() {
     let mut cluster = granted_at_last(true);
     let mut next = Term::begin(&cluster);
     cluster.turn(&mut next);
-    next.door.follow(|_, call| Some(if call.write.is_some() { Fate::Done } else { Fate::Refused(403) }));
+    next.door.meet(Fate::Refused(403), |call| call.write.is_none());
     cluster.scale("api", 2);
     cluster.turns(&mut next, 200);
     assert_eq!(kept(&cluster), while_nobody_led("", 13));
@@ -347,10 +345,7 @@ fn a_leader_that_dies_in_its_take_over_leaves_the_next_one_all_that_it_knew() {
     for k in 0..4 {
         for fate in [Fate::DiesBefore, Fate::DiesAfter] {
             let (mut cluster, mut second) = gone_from("a", Kubelet::Away);
-            second.door.follow(move |_, call| {
-                let status = matches!(call.write, Some(Request::Status(_)));
-                Some(if status && call.number == k { fate } else { Fate::Done })
-            });
+            second.door.meet(fate, move |call| call.is_status() && call.is_write(k));
             for _ in 0..5 {
                 cluster.step();
                 second.catch_up();

@@ -142,9 +142,8 @@ fn newest_pods_that_do_not_become_ready_are_told_of_after_a_minute() {
     let next = term.look();
     pass(40);
     term.look();
-    let blocked = cluster.server().condition("Blocked");
-    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "BadRevision"));
-    assert!(blocked.message.contains("Deployment/web"), "{}", blocked.message);
+    let blocked = cluster.server().told("Blocked", "True", "BadRevision");
+    assert!(blocked.contains("Deployment/web"), "{}", blocked);
     let poolbudget::controller::dispatch::Next::After(wait) = next.expect("an end") else {
         panic!("{next:?}")
     };

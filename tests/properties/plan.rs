@@ -6,48 +6,24 @@ use poolbudget::budget::plan::{Demand, Feasibility, Plan, Share, Terms};
 use poolbudget::budget::rollout::{Strategy as Rollout, Surge};
 use proptest::prelude::*;
 
-use crate::values::{large, number, rollout, surge};
-
-prop_compose! {
-    fn demand(number: fn(u32) -> BoxedStrategy<u32>, large: fn(u64) -> BoxedStrategy<u64>)(
-        (replicas, pods, baseline) in (number(8), number(12), number(8)),
-        strategy in rollout(),
-        (processes, engines) in (number(4), number(2)),
-        min in large(2),
-        max in prop::option::of(large(12)),
-        weight in number(5),
-    ) -> Demand {
-        Demand {
-            name: String::new(),
-            replicas: Pods::new(replicas),
-            pods: Pods::new(pods),
-            baseline: Pods::new(baseline),
-            strategy,
-            processes,
-            engines,
-            min: Connections::new(min),
-            needed_by: None,
-            max: max.map(Connections::new),
-            weight,
-        }
-    }
-}
+use crate::situations::{Numbers, demand};
+use crate::values::{large, number, surge};
 
 fn named(demands: Vec<Demand>) -> Vec<Demand> {
     let name = |(i, d)| Demand { name: format!("Deployment/w{i}"), ..d };
     demands.into_iter().enumerate().map(name).collect()
 }
 
-/// Demands as they are met in clusters.
-fn demands() -> impl Strategy<Value = Vec<Demand>> {
-    let one = demand(|small| (0..=small).boxed(), |small| (0..=small).boxed());
-    prop::collection::vec(one, 0..8).prop_map(named)
-}
+/// Numbers as they are met in clusters, of more and larger workloads than in a situation.
+const USUAL: Numbers =
+    Numbers { count: |most| (0..=most * 3 / 2).boxed(), connections: |most| (0..=most * 3 / 2).boxed() };
 
-/// Demands with numbers up to the largest.
-fn extreme_demands() -> impl Strategy<Value = Vec<Demand>> {
-    let one = demand(|small| number(small).boxed(), |small| large(small).boxed());
-    prop::collection::vec(one, 0..8).prop_map(named)
+/// The same, and now and then the largest.
+const EXTREME: Numbers =
+    Numbers { count: |most| number(most * 3 / 2).boxed(), connections: |most| large(most * 3 / 2).boxed() };
+
+fn demands(numbers: Numbers) -> impl Strategy<Value = Vec<Demand>> {
+    prop::collection::vec(demand(numbers), 0..8).prop_map(named)
 }
 
 fn terms(usable: u64, surge: Surge) -> Terms {
@@ -103,7 +79,7 @@ proptest! {
     fn no_plan_ever_exceeds_what_is_usable(
         usable in large(200),
         surge in surge(),
-        demands in extreme_demands(),
+        demands in demands(EXTREME),
     ) {
         let terms = terms(usable, surge);
         let plan = Plan::of(terms, &demands);
@@ -122,7 +98,7 @@ proptest! {
     fn a_plan_is_feasible_exactly_when_the_minima_fit(
         usable in 0..150_u64,
         surge in surge(),
-        demands in demands(),
+        demands in demands(USUAL),
     ) {
         let terms = terms(usable, surge);
         let plan = Plan::of(terms, &demands);
@@ -148,7 +124,7 @@ proptest! {
         usable in 0..150_u64,
         surge in surge(),
         demands in prop::collection::vec(
-            demand(|small| (0..=small).boxed(), |small| (0..=small).boxed()).prop_map(|d| Demand {
+            demand(USUAL).prop_map(|d| Demand {
                 strategy: if d.replicas.get() % 2 == 0 { Rollout::default() } else { Rollout::Recreate },
                 ..d
             }),
@@ -167,7 +143,7 @@ proptest! {
     fn the_order_of_the_demands_changes_nothing(
         usable in 0..150_u64,
         surge in surge(),
-        (demands, shuffled) in demands().prop_flat_map(|d| (Just(d.clone()), Just(d).prop_shuffle())),
+        (demands, shuffled) in demands(USUAL).prop_flat_map(|d| (Just(d.clone()), Just(d).prop_shuffle())),
     ) {
         let share_of = |demands: &[Demand]| {
             let plan = Plan::of(terms(usable, surge), demands);
@@ -183,7 +159,7 @@ proptest! {
     fn more_connections_take_no_slot_and_no_feasibility_away(
         usable in 0..150_u64,
         more in 1..50_u64,
-        demands in demands(),
+        demands in demands(USUAL),
     ) {
         let [before, after] = [usable, usable + more].map(|u| Plan::of(terms(u, Surge::Minimal), &demands));
         if matches!(before.outlook.feasibility, Feasibility::Feasible { .. }) {
@@ -196,7 +172,7 @@ proptest! {
     fn the_safe_replicas_fit_and_one_more_does_not(
         usable in 0..150_u64,
         surge in surge(),
-        demands in demands(),
+        demands in demands(USUAL),
     ) {
         let terms = terms(usable, surge);
         let Feasibility::Infeasible(shortfall) = Plan::of(terms, &demands).outlook.feasibility else { return Ok(()) };

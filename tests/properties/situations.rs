@@ -16,8 +16,9 @@ use crate::values::{large, number, rollout, surge};
 /// Where the numbers of a situation come from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Numbers {
-    count: fn(u32) -> BoxedStrategy<u32>,
-    connections: fn(u64) -> BoxedStrategy<u64>,
+    /// From nothing up to about so many.
+    pub(crate) count: fn(u32) -> BoxedStrategy<u32>,
+    pub(crate) connections: fn(u64) -> BoxedStrategy<u64>,
 }
 
 /// Numbers as they are met in clusters.
@@ -28,7 +29,8 @@ pub(crate) const USUAL: Numbers =
 pub(crate) const EXTREME: Numbers =
     Numbers { count: |most| number(most).boxed(), connections: |most| large(most).boxed() };
 
-fn demand(numbers: Numbers) -> impl Strategy<Value = Demand> {
+/// What a workload asks for.
+pub(crate) fn demand(numbers: Numbers) -> impl Strategy<Value = Demand> {
     let Numbers { count, connections } = numbers;
     let counts = (count(6), count(8), count(6), count(3), count(2), count(4));
     (counts, rollout(), connections(3), prop::option::of(connections(8))).prop_map(

@@ -156,8 +156,8 @@ fn the_first_rise_over_the_limit_is_kept_with_what_every_pod_held() {
     assert_eq!([("a".to_owned(), 3), ("b".to_owned(), 3)], over.pods.as_slice());
 }
 
-#[test]
-fn a_limit_lowered_under_the_sum_is_broken_by_a_rise_above_that_sum() {
+/// Three pods hold 3 connections each, and their limit is lowered to 4.
+fn lowered() -> (Ledger, [Pod; 3]) {
     let mut ledger = Ledger::default();
     ledger.limit(AT, &main_account(), 13);
     let pods = ["a", "b", "c"].map(|name| running(&granted_pod("shop", name, "main", 2, 1), name));
@@ -165,6 +165,12 @@ fn a_limit_lowered_under_the_sum_is_broken_by_a_rise_above_that_sum() {
         ledger.seen(AT, pod);
     }
     ledger.limit(AT, &main_account(), 4);
+    (ledger, pods)
+}
+
+#[test]
+fn a_limit_lowered_under_the_sum_is_broken_by_a_rise_above_that_sum() {
+    let (mut ledger, pods) = lowered();
     ledger.gone(AT, &pods[0]);
     assert!(ledger.overs().is_empty());
     ledger.seen(AT, &pods[0]);
@@ -175,13 +181,7 @@ fn a_limit_lowered_under_the_sum_is_broken_by_a_rise_above_that_sum() {
 
 #[test]
 fn once_the_sum_fits_a_lowered_limit_is_broken_by_any_rise_above_it() {
-    let mut ledger = Ledger::default();
-    ledger.limit(AT, &main_account(), 13);
-    let pods = ["a", "b", "c"].map(|name| running(&granted_pod("shop", name, "main", 2, 1), name));
-    for pod in &pods {
-        ledger.seen(AT, pod);
-    }
-    ledger.limit(AT, &main_account(), 4);
+    let (mut ledger, pods) = lowered();
     ledger.gone(AT, &pods[0]);
     ledger.gone(AT, &pods[1]);
     ledger.seen(AT, &pods[0]);

@@ -46,6 +46,21 @@ fn while_nobody_led(node: &str, connections: i64) -> Vec<(QuarantineCause, Strin
     vec![(QuarantineCause::WhileNobodyLed, node.to_owned(), connections)]
 }
 
+/// Every kubelet reports from now on: what is kept counts for its time, and at most for so many seconds more.
+#[track_caller]
+fn over_after_its_time(
+    cluster: &mut Cluster,
+    term: &mut Term,
+    counted: &[(QuarantineCause, String, i64)],
+    more: usize,
+) {
+    cluster.turns(term, 38);
+    assert_eq!(kept(cluster), counted);
+    cluster.server().acquit();
+    cluster.turns(term, more);
+    assert_eq!(kept(cluster), []);
+}
+
 /// The pod on `node`, whose kubelet is like this, goes while nobody leads; the cluster, and the next leader.
 fn gone_from(node: &str, kubelet: Kubelet) -> (Cluster, Term) {
     let (cluster, term) = on_two_nodes();
@@ -79,11 +94,7 @@ fn what_was_gone_while_nobody_led_counts_for_as_long_as_its_kubelet_is_away() {
         cluster.turns(&mut next, 300);
         assert_eq!(kept(&cluster), while_nobody_led("a", 6), "{away:?}");
         cluster.server().turn_kubelet_of("a", Kubelet::Well);
-        cluster.turns(&mut next, 38);
-        assert_eq!(kept(&cluster), while_nobody_led("a", 6), "{away:?}");
-        cluster.server().acquit();
-        cluster.turns(&mut next, 12);
-        assert_eq!(kept(&cluster), [], "{away:?}");
+        over_after_its_time(&mut cluster, &mut next, &while_nobody_led("a", 6), 12);
     }
 }
 
@@ -111,11 +122,7 @@ fn of_several_nodes_each_keeps_what_was_on_it() {
     cluster.turns(&mut last, 60);
     assert_eq!(cluster.server().asked.iter().collect::<Vec<_>>(), ["b"]);
     cluster.server().turn_kubelet_of("b", Kubelet::Well);
-    cluster.turns(&mut last, 38);
-    assert_eq!(kept(&cluster), while_nobody_led("b", 6));
-    cluster.server().acquit();
-    cluster.turns(&mut last, 12);
-    assert_eq!(kept(&cluster), []);
+    over_after_its_time(&mut cluster, &mut last, &while_nobody_led("b", 6), 12);
 }
 
 #[test]
@@ -167,10 +174,7 @@ fn a_node_that_is_replaced_under_its_name_has_to_be_heard_of_like_the_one_before
     cluster.turns(&mut next, 100);
     assert_eq!(kept(&cluster), while_nobody_led("a", 6));
     cluster.server().turn_kubelet_of("a", Kubelet::Well);
-    cluster.turns(&mut next, 38);
-    assert_eq!(kept(&cluster), while_nobody_led("a", 6));
-    cluster.turns(&mut next, 12);
-    assert_eq!(kept(&cluster), []);
+    over_after_its_time(&mut cluster, &mut next, &while_nobody_led("a", 6), 12);
 }
 
 #[test]
@@ -253,11 +257,7 @@ fn what_was_on_a_node_that_nobody_knows_counts_until_every_kubelet_was_heard_of(
         let told = if away == Kubelet::Away { "or two hours: a" } else { "until every node reports" };
         assert!(blocked.contains(told), "{blocked}");
         cluster.server().turn_kubelet(Kubelet::Well);
-        cluster.turns(&mut next, 38);
-        assert_eq!(kept(&cluster), while_nobody_led("", 13));
-        cluster.server().acquit();
-        cluster.turns(&mut next, 22);
-        assert_eq!(kept(&cluster), []);
+        over_after_its_time(&mut cluster, &mut next, &while_nobody_led("", 13), 22);
     }
 }
 
@@ -282,11 +282,7 @@ fn where_every_kubelet_reports_what_was_on_a_node_that_nobody_knows_counts_for_i
     cluster.server().turn_kubelet_of("elsewhere", Kubelet::Well);
     cluster.server().turn_kubelet_of("gone", Kubelet::Gone);
     let mut next = Term::begin(&cluster);
-    cluster.turns(&mut next, 38);
-    assert_eq!(kept(&cluster), while_nobody_led("", 13));
-    cluster.server().acquit();
-    cluster.turns(&mut next, 22);
-    assert_eq!(kept(&cluster), []);
+    over_after_its_time(&mut cluster, &mut next, &while_nobody_led("", 13), 22);
     let listed = cluster.server().listed;
     assert!(listed < 10, "{listed}");
 }

@@ -1,6 +1,7 @@
 //! `poolbudget plan`: does it fit, and what does it say of it.
 
 use insta::assert_snapshot;
+use testkit::admission::CheckCase;
 
 use crate::ran::{inject, plan, poolbudget};
 
@@ -578,55 +579,22 @@ fn what_is_advised_for_a_workload_of_which_not_one_pod_fits_is_enough_for_all() 
     assert_eq!(plan(&with(20), &["--limit", &(limit - 1).to_string()]).code, 1);
 }
 
-#[derive(serde::Deserialize)]
-struct Stated {
-    name: String,
-    #[serde(default)]
-    budget: Option<String>,
-    #[serde(default)]
-    labels: serde_json::Map<String, serde_json::Value>,
-    #[serde(default)]
-    annotations: serde_json::Map<String, serde_json::Value>,
-    #[serde(default)]
-    spec: serde_json::Map<String, serde_json::Value>,
-    refused: Option<String>,
-    nearest: Option<String>,
-}
-
 /// The table that policies and webhook are held to.
 #[test]
 fn what_admission_refuses_is_refused_offline_in_the_same_words() {
-    let table = std::fs::read_to_string("tests/admission/check.yaml").unwrap();
-    let cases: Vec<Stated> = serde_yaml::from_str(&testkit::large::in_full(&table)).unwrap();
-    for case in cases {
-        let containers = serde_json::json!([{"name": "app", "image": "a"}, {"name": "proxy", "image": "a"}]);
-        let mut spec = serde_json::json!({
-            "containers": containers, "initContainers": [{"name": "migrate", "image": "a"}]});
-        spec.as_object_mut().unwrap().extend(case.spec);
-        let budget = case.budget.as_deref().unwrap_or("main");
-        let mut template = serde_json::json!({
-            "metadata": {"labels": {"poolbudget.dev/budget": budget}, "annotations": case.annotations}, "spec": spec});
-        template["metadata"]["labels"].as_object_mut().unwrap().extend(case.labels);
-        let nearest = case.nearest.map_or_else(|| ";".to_owned(), |key| format!(": did you mean {key}?"));
-        let deployment = serde_json::json!({
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api"},
-            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "api"}}, "template": template}});
-        let named = BUDGET.replace("name: main", &format!("name: {budget:?}"));
-        let input = format!("{named}---\n{deployment}\n");
+    for case in CheckCase::all() {
+        let named = BUDGET.replace("name: main", &format!("name: {:?}, namespace: default", case.budget));
+        let [_, _, (_, deployment), _] = case.objects();
         for command in ["plan", "inject"] {
-            let ran = poolbudget(&[command, "-f", "-"], &input);
-            match &case.refused {
-                Some(sentence) => {
-                    assert_eq!(ran.code, 2, "{command}: {}: {}{}", case.name, ran.out, ran.err);
-                    let said =
-                        format!("{}{}", ran.out, ran.err).split_whitespace().collect::<Vec<_>>().join(" ");
-                    assert!(
-                        said.contains(&sentence.trim().replacen(';', &nearest, 1)),
-                        "{command}: {}: {said}",
-                        case.name
-                    );
+            let ran = poolbudget(&[command, "-f", "-"], &format!("{named}---\n{deployment}\n"));
+            let said = format!("{command}: {}: {}{}", case.name, ran.out, ran.err);
+            match case.refusal(true) {
+                Some(refusal) => {
+                    assert_eq!(ran.code, 2, "{said}");
+                    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+                    assert!(words.contains(refusal.sentence.trim()), "{said}");
                 }
-                None => assert_ne!(ran.code, 2, "{command}: {}: {}{}", case.name, ran.out, ran.err),
+                None => assert_ne!(ran.code, 2, "{said}"),
             }
         }
     }

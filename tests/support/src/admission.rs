@@ -238,8 +238,9 @@ fn authors(labels: &Value) -> Texts {
 pub struct CheckCase {
     /// What it is about.
     pub name: String,
+    /// The name of the budget.
     #[serde(default = "main_budget")]
-    budget: String,
+    pub budget: String,
     #[serde(default)]
     labels: Texts,
     #[serde(default)]
@@ -294,7 +295,8 @@ impl CheckCase {
         ]
     }
 
-    fn refusal(&self, tells_nearest: bool) -> Option<Refusal> {
+    /// How it is refused, with the nearest known key if that is told; none if it passes.
+    pub fn refusal(&self, tells_nearest: bool) -> Option<Refusal> {
         let mut sentence = self.refused.clone()?;
         if let Some(key) = self.nearest.as_ref().filter(|_| tells_nearest) {
             sentence = sentence.replacen(';', &format!(": did you mean {key}?"), 1);

@@ -3,11 +3,7 @@
 //!
 //! `cargo bench --bench reconcile`. Half of the workloads' pods are at rest, a tenth of all pods waits.
 
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "without its objects there is nothing to measure"
-)]
+#![expect(clippy::expect_used, reason = "without its objects there is nothing to measure")]
 
 use divan::{Bencher, black_box};
 use k8s_openapi::jiff::Timestamp;
@@ -22,6 +18,7 @@ use poolbudget::controller::observe::{Observed, Watched};
 use poolbudget::controller::status;
 use poolbudget::controller::view::View;
 use serde_json::{Value, json};
+use testkit::objects::{self, BUDGET_LABEL, CONNECTIONS, Kind, Workload, governed_pod, granted_pod, stored};
 
 fn main() {
     divan::main();
@@ -39,13 +36,9 @@ fn see<K: Watched>(observed: &Observed, object: Value) {
     observed.take(Event::InitApply(object), 0);
 }
 
-fn container() -> Value {
-    let from = |name: &str, note: &str| {
-        let path = format!("metadata.annotations['poolbudget.dev/{note}']");
-        json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}})
-    };
-    json!({"name": "app", "command": ["gunicorn", "-w", "2", "app:app"],
-        "env": [from("DB_POOL_SIZE", "pool-size"), from("DB_MAX_OVERFLOW", "max-overflow")]})
+/// A workload whose pods are of the budget and read their grants, or such a pod.
+fn governed(workload: Workload) -> Workload {
+    workload.pod_label(BUDGET_LABEL, "main").command(&["gunicorn", "-w", "2", "app:app"])
 }
 
 impl Scene {
@@ -54,31 +47,22 @@ impl Scene {
         let each = pods / workloads;
         for w in 0..workloads {
             let name = format!("workload-{w}");
-            let template = json!({"metadata": {"labels": {"poolbudget.dev/budget": "main"}},
-                "spec": {"containers": [container()]}});
-            see::<DeploymentView>(
-                &observed,
-                json!({"metadata": {"name": name, "namespace": "shop", "uid": name, "generation": 1,
-                        "resourceVersion": "1", "labels": {"poolbudget.dev/budget": "main"}},
-                    "spec": {"replicas": each, "template": template}, "status": {"observedGeneration": 1}}),
-            );
-            see::<ReplicaSetView>(
-                &observed,
-                json!({"metadata": {"name": format!("{name}-1"), "namespace": "shop", "uid": format!("{name}-1"),
-                        "resourceVersion": "1", "annotations": {"deployment.kubernetes.io/revision": "1"},
-                        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": name,
-                            "controller": true}]},
-                    "spec": {"replicas": each, "template": template},
-                    "status": {"replicas": each, "readyReplicas": each}}),
-            );
+            let deployment = governed(objects::deployment("shop", &name)).late_bound().replicas(each);
+            let deployment = deployment.meta("generation", 1).status(json!({"observedGeneration": 1}));
+            see::<DeploymentView>(&observed, stored(deployment.json(), &name, 1));
+            let set = format!("{name}-1");
+            let own = governed(objects::replica_set("shop", &set)).late_bound().replicas(each);
+            let own = own
+                .annotation("deployment.kubernetes.io/revision", "1")
+                .owner(Kind::Deployment, &name, &name)
+                .status(json!({"replicas": each, "readyReplicas": each}));
+            see::<ReplicaSetView>(&observed, stored(own.json(), &set, 1));
             for p in 0..each {
                 see::<PodView>(&observed, pod(&name, p, (w * each + p) % 10 == 9));
             }
         }
-        let budget = json!({
-            "metadata": {"name": "main", "namespace": "shop", "uid": "b", "generation": 1},
-            "spec": {"limit": {"connections": pods * 3}, "reserved": 0},
-        });
+        let spec = json!({"limit": {"connections": pods * 3}, "reserved": 0});
+        let budget = stored(objects::budget_object("shop", "main", &spec), "b", 1);
         let now = Timestamp::from_second(1_790_000_000).expect("a time");
         Self { observed, budget: serde_json::from_value(budget).expect("a budget"), now }
     }
@@ -97,22 +81,18 @@ impl Scene {
 
 fn pod(workload: &str, number: u32, waits: bool) -> Value {
     let name = format!("{workload}-1-{number}");
-    let mut pod = json!({
-        "metadata": {"name": name, "namespace": "shop", "uid": name, "resourceVersion": "1",
-            "creationTimestamp": "2026-09-21T16:00:00Z", "labels": {"poolbudget.dev/budget": "main"},
-            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": format!("{workload}-1"),
-                "uid": format!("{workload}-1"), "controller": true}]},
-        "spec": {"containers": [container()]},
-    });
-    if waits {
-        pod["spec"]["schedulingGates"] = json!([{"name": "poolbudget.dev/connections"}]);
+    let pod = if waits {
+        governed_pod("shop", &name, "main")
     } else {
-        pod["metadata"]["annotations"] = json!({"poolbudget.dev/pool-size": "1", "poolbudget.dev/max-overflow": "0",
-            "poolbudget.dev/connections": "2"});
-        pod["spec"]["nodeName"] = json!("node");
-        pod["status"] = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
-    }
-    pod
+        granted_pod("shop", &name, "main", 1, 0)
+            .annotation(CONNECTIONS, "2")
+            .pod_spec("nodeName", "node")
+            .status(json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}))
+    };
+    let set = format!("{workload}-1");
+    let pod =
+        governed(pod).owner(Kind::ReplicaSet, &set, &set).meta("creationTimestamp", "2026-09-21T16:00:00Z");
+    stored(pod.json(), &name, 1)
 }
 
 /// How it grows: with the pods, and not with workloads × pods.

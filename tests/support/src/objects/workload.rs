@@ -130,6 +130,12 @@ impl Workload {
         self
     }
 
+    /// What the container runs.
+    pub fn command(mut self, words: &[&str]) -> Self {
+        self.container.insert("command".to_owned(), json!(words));
+        self
+    }
+
     /// `RollingUpdate` with its two numbers; `"25%"` or `1`.
     pub fn rolling(mut self, max_surge: impl Into<Value>, max_unavailable: impl Into<Value>) -> Self {
         let numbers = json!({"maxSurge": max_surge.into(), "maxUnavailable": max_unavailable.into()});

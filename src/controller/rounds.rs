@@ -90,7 +90,7 @@ impl Rounds {
     }
 }
 
-/// The pods that say, or whose budget says, where they answer.
+/// The Ready pods that say, or whose budget says, where they answer.
 fn pods(world: &World, networks: &[Network]) -> Vec<Asked> {
     let budgets: HashMap<(&str, &str), _> = world
         .budgets
@@ -102,7 +102,9 @@ fn pods(world: &World, networks: &[Network]) -> Vec<Asked> {
         .collect();
     let asked = |pod: &Arc<PodRecord>| {
         let spec = budgets.get(&(pod.namespace.as_str(), pod.budget()))?;
-        let address = pod.address.filter(|_| pod.bound && !pod.gated && !pod.ended)?;
+        // Before it is Ready, its server may not listen yet.
+        let speaks = pod.ready || world.evidence(&pod.uid).is_some();
+        let address = pod.address.filter(|_| pod.bound && !pod.gated && !pod.ended && speaks)?;
         let at = pod.answers_at(spec).filter(|_| may_be_a_pod(address, networks))?;
         let address = SocketAddr::new(address, at.port);
         Some(Asked { pod: Arc::clone(pod), at, address })
@@ -113,7 +115,7 @@ fn pods(world: &World, networks: &[Network]) -> Vec<Asked> {
 /// Asks until it is dropped.
 pub async fn ask(observed: Observed, networks: Vec<Network>, requests: Requests, metrics: Metrics) {
     let mut rounds = Rounds::default();
-    let mut news = News::default();
+    let mut news = [News::default(), News::default()];
     let mut running = JoinSet::new();
     let mut step = interval(STEP);
     step.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -169,7 +171,7 @@ fn take_in(
     observed: &Observed,
     one: &Asked,
     answer: Result<Reading, Silence>,
-    news: &mut News,
+    [of_use, of_silence]: &mut [News; 2],
     requests: &Requests,
     metrics: &Metrics,
 ) {
@@ -178,15 +180,18 @@ fn take_in(
     if let Err(silence) = answer {
         tracing::debug!(pod = pod.name, namespace = pod.namespace, path = &*one.at.path, %silence, "no pool status");
     }
-    let urgent = match answer {
-        Ok(reading) => observed.world().see_evidence(&pod.namespace, &pod.name, &pod.uid, reading),
+    let key = BudgetKey::new(&pod.namespace, pod.budget());
+    let tells = match answer {
+        Ok(reading) => {
+            let urgent = observed.world().see_evidence(&pod.namespace, &pod.name, &pod.uid, reading);
+            of_use.is_due(&key) || urgent
+        }
         Err(silence) => {
             observed.world().see_silence(&pod.uid, silence);
-            false
+            of_silence.is_due(&key)
         }
     };
-    let key = BudgetKey::new(&pod.namespace, pod.budget());
-    if urgent || news.is_due(&key) {
+    if tells {
         requests.request(key);
     }
 }

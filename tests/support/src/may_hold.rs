@@ -79,7 +79,8 @@ pub fn may_hold(pod: &Value) -> u64 {
     let one = |container: &Value| match (profile, &stack) {
         (_, Some(stack)) => one_pool(pod, container, stack).saturating_mul(stack.pools),
         ("Superset", None) => size(15),
-        ("Prisma", None) => size(UNLIMITED),
+        // What such an app opens, its annotation says; no variable does.
+        ("Prisma" | "Counted", None) => size(UNLIMITED),
         _ => UNLIMITED,
     };
     at_once(pod, &variables, one).saturating_mul(stated(pod, "engines"))

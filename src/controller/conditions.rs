@@ -11,6 +11,7 @@ use super::{evidence, quarantine, retire, summary};
 use crate::api::conditions::{ConditionReason as Reason, ConditionType, Finding, Status};
 use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
+use crate::budget::assessment::Assessment;
 use crate::budget::decide::Decision;
 use crate::budget::grant::Refusal;
 use crate::budget::ledger::Hold;
@@ -160,7 +161,7 @@ fn settled(view: &View) -> Finding {
 
 /// Whether something that a workload wants is not yet granted, current or ready, also between two steps of its rollout.
 fn is_moving(workload: &Assessed<'_>) -> bool {
-    let Assessed { of, standing, baseline, .. } = workload;
+    let Assessed { of, assessment: Assessment { standing, baseline, .. }, .. } = workload;
     let complete = standing.whole && standing.admitted == of.demand.replicas && of.observed;
     *baseline != of.demand.replicas || of.unadopted.pods > Pods::ZERO || !complete
 }
@@ -329,10 +330,12 @@ fn has_no_slot(view: &View) -> bool {
 
 /// Workloads whose pods hold more than their share and are not evicted.
 fn never_evicted(view: &View) -> Vec<String> {
-    let kept = view.workloads().filter(|Assessed { share, standing, .. }| {
-        let fair = share.bill.times(standing.granted);
-        share.nature != Nature::Service && (standing.escaped > Pods::ZERO || standing.admitted_bills > fair)
-    });
+    let kept =
+        view.workloads().filter(|Assessed { assessment: Assessment { share, standing, .. }, .. }| {
+            let fair = share.bill.times(standing.granted);
+            share.nature != Nature::Service
+                && (standing.escaped > Pods::ZERO || standing.admitted_bills > fair)
+        });
     kept.map(|workload| workload.of.demand.name.clone()).collect()
 }
 
@@ -347,7 +350,7 @@ fn bad_revisions(view: &View) -> Vec<String> {
 
 fn foreign_pods(view: &View) -> Finding {
     let mut parts = Vec::new();
-    for Assessed { of: w, standing, .. } in view.workloads() {
+    for Assessed { of: w, assessment: Assessment { standing, .. }, .. } in view.workloads() {
         if w.unadopted.connections > Connections::ZERO {
             parts.push(format!(
                 "{} of {}, created before it was labelled, may hold {} on top of the budget until its rollout replaces them",

@@ -15,6 +15,7 @@ use crate::api::{
     InfeasiblePolicy, LadderStatus, LedgerStatus, LimitStatus, Mode, PodCounts, WorkloadStatus,
 };
 use crate::budget::amount::{Connections, Pods};
+use crate::budget::assessment::Assessment;
 use crate::budget::split::Split;
 
 /// The most workloads that a status names: each may take a kilobyte, half of it in the ledger, and etcd takes one and a
@@ -149,7 +150,7 @@ pub fn without_use(mut status: DbConnectionBudgetStatus) -> DbConnectionBudgetSt
 }
 
 fn workload(one: Assessed<'_>, fresh: Fresh, ratio: u32, largest: Option<&Pods>) -> WorkloadStatus {
-    let Assessed { facts: labelled, of: core, share, standing, .. } = one;
+    let Assessed { facts: labelled, of: core, assessment: Assessment { share, standing, .. }, .. } = one;
     let split = Split::of(share.size, ratio, labelled.knobs);
     let foreign = ForeignStatus { pods: count(one.foreign()), connections: one.foreign_bills().wide() };
     WorkloadStatus {
@@ -175,7 +176,7 @@ fn baseline(one: Assessed<'_>) -> Baseline {
     Baseline {
         kind: one.facts.key.kind,
         name: one.facts.key.name.clone(),
-        replicas: count(one.baseline),
+        replicas: count(one.assessment.baseline),
         foreign: count(one.facts.foreign_at_most),
         ladder: one.facts.rung.map(|rung| LadderStatus {
             level: count(rung.level),

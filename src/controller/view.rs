@@ -10,10 +10,10 @@ use k8s_openapi::jiff::Timestamp;
 use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudgetSpec, DbConnectionBudgetStatus, Mode};
 use crate::budget::amount::{Connections, Pods};
+use crate::budget::assessment::Assessment;
 use crate::budget::decide::{Decision, Enforcement, Situation, Workload};
-use crate::budget::ledger::{Hold, Standing};
+use crate::budget::ledger::Hold;
 use crate::budget::limit::Limit;
-use crate::budget::plan::Share;
 use crate::cluster::scene::{Scene, Terms, WorkloadFacts, scene};
 use crate::cluster::spec;
 use crate::cluster::world::World;
@@ -82,7 +82,7 @@ impl View {
     }
 }
 
-/// One workload of a view: what it is, what it wants, what it gets and what its pods hold.
+/// One workload of a view: what it is, what it wants, and what was found of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Assessed<'a> {
     /// Its place among the workloads of the view.
@@ -91,12 +91,8 @@ pub struct Assessed<'a> {
     pub facts: &'a WorkloadFacts,
     /// What it wants.
     pub of: &'a Workload,
-    /// What a pod of it gets now.
-    pub share: &'a Share,
-    /// What its pods hold.
-    pub standing: &'a Standing,
-    /// At how many replicas it was last fully rolled out.
-    pub baseline: Pods,
+    /// What its pods hold, and what they are entitled to.
+    pub assessment: &'a Assessment,
 }
 
 impl Assessed<'_> {
@@ -109,13 +105,13 @@ impl Assessed<'_> {
     /// Its running pods without a grant.
     #[must_use]
     pub fn foreign(&self) -> Pods {
-        self.of.unadopted.pods.plus(self.standing.escaped)
+        self.of.unadopted.pods.plus(self.assessment.standing.escaped)
     }
 
     /// The connections that those may hold.
     #[must_use]
     pub fn foreign_bills(&self) -> Connections {
-        self.of.unadopted.connections.plus(self.standing.escaped_bills)
+        self.of.unadopted.connections.plus(self.assessment.standing.escaped_bills)
     }
 }
 
@@ -128,14 +124,11 @@ impl View {
     /// The workload at a place. The scene and the decision have them in the same order.
     #[must_use]
     pub fn workload(&self, index: usize) -> Option<Assessed<'_>> {
-        let assessment = self.decision.workloads.get(index)?;
         Some(Assessed {
             index,
             facts: self.scene.workloads.get(index)?,
             of: self.scene.situation.workloads.get(index)?,
-            share: &assessment.share,
-            standing: &assessment.standing,
-            baseline: assessment.baseline,
+            assessment: self.decision.workloads.get(index)?,
         })
     }
 

@@ -119,7 +119,7 @@ impl Wait {
         if let Some(others) = record.and_then(|record| record.other_gates.clone()) {
             return Self::OtherGates(others);
         }
-        let share = view.workload_of(pod).map(|workload| workload.share);
+        let share = view.workload_of(pod).map(|workload| &workload.assessment.share);
         let usable = view.decision.usable;
         match refusal {
             Refusal::NoWorkload => {

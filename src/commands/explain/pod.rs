@@ -229,7 +229,8 @@ impl Seen<'_> {
             return;
         }
         let Some(workload) = core.workload else { return };
-        let Some(Assessed { of, share: plan, .. }) = self.view.workload(workload) else { return };
+        let Some(Assessed { of, assessment, .. }) = self.view.workload(workload) else { return };
+        let plan = &assessment.share;
         let now = share::size(&self.look.budget, self.record.app.knobs(), &of.demand, plan);
         told.point("share", self.compared(core.hold, plan, &now));
         if let Some(least) = share::least(&of.demand) {
@@ -316,7 +317,7 @@ impl Seen<'_> {
 
     fn for_a_slot(&self) -> String {
         let workload = self.core().and_then(|core| core.workload);
-        let standing = workload.and_then(|w| Some(self.view.workload(w)?.standing));
+        let standing = workload.and_then(|w| Some(&self.view.workload(w)?.assessment.standing));
         let stand = standing.map_or(Pods::ZERO, |standing| standing.admitted);
         if let Feasibility::Infeasible(_) = self.view.decision.plan.feasibility {
             return format!(
@@ -370,7 +371,7 @@ impl Seen<'_> {
     /// How to replace a pod that bypassed the gate.
     fn successor(&self) -> &'static str {
         let workload = self.core().and_then(|core| core.workload);
-        let share = workload.and_then(|w| Some(self.view.workload(w)?.share));
+        let share = workload.and_then(|w| Some(&self.view.workload(w)?.assessment.share));
         match share.map(|share| share.nature) {
             Some(Nature::Service) => {
                 "run `kubectl rollout restart` on its workload: the replacement is created with the gate"

@@ -6,6 +6,7 @@ use super::sight::{Look, Sight};
 use super::words::{count, product};
 use crate::api::DbConnectionBudget;
 use crate::budget::amount::{Connections, Pods};
+use crate::budget::assessment::Assessment;
 use crate::budget::basis::Basis;
 use crate::budget::plan::{Demand, Feasibility, Share};
 use crate::budget::rollout::{Strategy, Surge};
@@ -75,7 +76,7 @@ pub(super) fn least(demand: &Demand) -> Option<String> {
 
 /// Why a pod of a workload gets what it gets.
 pub(super) fn why(view: &View, workload: usize) -> String {
-    let Some(Assessed { of, share, .. }) = view.workload(workload) else {
+    let Some(Assessed { of, assessment: Assessment { share, .. }, .. }) = view.workload(workload) else {
         return String::new();
     };
     match &view.decision.plan.feasibility {
@@ -96,7 +97,7 @@ pub(super) fn why(view: &View, workload: usize) -> String {
 /// `Deployment/api 6 slots × 2 + Deployment/web 3 slots × 1 = 15`, the largest part first.
 fn sum(view: &View) -> String {
     let mut parts: Vec<(&str, &Share)> =
-        view.workloads().map(|one| (one.of.demand.name.as_str(), one.share)).collect();
+        view.workloads().map(|one| (one.of.demand.name.as_str(), &one.assessment.share)).collect();
     parts.sort_by_key(|(name, share)| (std::cmp::Reverse(share.bill.times(share.slots)), *name));
     let others: Connections = parts.iter().skip(NAMED).map(|(_, share)| share.bill.times(share.slots)).sum();
     let total: Connections = parts.iter().map(|(_, share)| share.bill.times(share.slots)).sum();
@@ -126,7 +127,7 @@ fn limit(demand: &Demand, share: &Share, planned: Connections, usable: Connectio
 /// How many pods of a workload may hold connections at once, and why that many.
 pub(super) fn slots(sight: &Sight, look: &Look, workload: usize) -> Option<String> {
     let view = &look.view;
-    let Assessed { of, share, facts, .. } = view.workload(workload)?;
+    let Assessed { of, assessment: Assessment { share, .. }, facts, .. } = view.workload(workload)?;
     let (demand, key) = (&of.demand, &facts.key);
     if let Feasibility::Infeasible(shortfall) = &view.decision.plan.feasibility {
         let line = shortfall.lines.iter().find(|line| line.name == demand.name)?;

@@ -8,6 +8,7 @@ use super::sight::{Look, Sight};
 use super::words::{Explanation, PodLine, State, count};
 use crate::api::{Mode, names};
 use crate::budget::amount::{Connections, Pods};
+use crate::budget::assessment::Assessment;
 use crate::budget::ledger::Hold;
 use crate::budget::rollout::Nature;
 use crate::cluster::workload::{WorkloadKey, WorkloadRecord};
@@ -53,7 +54,8 @@ fn with_budget(sight: &Sight, key: &WorkloadKey, look: &Look) -> Explanation {
         let summary = format!("budget {} counts no pod of it", view.key.name);
         return told(sight, key, State::NotGoverned, summary);
     };
-    let Assessed { index: w, facts: labelled, of, share, standing, baseline } = workload;
+    let Assessed { index: w, facts: labelled, of, assessment } = workload;
+    let Assessment { share, standing, baseline, .. } = assessment;
     let summary = format!(
         "{}, {} {}, {} waiting; a pod of it gets {}",
         count(of.demand.replicas.get(), "replica"),

@@ -12,6 +12,7 @@ use super::stage::Stage;
 use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudget, DbConnectionBudgetSpec, DbConnectionBudgetStatus, WorkloadKind, names};
 use crate::budget::amount::{Connections, Pods};
+use crate::budget::assessment::Assessment;
 use crate::budget::decide::decide;
 use crate::budget::limit::Limit;
 use crate::budget::plan::{Feasibility, Share};
@@ -122,7 +123,7 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
     };
     let workloads: Vec<WorkloadOutcome> = view
         .workloads()
-        .map(|Assessed { facts: labelled, of: core, share, .. }| {
+        .map(|Assessed { facts: labelled, of: core, assessment: Assessment { share, .. }, .. }| {
             let surge = core.demand.strategy.slots(core.demand.peak(), view.scene.situation.surge);
             let split = Split::of(share.size, budget.spec.sizing.overflow_ratio, labelled.knobs);
             WorkloadOutcome {
@@ -145,7 +146,7 @@ fn of_budget(world: &World, budget: &DbConnectionBudget, limit: Limit, view: &Vi
             }
         })
         .collect();
-    let unbound = view.workloads().map(|one| unbound(view, one.facts, one.share));
+    let unbound = view.workloads().map(|one| unbound(view, one.facts, &one.assessment.share));
     BudgetOutcome {
         namespace: key.namespace.clone(),
         name: key.name.clone(),
@@ -197,9 +198,9 @@ fn notes(view: &View) -> Vec<String> {
 
 /// Workloads whose manifests do not say how many pods they have.
 fn unknown_numbers(view: &View) -> Vec<String> {
-    let unknown = view
-        .workloads()
-        .filter(|one| one.facts.key.kind == WorkloadKind::DaemonSet && one.share.pods == Pods::ZERO);
+    let unknown = view.workloads().filter(|one| {
+        one.facts.key.kind == WorkloadKind::DaemonSet && one.assessment.share.pods == Pods::ZERO
+    });
     let told = |Assessed { facts: w, .. }: Assessed<'_>| {
         format!(
             "{} {}/{} has a pod on each node, and manifests do not say how many nodes there are: set the number with --replicas \

@@ -60,6 +60,7 @@ pub struct Metrics {
     leader: Gauge,
     api_errors: Family<ErrorLabels, Counter>,
     api_requests: Family<RequestLabels, Counter>,
+    list_bytes: Counter<u64, AtomicU64>,
     status_writes: Counter<u64, AtomicU64>,
     status_refusals: Counter<u64, AtomicU64>,
     reconciles: Family<OutcomeLabels, Counter>,
@@ -139,6 +140,7 @@ impl Metrics {
             ),
             leader: named(all, "leader", "1 while this process leads"),
             api_errors: named(all, "api_errors", "Requests that failed, by class"),
+            list_bytes: named(all, "list_bytes", "Bytes of what the API server answered to lists"),
             api_requests: named(all, "api_requests", "Requests to the API server, by verb and answer"),
             status_writes: named(all, "status_writes", "Statuses written"),
             status_refusals: named(
@@ -238,6 +240,11 @@ impl Metrics {
     /// Counts a pod that was asked how it uses its pools.
     pub fn pool_status_asked(&self, outcome: &'static str) {
         self.pool_status.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// Counts a part of the answer to a list.
+    pub(super) fn listed(&self, bytes: usize) {
+        self.list_bytes.inc_by(u64::try_from(bytes).unwrap_or(0));
     }
 
     /// Counts a request to the API server.

@@ -1,4 +1,4 @@
-//! Counts what this process asks of the API server, by verb and answer.
+//! Counts what this process asks of the API server, by verb and answer, and how much it is answered to lists.
 //!
 //! In: requests on their way, and their answers. Out: the same, counted. Forbidden here: changing one.
 
@@ -6,6 +6,9 @@ use std::task::{Context, Poll};
 
 use futures::future::{BoxFuture, FutureExt};
 use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use http_body_util::combinators::MapFrame;
+use hyper::body::{Body as HttpBody, Bytes, Frame};
 use kube::client::Body;
 use tower::{Layer, Service};
 
@@ -34,11 +37,11 @@ impl<S, B> Service<Request<Body>> for Counted<S>
 where
     S: Service<Request<Body>, Response = Response<B>>,
     S::Future: Send + 'static,
-    B: Send + 'static,
+    B: HttpBody<Data = Bytes> + Send + 'static,
 {
-    type Response = Response<B>;
+    type Response = Response<Measured<B>>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response<B>, S::Error>>;
+    type Future = BoxFuture<'static, Result<Response<Measured<B>>, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -51,11 +54,24 @@ where
         async move {
             let answer = answer.await;
             metrics.requested(verb, answer.as_ref().map_or("error", |answer| code(answer.status())));
-            answer
+            let measure: Measure = if verb == "list" {
+                Box::new(move |part| {
+                    metrics.listed(part.data_ref().map_or(0, Bytes::len));
+                    part
+                })
+            } else {
+                Box::new(|part| part)
+            };
+            answer.map(|answer| answer.map(|body| body.map_frame(measure)))
         }
         .boxed()
     }
 }
+
+type Measure = Box<dyn FnMut(Frame<Bytes>) -> Frame<Bytes> + Send>;
+
+/// The body of an answer, part for part as it comes.
+pub type Measured<B> = MapFrame<B, Measure>;
 
 /// The verbs of Kubernetes that a request may have here.
 pub const VERBS: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
@@ -94,6 +110,28 @@ fn code(status: StatusCode) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn bytes_are_counted_of_lists_alone() {
+        let metrics = Metrics::default();
+        let answer = tower::service_fn(async |_: Request<Body>| {
+            Ok::<_, std::convert::Infallible>(Response::new(http_body_util::Full::new(Bytes::from_static(
+                b"12345",
+            ))))
+        });
+        let mut service = CountedRequests(metrics.clone()).layer(answer);
+        for path in [
+            "/api/v1/pods?limit=500",
+            "/api/v1/pods?limit=500&continue=x",
+            "/api/v1/pods?watch=true",
+            "/readyz",
+        ] {
+            let request = Request::get(path).body(Body::empty()).expect("a request");
+            let body = service.call(request).await.expect("an answer").into_body();
+            assert_eq!(body.collect().await.expect("a body").to_bytes(), "12345", "{path}");
+        }
+        assert!(metrics.render().contains("\npoolbudget_list_bytes_total 10\n"), "{}", metrics.render());
+    }
 
     #[test]
     fn requests_are_counted_by_verb_and_answer() {

@@ -54,6 +54,10 @@ var cases = map[string][2]string{
 	"PoolbudgetBlocked":     {condition("Blocked", "1"), condition("Blocked", "-1")},
 	"PoolbudgetForeignPods": {condition("ForeignPods", "1"), condition("ForeignPods", "0")},
 	"PoolbudgetEnvIgnored":  {condition("EnvIgnored", "1"), condition("EnvIgnored", "-1")},
+	"PoolbudgetPoolBusy": {
+		of("poolbudget_workload_in_use_connections", "9") + of("poolbudget_workload_committed_connections", "10"),
+		of("poolbudget_workload_in_use_connections", "8") + of("poolbudget_workload_committed_connections", "10"),
+	},
 	"PoolbudgetPoolExhausted": {
 		of("poolbudget_workload_waiting_checkouts", "2"),
 		of("poolbudget_workload_waiting_checkouts", "0"),

@@ -30,6 +30,8 @@ pub enum Cause {
     MorePools(u64),
     /// Its maximum is another number.
     OtherSize,
+    /// It has more open than it was granted, and does not say its maximum.
+    Open,
     /// It has more open than its own maximum.
     MoreOpen,
 }
@@ -66,7 +68,12 @@ impl Evidence {
         let verdict = match reading.maximum {
             Some(Maximum::Unbounded) => Verdict::Ignored(Cause::Unbounded),
             Some(Maximum::Of(most)) if by_maximum > bill => Verdict::Ignored(cause(pod, most, each, pools)),
-            None if by_maximum > bill => Verdict::Ignored(Cause::OtherSize),
+            None if by_maximum > bill => {
+                let usual = pod.app.usual().pool_size.get().saturating_mul(pools);
+                let is_usual = reading.least == Some(usual);
+                Verdict::Ignored(if is_usual { Cause::Default } else { Cause::OtherSize })
+            }
+            None if by_open > bill => Verdict::Ignored(Cause::Open),
             _ if by_open > bill => Verdict::Ignored(Cause::MoreOpen),
             Some(Maximum::Of(_)) => Verdict::Acknowledged,
             None => Verdict::Declared,
@@ -142,6 +149,10 @@ impl Cause {
             Self::OtherSize => {
                 format!("its size comes from its code or from another setting, not from {}", variables())
             }
+            Self::Open => format!(
+                "it has more open than it was granted: it does not read {}, or has more pools than poolbudget counts",
+                variables()
+            ),
             Self::MoreOpen => {
                 "it has more connections open than its pool allows: connections outside of the pool, or more pools than \
                  poolbudget counts"
@@ -175,6 +186,14 @@ mod tests {
         PodRecord::read(&view).expect("a record")
     }
 
+    /// A pod with one pool that was granted so many.
+    fn pod_of(size: u32) -> PodRecord {
+        let mut pod = pod(1, &serde_json::json!({}));
+        pod.grant =
+            Some(super::super::pod::GrantNote { pool_size: size, max_overflow: 0, connections: size.into() });
+        pod
+    }
+
     fn reading(covers: Covers, maximum: Option<u64>, open: u64) -> Reading {
         let maximum = maximum.map(Maximum::Of);
         Reading { covers, maximum, least: None, open: Some(open), in_use: None, waiting: None }
@@ -192,7 +211,7 @@ mod tests {
         assert_eq!(of(Some(5), 2), (Verdict::Acknowledged, 5));
         assert_eq!(of(Some(3), 3), (Verdict::Acknowledged, 5));
         assert_eq!(of(None, 5), (Verdict::Declared, 5));
-        assert_eq!(of(None, 6), (Verdict::Ignored(Cause::MoreOpen), 6));
+        assert_eq!(of(None, 6), (Verdict::Ignored(Cause::Open), 6));
         assert_eq!(of(Some(5), 7), (Verdict::Ignored(Cause::MoreOpen), 7));
         assert_eq!(of(Some(15), 0), (Verdict::Ignored(Cause::Default), 15));
         assert_eq!(of(Some(10), 0), (Verdict::Ignored(Cause::MorePools(2)), 10));
@@ -205,7 +224,7 @@ mod tests {
         for covers in [Covers::Pool, Covers::Process] {
             assert_eq!(judged(&pod, covers, Some(5), 5), (Verdict::Acknowledged, 20));
             assert_eq!(judged(&pod, covers, Some(15), 0), (Verdict::Ignored(Cause::Default), 60));
-            assert_eq!(judged(&pod, covers, None, 12), (Verdict::Ignored(Cause::MoreOpen), 27));
+            assert_eq!(judged(&pod, covers, None, 12), (Verdict::Ignored(Cause::Open), 27));
         }
         assert_eq!(judged(&pod, Covers::Pod, Some(20), 20), (Verdict::Acknowledged, 20));
         assert_eq!(judged(&pod, Covers::Pod, Some(21), 0), (Verdict::Ignored(Cause::OtherSize), 24));
@@ -231,6 +250,13 @@ mod tests {
         };
         assert_eq!(of(2), (Verdict::Declared, 5));
         assert_eq!(of(20), (Verdict::Ignored(Cause::OtherSize), 20));
+        let small = pod_of(2);
+        let reading = Reading { least: Some(5), ..reading(Covers::Pool, None, 0) };
+        assert_eq!(
+            Evidence::of(&small, reading).verdict,
+            Verdict::Ignored(Cause::Default),
+            "SQLAlchemy's pool_size"
+        );
     }
 
     #[test]

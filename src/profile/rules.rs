@@ -204,8 +204,8 @@ impl Rule {
             ),
             Self::PrePing => format!("{} must be true or false", names::POOL_PRE_PING),
             Self::PoolStatus => format!(
-                "{} must be a port of the pod and a path, as in :8000/debug/db-pool, with at most {MAX_PATH} characters in \
-                 the path",
+                "{} must be a port number of the pod and a path without spaces, # or brackets, as in :8000/debug/db-pool, \
+                 with at most {MAX_PATH} characters in the path",
                 names::POOL_STATUS
             ),
             Self::Companion(place) => {

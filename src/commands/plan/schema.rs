@@ -8,6 +8,7 @@ use std::fmt::Display;
 use serde_json::{Map, Value};
 
 use crate::api;
+use crate::api::pool_status::{PATH, PoolStatus};
 
 /// The longest name that fits into the label's value.
 const LONGEST_NAME: usize = 63;
@@ -131,6 +132,13 @@ fn check_text(text: &str, schema: &Value, path: &str, found: &mut Vec<String>) {
             found.push(format!("{path} must be one of {}; it is {text:?}", known.join(", ")));
         }
     }
+    // The one pattern of the resource.
+    if schema.get("pattern").and_then(Value::as_str) == Some(PATH) && PoolStatus::at(1, text).is_none() {
+        found.push(format!(
+            "{path} must be like /debug/db-pool, without spaces, # or brackets; it is {text:?}"
+        ));
+        return;
+    }
     let bound = |name: &str| schema.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
     let (least, most, length) = (bound("minLength"), bound("maxLength"), text.chars().count());
     if least.is_some_and(|least| length < least) || most.is_some_and(|most| length > most) {
@@ -145,6 +153,21 @@ mod tests {
 
     fn found(spec: &Value) -> Vec<String> {
         faults(&json!({"metadata": {"name": "main"}, "spec": spec}))
+    }
+
+    #[test]
+    fn a_path_that_the_api_server_refuses_is_refused() {
+        let of = |path: &str| {
+            found(&json!({"limit": {"connections": 15}, "observe": {"pods": {"path": path, "port": 8000}}}))
+        };
+        assert_eq!(of("/debug/db-pool?all=1"), Vec::<String>::new());
+        for path in ["debug/db-pool", "/x y", "/x#y", "/x[]", ""] {
+            let told = of(path);
+            assert!(
+                told.len() == 1 && told[0].starts_with("spec.observe.pods.path must "),
+                "{path}: {told:?}"
+            );
+        }
     }
 
     #[test]

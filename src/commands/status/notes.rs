@@ -80,7 +80,9 @@ fn outdated(answered: Option<i64>, asked: Option<i64>) -> String {
 fn of_condition(condition: &Condition) -> Option<Note> {
     let kind = ConditionType::of(&condition.type_)?;
     let tone = match (kind, kind.verdict(&condition.status)) {
-        (ConditionType::Blocked | ConditionType::ForeignPods, Verdict::Bad) => Tone::Warn,
+        (ConditionType::Blocked | ConditionType::ForeignPods | ConditionType::EnvIgnored, Verdict::Bad) => {
+            Tone::Warn
+        }
         (_, Verdict::Bad) => Tone::Bad,
         (ConditionType::Settled, _) if condition.status != "True" => Tone::Warn,
         _ => return None,

@@ -28,7 +28,7 @@ use crate::webhook::{self, Source};
 
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {
-    /// Address that serves /livez, /readyz and /metrics
+    /// Address that serves /livez, /readyz, /health, /debug/db-pool and /metrics
     #[arg(long, env = "POOLBUDGET_HTTP_ADDRESS", default_value = "0.0.0.0:8080")]
     http_address: SocketAddr,
     /// Name of the Lease for leader election
@@ -55,7 +55,7 @@ pub(super) struct RunArgs {
     )]
     webhook_certificate: Option<PathBuf>,
     /// Network of the pods, as in 10.244.0.0/16; only pods in these networks are asked how they use their pools [default: all
-    /// addresses but those of loopback, link and multicast]
+    /// addresses but those of loopback, link-local and multicast]
     #[arg(long = "pod-network", env = "POOLBUDGET_POD_NETWORKS", value_name = "CIDR", value_delimiter = ',')]
     pod_networks: Vec<Network>,
 

@@ -326,8 +326,8 @@ pub enum Surge {
 #[serde(rename_all = "camelCase")]
 pub struct ObserveSpec {
     /// Where every running pod of this budget answers how it uses its pools. The annotation poolbudget.dev/pool-status of a
-    /// pod, such as ":8000/debug/db-pool", takes precedence. The operator asks each pod about every 30 seconds. A pod that
-    /// reports more connections than it was granted counts for what it reports until it is gone; condition EnvIgnored names it.
+    /// pod, such as ":8000/debug/db-pool", takes precedence. The operator asks each pod about every 30 seconds. What
+    /// a pod reports beyond its grant is subtracted from usable until the pod is gone; condition EnvIgnored names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "not_null::<ObservePods>")]
     pub pods: Option<ObservePods>,

@@ -200,8 +200,8 @@ pub struct WorkloadStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign: Option<ForeignStatus>,
 
-    /// What its pods report about their pools, if they say where they answer. Numbers of use are as of the last write of this
-    /// status, which they cause at most once a minute.
+    /// What its pods report about their pools, if they say where they answer. open, inUse and waitingCheckouts are refreshed at
+    /// most once a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<EvidenceStatus>,
 }
@@ -212,11 +212,11 @@ pub struct WorkloadStatus {
 pub struct EvidenceStatus {
     /// Running pods whose answer is understood.
     pub pods: i32,
-    /// Those whose own maximum is within their grant.
+    /// Pods whose own maximum is within their grant.
     pub acknowledged: i32,
-    /// Those that hold or allow more than their grant.
+    /// Pods that hold or allow more than their grant.
     pub ignored: i32,
-    /// Connections beyond the grants of the latter. They are subtracted from what is usable.
+    /// Connections that its pods hold or allow beyond their grants. They are subtracted from what is usable.
     pub excess: i64,
     /// Connections that are open, if the pods say so. Where one process of several answers, the others count like it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -182,7 +182,7 @@ function drawConditions(detail) {
   const rest = detail.conditions.filter((one) => !problems.has(one.about));
   const all = rest.map((one) => make('li', '', make('strong', '', `${one.about}: ${one.status}`), ` ${one.text}`));
   const block = make('div', 'conditions');
-  if (shown.length) block.append(make('h3', '', 'What keeps it from being ready'), make('ul', 'problems', ...shown));
+  if (shown.length) block.append(make('h3', '', 'What is not as it should be'), make('ul', 'problems', ...shown));
   if (all.length) {
     const summary = make('summary', '', shown.length ? 'All other conditions' : 'Conditions');
     const more = make('details', '', summary, make('ul', '', ...all));

@@ -6,7 +6,7 @@
 use super::view::View;
 use super::wait::listed;
 use crate::api::conditions::{ConditionReason as Reason, ConditionType, Finding, Status};
-use crate::api::{DbConnectionBudgetSpec, EvidenceStatus, Excess};
+use crate::api::{DbConnectionBudgetSpec, EvidenceStatus, Excess, ObserveSpec};
 use crate::budget::amount::Connections;
 use crate::cluster::evidence::{Cause, Evidence, Verdict};
 use crate::cluster::pod::PodRecord;
@@ -69,7 +69,9 @@ pub fn finding(view: &View, spec: &DbConnectionBudgetSpec) -> Finding {
     if !ignoring.is_empty() {
         return of(Status::True, Reason::MoreThanGranted, listed(ignoring));
     }
-    let asked = view.scene.pods.iter().filter(|pod| pod.answers_at(spec).is_some() && !pod.gated).count();
+    let all_answer = spec.observe.as_ref().and_then(ObserveSpec::pool_status).is_some();
+    let asked =
+        view.scene.pods.iter().filter(|pod| (all_answer || pod.pool_status.is_some()) && !pod.gated).count();
     let answered = view.scene.evidence.len();
     if asked == 0 {
         let message = "no pod says where it answers how it uses its pools: set spec.observe.pods, or the annotation \

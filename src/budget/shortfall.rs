@@ -103,7 +103,8 @@ impl Shortfall {
     /// Whether the current replicas would fit, although the planned ones do not.
     #[must_use]
     pub fn fits_now(&self) -> bool {
-        self.needed_now <= self.usable && self.hopeless().next().is_none()
+        // What fits not even alone fits as long as none of it is asked for.
+        self.needed_now <= self.usable && self.hopeless().all(|line| line.current == Pods::ZERO)
     }
 
     /// What all slots need, including those of workloads of which not even one pod fits.
@@ -452,6 +453,14 @@ mod tests {
     fn when_not_even_the_replicas_of_now_fit_no_way_out_is_promised() {
         let shortfall = shortfall(Basis::Ceiling, Surge::Minimal, &[demand("Deployment/api", 14, 20)]);
         assert_eq!((shortfall.fits_now(), shortfall.ways_out), (false, Vec::new()));
+    }
+
+    #[test]
+    fn what_fits_not_even_alone_fits_now_while_it_is_scaled_to_zero() {
+        let huge = |replicas| Demand { min: Connections::new(14), ..demand("Deployment/huge", replicas, 1) };
+        let beside = |replicas| [demand("Deployment/api", 3, 3), huge(replicas)];
+        assert!(shortfall(Basis::Ceiling, Surge::Minimal, &beside(0)).fits_now());
+        assert!(!shortfall(Basis::Ceiling, Surge::Minimal, &beside(1)).fits_now());
     }
 
     #[test]

@@ -114,7 +114,15 @@ proptest! {
             }
             Feasibility::Infeasible(_) => {
                 prop_assert!(!fits);
-                prop_assert!(plan.shares.iter().all(|s| s.size == s.min));
+                prop_assert!(plan.shares.iter().filter(|s| s.hopeless).all(|s| s.slots == Pods::ZERO));
+                if plan.outlook.scarce {
+                    prop_assert!(plan.shares.iter().all(|s| s.size == s.min));
+                } else {
+                    // Those that fit not even alone take nothing from the others, which have all that they want.
+                    let mut others = plan.shares.iter().zip(&demands).filter(|(share, _)| !share.hopeless);
+                    let all_slots = |d: &Demand| d.strategy.slots(d.peak(), surge);
+                    prop_assert!(others.all(|(share, demand)| share.slots == all_slots(demand)));
+                }
             }
         }
     }

@@ -6,9 +6,10 @@
 //! | [`budget`] | the pure core: limits, sizes, ledger, decisions; plain values in, decisions out | only itself |
 //! | [`profile`] | which variables apps read their pools from, and what they mean to them | `api`, `budget` |
 //! | [`evidence`] | what pods say of their pools: answers to plain values | nothing |
-//! | [`cluster`] | Kubernetes objects to plain values, decisions to patches | `api`, `budget`, `profile`, `evidence` |
+//! | [`database`] | what a database or its vendor says of its limit and of open connections | `budget` |
+//! | [`cluster`] | Kubernetes objects to plain values, decisions to patches | `api`, `budget`, `profile`, `evidence`, `database` |
 //! | [`admission`] | the policies that give a pod its gate and its late-bound env | `api`, `profile` |
-//! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `evidence`, `telemetry` |
+//! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `evidence`, `database`, `telemetry` |
 //! | [`webhook`] | the HTTPS server that asks `admission`, and its certificate | `api`, `admission`, `telemetry` |
 //! | [`page`] | budgets and pods in a browser, read-only | `api`, `cluster`, `controller`, `telemetry` |
 //! | [`telemetry`] | logs, metrics, health | `api`, `evidence` |
@@ -23,6 +24,7 @@ pub mod budget;
 pub mod cluster;
 pub mod commands;
 pub mod controller;
+pub mod database;
 pub mod evidence;
 pub mod page;
 pub mod profile;

@@ -12,7 +12,7 @@
 //! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `evidence`, `database`, `telemetry` |
 //! | [`webhook`] | the HTTPS server that asks `admission`, and its certificate | `api`, `admission`, `telemetry` |
 //! | [`page`] | budgets and pods in a browser, read-only | `api`, `cluster`, `controller`, `telemetry` |
-//! | [`telemetry`] | logs, metrics, health | `api`, `evidence` |
+//! | [`telemetry`] | logs, metrics, health | `api`, `evidence`, `database` |
 //! | [`commands`] | the command line | everything |
 //!
 //! One scale event goes from left to right through `controller::observe`, `cluster`, `budget`,

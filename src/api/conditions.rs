@@ -52,6 +52,9 @@ named! {
         EnvIgnored,
         /// Whether what the pods may hold fits; only in mode Observe.
         WithinLimit,
+        /// Whether more connections are open outside of the budget than it reserves; present only if the server says what is
+        /// open.
+        OutsideClients,
         /// Whether the limit was confirmed by the database or its vendor rather than stated.
         LimitConfirmed,
     }
@@ -136,6 +139,30 @@ named! {
         OverLimit,
         /// The limit was not confirmed: no one asked the database or its vendor.
         NotChecked,
+        /// Not accepted, or not known whether it is: the limit was not read yet.
+        LimitNotRead,
+        /// The limit was read, and is in force.
+        Read,
+        /// The database allows what the spec states.
+        Confirmed,
+        /// The spec states more than the database allows.
+        StatedTooHigh,
+        /// The spec states less than the database allows.
+        StatedTooLow,
+        /// The limit cannot be read: the Secret may not be read.
+        Forbidden,
+        /// The limit cannot be read: the Secret or what is in it cannot be used.
+        SecretInvalid,
+        /// The limit cannot be read: no server was reached.
+        Unreachable,
+        /// The limit cannot be read: the server refuses.
+        Refused,
+        /// The limit cannot be read: the answer is not understood.
+        NotUnderstood,
+        /// More connections are open outside of the budget than are reserved for that.
+        MoreThanReserved,
+        /// What is open outside of the budget fits into what is reserved.
+        WithinReserved,
     }
 }
 
@@ -185,10 +212,10 @@ impl ConditionType {
     #[must_use]
     pub fn verdict(self, status: &str) -> Verdict {
         let good = match self {
-            Self::Accepted | Self::Feasible | Self::WithinLimit => "True",
-            Self::Blocked | Self::ForeignPods | Self::EnvIgnored => "False",
-            // Settled comes and goes with each scale event and is nobody's fault; no user is asked to confirm a limit.
-            Self::Settled | Self::LimitConfirmed => return Verdict::Neutral,
+            Self::Accepted | Self::Feasible | Self::WithinLimit | Self::LimitConfirmed => "True",
+            Self::Blocked | Self::ForeignPods | Self::EnvIgnored | Self::OutsideClients => "False",
+            // It comes and goes with each scale event and is nobody's fault.
+            Self::Settled => return Verdict::Neutral,
             // These repeat what other conditions say.
             Self::Ready | Self::Reconciling | Self::Stalled => return Verdict::Neutral,
         };

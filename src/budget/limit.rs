@@ -126,6 +126,21 @@ impl Limit {
     }
 }
 
+/// The limit in force after readings. A lower number is taken at once. A higher one is taken when it was read twice in a
+/// row, as far as both readings agree; the first number of all is taken as it is.
+#[must_use]
+pub fn after_readings(
+    in_force: Option<Connections>,
+    newest: Connections,
+    before: Option<Connections>,
+) -> Connections {
+    match in_force {
+        None => newest,
+        Some(now) if newest <= now => newest,
+        Some(now) => before.map_or(now, |before| now.max(newest.min(before))),
+    }
+}
+
 fn supabase(tier: Tier, path: Connection, pool_size: Option<Connections>) -> Result<Limit, LimitError> {
     if tier == Tier::Plan(Plan::Free) && path == Connection::Dedicated {
         return Err(LimitError::DedicatedOnFree);
@@ -258,6 +273,24 @@ mod tests {
         let sentence = "limit.supabase.connection is Dedicated, which the Free plan does not have: use Session or \
                         Transaction";
         assert_eq!(on(FREE, Connection::Dedicated, None), Err(sentence.to_owned()));
+    }
+
+    #[test]
+    fn a_lower_reading_counts_at_once_and_a_higher_one_when_it_was_read_twice() {
+        let after = |in_force: Option<u64>, newest, before: Option<u64>| {
+            let [in_force, before] = [in_force, before].map(|n| n.map(Connections::new));
+            after_readings(in_force, Connections::new(newest), before).get()
+        };
+        assert_eq!(after(None, 97, None), 97);
+        assert_eq!(after(Some(97), 97, Some(97)), 97);
+        assert_eq!(after(Some(97), 40, Some(97)), 40);
+        assert_eq!(after(Some(97), 40, None), 40);
+        assert_eq!(after(Some(97), 120, None), 97);
+        assert_eq!(after(Some(97), 120, Some(97)), 97);
+        assert_eq!(after(Some(97), 120, Some(40)), 97);
+        assert_eq!(after(Some(97), 120, Some(120)), 120);
+        assert_eq!(after(Some(97), 120, Some(100)), 100, "both allow as many");
+        assert_eq!(after(Some(97), 100, Some(120)), 100);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod node;
 mod overrides;
 pub mod pod;
 mod processes;
+pub mod reading;
 pub mod retire;
 pub mod scene;
 pub mod spec;

@@ -1,15 +1,19 @@
 //! The spec of a budget as the core's values.
 //!
-//! In: a `DbConnectionBudgetSpec`. Out: limit, surge, basis; and what this version does not implement,
-//! in words, so that it is reported and never silently ignored.
+//! In: a `DbConnectionBudgetSpec`, and what was read of its limit. Out: limit, surge, basis; and what this version does not
+//! implement, in words, so that it is reported and never silently ignored.
 
+use super::reading::{LimitRecord, Source, Use};
 use super::workload::WorkloadKey;
-use crate::api::{self, DbConnectionBudgetSpec, SupabaseConnection, SupabaseLimit};
+use crate::api::{
+    self, DbConnectionBudgetSpec, LimitStatus, PostgresLimit, SupabaseConnection, SupabaseLimit,
+};
 use crate::budget::amount::Connections;
 use crate::budget::basis::Basis;
-use crate::budget::limit::{Limit, LimitError, LimitSpec, Tier};
+use crate::budget::limit::{Limit, LimitError, LimitSpec, Tier, after_readings};
 use crate::budget::rollout::Surge;
-use crate::budget::supabase::{Compute, Connection, Plan};
+use crate::budget::supabase::{Compute, Connection, Plan, SUPERUSER_RESERVED};
+use crate::database::Allowed;
 
 /// Why a spec gives no limit.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -22,8 +26,27 @@ pub enum SpecError {
     #[error("set exactly one of limit.supabase, limit.connections, limit.postgres")]
     Form,
     /// A project does not state exactly one size.
-    #[error("set exactly one of limit.supabase.plan, limit.supabase.compute")]
+    #[error("set exactly one of limit.supabase.plan, limit.supabase.compute, limit.supabase.project")]
     Tier,
+    /// A server is neither described nor named.
+    #[error("set exactly one of limit.postgres.maxConnections, limit.postgres.secretRef")]
+    Server,
+    /// What is read leaves nothing, because reading takes a connection itself.
+    #[error(
+        "{from} allows 1 connection, which poolbudget needs to read the limit: nothing is left for the workloads"
+    )]
+    OnlyOne {
+        /// Where the limit is read or verified.
+        from: Source,
+    },
+    /// The limit was never read.
+    #[error("the limit was not read yet from {from}{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
+    NotRead {
+        /// Where.
+        from: Source,
+        /// Why the last attempt failed.
+        why: Option<String>,
+    },
     /// A plan fixes no number.
     #[error(
         "the Enterprise plan has no fixed limit: set limit.supabase.compute, or poolSize in session mode, or limit.connections"
@@ -41,21 +64,23 @@ pub enum SpecError {
     },
 }
 
-/// The limit that a spec states.
+/// The limit of a budget: what its spec states, or what was read. `last` is the limit of the status before.
 ///
 /// # Errors
-/// When the spec fixes no number, or reserves all of it.
-pub fn limit(spec: &DbConnectionBudgetSpec) -> Result<Limit, SpecError> {
-    let stated = match (&spec.limit.supabase, spec.limit.connections, &spec.limit.postgres) {
-        (Some(supabase), None, None) => supabase_limit(supabase)?,
-        (None, Some(connections), None) => LimitSpec::Connections(of(connections)),
-        (None, None, Some(postgres)) => LimitSpec::Postgres {
-            max_connections: of(postgres.max_connections),
-            superuser_reserved: of(postgres.superuser_reserved),
-        },
-        _ => return Err(SpecError::Form),
+/// When the spec fixes no number and none was read, or when all of it is reserved.
+pub fn limit(
+    spec: &DbConnectionBudgetSpec,
+    last: Option<&LimitStatus>,
+    record: Option<&LimitRecord>,
+) -> Result<Limit, SpecError> {
+    let limit = match Source::of(spec) {
+        Some((from, Use::Limit)) => {
+            one_form(spec)?;
+            read(from, last, record)?
+        }
+        Some((from, Use::Comparison)) => without_reader(stated(spec)?, from)?,
+        None => stated(spec)?,
     };
-    let limit = Limit::resolve(stated)?;
     let reserved = of(spec.reserved);
     if reserved >= limit.connections {
         return Err(SpecError::AllReserved { reserved, limit: limit.connections });
@@ -65,6 +90,81 @@ pub fn limit(spec: &DbConnectionBudgetSpec) -> Result<Limit, SpecError> {
 
 fn of(number: u32) -> Connections {
     Connections::new(u64::from(number))
+}
+
+fn one_form(spec: &DbConnectionBudgetSpec) -> Result<(), SpecError> {
+    let limit = &spec.limit;
+    let forms = [limit.supabase.is_some(), limit.connections.is_some(), limit.postgres.is_some()];
+    let sizes = limit
+        .supabase
+        .as_ref()
+        .map_or(0, |of| usize::from(of.plan.is_some()) + usize::from(of.compute.is_some()));
+    let described = limit.postgres.as_ref().is_some_and(|of| of.max_connections.is_some());
+    match forms.into_iter().filter(|form| *form).count() {
+        1 if sizes > 0 => Err(SpecError::Tier),
+        1 if described => Err(SpecError::Server),
+        1 => Ok(()),
+        _ => Err(SpecError::Form),
+    }
+}
+
+/// The limit that a spec states.
+///
+/// # Errors
+/// When the spec states no number.
+pub fn stated(spec: &DbConnectionBudgetSpec) -> Result<Limit, SpecError> {
+    let stated = match (&spec.limit.supabase, spec.limit.connections, &spec.limit.postgres) {
+        (Some(supabase), None, None) => supabase_limit(supabase)?,
+        (None, Some(connections), None) => LimitSpec::Connections(of(connections)),
+        (None, None, Some(PostgresLimit { max_connections: Some(most), superuser_reserved, .. })) => {
+            LimitSpec::Postgres {
+                max_connections: of(*most),
+                superuser_reserved: superuser_reserved.map_or(SUPERUSER_RESERVED, of),
+            }
+        }
+        (None, None, Some(_)) => return Err(SpecError::Server),
+        _ => return Err(SpecError::Form),
+    };
+    Ok(Limit::resolve(stated)?)
+}
+
+/// A limit without the connection that poolbudget reads it with.
+fn without_reader(limit: Limit, from: Source) -> Result<Limit, SpecError> {
+    let takes = from.takes();
+    if takes == Connections::ZERO {
+        return Ok(limit);
+    }
+    let connections = limit.connections.minus(takes);
+    if connections == Connections::ZERO {
+        return Err(SpecError::OnlyOne { from });
+    }
+    Ok(Limit { connections, source: format!("{} − {takes} for poolbudget to read with", limit.source) })
+}
+
+fn read(from: Source, last: Option<&LimitStatus>, record: Option<&LimitRecord>) -> Result<Limit, SpecError> {
+    let name = from.to_string();
+    let last = last.filter(|last| last.read_from.as_ref() == Some(&name));
+    let last = last.and_then(|last| {
+        let connections = u64::try_from(last.connections).ok().filter(|number| *number > 0)?;
+        Some(Limit { connections: Connections::new(connections), source: last.source.clone() })
+    });
+    let record = record.filter(|record| record.source == from);
+    let Some((newest, _)) = record.and_then(|record| record.newest.as_ref()) else {
+        let why = || record.and_then(|record| record.doubt.as_ref()).map(ToString::to_string);
+        return last.ok_or_else(|| SpecError::NotRead { why: why(), from });
+    };
+    let usable = |allowed: &Allowed| {
+        let limit = Limit { connections: of(allowed.connections), source: allowed.source.clone() };
+        without_reader(limit, from.clone())
+    };
+    let newest = usable(newest)?;
+    let before = record.and_then(|record| record.before.as_ref()).and_then(|before| usable(before).ok());
+    let in_force = last.as_ref().map(|last| last.connections);
+    let connections =
+        after_readings(in_force, newest.connections, before.as_ref().map(|before| before.connections));
+    let sources = [Some(newest), before, last].into_iter().flatten();
+    let source = sources.into_iter().find(|limit| limit.connections == connections).map(|limit| limit.source);
+    Ok(Limit { connections, source: source.unwrap_or_default() })
 }
 
 fn supabase_limit(stated: &SupabaseLimit) -> Result<LimitSpec, SpecError> {
@@ -81,14 +181,20 @@ fn supabase_limit(stated: &SupabaseLimit) -> Result<LimitSpec, SpecError> {
     };
     Ok(LimitSpec::Supabase {
         tier,
-        connection: match stated.connection {
-            SupabaseConnection::Session => Connection::Session,
-            SupabaseConnection::Transaction => Connection::Transaction,
-            SupabaseConnection::Direct => Connection::Direct,
-            SupabaseConnection::Dedicated => Connection::Dedicated,
-        },
+        connection: connection(stated.connection),
         pool_size: stated.pool_size.map(of),
     })
+}
+
+/// How workloads connect.
+#[must_use]
+pub const fn connection(stated: SupabaseConnection) -> Connection {
+    match stated {
+        SupabaseConnection::Session => Connection::Session,
+        SupabaseConnection::Transaction => Connection::Transaction,
+        SupabaseConnection::Direct => Connection::Direct,
+        SupabaseConnection::Dedicated => Connection::Dedicated,
+    }
 }
 
 fn compute(size: api::Compute) -> Compute {

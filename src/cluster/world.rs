@@ -8,15 +8,19 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::autoscaler::AutoscalerRecord;
 use super::evidence::Evidence;
 use super::guarded::Unreadable;
 use super::pod::PodRecord;
+use super::reading::{LimitRecord, Source};
 use super::workload::{WorkloadKey, WorkloadRecord};
 use crate::api::BudgetKey;
 use crate::api::{DbConnectionBudget, Excess, WorkloadKind};
 use crate::budget::amount::Connections;
 use crate::cluster::pod::version;
+use crate::database::{self, Allowed, Doubt};
 use crate::evidence::{Reading, Silence};
 
 /// How long the name of a deleted object is remembered, in seconds: longer than any list can take.
@@ -292,6 +296,8 @@ pub struct World {
     silences: HashMap<String, Silence>,
     /// What a former leader saw pods hold, by uid, until their records come.
     seen_before: HashMap<String, Connections>,
+    /// What was read of the limits of budgets.
+    limits: HashMap<BudgetKey, LimitRecord>,
 }
 
 /// How a pod, or containers in it, went.
@@ -359,6 +365,52 @@ impl World {
         let before = self.seen_before.entry(uid.to_owned()).or_default();
         *before = seen.max(*before);
         self.raise(namespace, name, uid, seen);
+    }
+
+    /// Takes in what was read of the limit of a budget, or why nothing was. Returns whether that may change what the budget
+    /// says or does at once: everything but which connections are open.
+    pub fn see_limit(
+        &mut self,
+        key: &BudgetKey,
+        source: &Source,
+        answer: Result<database::Reading, Doubt>,
+        now: Timestamp,
+    ) -> bool {
+        let pods = self.pods.group(&key.namespace, &key.name);
+        let record = self.limits.entry(key.clone()).or_insert_with(|| LimitRecord::new(source.clone()));
+        if record.source != *source {
+            *record = LimitRecord::new(source.clone());
+        }
+        let said = |record: &LimitRecord| {
+            let number = |allowed: &Allowed| allowed.connections;
+            let newest = record.newest.as_ref().map(|(allowed, _)| allowed.clone());
+            (newest, record.before.as_ref().map(number), record.doubt.clone())
+        };
+        let earlier = said(record);
+        let counted = record.take(answer, &pods, now);
+        let news = said(record) != earlier;
+        let mut more = false;
+        for pod in &pods {
+            let Some(open) = counted.get(&pod.uid) else { continue };
+            let open = Connections::new(*open);
+            if open > pod.hold().bill() {
+                let before = self.seen_before.entry(pod.uid.clone()).or_default();
+                *before = open.max(*before);
+                more |= self.raise(&pod.namespace, &pod.name, &pod.uid, open);
+            }
+        }
+        news || more
+    }
+
+    /// What was read of the limit of a budget.
+    #[must_use]
+    pub fn limit(&self, key: &BudgetKey) -> Option<&LimitRecord> {
+        self.limits.get(key)
+    }
+
+    /// Forgets what was read of all budgets but these.
+    pub fn keep_limits(&mut self, of: impl Fn(&BudgetKey) -> bool) {
+        self.limits.retain(|key, _| of(key));
     }
 
     /// Takes in all that the status of a budget says about pods that hold more than their grants.

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::memory::Hindrances;
 use super::view::{Assessed, View};
 use super::wait::{NAMED, StillHeld, connections, listed, pods};
-use super::{evidence, quarantine, retire, summary};
+use super::{confirm, evidence, quarantine, retire, summary};
 use crate::api::conditions::{ConditionReason as Reason, ConditionType, Finding, Status};
 use crate::api::{DbConnectionBudget, EvictionPolicy, Mode};
 use crate::budget::amount::{Connections, Pods};
@@ -43,12 +43,8 @@ pub fn findings(
     ];
     findings.push(evidence::finding(view, &budget.spec));
     findings.extend(within_limit(view));
-    findings.push(Finding::new(
-        ConditionType::LimitConfirmed,
-        Status::Unknown,
-        Reason::NotChecked,
-        "the limit comes from the spec; poolbudget does not check it against the database",
-    ));
+    findings.extend(confirm::outside_clients(view, &budget.spec));
+    findings.push(confirm::limit_confirmed(view, &budget.spec));
     let mut all = summary::of(&findings, view.decision.high_water.is_some());
     all.append(&mut findings);
     all
@@ -77,6 +73,10 @@ fn accepted(view: &View) -> Finding {
     let finding =
         |holds: bool, reason, message: String| Finding::new(ConditionType::Accepted, holds, reason, message);
     if let Some(why) = &view.refusal {
+        if view.unread {
+            let status = confirm::unread(view.reading.as_ref());
+            return Finding::new(ConditionType::Accepted, status, Reason::LimitNotRead, why.clone());
+        }
         return finding(false, Reason::InvalidLimit, why.clone());
     }
     let workloads = view.scene.workloads.iter();

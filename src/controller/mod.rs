@@ -4,6 +4,7 @@
 //! [`reconcile`]; `budget` makes the decisions.
 
 pub mod conditions;
+pub mod confirm;
 pub mod context;
 pub mod dispatch;
 pub mod events;

@@ -36,6 +36,8 @@ pub fn of(view: &View, budget: &DbConnectionBudget, status: &DbConnectionBudgetS
         foreign_pods: status.pods.foreign.into(),
         foreign: foreign.wide(),
         excess: view.decision.ledger.excess.wide(),
+        open: status.database.as_ref().map(|database| database.open),
+        outside: status.database.as_ref().map(|database| database.outside),
         conditions: status.conditions.iter().filter_map(condition).collect(),
         workloads: status.workloads.iter().map(workload).collect(),
     }

@@ -9,10 +9,10 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::memory::Hindrances;
 use super::view::{Assessed, View};
-use super::{conditions, evidence};
+use super::{conditions, confirm, evidence};
 use crate::api::{
     Baseline, DbConnectionBudget, DbConnectionBudgetStatus, EvidenceStatus, ForeignStatus, GrantInFlight,
-    InfeasiblePolicy, LadderStatus, LedgerStatus, LimitStatus, Mode, PodCounts, WorkloadStatus,
+    InfeasiblePolicy, LadderStatus, LedgerStatus, Mode, PodCounts, WorkloadStatus,
 };
 use crate::budget::amount::{Connections, Pods};
 use crate::budget::assessment::Assessment;
@@ -40,10 +40,8 @@ pub fn assemble(
     let largest = denied_beyond(view, budget);
     DbConnectionBudgetStatus {
         observed_generation: generation,
-        limit: view
-            .limit
-            .as_ref()
-            .map(|limit| LimitStatus { connections: limit.connections.wide(), source: limit.source.clone() }),
+        limit: confirm::limit(view, old.limit.as_ref()),
+        database: confirm::database(view),
         usable: decision.usable.wide(),
         committed: decision.ledger.committed.plus(fresh).wide(),
         pods: pods(view),
@@ -146,6 +144,7 @@ pub fn without_use(mut status: DbConnectionBudgetStatus) -> DbConnectionBudgetSt
     for workload in &mut status.workloads {
         workload.evidence = workload.evidence.map(EvidenceStatus::steady);
     }
+    status.database = None;
     status
 }
 

@@ -28,8 +28,12 @@ fn coming_down() -> Finding {
 /// others to terminate.
 fn ready(findings: &[Finding]) -> Finding {
     let of = |finding: &Finding, status| Finding { kind: Type::Ready, status, ..finding.clone() };
-    match findings.iter().find(|finding| is_against_ready(finding)) {
-        Some(finding) => of(finding, Status::False),
+    // The limit is being read.
+    let awaits = |finding: &&Finding| finding.kind == Type::Accepted && finding.status == Status::Unknown;
+    let against = findings.iter().find(|finding| is_against_ready(finding));
+    let against = against.map(|finding| of(finding, Status::False));
+    match against.or_else(|| findings.iter().find(awaits).map(|finding| of(finding, Status::Unknown))) {
+        Some(finding) => finding,
         None => Finding::new(
             Type::Ready,
             Status::True,
@@ -42,7 +46,8 @@ fn ready(findings: &[Finding]) -> Finding {
 fn is_against_ready(finding: &Finding) -> bool {
     let Finding { kind, status, reason, .. } = finding;
     match kind {
-        Type::Accepted | Type::Feasible => *status == Status::False,
+        // A limit that the database contradicts is no promise.
+        Type::Accepted | Type::Feasible | Type::LimitConfirmed => *status == Status::False,
         Type::Blocked => *status == Status::True && *reason == Reason::StatusRefused,
         _ => false,
     }
@@ -95,6 +100,7 @@ mod tests {
             (Type::Accepted, Status::False, Reason::InvalidLimit, false),
             (Type::Feasible, Status::False, Reason::DoesNotFit, false),
             (Type::Feasible, Status::False, Reason::CeilingDoesNotFit, false),
+            (Type::LimitConfirmed, Status::False, Reason::StatedTooHigh, false),
             (Type::Blocked, Status::True, Reason::StatusRefused, false),
             (Type::Blocked, Status::True, Reason::EvictionForbidden, true),
             (Type::Blocked, Status::True, Reason::Escaped, true),
@@ -115,5 +121,11 @@ mod tests {
     fn what_is_not_known_keeps_no_budget_from_being_ready() {
         let unknown = [finding(Type::LimitConfirmed, Status::Unknown, Reason::NotChecked)];
         assert_eq!(told(&unknown), [("Ready", Status::True, "Ready")]);
+    }
+
+    #[test]
+    fn while_its_limit_is_being_read_it_is_not_known_whether_a_budget_is_ready() {
+        let awaited = [finding(Type::Accepted, Status::Unknown, Reason::LimitNotRead)];
+        assert_eq!(told(&awaited), [("Ready", Status::Unknown, "LimitNotRead")]);
     }
 }

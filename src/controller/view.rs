@@ -14,8 +14,9 @@ use crate::budget::assessment::Assessment;
 use crate::budget::decide::{Decision, Enforcement, Situation, Workload};
 use crate::budget::ledger::Hold;
 use crate::budget::limit::Limit;
+use crate::cluster::reading::{LimitRecord, Source, Use};
 use crate::cluster::scene::{Scene, Terms, WorkloadFacts, scene};
-use crate::cluster::spec;
+use crate::cluster::spec::{self, SpecError};
 use crate::cluster::world::World;
 
 /// The most grants that one write of the status records.
@@ -34,8 +35,14 @@ pub struct View {
     pub mode: Mode,
     /// Its limit.
     pub limit: Option<Limit>,
+    /// Where its limit is read; none if it is stated.
+    pub reads: Option<Source>,
+    /// What was read of its limit by this process, where the spec says where to read it.
+    pub reading: Option<LimitRecord>,
     /// Why it gives no sizes at all.
     pub refusal: Option<String>,
+    /// Whether that is only because its limit was not read yet.
+    pub unread: bool,
     /// What it governs.
     pub scene: Scene,
     /// What is to be done.
@@ -59,8 +66,13 @@ impl View {
         decide: fn(&Situation) -> Decision,
         now: Timestamp,
     ) -> Self {
-        let limit = spec::limit(spec);
+        let source = Source::of(spec);
+        let asked = source.as_ref().map(|(source, _)| source);
+        let reading = world.limit(key).filter(|record| Some(&record.source) == asked).cloned();
+        let reads = source.filter(|(_, used)| *used == Use::Limit).map(|(source, _)| source);
+        let limit = spec::limit(spec, status.limit.as_ref(), reading.as_ref());
         let refusal = limit.as_ref().err().map(ToString::to_string);
+        let unread = matches!(limit, Err(SpecError::NotRead { .. }));
         let available = limit.as_ref().map_or(Connections::ZERO, |limit| {
             limit.connections.minus(Connections::new(u64::from(spec.reserved)))
         });
@@ -78,7 +90,7 @@ impl View {
         let later = keep_a_batch(&scene.situation, &mut decision);
         let overflow_ratio = spec.sizing.overflow_ratio;
         let (key, limit) = (key.clone(), limit.ok());
-        Self { key, mode, limit, refusal, scene, decision, later, overflow_ratio }
+        Self { key, mode, limit, reads, reading, refusal, unread, scene, decision, later, overflow_ratio }
     }
 }
 

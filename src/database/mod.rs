@@ -97,9 +97,19 @@ impl Doubt {
     pub fn new(class: Class, sentence: impl Into<String>) -> Self {
         Self { class, sentence: sentence.into(), pause: None }
     }
+
+    /// The same, and where the text stands that it is about.
+    #[must_use]
+    pub fn in_secret(self, name: &str, key: &str) -> Self {
+        Self { sentence: format!("Secret/{name}, key {key}: {}", self.sentence), ..self }
+    }
 }
 
 impl Class {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Forbidden, Self::SecretInvalid, Self::Unreachable, Self::Refused, Self::NotUnderstood];
+
     /// Its name in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -88,6 +88,17 @@ struct BudgetHealth {
     waiting_pods: i64,
     oldest_wait_seconds: i64,
     foreign_pods: i64,
+    /// LimitConfirmed: True, False or Unknown.
+    limit_confirmed: &'static str,
+    /// What is open on the database server; null if it was not asked.
+    database: Option<DatabaseHealth>,
+}
+
+/// What is open on the database server.
+#[derive(Serialize)]
+struct DatabaseHealth {
+    open: i64,
+    outside: Option<i64>,
 }
 
 impl Health {
@@ -101,15 +112,19 @@ impl Health {
 
 impl BudgetHealth {
     fn of((key, numbers): (BudgetKey, BudgetNumbers)) -> Self {
-        let ready = numbers.conditions.iter().find(|(kind, _)| *kind == "Ready").map(|(_, status)| *status);
-        Self {
-            namespace: key.namespace,
-            budget: key.name,
-            ready: match ready {
+        let condition = |name: &str| {
+            let found = numbers.conditions.iter().find(|(kind, _)| *kind == name);
+            match found.map(|(_, status)| *status) {
                 Some(1) => "True",
                 Some(0) => "False",
                 _ => "Unknown",
-            },
+            }
+        };
+        let (ready, limit_confirmed) = (condition("Ready"), condition("LimitConfirmed"));
+        Self {
+            namespace: key.namespace,
+            budget: key.name,
+            ready,
             limit: numbers.limit,
             reserved: numbers.reserved,
             usable: numbers.usable,
@@ -117,6 +132,8 @@ impl BudgetHealth {
             waiting_pods: numbers.waiting,
             oldest_wait_seconds: numbers.oldest_wait,
             foreign_pods: numbers.foreign_pods,
+            limit_confirmed,
+            database: numbers.open.map(|open| DatabaseHealth { open, outside: numbers.outside }),
         }
     }
 }

@@ -16,6 +16,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 use super::requests::VERBS;
 use super::series::{BudgetNumbers, Series};
 use crate::api::BudgetKey;
+use crate::database::Class;
 use crate::evidence::Silence;
 
 /// Which kind of failure a series counts.
@@ -70,6 +71,7 @@ pub struct Metrics {
     certificate: Gauge,
     drops: Family<DropLabels, Counter>,
     pool_status: Family<OutcomeLabels, Counter>,
+    limit_readings: Family<OutcomeLabels, Counter>,
 }
 
 /// Registers a metric under its name, with its description.
@@ -116,6 +118,9 @@ impl Default for Metrics {
         }
         for outcome in Silence::CLASSES.into_iter().chain(["understood"]) {
             drop(metrics.pool_status.get_or_create(&OutcomeLabels { outcome }));
+        }
+        for outcome in Class::ALL.map(Class::name).into_iter().chain(["read"]) {
+            drop(metrics.limit_readings.get_or_create(&OutcomeLabels { outcome }));
         }
         for path in ["/mutate", "/validate"] {
             for outcome in ["passed", "changed", "refused", "unanswered"] {
@@ -171,6 +176,11 @@ impl Metrics {
                 all,
                 "pool_status_requests",
                 "Pods that were asked how they use their pools, by outcome",
+            ),
+            limit_readings: named(
+                all,
+                "limit_readings",
+                "Attempts to read the limit of a budget from its database or the vendor, by outcome",
             ),
             registry: Arc::new(registry),
         }
@@ -240,6 +250,11 @@ impl Metrics {
     /// Counts a pod that was asked how it uses its pools.
     pub fn pool_status_asked(&self, outcome: &'static str) {
         self.pool_status.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// Counts an attempt to read the limit of a budget.
+    pub fn limit_read(&self, outcome: &'static str) {
+        self.limit_readings.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// Counts a part of the answer to a list.

@@ -83,6 +83,10 @@ pub struct BudgetNumbers {
     pub foreign: i64,
     /// What pods were seen to hold beyond their grants.
     pub excess: i64,
+    /// Connections that are open on the server, if it was asked.
+    pub open: Option<i64>,
+    /// Those that must be of clients outside of the budget.
+    pub outside: Option<i64>,
     /// Each condition: 1 True, 0 False, -1 Unknown.
     pub conditions: Vec<(&'static str, i64)>,
     /// The workloads.
@@ -157,10 +161,16 @@ const OF_WORKLOAD: [GaugeOf<WorkloadNumbers>; 8] = [
 ];
 
 /// A gauge that exists only where its number is known.
-type GaugeOfUse = (&'static str, &'static str, fn(&WorkloadNumbers) -> Option<i64>);
+type GaugeIfKnown<N> = (&'static str, &'static str, fn(&N) -> Option<i64>);
+
+/// What is open on the database server of a budget.
+const OF_DATABASE: [GaugeIfKnown<BudgetNumbers>; 2] = [
+    ("open_connections", "Connections that are open, as the database server counts them", |n| n.open),
+    ("outside_connections", "Connections that are open outside of the budget, at least", |n| n.outside),
+];
 
 /// What pods of a workload do with their pools.
-const OF_USE: [GaugeOfUse; 3] = [
+const OF_USE: [GaugeIfKnown<WorkloadNumbers>; 3] = [
     (
         "workload_open_connections",
         "Connections that pods of the workload have open, by their own word",
@@ -178,6 +188,7 @@ const OF_USE: [GaugeOfUse; 3] = [
 #[derive(Clone)]
 pub struct Series {
     budgets: [Family<BudgetLabels, Gauge>; OF_BUDGET.len()],
+    databases: [Family<BudgetLabels, Gauge>; OF_DATABASE.len()],
     workloads: [Family<WorkloadLabels, Gauge>; OF_WORKLOAD.len()],
     uses: [Family<WorkloadLabels, Gauge>; OF_USE.len()],
     conditions: Family<ConditionLabels, Gauge>,
@@ -212,6 +223,7 @@ impl Series {
     pub(super) fn registered(all: &mut Registry) -> Self {
         Self {
             budgets: OF_BUDGET.map(|(name, says, _)| named(all, name, says)),
+            databases: OF_DATABASE.map(|(name, says, _)| named(all, name, says)),
             workloads: OF_WORKLOAD.map(|(name, says, _)| named(all, name, says)),
             uses: OF_USE.map(|(name, says, _)| named(all, name, says)),
             conditions: named(all, "condition", "A budget's conditions: 1 True, 0 False, -1 Unknown"),
@@ -245,6 +257,7 @@ impl Series {
         for (family, (.., number)) in self.budgets.iter().zip(OF_BUDGET) {
             family.get_or_create(&labels).set(number(&numbers));
         }
+        set_known(&self.databases, &OF_DATABASE, &labels, &numbers);
         drop(self.grants.get_or_create(&labels));
         self.set_workloads(key, &numbers.workloads, &mut counted);
         numbers.workloads.truncate(counted.with.get(key).map_or(0, |own| own.workloads.len()));
@@ -288,12 +301,7 @@ impl Series {
             for (family, (.., number)) in self.workloads.iter().zip(OF_WORKLOAD) {
                 family.get_or_create(&labels).set(number(workload));
             }
-            for (family, (.., number)) in self.uses.iter().zip(OF_USE) {
-                match number(workload) {
-                    Some(number) => drop(family.get_or_create(&labels).set(number)),
-                    None => drop(family.remove(&labels)),
-                }
-            }
+            set_known(&self.uses, &OF_USE, &labels, workload);
         }
         own.without = unnamed.len();
         own.workloads = now;
@@ -324,6 +332,7 @@ impl Series {
     fn remove(&self, key: &BudgetKey, own: &Own) {
         let labels = of(key);
         remove(&self.budgets, &labels);
+        remove(&self.databases, &labels);
         self.grants.remove(&labels);
         let BudgetLabels { namespace, budget } = labels;
         for (r#type, _) in own.numbers.conditions.iter().copied() {
@@ -400,6 +409,21 @@ impl Counted {
 fn remove<L: Clone + Eq + Hash>(families: &[Family<L, Gauge>], labels: &L) {
     for family in families {
         family.remove(labels);
+    }
+}
+
+/// Sets the gauges whose numbers are known, and takes the others away.
+fn set_known<L: Clone + Eq + Hash, N>(
+    families: &[Family<L, Gauge>],
+    gauges: &[GaugeIfKnown<N>],
+    labels: &L,
+    numbers: &N,
+) {
+    for (family, (.., number)) in families.iter().zip(gauges) {
+        match number(numbers) {
+            Some(number) => drop(family.get_or_create(labels).set(number)),
+            None => drop(family.remove(labels)),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::limit::LimitSpec;
 use super::status::DbConnectionBudgetStatus;
 use crate::api::kinds::WorkloadKind;
 use crate::api::pool_status::{PATH, PoolStatus};
@@ -67,16 +68,17 @@ use crate::api::pool_status::{PATH, PoolStatus};
     validation = Rule::new("!has(self.limit.connections) || self.reserved < self.limit.connections")
         .message("reserved must be smaller than limit.connections, or nothing is left for the workloads")
         .field_path(".reserved"),
-    validation = Rule::new("!has(self.limit.postgres) || self.reserved < self.limit.postgres.maxConnections - self.limit.postgres.superuserReserved")
+    validation = Rule::new("!has(self.limit.postgres) || !has(self.limit.postgres.maxConnections) || self.reserved < self.limit.postgres.maxConnections - self.limit.postgres.?superuserReserved.orValue(3)")
         .message("reserved must be smaller than maxConnections - superuserReserved, or nothing is left for the workloads")
         .field_path(".reserved"),
-    validation = Rule::new("!has(self.limit.supabase) || self.limit.supabase.connection != 'Session' || self.reserved < (has(self.limit.supabase.poolSize) ? self.limit.supabase.poolSize : has(self.limit.supabase.compute) ? {'Large': 20, 'XL': 20, '2XL': 25, '4XL': 32, '8XL': 64, '12XL': 96, '16XL': 128}[?self.limit.supabase.compute].orValue(15) : 15)")
+    validation = Rule::new("!has(self.limit.supabase) || has(self.limit.supabase.project) || self.limit.supabase.connection != 'Session' || self.reserved < (has(self.limit.supabase.poolSize) ? self.limit.supabase.poolSize : has(self.limit.supabase.compute) ? {'Large': 20, 'XL': 20, '2XL': 25, '4XL': 32, '8XL': 64, '12XL': 96, '16XL': 128}[?self.limit.supabase.compute].orValue(15) : 15)")
         .message("reserved must be smaller than the pool size, which is what limits the clients in session mode")
         .field_path(".reserved")
 )]
 pub struct DbConnectionBudgetSpec {
     /// How many connections the database plan allows on the connection path that the workloads use. Set exactly one of
-    /// supabase, connections, postgres.
+    /// supabase, connections, postgres. With postgres.secretRef or supabase.project, poolbudget reads the limit and keeps
+    /// reading it; with verify, it compares the stated limit with what it reads.
     pub limit: LimitSpec,
 
     /// Connections of the limit that no pod gets: keep them free for a migration, psql, a dashboard.
@@ -134,129 +136,6 @@ pub struct DbConnectionBudgetSpec {
 
 fn default_reserved() -> u32 {
     1
-}
-
-/// The limit, in one of three forms.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.supabase), has(self.connections), has(self.postgres)].filter(x, x).size() == 1")
-    .message("set exactly one of limit.supabase, limit.connections, limit.postgres"))]
-pub struct LimitSpec {
-    /// A Supabase project: poolbudget looks up the limit by compute size and connection path.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "not_null::<SupabaseLimit>")]
-    pub supabase: Option<SupabaseLimit>,
-
-    /// The number of connections.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000), schema_with = "positive_million")]
-    pub connections: Option<u32>,
-
-    /// A PostgreSQL server of your own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "not_null::<PostgresLimit>")]
-    pub postgres: Option<PostgresLimit>,
-}
-
-/// A Supabase project.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("has(self.plan) != has(self.compute)")
-        .message("set exactly one of limit.supabase.plan, limit.supabase.compute"),
-    validation = Rule::new("!has(self.poolSize) || self.connection == 'Session'")
-        .message("poolSize limits clients in session mode only; leave it out with this connection"),
-    validation = Rule::new("!has(self.plan) || self.plan != 'Enterprise' || has(self.poolSize)")
-        .message("the Enterprise plan has no fixed limit: set limit.supabase.compute, or poolSize in session mode, or limit.connections")
-)]
-pub struct SupabaseLimit {
-    /// The plan, if the project has the compute size that the plan includes: Nano for Free, Micro for Pro and Team.
-    /// Enterprise includes no fixed size and needs poolSize.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "not_null::<Plan>")]
-    pub plan: Option<Plan>,
-
-    /// The compute size, if it differs from the one that the plan includes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "not_null::<Compute>")]
-    pub compute: Option<Compute>,
-
-    /// How the workloads connect. Session: host *.pooler.supabase.com, port 5432. Transaction: same host,
-    /// port 6543. Direct: host db.<ref>.supabase.co, port 5432. Dedicated: same host as Direct, port 6543.
-    pub connection: SupabaseConnection,
-
-    /// The pool size, if you changed it in the dashboard. In session mode it limits the number of clients.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "positive_million")]
-    pub pool_size: Option<u32>,
-}
-
-/// Supabase plans.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// Includes Nano.
-    Free,
-    /// Includes Micro.
-    Pro,
-    /// Includes Micro.
-    Team,
-    /// Includes no fixed compute size.
-    Enterprise,
-}
-
-/// Supabase compute sizes.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the variants are the vendor's own names")]
-pub enum Compute {
-    Nano,
-    Micro,
-    Small,
-    Medium,
-    Large,
-    XL,
-    #[serde(rename = "2XL")]
-    XL2,
-    #[serde(rename = "4XL")]
-    XL4,
-    #[serde(rename = "8XL")]
-    XL8,
-    #[serde(rename = "12XL")]
-    XL12,
-    #[serde(rename = "16XL")]
-    XL16,
-}
-
-/// Paths to a Supabase database.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SupabaseConnection {
-    /// The shared pooler in session mode.
-    Session,
-    /// The shared pooler in transaction mode.
-    Transaction,
-    /// PostgreSQL itself.
-    Direct,
-    /// The dedicated pooler.
-    Dedicated,
-}
-
-/// A PostgreSQL server.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.superuserReserved < self.maxConnections")
-    .message("superuserReserved must be smaller than maxConnections"))]
-pub struct PostgresLimit {
-    /// The server's max_connections.
-    #[schemars(range(min = 1, max = 1_000_000), extend("format" = "int32"))]
-    pub max_connections: u32,
-
-    /// The server's superuser_reserved_connections.
-    #[serde(default = "default_superuser_reserved")]
-    #[schemars(range(min = 0, max = 1_000_000), extend("format" = "int32"))]
-    pub superuser_reserved: u32,
-}
-
-fn default_superuser_reserved() -> u32 {
-    3
 }
 
 /// How pods get their sizes.
@@ -436,11 +315,11 @@ pub struct SizeBounds {
 }
 
 /// An optional field is left out, never null: `null` would only blur the messages of the API server.
-fn not_null<T: JsonSchema>(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn not_null<T: JsonSchema>(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
     T::json_schema(generator)
 }
 
-fn positive_million(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn positive_million(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     positive(1_000_000)
 }
 

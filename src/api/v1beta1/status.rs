@@ -17,7 +17,7 @@ pub struct DbConnectionBudgetStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Ready, Accepted, Feasible, Settled, Blocked, ForeignPods, EnvIgnored, LimitConfirmed; WithinLimit in mode Observe; Stalled and
+    /// Ready, Accepted, Feasible, Settled, Blocked, ForeignPods, EnvIgnored, OutsideClients, LimitConfirmed; WithinLimit in mode Observe; Stalled and
     /// Reconciling while they are True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -26,6 +26,10 @@ pub struct DbConnectionBudgetStatus {
     /// The limit that is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitStatus>,
+
+    /// What the database server says is open, if the limit is read or verified there. Refreshed every few minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseStatus>,
 
     /// limit - reserved - the connections that pods without a grant may hold because they passed the gate - what pods were seen
     /// to hold beyond their grants.
@@ -154,6 +158,49 @@ pub struct LimitStatus {
     pub connections: i64,
     /// Where the number comes from.
     pub source: String,
+    /// Where poolbudget read it, such as Secret/db:url. Not set for a limit that the spec states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_from: Option<String>,
+    /// When it was last read. While the number stays the same, this time is renewed once an hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Time>,
+}
+
+/// What the database server says is open.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseStatus {
+    /// Connections that are open and count against the limit, without the one that poolbudget reads with.
+    pub open: i64,
+    /// Connections in a query or in a transaction, if the server shows that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy: Option<i64>,
+    /// Connections of pods of this budget, as far as application_name or the address tells.
+    pub pods: i64,
+    /// Connections that must belong to clients outside of this budget: all others, less the grants of pods that cannot be told
+    /// apart.
+    pub outside: i64,
+    /// The clients that are not known to be pods of this budget, the ten with the most connections.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub clients: Vec<ClientStatus>,
+}
+
+/// A client of the database.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientStatus {
+    /// Its application_name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub application: String,
+    /// Its role.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// Its address, if the server shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Its open connections.
+    pub connections: i64,
 }
 
 /// One workload's share.

@@ -218,7 +218,8 @@ fn smallest_compute(spec: &DbConnectionBudgetSpec, needed: Connections) -> Optio
         let mut spec = spec.clone();
         let supabase = spec.limit.supabase.as_mut()?;
         (supabase.plan, supabase.compute, supabase.pool_size) = (None, Some(size), None);
-        let limit = spec::limit(&spec).ok()?.connections;
+        supabase.project = None;
+        let limit = spec::stated(&spec).ok()?.connections;
         (limit >= needed).then_some((size, limit))
     })
 }

@@ -115,10 +115,12 @@ pub fn sentences(view: &View) -> Vec<String> {
 #[must_use]
 pub fn sentence(pod: &PodRecord, cause: Option<Cause>) -> String {
     let granted = pod.hold().bill();
-    let counts = if pod.excess() > Connections::ZERO {
-        format!("granted {granted}, reports {}", pod.held())
-    } else {
-        format!("granted {granted}")
+    let held = pod.held();
+    let counts = match cause {
+        _ if pod.excess() == Connections::ZERO => format!("granted {granted}"),
+        Some(_) => format!("granted {granted}, reports {held}"),
+        // By the database server, or by a former leader.
+        None => format!("granted {granted}, was seen to hold {held}"),
     };
     let hint = cause.map(|cause| format!(": {}", cause.hint(pod))).unwrap_or_default();
     format!("Pod/{} ({counts}){hint}", pod.name)

@@ -48,6 +48,8 @@ mod process;
 #[cfg(test)]
 mod quarantine;
 #[cfg(test)]
+mod readings;
+#[cfg(test)]
 mod reclaim;
 #[cfg(test)]
 mod recorded;

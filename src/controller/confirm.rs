@@ -201,6 +201,3 @@ fn named(group: &Group) -> String {
     }
     format!("{name} ({open})")
 }
-
-#[cfg(test)]
-mod tests;

@@ -64,6 +64,10 @@ pub struct Row {
     pub committed: i64,
     /// Connections that work at this moment, where pods are asked.
     pub in_use: Option<i64>,
+    /// Connections that are open on the database server, where it is asked.
+    pub open: Option<i64>,
+    /// Those of them that must be of clients outside of the budget.
+    pub outside: Option<i64>,
     /// Pods that want to run.
     pub desired: i32,
     /// Pods with a grant.
@@ -106,6 +110,8 @@ impl Row {
             usable: status.usable,
             committed: status.committed,
             in_use: (!used.is_empty()).then(|| used.into_iter().fold(0, i64::saturating_add)),
+            open: status.database.as_ref().map(|database| database.open),
+            outside: status.database.as_ref().map(|database| database.outside),
             desired: status.pods.desired,
             granted: status.pods.granted,
             waiting: status.pods.waiting,
@@ -129,6 +135,8 @@ impl Row {
             usable: 0,
             committed: 0,
             in_use: None,
+            open: None,
+            outside: None,
             desired: 0,
             granted: 0,
             waiting: 0,

@@ -51,6 +51,8 @@ pub struct SeenStatus {
     pub conditions: Vec<SeenCondition>,
     /// The limit in force.
     pub limit: Option<LimitStatus>,
+    /// What the database server says is open.
+    pub database: Option<SeenDatabase>,
     /// What may be committed.
     pub usable: i64,
     /// What is.
@@ -63,6 +65,16 @@ pub struct SeenStatus {
     pub more_workloads: i64,
     /// What is carried on.
     pub ledger: SeenLedger,
+}
+
+/// What is open on the database server.
+#[derive(Deserialize, Clone, Copy, Debug, Default)]
+#[serde(default)]
+pub struct SeenDatabase {
+    /// All connections.
+    pub open: i64,
+    /// Those of clients outside of the budget.
+    pub outside: i64,
 }
 
 /// A condition.

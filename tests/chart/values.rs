@@ -208,7 +208,7 @@ fn the_network_policy_opens_the_ports_of_the_api_server() {
 fn the_operator_reaches_the_ports_at_which_pods_answer_in_the_networks_of_the_pods() {
     let ports = "networkPolicy.poolStatusPorts=[8000,9187]";
     let egress = |settings: &[&str]| render(settings).only("NetworkPolicy")["spec"]["egress"].clone();
-    assert_eq!(egress(&[]).as_array().map(Vec::len), Some(2));
+    assert_eq!(egress(&[]).as_array().map(Vec::len), Some(3));
     let open = json!([{"port": 8000, "protocol": "TCP"}, {"port": 9187, "protocol": "TCP"}]);
     assert_eq!(egress(&[ports])[1], json!({"ports": open}));
     let networks = r#"observe.podNetworks=["10.244.0.0/16","fd00::/48"]"#;
@@ -218,6 +218,18 @@ fn the_operator_reaches_the_ports_at_which_pods_answer_in_the_networks_of_the_po
     let env = &rendered.only("Deployment")["spec"]["template"]["spec"]["containers"][0]["env"];
     let of = env.as_array().expect("env").iter().find(|one| one["name"] == "POOLBUDGET_POD_NETWORKS");
     assert_eq!(of.expect("the networks")["value"], "10.244.0.0/16,fd00::/48");
+}
+
+#[test]
+fn the_operator_reaches_the_ports_of_databases_and_is_told_their_networks() {
+    let egress = |settings: &[&str]| render(settings).only("NetworkPolicy")["spec"]["egress"].clone();
+    let port = |port: u16| json!({"port": port, "protocol": "TCP"});
+    assert_eq!(egress(&[])[1], json!({"ports": [port(443), port(5432), port(6432), port(6543)]}));
+    assert_eq!(egress(&["networkPolicy.databasePorts=[]"]).as_array().map(Vec::len), Some(2));
+    let rendered = render(&[r#"observe.databaseNetworks=["10.0.0.0/8"]"#]);
+    let env = &rendered.only("Deployment")["spec"]["template"]["spec"]["containers"][0]["env"];
+    let of = env.as_array().expect("env").iter().find(|one| one["name"] == "POOLBUDGET_DATABASE_NETWORKS");
+    assert_eq!(of.expect("the networks")["value"], "10.0.0.0/8");
 }
 
 #[test]
@@ -233,6 +245,8 @@ fn bad_values_are_refused_by_name() {
         ("networkPolicy.apiServerPorts=[]", "apiServerPorts"),
         ("networkPolicy.poolStatusPorts=[0]", "poolStatusPorts"),
         (r#"observe.podNetworks=["10.244.0.0"]"#, "podNetworks"),
+        ("networkPolicy.databasePorts=[0]", "databasePorts"),
+        (r#"observe.databaseNetworks=["db.example.com"]"#, "databaseNetworks"),
         (r#"admission.mode="both""#, "mode"),
         (r#"admission.webhook.url="http://10.0.0.7""#, "url"),
         (r#"admission.webhook.url="https://10.0.0.7/hook""#, "url"),

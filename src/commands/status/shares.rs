@@ -46,7 +46,15 @@ impl Shares<'_> {
             Mode::Gate => String::new(),
             mode => format!("   mode {mode:?}"),
         };
-        format!("{name}   {source}   reserved {}   usable {}{mode}\n", self.reserved, self.status.usable)
+        let open = self.status.database.as_ref().map(|database| {
+            let outside = match database.outside {
+                0 => String::new(),
+                outside => format!(", {outside} of them outside"),
+            };
+            format!("   open {}{outside}", database.open)
+        });
+        let open = open.unwrap_or_default();
+        format!("{name}   {source}   reserved {}   usable {}{open}{mode}\n", self.reserved, self.status.usable)
     }
 
     fn table(self) -> Table {
@@ -89,7 +97,7 @@ fn waits(pods: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{LimitStatus, PodCounts};
+    use crate::api::{DatabaseStatus, LimitStatus, PodCounts};
 
     fn workload(name: &str, replicas: i32, ceiling: i32, waiting: i32) -> WorkloadStatus {
         WorkloadStatus {
@@ -107,7 +115,7 @@ mod tests {
     }
 
     fn drawn(answered: bool, waiting: i32, workloads: Vec<WorkloadStatus>) -> String {
-        let limit = LimitStatus { connections: 15, source: "set in spec.limit".to_owned() };
+        let limit = LimitStatus { connections: 15, source: "set in spec.limit".to_owned(), ..LimitStatus::default() };
         let status = DbConnectionBudgetStatus {
             limit: Some(limit),
             usable: 13,
@@ -129,6 +137,14 @@ mod tests {
              Deployment/api  4          4      1+1                2      6        1\n\
              Deployment/web  1 (max 2)  2      1+1                2      2        -\n"
         );
+    }
+
+    #[test]
+    fn what_is_open_stands_beside_what_may_be() {
+        let database = DatabaseStatus { open: 9, outside: 2, ..DatabaseStatus::default() };
+        let status = DbConnectionBudgetStatus { database: Some(database), ..DbConnectionBudgetStatus::default() };
+        let drawn = Shares { name: "main", reserved: 1, answered: true, status: &status }.render(Paint::PLAIN);
+        assert!(drawn.starts_with("main   limit not known   reserved 1   usable 0   open 9, 2 of them outside\n"), "{drawn}");
     }
 
     #[test]

@@ -52,6 +52,10 @@ function numbers(row) {
   if (row.limit === null) return row.state === 'unknown' ? 'No operator has processed this budget yet' : 'No limit is known';
   const parts = [`${row.committed.toLocaleString('en')} of ${count(row.usable, 'connection')} committed`];
   if (row.inUse !== null) parts.push(`${row.inUse.toLocaleString('en')} in use`);
+  if (row.open !== null) {
+    const outside = row.outside ? `, ${row.outside.toLocaleString('en')} of them outside` : '';
+    parts.push(`${row.open.toLocaleString('en')} open in the database${outside}`);
+  }
   if (row.reserved) parts.push(`${row.reserved.toLocaleString('en')} reserved`);
   if (taken(row)) parts.push(`${taken(row).toLocaleString('en')} held beyond grants`);
   parts.push(`limit ${row.limit.toLocaleString('en')}`);

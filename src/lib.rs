@@ -6,10 +6,11 @@
 //! | [`budget`] | the pure core: limits, sizes, ledger, decisions; plain values in, decisions out | only itself |
 //! | [`profile`] | which variables apps read their pools from, and what they mean to them | `api`, `budget` |
 //! | [`evidence`] | what pods say of their pools: answers to plain values | nothing |
-//! | [`database`] | what a database or its vendor says of its limit and of open connections | `budget` |
+//! | [`network`] | networks of addresses, and which addresses may be asked | nothing |
+//! | [`database`] | what a database or its vendor says of its limit and of open connections | `budget`, `network` |
 //! | [`cluster`] | Kubernetes objects to plain values, decisions to patches | `api`, `budget`, `profile`, `evidence`, `database` |
 //! | [`admission`] | the policies that give a pod its gate and its late-bound env | `api`, `profile` |
-//! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `evidence`, `database`, `telemetry` |
+//! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `evidence`, `network`, `database`, `telemetry` |
 //! | [`webhook`] | the HTTPS server that asks `admission`, and its certificate | `api`, `admission`, `telemetry` |
 //! | [`page`] | budgets and pods in a browser, read-only | `api`, `cluster`, `controller`, `telemetry` |
 //! | [`telemetry`] | logs, metrics, health | `api`, `evidence`, `database` |
@@ -26,6 +27,7 @@ pub mod commands;
 pub mod controller;
 pub mod database;
 pub mod evidence;
+pub mod network;
 pub mod page;
 pub mod profile;
 pub mod telemetry;

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::client;
 use super::{explain, stranger};
-use crate::controller::fetch::Network;
 use crate::controller::{self, API_SERVER, Identity};
+use crate::network::Network;
 use crate::page;
 use crate::page::access::{self, Access};
 use crate::page::source::{self, Hall};

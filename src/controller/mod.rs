@@ -46,11 +46,11 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::network::Network;
 use crate::telemetry::http::Readiness;
 use crate::telemetry::metrics::Metrics;
 use context::Context;
 use dispatch::Requests;
-use fetch::Network;
 use gateway::KubeGateway;
 use lease::{Elector, Leadership};
 use observe::Observed;

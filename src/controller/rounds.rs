@@ -14,13 +14,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::dispatch::Requests;
-use super::fetch::{Network, fetch, may_be_a_pod};
+use super::fetch::fetch;
 use super::observe::Observed;
 use crate::api::BudgetKey;
 use crate::api::pool_status::PoolStatus;
 use crate::cluster::pod::PodRecord;
 use crate::cluster::world::World;
 use crate::evidence::{self, Reading, Silence};
+use crate::network::{Network, may_be_asked};
 use crate::telemetry::metrics::Metrics;
 
 /// How often a pod is asked, if there are not too many of them.
@@ -105,7 +106,7 @@ fn pods(world: &World, networks: &[Network]) -> Vec<Asked> {
         // Before it is Ready, its server may not listen yet.
         let speaks = pod.ready || world.evidence(&pod.uid).is_some();
         let address = pod.address.filter(|_| pod.bound && !pod.gated && !pod.ended && speaks)?;
-        let at = pod.answers_at(spec).filter(|_| may_be_a_pod(address, networks))?;
+        let at = pod.answers_at(spec).filter(|_| may_be_asked(address, networks))?;
         let address = SocketAddr::new(address, at.port);
         Some(Asked { pod: Arc::clone(pod), at, address })
     };

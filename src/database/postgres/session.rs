@@ -1,0 +1,133 @@
+//! One connection to one server: opened, asked, closed.
+//!
+//! In: a DSN and which of its hosts. Out: a [`Reading`], or a [`Doubt`]. No more than [`MAX_BYTES`] are taken, and whoever
+//! calls bounds the time. Forbidden here: what an answer means.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, join};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, Config, Error, NoTls};
+use tokio_rustls::TlsConnector;
+
+use super::super::dsn::{Dsn, Host};
+use super::super::{Class, Doubt, MAX_BYTES, Reading, reach};
+use super::refusal::{Step, doubt};
+use super::table::Table;
+use super::{activity, console, limits, tls};
+use crate::network::Network;
+
+/// Our `application_name`.
+const NAME: &str = "poolbudget";
+/// How long the question may take that a reading can do without.
+const ACTIVITY: Duration = Duration::from_secs(3);
+/// How long a goodbye may take; without one the server keeps the backend until it notices.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// A connection, encrypted or not.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Asks one of the hosts of a DSN.
+pub(super) async fn ask(
+    dsn: &Dsn,
+    host: &Host,
+    connector: Option<&TlsConnector>,
+    networks: &[Network],
+) -> Result<Reading, Doubt> {
+    let stream = bounded(reach::connect(&host.name, host.port, networks).await?);
+    let stream: Box<dyn Stream> = match connector {
+        Some(connector) => Box::new(tls::secured(stream, host, connector).await?),
+        None => Box::new(stream),
+    };
+    over(stream, dsn, &host.shown()).await
+}
+
+/// A connection that ends after [`MAX_BYTES`].
+fn bounded(stream: TcpStream) -> impl Stream {
+    let (read, write) = stream.into_split();
+    join(read.take(MAX_BYTES), write)
+}
+
+/// Logs in, asks and says goodbye over a connection that is open.
+pub(super) async fn over(stream: Box<dyn Stream>, dsn: &Dsn, server: &str) -> Result<Reading, Doubt> {
+    let session = config(dsn).connect_raw(stream, NoTls).await;
+    let (client, connection) = session.map_err(|error| doubt(&error, Step::Login, dsn, server))?;
+    let mut connection = pin!(connection);
+    let asked = tokio::select! {
+        biased;
+        asked = questions(&client, dsn) => asked,
+        ended = &mut connection => return Err(ended.err().map_or_else(
+            || doubt_of_end(server),
+            |error| doubt(&error, Step::Question, dsn, server),
+        )),
+    };
+    drop(client);
+    let _ = timeout(GOODBYE, connection).await;
+    asked.map_err(|trouble| match trouble {
+        Trouble::Broken(error) => doubt(&error, Step::Question, dsn, server),
+        Trouble::Answer(doubt) => doubt,
+    })
+}
+
+fn doubt_of_end(server: &str) -> Doubt {
+    Doubt::new(Class::Unreachable, format!("{server} closed the connection before it answered"))
+}
+
+/// Encryption is what the connection brings, and nothing is asked of the server that a pooler could refuse.
+fn config(dsn: &Dsn) -> Config {
+    let mut config = Config::new();
+    config.user(dsn.user()).dbname(dsn.database()).application_name(NAME).ssl_mode(SslMode::Disable);
+    if let Some(password) = dsn.password() {
+        config.password(password);
+    }
+    config
+}
+
+/// Why a question has no answer.
+enum Trouble {
+    /// The connection, or the server's refusal.
+    Broken(Error),
+    /// What it answered.
+    Answer(Doubt),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<Doubt> for Trouble {
+    fn from(doubt: Doubt) -> Self {
+        Self::Answer(doubt)
+    }
+}
+
+async fn questions(client: &Client, dsn: &Dsn) -> Result<Reading, Trouble> {
+    if dsn.is_console() {
+        let allowed = console::allowed(
+            &answer(client, console::CONFIG).await?,
+            &answer(client, console::DATABASES).await?,
+        )?;
+        let activity = dispensable(client, console::POOLS).await;
+        return Ok(Reading { allowed, activity: activity.and_then(|pools| console::activity(&pools)) });
+    }
+    let limits = limits::limits(&answer(client, limits::QUESTION).await?)?;
+    let activity = dispensable(client, &activity::question(limits.bound)).await;
+    let activity = activity.and_then(|backends| activity::activity(&backends));
+    Ok(Reading { allowed: limits.allowed, activity })
+}
+
+async fn answer(client: &Client, question: &str) -> Result<Table, Error> {
+    client.simple_query(question).await.map(|messages| Table::of(&messages))
+}
+
+/// The answer to a question without which there is a reading all the same.
+async fn dispensable(client: &Client, question: &str) -> Option<Table> {
+    timeout(ACTIVITY, answer(client, question)).await.ok()?.ok()
+}

@@ -71,7 +71,7 @@ fn a_number_is_believed_only_if_it_is_one_whole_positive_number() {
         ("1000000", Ok((1_000_000, "pool size 1000000 of the pooler (Supabase Management API)"))),
         ("1000001", Err(RANGE)),
         ("0", Err(RANGE)),
-        ("-0", Err(RANGE)),
+        ("-0", Err(WHOLE)),
         ("-15", Err(RANGE)),
         ("4294967311", Err(RANGE)),
         ("9223372036854775807", Err(RANGE)),

@@ -342,7 +342,7 @@ async fn a_server_is_read_through_pgbouncer_whatever_its_mode() -> Result<()> {
             let pooler = Pooler::start(&server, &["app"], &settings).await?;
             for _ in 0..3 {
                 let reading = read(&pooler.text("app", "app"), None).await?;
-                assert_eq!(reading.allowed.source, WHOLE, "{mode}");
+                assert_eq!(reading.allowed.source, format!("{WHOLE}, read through a pooler"), "{mode}");
                 assert!(reading.activity.is_some(), "{mode}");
             }
             // Nothing is left behind on the backend that all share.

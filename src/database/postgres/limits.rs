@@ -14,7 +14,8 @@ pg_catalog.current_setting('superuser_reserved_connections') AS superuser_reserv
 pg_catalog.current_setting('reserved_connections', true) AS reserved, \
 pg_catalog.pg_is_in_recovery() AS in_recovery, \
 r.rolname AS role, r.rolconnlimit AS role_limit, r.rolsuper AS is_superuser, \
-d.datname AS database, d.datconnlimit AS database_limit \
+d.datname AS database, d.datconnlimit AS database_limit, \
+pg_catalog.pg_backend_pid() AS pid \
 FROM pg_catalog.pg_roles r, pg_catalog.pg_database d \
 WHERE r.rolname OPERATOR(pg_catalog.=) session_user \
 AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
@@ -37,15 +38,26 @@ pub(super) struct Limits {
     pub(super) bound: Bound,
 }
 
-/// Reads the answer.
-pub(super) fn limits(answer: &Table) -> Result<Limits, Doubt> {
+/// Reads the answer. `pid` is the backend that the login promised: if another one answered, a pooler lent it, whose own
+/// limit nobody knows here, and the source says so.
+pub(super) fn limits(answer: &Table, pid: Option<i32>) -> Result<Limits, Doubt> {
     let row = answer.only_row().ok_or_else(|| not_understood("the server gave no answer of one row"))?;
-    if is(&row, "in_recovery")? {
+    let mut limits = least(&row)?;
+    let answered: Option<i32> = row.text("pid").and_then(|pid| pid.parse().ok());
+    if pid.is_some() && answered.is_some() && pid != answered {
+        limits.allowed.source.push_str(", read through a pooler");
+    }
+    Ok(limits)
+}
+
+/// The smallest of the limits.
+fn least(row: &Row<'_>) -> Result<Limits, Doubt> {
+    if is(row, "in_recovery")? {
         return Err(not_understood("the server is in recovery (a standby): name the primary"));
     }
-    let server = server(&row)?;
+    let server = server(row)?;
     // PostgreSQL holds no superuser to the limit of a role or a database.
-    if is(&row, "is_superuser")? {
+    if is(row, "is_superuser")? {
         return Ok(Limits { allowed: server, bound: Bound::Server });
     }
     let connections = server.connections;
@@ -53,7 +65,7 @@ pub(super) fn limits(answer: &Table) -> Result<Limits, Doubt> {
     for (bound, kind, limit) in
         [(Bound::Role, "role", "role_limit"), (Bound::Database, "database", "database_limit")]
     {
-        let Some(limit) = own(&row, limit, kind)?.filter(|limit| *limit < least.allowed.connections) else {
+        let Some(limit) = own(row, limit, kind)?.filter(|limit| *limit < least.allowed.connections) else {
             continue;
         };
         let name = text::name(row.text(kind).unwrap_or_default());
@@ -120,7 +132,7 @@ mod tests {
                            database|database_limit";
 
     fn of(row: &str) -> Result<(u32, String, Bound), String> {
-        let read = limits(&Table::written(&format!("{COLUMNS}\n{row}")));
+        let read = limits(&Table::written(&format!("{COLUMNS}\n{row}")), None);
         read.map(|l| (l.allowed.connections, l.allowed.source, l.bound)).map_err(|doubt| {
             assert_eq!(doubt.class, Class::NotUnderstood);
             doubt.sentence
@@ -235,22 +247,35 @@ mod tests {
             assert_eq!(of(row), Err(sentence.to_owned()), "{row}");
         }
         for empty in ["", COLUMNS] {
-            assert_eq!(limits(&Table::written(empty)).map_err(|doubt| doubt.sentence), Err(none.to_owned()));
+            assert_eq!(
+                limits(&Table::written(empty), None).map_err(|doubt| doubt.sentence),
+                Err(none.to_owned())
+            );
         }
+    }
+
+    #[test]
+    fn a_backend_that_a_pooler_lent_is_told_by_its_number() {
+        let source = |pid: &str, promised| {
+            let text = format!("{COLUMNS}|pid\n100|3|NULL|f|app|-1|f|shop|-1|{pid}");
+            limits(&Table::written(&text), promised).expect("limits").allowed.source
+        };
+        let direct = "max_connections 100 − 3 for superusers";
+        assert_eq!(source("4711", Some(4711)), direct);
+        assert_eq!(source("4711", None), direct);
+        assert_eq!(source("NULL", Some(4711)), direct);
+        assert_eq!(source("4712", Some(4711)), format!("{direct}, read through a pooler"));
     }
 
     #[test]
     fn an_answer_without_a_column_is_in_doubt() {
         let columns: Vec<&str> = COLUMNS.split('|').collect();
         for missing in columns.iter().filter(|column| !["role", "database"].contains(column)) {
-            let text = format!("{COLUMNS}\n100|3|NULL|f|app|-1|f|shop|-1");
-            let lacking = text.replacen(&format!("{missing}|"), "other|", 1);
-            let lacking = lacking.replacen(
-                "|database_limit\n",
-                if *missing == "database_limit" { "|other\n" } else { "|database_limit\n" },
-                1,
-            );
-            assert!(limits(&Table::written(&lacking)).is_err(), "{missing}");
+            let renamed = columns.iter().map(|column| if column == missing { "other" } else { column });
+            let renamed = renamed.collect::<Vec<_>>().join("|");
+            let answer = Table::written(&format!("{renamed}\n100|3|NULL|f|app|-1|f|shop|-1"));
+            let sentence = limits(&answer, None).expect_err("a doubt").sentence;
+            assert!(sentence.contains(&format!("the server's {missing} is n")), "{missing}: {sentence}");
         }
     }
 }

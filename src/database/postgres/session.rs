@@ -6,7 +6,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, join};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, duplex, join};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Config, Error, NoTls};
 use tokio_rustls::TlsConnector;
 
 use super::super::dsn::{Dsn, Host};
-use super::super::{Class, Doubt, MAX_BYTES, Reading, reach};
+use super::super::{Doubt, MAX_BYTES, Reading, reach};
 use super::refusal::{Step, doubt};
 use super::table::Table;
 use super::{activity, console, limits, tls};
@@ -23,7 +23,7 @@ use crate::network::Network;
 /// Our `application_name`.
 const NAME: &str = "poolbudget";
 /// How long the question may take that a reading can do without.
-const ACTIVITY: Duration = Duration::from_secs(3);
+const ACTIVITY: Duration = Duration::from_secs(2);
 /// How long a goodbye may take; without one the server keeps the backend until it notices.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -57,25 +57,29 @@ fn bounded(stream: TcpStream) -> impl Stream {
 pub(super) async fn over(stream: Box<dyn Stream>, dsn: &Dsn, server: &str) -> Result<Reading, Doubt> {
     let session = config(dsn).connect_raw(stream, NoTls).await;
     let (client, connection) = session.map_err(|error| doubt(&error, Step::Login, dsn, server))?;
-    let mut connection = pin!(connection);
-    let asked = tokio::select! {
+    let mut connection = Box::pin(connection);
+    // It owns the client: with the last answer nobody can ask any more, and the connection hangs up.
+    let mut asked = pin!(questions(client, dsn));
+    let early = tokio::select! {
         biased;
-        asked = questions(&client, dsn) => asked,
-        ended = &mut connection => return Err(ended.err().map_or_else(
-            || doubt_of_end(server),
-            |error| doubt(&error, Step::Question, dsn, server),
-        )),
+        asked = &mut asked => Some(asked),
+        _ = &mut connection => None,
     };
-    drop(client);
-    let _ = timeout(GOODBYE, connection).await;
+    let asked = match early {
+        Some(asked) => {
+            let _ = timeout(GOODBYE, connection).await;
+            asked
+        }
+        None => {
+            // What came before the end is an answer all the same; the rest is told that there was an end.
+            drop(connection);
+            asked.await
+        }
+    };
     asked.map_err(|trouble| match trouble {
         Trouble::Broken(error) => doubt(&error, Step::Question, dsn, server),
         Trouble::Answer(doubt) => doubt,
     })
-}
-
-fn doubt_of_end(server: &str) -> Doubt {
-    Doubt::new(Class::Unreachable, format!("{server} closed the connection before it answered"))
 }
 
 /// Encryption is what the connection brings, and nothing is asked of the server that a pooler could refuse.
@@ -108,23 +112,32 @@ impl From<Doubt> for Trouble {
     }
 }
 
-async fn questions(client: &Client, dsn: &Dsn) -> Result<Reading, Trouble> {
+async fn questions(client: Client, dsn: &Dsn) -> Result<Reading, Trouble> {
     if dsn.is_console() {
         let allowed = console::allowed(
-            &answer(client, console::CONFIG).await?,
-            &answer(client, console::DATABASES).await?,
+            &answer(&client, console::CONFIG).await?,
+            &answer(&client, console::DATABASES).await?,
         )?;
-        let activity = dispensable(client, console::POOLS).await;
+        let activity = dispensable(&client, console::POOLS).await;
         return Ok(Reading { allowed, activity: activity.and_then(|pools| console::activity(&pools)) });
     }
-    let limits = limits::limits(&answer(client, limits::QUESTION).await?)?;
-    let activity = dispensable(client, &activity::question(limits.bound)).await;
+    let limits = limits::limits(&answer(&client, limits::QUESTION).await?, promised(&client).await)?;
+    let activity = dispensable(&client, &activity::question(limits.bound)).await;
     let activity = activity.and_then(|backends| activity::activity(&backends));
     Ok(Reading { allowed: limits.allowed, activity })
 }
 
 async fn answer(client: &Client, question: &str) -> Result<Table, Error> {
     client.simple_query(question).await.map(|messages| Table::of(&messages))
+}
+
+/// The number of the backend that the server promised at the login. It is part of what would cancel a query, and nowhere
+/// else: so the request is written down, and sent to nobody.
+async fn promised(client: &Client) -> Option<i32> {
+    let (request, mut written) = duplex(64);
+    client.cancel_token().cancel_query_raw(request, NoTls).await.ok()?;
+    let _length_and_kind = written.read_u64().await.ok()?;
+    written.read_i32().await.ok()
 }
 
 /// The answer to a question without which there is a reading all the same.

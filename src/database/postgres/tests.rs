@@ -96,6 +96,11 @@ fn limits(max_connections: &str, in_recovery: &str) -> Vec<u8> {
     table(&columns, &[&[Some(max_connections)], &cells[..]].concat())
 }
 
+/// The answer to a question that the role may not ask.
+fn denied() -> Vec<u8> {
+    [error("42501", "permission denied"), ready()].concat()
+}
+
 /// Takes what a client sends first, and returns it.
 async fn startup<S: AsyncRead + Unpin>(stream: &mut S) -> Option<Vec<u8>> {
     let length = stream.read_u32().await.ok()?;
@@ -139,11 +144,40 @@ async fn a_server_that_answers_gives_a_reading() {
     assert_eq!(told(port).await, Ok(Reading { allowed, activity: Some(activity) }));
 }
 
+/// A server that says at the login which backend it is, and with the answer which one answered.
+async fn answers_as(promised: u32, pid: &str) -> u16 {
+    let columns = "max_connections superuser_reserved reserved in_recovery role role_limit is_superuser database \
+                   database_limit pid";
+    let columns: Vec<&str> = columns.split_whitespace().collect();
+    let cells = ["100", "3", "0", "f", "app", "-1", "f", "shop", "-1", pid].map(Some);
+    let answer = table(&columns, &cells);
+    served(move |mut stream| {
+        let answer = answer.clone();
+        async move {
+            startup(&mut stream).await?;
+            let key = message(b'K', &[promised.to_be_bytes(), [1, 2, 3, 4]].concat());
+            stream.write_all(&[authentication(0, b""), key, ready()].concat()).await.ok()?;
+            stream.read_u8().await.ok()?;
+            startup(&mut stream).await?;
+            stream.write_all(&answer).await.ok()
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_server_behind_a_pooler_is_known_by_the_backend_that_answers() {
+    let source = |told: Result<Reading, Doubt>| told.expect("a reading").allowed.source;
+    let direct = "max_connections 100 − 3 for superusers";
+    assert_eq!(source(told(answers_as(4711, "4711").await).await), direct);
+    let lent = format!("{direct}, read through a pooler");
+    assert_eq!(source(told(answers_as(99, "4711").await).await), lent);
+}
+
 #[tokio::test]
 async fn without_an_activity_there_is_a_reading_all_the_same() {
-    let refusal = [error("42501", "permission denied"), ready()].concat();
     let broken = message(b'?', b"");
-    let answers = [refusal, broken, table(&["nonsense"], &[None])];
+    let answers = [denied(), broken, table(&["nonsense"], &[None])];
     for answer in answers {
         let port = served(move |stream| plays(stream, vec![limits("100", "f"), answer.clone()])).await;
         let reading = told(port).await.expect("a reading");
@@ -194,17 +228,23 @@ async fn an_answer_without_an_end_is_cut_off() {
     let parameter = message(b'S', &[&[b'x'; 5_000][..], &[0], &[b'y'; 5_000], &[0]].concat());
     let row = message(b'D', &[&[0, 1, 0, 0, 0x27, 0x10][..], &[b'1'; 10_000]].concat());
     let described = message(b'T', &[&[0, 1, b'a'][..], &[0; 19]].concat());
-    for (first, again) in [
-        (Vec::new(), notice),
-        (authentication(0, b""), parameter),
-        ([authentication(0, b""), ready(), described].concat(), row),
+    let login = || [authentication(0, b""), ready()].concat();
+    for (first, answer, again) in [
+        (Vec::new(), None, notice),
+        (authentication(0, b""), None, parameter),
+        (login(), Some(described), row),
     ] {
         let (sent, mut all) = tokio::sync::mpsc::unbounded_channel();
         let port = served(move |mut stream| {
-            let (first, again, sent) = (first.clone(), again.clone(), sent.clone());
+            let (first, answer, again, sent) = (first.clone(), answer.clone(), again.clone(), sent.clone());
             async move {
                 startup(&mut stream).await?;
                 stream.write_all(&first).await.ok()?;
+                if let Some(answer) = answer {
+                    stream.read_u8().await.ok()?;
+                    startup(&mut stream).await?;
+                    stream.write_all(&answer).await.ok()?;
+                }
                 let mut bytes = 0;
                 while stream.write_all(&again).await.is_ok() {
                     bytes += again.len();
@@ -245,10 +285,8 @@ async fn whoever_says_nothing_is_given_up_in_time() {
         let begun = Instant::now();
         let told = told(port).await;
         assert!(begun.elapsed() < PATIENCE + PATIENCE / 2, "{what}");
-        if what != "a byte at a time" {
-            let sentence = format!("127.0.0.1:{port} did not answer within 10 s: is it a PostgreSQL server?");
-            assert_eq!(told, Err(Doubt::new(Class::Unreachable, sentence)), "{what}");
-        }
+        let sentence = format!("127.0.0.1:{port} did not answer within 10 s: is it a PostgreSQL server?");
+        assert_eq!(told, Err(Doubt::new(Class::Unreachable, sentence)), "{what}");
     });
     join_all(asked).await;
 }
@@ -279,7 +317,7 @@ async fn a_server_cannot_make_the_login_long() {
         stream.write_all(&authentication(10, b"SCRAM-SHA-256\0\0")).await.ok()?;
         let _tag = stream.read_u8().await.ok()?;
         let first = String::from_utf8_lossy(&startup(&mut stream).await?).into_owned();
-        let nonce = first.split("r=").nth(1)?.to_owned();
+        let (_, nonce) = first.split_once(",r=")?;
         let next = format!("r={nonce}server,s=c2FsdHNhbHQ=,i=4294967295");
         stream.write_all(&authentication(11, next.as_bytes())).await.ok()?;
         std::future::pending().await
@@ -295,10 +333,10 @@ async fn a_server_cannot_make_the_login_long() {
 
 #[tokio::test]
 async fn a_server_that_wants_a_password_is_told_that_there_is_none() {
-    for code in [3, 10] {
+    for (code, rest) in [(3, &b""[..]), (5, b"salt"), (10, b"SCRAM-SHA-256\0\0")] {
         let port = served(move |mut stream| async move {
             startup(&mut stream).await?;
-            stream.write_all(&authentication(code, b"SCRAM-SHA-256\0\0")).await.ok()?;
+            stream.write_all(&authentication(code, rest)).await.ok()?;
             std::future::pending().await
         })
         .await;
@@ -311,7 +349,7 @@ async fn a_server_that_wants_a_password_is_told_that_there_is_none() {
 #[tokio::test]
 async fn the_next_host_is_asked_if_one_gives_no_reading() {
     let standby = served(|stream| plays(stream, vec![limits("100", "t")])).await;
-    let primary = served(|stream| plays(stream, vec![limits("200", "f"), Vec::new()])).await;
+    let primary = served(|stream| plays(stream, vec![limits("200", "f"), denied()])).await;
     let full = served(|mut stream| async move {
         startup(&mut stream).await?;
         stream.write_all(&error("53300", "sorry, too many clients already")).await.ok()
@@ -381,7 +419,7 @@ mod encrypted {
             async move {
                 startup(&mut stream).await?;
                 stream.write_all(b"S").await.ok()?;
-                plays(acceptor.accept(stream).await.ok()?, vec![limits("100", "f"), Vec::new()]).await
+                plays(acceptor.accept(stream).await.ok()?, vec![limits("100", "f"), denied()]).await
             }
         })
         .await
@@ -427,28 +465,30 @@ mod encrypted {
 
     #[tokio::test]
     async fn a_server_without_tls_gets_no_password() {
-        let answers = |answer: &'static [u8]| {
-            served(move |mut stream| async move {
-                startup(&mut stream).await?;
-                stream.write_all(answer).await.ok()?;
-                let mut more = Vec::new();
-                let _ = stream.read_to_end(&mut more).await;
-                assert!(!more.windows(6).any(|bytes| bytes == b"s3cr3t"));
-                Some(())
+        let offered = "set sslmode=disable in the DSN if the network in between is trusted";
+        for (answer, sentence) in [
+            (&b"N"[..], format!("offers no TLS: {offered}")),
+            (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is no PostgreSQL server, or lets nobody in".to_owned()),
+            // What follows in plain text is no part of the encryption.
+            (b"SE\0\0\0\x08oops", "broke off while TLS was set up".to_owned()),
+        ] {
+            let (sent, mut got) = tokio::sync::mpsc::unbounded_channel();
+            let port = served(move |mut stream| {
+                let sent = sent.clone();
+                async move {
+                    startup(&mut stream).await?;
+                    stream.write_all(answer).await.ok()?;
+                    let mut more = Vec::new();
+                    let _ = stream.read_to_end(&mut more).await;
+                    sent.send(more).ok()
+                }
             })
-        };
-        let port = answers(b"N").await;
-        let sentence = format!(
-            "127.0.0.1:{port} offers no TLS: set sslmode=disable in the DSN if the network in between is trusted"
-        );
-        assert_eq!(told("127.0.0.1", port, None).await, unreachable(sentence));
-        let port = answers(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
-        let sentence = format!("127.0.0.1:{port} is no PostgreSQL server, or lets nobody in");
-        assert_eq!(told("127.0.0.1", port, None).await, unreachable(sentence));
-        // What follows in plain text is no part of the encryption.
-        let port = answers(b"SE\0\0\0\x08oops").await;
-        let sentence = format!("127.0.0.1:{port} broke off while TLS was set up");
-        assert_eq!(told("127.0.0.1", port, None).await, unreachable(sentence));
+            .await;
+            let told = told("127.0.0.1", port, None).await;
+            assert_eq!(told, unreachable(format!("127.0.0.1:{port} {sentence}")));
+            let got = got.recv().await.expect("bytes");
+            assert!(!got.windows(6).any(|bytes| bytes == b"s3cr3t"));
+        }
     }
 
     #[tokio::test]

@@ -79,7 +79,8 @@ fn unverified(error: Option<&rustls::Error>, server: &str) -> String {
     };
     let of_server = format!("the certificate of {server}");
     match wrong {
-        Wrong::UnknownIssuer => format!(
+        // The signature is bad if another authority of the same name made it.
+        Wrong::UnknownIssuer | Wrong::BadSignature => format!(
             "{of_server} is of an authority that is not trusted: name the authority's in limit.postgres.caSecretRef"
         ),
         Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {

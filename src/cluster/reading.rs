@@ -3,6 +3,7 @@
 //! In: specs, and what a database or its vendor answers. Out: a [`Source`], and a [`LimitRecord`] of the last answers: what
 //! they say of the limit, and of the connections that are open, told apart by pods. Forbidden here: asking, writing.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -227,7 +228,7 @@ fn told_apart(activity: &Activity, pods: &[Arc<PodRecord>]) -> Open {
     }
     open.busy = busy.filter(|_| activity.others == 0);
     open.told = open.pods.keys().cloned().collect();
-    open.clients.sort_by(|a, b| b.open.cmp(&a.open));
+    open.clients.sort_by_key(|client| Reverse(client.open));
     open.clients.truncate(CLIENTS);
     open
 }

@@ -12,12 +12,15 @@ use anyhow::{Context, bail};
 use clap::Args;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::client::client;
 use super::{explain, stranger};
-use crate::controller::{self, API_SERVER, Identity};
+use crate::controller::secrets::Secrets;
+use crate::controller::{self, API_SERVER, Identity, Vantage};
+use crate::database::https::Origin;
 use crate::network::Network;
 use crate::page;
 use crate::page::access::{self, Access};
@@ -58,6 +61,25 @@ pub(super) struct RunArgs {
     /// addresses but those of loopback, link-local and multicast]
     #[arg(long = "pod-network", env = "POOLBUDGET_POD_NETWORKS", value_name = "CIDR", value_delimiter = ',')]
     pod_networks: Vec<Network>,
+
+    /// Network of the databases, as in 10.0.0.0/8; limits are read only from servers in these networks [default: all addresses
+    /// but those of loopback, link-local and multicast]
+    #[arg(
+        long = "database-network",
+        env = "POOLBUDGET_DATABASE_NETWORKS",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    database_networks: Vec<Network>,
+    /// Supabase's Management API, from which budgets with supabase.project read their limit
+    #[arg(
+        long,
+        env = "POOLBUDGET_SUPABASE_API",
+        value_name = "URL",
+        default_value = "https://api.supabase.com",
+        value_parser = origin
+    )]
+    supabase_api: Origin,
 
     /// Address that serves the page of all budgets; without it, none is served
     #[arg(long, env = "POOLBUDGET_PAGE_ADDRESS")]
@@ -106,11 +128,24 @@ const STAYS: &str = "a replica that is not about to end";
 /// their nodes learn with a delay that this replica is ending.
 const LINGER: Duration = Duration::from_secs(5);
 
+fn origin(base: &str) -> Result<Origin, String> {
+    Origin::new(base, None).map_err(|why| why.to_string())
+}
+
+/// The memory of this process holds its token and, for moments, secrets of others.
+fn without_core_dumps() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "a crash may write a core dump");
+    }
+}
+
 fn anonymous() -> String {
     format!("poolbudget-{}", std::process::id())
 }
 
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
+    without_core_dumps();
     let metrics = Metrics::default();
     let client = client(&metrics).await?;
     if let Some(why) = stranger::refused(&client).await {
@@ -123,7 +158,9 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (webhook, page) = (args.webhook(), args.page(&client));
     let pod_networks = args.pod_networks;
     let identity = Identity { namespace: args.namespace, lease: args.lease_name, name: args.identity };
-    let settings = controller::Settings { identity, pod_networks };
+    let secrets = Secrets::new(client.clone());
+    let vantage = Vantage { secrets, networks: args.database_networks, supabase: args.supabase_api };
+    let settings = controller::Settings { identity, pod_networks, vantage };
     let closing = CancellationToken::new();
     let served = async {
         let served =

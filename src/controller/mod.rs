@@ -16,6 +16,7 @@ pub mod gateway;
 pub mod grant;
 pub mod kinds;
 pub mod lease;
+mod limits;
 pub mod lists;
 pub mod memory;
 pub mod numbers;
@@ -28,6 +29,7 @@ pub mod refused;
 pub mod retire;
 mod roll_call;
 mod rounds;
+pub mod secrets;
 pub mod snapshot;
 pub mod status;
 pub mod summary;
@@ -53,6 +55,7 @@ use context::Context;
 use dispatch::Requests;
 use gateway::KubeGateway;
 use lease::{Elector, Leadership};
+pub use limits::Vantage;
 use observe::Observed;
 use reconcile::Reconciler;
 
@@ -80,12 +83,14 @@ pub struct Identity {
 }
 
 /// What an operator is told.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Who it is.
     pub identity: Identity,
     /// The networks in which pods are asked; none for all that may have pods.
     pub pod_networks: Vec<Network>,
+    /// From where limits are read.
+    pub vantage: Vantage,
 }
 
 /// Competes for the Lease and leads while it has it, until `stop`.
@@ -96,7 +101,7 @@ pub async fn run(
     readiness: Readiness,
     stop: CancellationToken,
 ) {
-    let Settings { identity, pod_networks } = settings;
+    let Settings { identity, pod_networks, vantage } = settings;
     let leadership = Leadership::default();
     let (state, mut leads) = watch::channel(false);
     let (reached, mut answered) = watch::channel(false);
@@ -123,7 +128,7 @@ pub async fn run(
         tracing::info!(identity = identity.name, "leading");
         let gateway = KubeGateway::new(client.clone(), leadership.clone(), &identity.name, metrics.clone());
         let until = end_of(stop.clone(), leads.clone());
-        lead(client.clone(), gateway, &pod_networks, &metrics, &readiness, until).await;
+        lead(client.clone(), gateway, (&pod_networks, &vantage), &metrics, &readiness, until).await;
         metrics.leads(false);
         metrics.forget_all();
         tracing::info!(identity = identity.name, "not leading any more");
@@ -146,7 +151,7 @@ async fn end_of(stop: CancellationToken, mut leads: watch::Receiver<bool>) {
 async fn lead(
     client: Client,
     gateway: KubeGateway,
-    pod_networks: &[Network],
+    (pod_networks, vantage): (&[Network], &Vantage),
     metrics: &Metrics,
     readiness: &Readiness,
     until: impl Future<Output = ()>,
@@ -176,6 +181,8 @@ async fn lead(
             let (observed, metrics) = (tidying.context.observed.clone(), tidying.context.metrics.clone());
             let rounds =
                 tokio::spawn(rounds::ask(observed, pod_networks.to_vec(), requests.clone(), metrics));
+            let limits =
+                tokio::spawn(limits::ask(Arc::clone(&reconciler), vantage.clone(), requests.clone()));
             let look = move |key| {
                 let reconciler = Arc::clone(&reconciler);
                 async move { reconciler.reconcile(key).await }
@@ -183,6 +190,7 @@ async fn lead(
             dispatch::dispatch(queue, CONCURRENCY, over, look).await;
             tidy.abort();
             rounds.abort();
+            limits.abort();
         }
     };
     tokio::pin!(work);

@@ -46,8 +46,9 @@ fn ready(findings: &[Finding]) -> Finding {
 fn is_against_ready(finding: &Finding) -> bool {
     let Finding { kind, status, reason, .. } = finding;
     match kind {
-        // A limit that the database contradicts is no promise.
-        Type::Accepted | Type::Feasible | Type::LimitConfirmed => *status == Status::False,
+        Type::Accepted | Type::Feasible => *status == Status::False,
+        // More is granted than the database allows.
+        Type::LimitConfirmed => *reason == Reason::StatedTooHigh,
         Type::Blocked => *status == Status::True && *reason == Reason::StatusRefused,
         _ => false,
     }

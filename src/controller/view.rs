@@ -79,7 +79,8 @@ impl View {
         let available = if refusal.is_some() { Connections::ZERO } else { available };
         // The limit also changes when the database does, or a table of this program.
         let before = status.limit.as_ref().map(|limit| limit.connections);
-        let lowered = limit.as_ref().is_ok_and(|limit| before.is_some_and(|before| limit.connections.wide() < before));
+        let lowered =
+            limit.as_ref().is_ok_and(|limit| before.is_some_and(|before| limit.connections.wide() < before));
         let edited = lowered || generation.is_some() && status.observed_generation != generation;
         let mode = spec.mode;
         let enforcement = match mode {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use poolbudget::controller::{API_SERVER, CACHES, Identity, Settings, run};
+use poolbudget::controller::secrets::Secrets;
+use poolbudget::controller::{API_SERVER, CACHES, Identity, Settings, Vantage, run};
+use poolbudget::database::https::Origin;
 use poolbudget::telemetry::http::Readiness;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::json;
@@ -30,7 +32,9 @@ impl Replica {
         let stop = CancellationToken::new();
         let identity =
             Identity { namespace: "system".into(), lease: "poolbudget".into(), name: "one".into() };
-        let settings = Settings { identity, pod_networks: Vec::new() };
+        let supabase = Origin::new("https://api.supabase.com", None).expect("an origin");
+        let vantage = Vantage { secrets: Secrets::new(client.clone()), networks: Vec::new(), supabase };
+        let settings = Settings { identity, pod_networks: Vec::new(), vantage };
         let task = tokio::spawn(run(client, settings, metrics.clone(), readiness.clone(), stop.clone()));
         Self { wire, metrics, readiness, stop, task }
     }

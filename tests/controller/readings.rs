@@ -1,7 +1,7 @@
 //! Limits that are read: a lower number counts at once, a higher one when it was read twice, a doubt changes nothing, and
 //! what is open on the server is told apart.
 
-use poolbudget::api::{BudgetKey, DbConnectionBudgetSpec, DbConnectionBudgetStatus};
+use poolbudget::api::{BudgetKey, DbConnectionBudgetStatus};
 use poolbudget::cluster::reading::Source;
 use poolbudget::database::{Activity, Allowed, Class, Doubt, Group, Reading};
 use serde_json::{Value, json};
@@ -29,8 +29,8 @@ fn begun(limit: &Value) -> (Cluster, Term) {
 }
 
 fn source(cluster: &Cluster) -> Source {
-    let spec: DbConnectionBudgetSpec = cluster.server().budget().spec;
-    Source::of(&spec).expect("a source").0
+    let budget = cluster.server().budget.clone().expect("a budget");
+    Source::of(&budget.spec).expect("a source").0
 }
 
 /// The leader takes in this answer, and has some time for what follows.
@@ -233,6 +233,9 @@ fn what_the_server_counts_twice_beyond_a_grant_is_on_the_bill() {
     assert_eq!((status.usable, status.ledger.excess.first().map(|excess| excess.connections)), (9, Some(3)));
     let (holds, reason, message) = told(&status, "EnvIgnored");
     assert_eq!((holds.as_str(), reason.as_str()), ("True", "MoreThanGranted"));
-    assert!(message.contains(&pods[0]) && message.contains("granted 6") && message.contains('9'), "{message}");
+    assert!(
+        message.contains(&pods[0]) && message.contains("granted 6") && message.contains('9'),
+        "{message}"
+    );
     nobody_is_sent_away(&cluster);
 }

@@ -4,7 +4,7 @@ use crate::cluster::pod::PodView;
 use crate::database::Class;
 use serde_json::{Value, json};
 
-fn source(limit: Value) -> Option<(String, Use)> {
+fn source(limit: &Value) -> Option<(String, Use)> {
     let spec: DbConnectionBudgetSpec = serde_json::from_value(json!({ "limit": limit })).expect("a spec");
     Source::of(&spec).map(|(source, used)| (source.to_string(), used))
 }
@@ -30,7 +30,7 @@ fn a_spec_says_where_its_limit_is_read_and_what_for() {
         ),
     ] {
         let wanted = wanted.map(|(name, used)| (name.to_owned(), used));
-        assert_eq!(source(limit.clone()), wanted, "{limit}");
+        assert_eq!(source(&limit), wanted, "{limit}");
     }
 }
 

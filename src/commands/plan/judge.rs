@@ -33,7 +33,10 @@ pub fn judge(mut stage: Stage) -> Outcome {
     for budget in budgets {
         let key = key_of(budget);
         match view(&world, &key, &budget.spec) {
-            Ok((limit, view)) => {
+            Ok((mut limit, view)) => {
+                if let Some((_, source)) = stage.limits.iter().find(|(name, _)| *name == key.name) {
+                    limit.source.clone_from(source);
+                }
                 outcome.problems.extend(faults(&view));
                 outcome.problems.extend(unknown_numbers(&view));
                 outcome.warnings.extend(notes(&view));

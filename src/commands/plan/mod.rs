@@ -7,6 +7,7 @@
 mod advice;
 mod borrowed;
 mod judge;
+mod limit_from;
 mod outcome;
 mod schema;
 mod show;
@@ -21,6 +22,7 @@ use clap::Args;
 use super::input;
 use super::output::OutputArgs;
 use super::render::{self, ColorArgs, Tone};
+use limit_from::LimitFromArgs;
 use outcome::Outcome;
 use what_if::WhatIf;
 
@@ -36,7 +38,8 @@ pub(super) const EXAMPLES: &str = "Examples:
   helm template charts/shop | poolbudget plan -f -            a rendered chart
   poolbudget plan -f deploy/ --replicas api=8 --processes api=4   with other numbers
   poolbudget plan -f deploy/ --label api=main                 as if api had the label
-  poolbudget plan -f deploy/ --limit 30 -o json               with another limit, as JSON";
+  poolbudget plan -f deploy/ --limit 30 -o json               with another limit, as JSON
+  poolbudget plan -f deploy/ --limit-from env:DATABASE_URL    with the limit that the database allows now";
 
 #[derive(Args, Debug)]
 pub(super) struct PlanArgs {
@@ -48,6 +51,8 @@ pub(super) struct PlanArgs {
     namespace: String,
     #[command(flatten)]
     what_if: WhatIf,
+    #[command(flatten)]
+    limit_from: LimitFromArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -74,6 +79,9 @@ fn answer(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let sources = input::read(&args.files)?;
     let mut stage = stage::gather(&sources, &args.namespace);
     args.what_if.apply(&mut stage.objects)?;
+    if let Some(found) = args.limit_from.read()? {
+        stage.limits = what_if::set_found(&mut stage.objects, &found)?;
+    }
     let outcome = judge::judge(stage);
     if args.output.is_asked_for() {
         args.output.put(&outcome)?;

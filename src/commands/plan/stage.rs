@@ -37,6 +37,8 @@ pub struct Stage {
     pub made: Option<(String, String)>,
     /// Objects of other kinds, unless something takes their template.
     pub passed_over: usize,
+    /// Budgets whose limit was read by this command, each with where it comes from.
+    pub(super) limits: Vec<(String, String)>,
     /// How many objects of a namespace and kind use a generateName prefix.
     generated: HashMap<(String, String, String), u32>,
 }

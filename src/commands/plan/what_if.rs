@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 
+use super::limit_from::Found;
 use crate::api::names;
 use crate::commands::explain;
 use crate::commands::input::{Object, Workload};
@@ -165,28 +166,51 @@ fn is_called(object: &Object, name: &str) -> bool {
 }
 
 fn set_limit(objects: &mut [Object], limit: &Limit) -> anyhow::Result<()> {
+    let n = limit.connections;
+    let name = limit.budget.as_deref();
+    for budget in chosen(objects, name, "--limit", &n.to_string())? {
+        budget.set(&["spec", "limit"], json!({ "connections": n }));
+    }
+    Ok(())
+}
+
+/// Sets a limit that was read. Returns the budgets that have it, each with where it comes from.
+pub(super) fn set_found(objects: &mut [Object], found: &Found) -> anyhow::Result<Vec<(String, String)>> {
+    let mut told = Vec::new();
+    for budget in chosen(objects, found.budget.as_deref(), "--limit-from", "env:NAME")? {
+        let is_read = ["/spec/limit/postgres/secretRef", "/spec/limit/verify/postgres"];
+        let takes = u32::from(is_read.iter().any(|path| budget.has(path)));
+        let connections = found.allowed.connections - takes.min(found.allowed.connections.saturating_sub(1));
+        let reader = if takes > 0 { " − 1 for poolbudget to read with" } else { "" };
+        let source = format!("read from {}: {}{reader}", found.server, found.allowed.source);
+        budget.set(&["spec", "limit"], json!({ "connections": connections }));
+        told.push((budget.name().to_owned(), source));
+    }
+    Ok(told)
+}
+
+/// The budgets that a flag is about: the named one, or the only one.
+fn chosen<'a>(
+    objects: &'a mut [Object],
+    name: Option<&str>,
+    flag: &str,
+    value: &str,
+) -> anyhow::Result<Vec<&'a mut Object>> {
     let mut budgets: Vec<&mut Object> =
         objects.iter_mut().filter(|object| object.kind() == "DbConnectionBudget").collect();
     let known: Vec<String> = budgets.iter().map(|budget| budget.name().to_owned()).collect();
-    match &limit.budget {
+    match name {
         Some(name) => budgets.retain(|budget| budget.name() == name),
         None if budgets.len() > 1 => {
-            bail!(
-                "--limit {n}: name the budget, as in --limit NAME={n}; {}",
-                list(known),
-                n = limit.connections
-            )
+            bail!("{flag} {value}: name the budget, as in {flag} NAME={value}; {}", list(known))
         }
         None => {}
     }
     if budgets.is_empty() {
-        let name = limit.budget.as_ref().map_or_else(String::new, |name| format!("{name}="));
-        bail!("--limit {name}{}: there is no such budget; {}", limit.connections, list(known));
+        let name = name.map_or_else(String::new, |name| format!("{name}="));
+        bail!("{flag} {name}{value}: there is no such budget; {}", list(known));
     }
-    for budget in budgets {
-        budget.set(&["spec", "limit"], json!({"connections": limit.connections}));
-    }
-    Ok(())
+    Ok(budgets)
 }
 
 fn list(mut known: Vec<String>) -> String {

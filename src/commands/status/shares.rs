@@ -54,7 +54,10 @@ impl Shares<'_> {
             format!("   open {}{outside}", database.open)
         });
         let open = open.unwrap_or_default();
-        format!("{name}   {source}   reserved {}   usable {}{open}{mode}\n", self.reserved, self.status.usable)
+        format!(
+            "{name}   {source}   reserved {}   usable {}{open}{mode}\n",
+            self.reserved, self.status.usable
+        )
     }
 
     fn table(self) -> Table {
@@ -115,7 +118,8 @@ mod tests {
     }
 
     fn drawn(answered: bool, waiting: i32, workloads: Vec<WorkloadStatus>) -> String {
-        let limit = LimitStatus { connections: 15, source: "set in spec.limit".to_owned(), ..LimitStatus::default() };
+        let limit =
+            LimitStatus { connections: 15, source: "set in spec.limit".to_owned(), ..LimitStatus::default() };
         let status = DbConnectionBudgetStatus {
             limit: Some(limit),
             usable: 13,
@@ -142,9 +146,14 @@ mod tests {
     #[test]
     fn what_is_open_stands_beside_what_may_be() {
         let database = DatabaseStatus { open: 9, outside: 2, ..DatabaseStatus::default() };
-        let status = DbConnectionBudgetStatus { database: Some(database), ..DbConnectionBudgetStatus::default() };
-        let drawn = Shares { name: "main", reserved: 1, answered: true, status: &status }.render(Paint::PLAIN);
-        assert!(drawn.starts_with("main   limit not known   reserved 1   usable 0   open 9, 2 of them outside\n"), "{drawn}");
+        let status =
+            DbConnectionBudgetStatus { database: Some(database), ..DbConnectionBudgetStatus::default() };
+        let drawn =
+            Shares { name: "main", reserved: 1, answered: true, status: &status }.render(Paint::PLAIN);
+        assert!(
+            drawn.starts_with("main   limit not known   reserved 1   usable 0   open 9, 2 of them outside\n"),
+            "{drawn}"
+        );
     }
 
     #[test]

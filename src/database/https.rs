@@ -336,7 +336,8 @@ fn distrusted(error: &std::io::Error) -> &'static str {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match inner {
         Some(rustls::Error::InvalidCertificate(reason)) => match reason {
-            CertificateError::UnknownIssuer => {
+            // A bad signature is that of an authority of the same name.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 "has a certificate of an authority that is not trusted: where a proxy answers, give its CA bundle"
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {

@@ -123,7 +123,7 @@ async fn read_within(
 ) -> Result<Reading, Doubt> {
     let deadline = Instant::now() + patience;
     // A token that came from a file has a line end.
-    let mut asks = Asks { origin, project, token: token.trim_ascii(), left: MAX_BYTES };
+    let mut asks = Asks { origin, project, token: token.trim_ascii(), left: MAX_BYTES, size: None };
     let allowed = timeout_at(deadline, asks.allowed()).await;
     let allowed = allowed.unwrap_or_else(|_| Err(origin.late().into()));
     let allowed = allowed.map_err(|open| open.doubt)?.allowed();
@@ -161,6 +161,8 @@ struct Asks<'a> {
     token: &'a str,
     /// How many bytes may still come.
     left: u64,
+    /// The compute size, once it was asked for.
+    size: Option<Size>,
 }
 
 impl Asks<'_> {
@@ -226,7 +228,11 @@ impl Asks<'_> {
     }
 
     async fn size(&mut self) -> Result<Size, Open> {
-        Ok(answers::size(&self.get(Question::AddOns).await?)?)
+        if let Some(size) = &self.size {
+            return Ok(size.clone());
+        }
+        let size = answers::size(&self.get(Question::AddOns).await?)?;
+        Ok(self.size.insert(size).clone())
     }
 
     async fn get(&mut self, question: Question) -> Result<Bytes, Open> {

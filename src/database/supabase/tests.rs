@@ -146,6 +146,15 @@ async fn a_large_pool_is_compared_with_what_postgres_lets_in() {
 }
 
 #[tokio::test]
+async fn the_compute_size_is_asked_for_once() {
+    let large = r#"{"selected_addons":[{"type":"compute_instance","variant":{"id":"ci_16xlarge"}}]}"#;
+    let played = api(vec![("pooler", ok(POOLER)), ("postgres", ok(POSTGRES)), ("addons", ok(large))]).await;
+    assert_eq!(limit(&played, Connection::Session).await.map(|(number, _)| number), Ok(128));
+    let once = ["GET config/database/pooler", "GET billing/addons", "GET config/database/postgres"];
+    assert_eq!(questions(&played), once);
+}
+
+#[tokio::test]
 async fn a_comparison_that_fails_for_now_is_a_doubt_for_a_limit_must_not_rise_by_it() {
     let slow = || answer("503 Service Unavailable", "", "");
     for (postgres, addons) in [(slow(), ok(ADDONS)), (ok(POSTGRES), slow()), (ok("[]"), ok(ADDONS))] {

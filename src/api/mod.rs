@@ -3,6 +3,7 @@
 //! In: nothing. Out: types, CEL rules, reasons. It decides nothing.
 
 pub mod conditions;
+pub mod dns;
 pub mod key;
 pub mod keys;
 pub mod kinds;

@@ -26,7 +26,7 @@ The page is read-only, and the operator serves it where the chart was installed 
 of the Role poolbudget-page in the operator's namespace.";
 
 /// The replicas of the operator, as the chart labels them.
-const REPLICAS: &str = "app.kubernetes.io/name=poolbudget,app.kubernetes.io/component=operator";
+pub(super) const REPLICAS: &str = "app.kubernetes.io/name=poolbudget,app.kubernetes.io/component=operator";
 /// Where the chart tells the operator to serve the page.
 const ADDRESS: &str = "POOLBUDGET_PAGE_ADDRESS";
 /// Connections that are carried at a time.

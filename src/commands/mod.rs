@@ -7,6 +7,7 @@ mod completion;
 mod dashboard;
 mod explain;
 mod forget;
+mod grant_secret;
 mod inject;
 mod input;
 mod name;
@@ -108,6 +109,15 @@ cannot be undone: if something still runs, more connections than the limit can b
   poolbudget forget main --all                       everything that is still counted"
     )]
     Forget(forget::ForgetArgs),
+    /// Let the operator read one Secret, for a budget that reads its limit from a database
+    #[command(
+        long_about = grant_secret::ABOUT,
+        after_help = "Examples:
+  poolbudget grant-secret db -n shop               one Secret of a namespace
+  poolbudget grant-secret db -n shop --print       as YAML, for a repository
+  poolbudget grant-secret db -n shop --revoke      take it back"
+    )]
+    GrantSecret(grant_secret::GrantSecretArgs),
     /// Open every gate, so that poolbudget can be uninstalled
     #[command(long_about = "Open every gate, so that poolbudget can be uninstalled.
 
@@ -182,6 +192,10 @@ pub fn start(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Forget(args) => {
             cli.log.start("error")?;
             in_runtime(forget::forget(args))
+        }
+        Command::GrantSecret(args) => {
+            cli.log.start("error")?;
+            in_runtime(grant_secret::grant_secret(args))
         }
         Command::Status(args) => {
             cli.log.start("error")?;

@@ -42,7 +42,7 @@ fn flags_that_contradict_each_other_are_refused() {
 
 #[test]
 fn every_command_has_examples() {
-    for command in ["status", "explain", "forget", "plan", "inject", "completion"] {
+    for command in ["status", "explain", "forget", "grant-secret", "plan", "inject", "completion"] {
         let ran = poolbudget(&[command, "--help"], "");
         assert!(ran.code == 0 && ran.out.contains("\nExamples:\n  "), "{ran:?}");
     }

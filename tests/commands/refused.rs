@@ -357,7 +357,7 @@ fn no_message_has_words_of_a_library() {
     let told =
         "the key replicas occurs twice, and the last one counts: the second one is at line 11, column 3\n";
     assert!(plan.err.contains(told), "{}", plan.err);
-    for help in ["plan", "inject", "forget", "release"] {
+    for help in ["plan", "inject", "forget", "grant-secret", "release"] {
         let ran = poolbudget(&[help, "--help"], "");
         let about: Vec<&str> = ran.out.split("Usage:").next().unwrap_or_default().lines().collect();
         for pair in about.windows(2).filter(|pair| !pair[1].is_empty() && !pair[0].is_empty()) {

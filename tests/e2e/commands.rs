@@ -14,21 +14,21 @@ use crate::installed::{Installed, SETTLES, SHOP};
 use crate::main_job::governed;
 
 /// How a command ended.
-struct Said {
+pub(crate) struct Said {
     code: i32,
-    out: String,
-    err: String,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Said {
     /// What it printed; it must have gone well.
-    fn well(self) -> String {
+    pub(crate) fn well(self) -> String {
         assert!(self.code == 0, "{}: {}{}", self.code, self.out, self.err);
         self.out
     }
 
     /// What it complained about; it must have failed.
-    fn badly(self) -> String {
+    pub(crate) fn badly(self) -> String {
         assert!(self.code == 1, "{}: {}{}", self.code, self.out, self.err);
         self.err
     }
@@ -46,11 +46,11 @@ fn command_as(kubeconfig: &Path, program: PathBuf, args: &[&str]) -> Command {
     command
 }
 
-async fn run(shop: &Installed, args: &[&str]) -> Said {
+pub(crate) async fn run(shop: &Installed, args: &[&str]) -> Said {
     run_as(shop.cluster.kubeconfig(), args).await
 }
 
-async fn run_as(kubeconfig: &Path, args: &[&str]) -> Said {
+pub(crate) async fn run_as(kubeconfig: &Path, args: &[&str]) -> Said {
     let output = command_as(kubeconfig, operator_binary().unwrap(), args).output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Said { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }

@@ -25,6 +25,8 @@ mod faults;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod grant_secret;
+#[cfg(test)]
 mod installed;
 #[cfg(test)]
 mod judge;

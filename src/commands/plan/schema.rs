@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(
             found(&json!({"limit": {"connection": 15}})),
             [
-                "spec.limit.connection: there is no such field; the fields are: connections, postgres, supabase"
+                "spec.limit.connection: there is no such field; the fields are: connections, postgres, supabase, verify"
             ]
         );
     }

@@ -149,7 +149,7 @@ mod tests {
             finding(ConditionType::Settled, true, Reason::Settled),
             finding(ConditionType::Blocked, false, Reason::NotBlocked),
             finding(ConditionType::ForeignPods, false, Reason::NoForeignPods),
-            finding(ConditionType::LimitConfirmed, false, Reason::NotChecked),
+            finding(ConditionType::LimitConfirmed, true, Reason::Confirmed),
         ];
         assert_eq!(notes(&budget(3, Some(3), &findings), &Leader::Unknown("it may not be read".into())), []);
     }

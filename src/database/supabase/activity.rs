@@ -14,7 +14,8 @@ const NAME: usize = 63;
 /// The request: a query that reads as many groups as are taken, and the sum of all.
 ///
 /// Whoever may not see a session's details sees neither its kind nor its state. Sessions without a role are Postgres's
-/// own. The connection that asks is not counted: it is gone when the answer is read.
+/// own, but for one worker, which is counted where the role lacks `pg_monitor`. The connection that asks is not counted:
+/// it is gone when the answer is read.
 pub fn query() -> String {
     let query = format!(
         "select coalesce(application_name, '') as application, usename::text as role, \

@@ -443,7 +443,7 @@ fn a_budget_that_the_cluster_would_refuse_is_wrong_input() {
     assert_eq!(
         refused("{supabase: {plan: Hobby, connection: Session}, conections: 5}"),
         "error: stdin, document 1 (line 1): DbConnectionBudget/main: spec.limit.conections: there is no such field; \
-         the fields are: connections, postgres, supabase\n\
+         the fields are: connections, postgres, supabase, verify\n\
          error: stdin, document 1 (line 1): DbConnectionBudget/main: spec.limit.supabase.plan must be one of Free, \
          Pro, Team, Enterprise; it is \"Hobby\"\n"
     );

@@ -316,17 +316,22 @@ fn limits_are_refused_in_the_words_of_the_resource() {
         plan(&format!("{budget}{DEPLOYMENT}"), arguments).err
     };
     let enterprise = "the Enterprise plan has no fixed limit: set limit.supabase.compute, or poolSize in session mode, or limit.connections";
-    let one_size = "set exactly one of limit.supabase.plan, limit.supabase.compute";
+    let one_size = "set exactly one of limit.supabase.plan, limit.supabase.compute, limit.supabase.project";
+    let one_server = "set exactly one of limit.postgres.maxConnections, limit.postgres.secretRef";
+    let unread = "the limit was not read yet from Secret/db:url";
     let one_form = "set exactly one of limit.supabase, limit.connections, limit.postgres";
     for (limit, sentence) in [
         ("{supabase: {plan: Enterprise, connection: Session}}", enterprise),
         ("{supabase: {plan: Pro, compute: Nano, connection: Session}}", one_size),
         ("{supabase: {connection: Session}}", one_size),
         ("{connections: 5, postgres: {maxConnections: 5}}", one_form),
+        ("{postgres: {}}", one_server),
+        ("{postgres: {maxConnections: 5, secretRef: {name: db, key: url}}}", one_server),
+        ("{postgres: {secretRef: {name: db, key: url}}}", unread),
         ("{}", one_form),
     ] {
         let told = plan(limit, &[]);
-        assert!(told.starts_with(&format!("error: DbConnectionBudget default/main: {sentence}\n")), "{told}");
+        assert!(told.starts_with(&format!("error: DbConnectionBudget default/main: {sentence}")), "{told}");
     }
 }
 

@@ -184,6 +184,61 @@ fn a_stated_limit_is_compared_and_stays_as_it_is_stated() {
     }
 }
 
+/// Limits as they are stated, each with the connections that it means.
+fn statements() -> Vec<(Value, u32)> {
+    let supabase = |size: (&str, &str), connection: &str| {
+        let mut stated = json!({ "connection": connection });
+        stated[size.0] = json!(size.1);
+        json!({ "supabase": stated })
+    };
+    vec![
+        (json!({"connections": 15}), 15),
+        (json!({"connections": 400}), 400),
+        (json!({"postgres": {"maxConnections": 100}}), 97),
+        (json!({"postgres": {"maxConnections": 60, "superuserReserved": 10}}), 50),
+        (supabase(("plan", "Free"), "Session"), 15),
+        (json!({"supabase": {"plan": "Pro", "connection": "Session", "poolSize": 30}}), 30),
+        (supabase(("compute", "Small"), "Transaction"), 400),
+        (supabase(("compute", "4XL"), "Session"), 32),
+        (supabase(("compute", "XL"), "Direct"), 237),
+        (supabase(("compute", "Micro"), "Dedicated"), 200),
+    ]
+}
+
+#[test]
+fn forty_wrong_statements_are_found_and_the_right_ones_are_confirmed() {
+    let mut found = 0;
+    for (stated, means) in statements() {
+        let mut limit = stated.clone();
+        limit["verify"] = json!({ "postgres": secret() });
+        let (mut cluster, mut term) = begun(&limit);
+        answers(&mut cluster, &mut term, allows(means));
+        let (holds, _, message) = told(&cluster.server().status(), "LimitConfirmed");
+        assert_eq!(holds, "True", "{stated}: {message}");
+        for (read, reason) in [
+            (means - 1, "StatedTooHigh"),
+            (means / 2, "StatedTooHigh"),
+            (means + 1, "StatedTooLow"),
+            (means * 2, "StatedTooLow"),
+        ] {
+            answers(&mut cluster, &mut term, allows(read));
+            let status = cluster.server().status();
+            let (holds, why, message) = told(&status, "LimitConfirmed");
+            assert_eq!(
+                (holds.as_str(), why.as_str()),
+                ("False", reason),
+                "{stated} read as {read}: {message}"
+            );
+            let numbers = [format!("allows {read} "), format!("states {means}")];
+            assert!(numbers.iter().all(|number| message.contains(number)), "{message}");
+            assert_eq!(now(&cluster).0, Some(i64::from(means) - 1), "it stays as it is stated");
+            found += 1;
+        }
+        nobody_is_sent_away(&cluster);
+    }
+    assert_eq!(found, 40);
+}
+
 fn pods(cluster: &Cluster) -> Vec<String> {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     cluster.server().pods.values().map(|pod| text(&pod["metadata"]["name"])).collect()

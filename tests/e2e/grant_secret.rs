@@ -3,9 +3,8 @@
 
 use std::path::Path;
 
-use poolbudget::controller::gateway::{Gateway, KubeGateway};
-use poolbudget::controller::lease::Leadership;
-use poolbudget::telemetry::metrics::Metrics;
+use poolbudget::api::SecretKeyRef;
+use poolbudget::controller::secrets::Secrets;
 use testkit::cluster::client_of;
 use testkit::eventually;
 use testkit::install::{RELEASE, SYSTEM};
@@ -15,19 +14,19 @@ use crate::installed::{Installed, SETTLES, SHOP};
 
 const DSN: &str = "postgres://shop:hunter2@db/shop";
 const GRANT: [&str; 4] = ["grant-secret", "db", "-n", SHOP];
-const FORBIDDEN: &str =
-    "poolbudget may not read Secret shop/db: run kubectl poolbudget grant-secret db -n shop";
+const FORBIDDEN: &str = "poolbudget may not read Secret/db: run kubectl poolbudget grant-secret db -n shop";
 
 /// What the operator reads at a key of a Secret, or why it does not.
-async fn read(operator: &KubeGateway, name: &str, key: &str) -> String {
-    match operator.secret(SHOP, name, key).await {
+async fn read(operator: &Secrets, name: &str, key: &str) -> String {
+    let of = SecretKeyRef { name: name.to_owned(), key: key.to_owned() };
+    match operator.value(SHOP, &of).await {
         Ok(value) => String::from_utf8(value.to_vec()).unwrap(),
-        Err(fault) => fault.to_string(),
+        Err(doubt) => doubt.to_string(),
     }
 }
 
 /// RBAC is followed by a watch.
-async fn until_read(operator: &KubeGateway, expected: &str) {
+async fn until_read(operator: &Secrets, expected: &str) {
     eventually(SETTLES, expected, async || {
         let said = read(operator, "db", "dsn").await;
         if said == expected { Ok(()) } else { Err(said) }
@@ -45,7 +44,7 @@ async fn the_operator_reads_the_one_secret_that_is_granted_until_it_is_taken_bac
     }
     let account = shop.cluster.account_kubeconfig(SYSTEM, RELEASE).await.unwrap();
     let client = client_of(&account).await.unwrap();
-    let operator = KubeGateway::new(client, Leadership::default(), "test", Metrics::default());
+    let operator = Secrets::new(client);
 
     assert_eq!(read(&operator, "db", "dsn").await, FORBIDDEN);
     let first = run(&shop, &GRANT).await.well();
@@ -81,11 +80,11 @@ async fn the_operator_reads_the_one_secret_that_is_granted_until_it_is_taken_bac
     until_read(&operator, DSN).await;
 }
 
-async fn it_may_get_that_one_and_no_more(shop: &Installed, operator: &KubeGateway) {
+async fn it_may_get_that_one_and_no_more(shop: &Installed, operator: &Secrets) {
     let said = read(operator, "other", "dsn").await;
-    assert!(said.starts_with("poolbudget may not read Secret shop/other"), "{said}");
+    assert!(said.starts_with("poolbudget may not read Secret/other"), "{said}");
     let said = read(operator, "db", "password").await;
-    assert_eq!(said, "Secret shop/db has no key password: add it, or name another one");
+    assert_eq!(said, "Secret/db has no key password");
     let user = format!("--as=system:serviceaccount:{SYSTEM}:{RELEASE}");
     for verb in ["list", "watch", "update", "patch", "delete"] {
         let may = shop.try_kubectl(&["auth", "can-i", verb, "secrets/db", &user]).await;
@@ -94,7 +93,7 @@ async fn it_may_get_that_one_and_no_more(shop: &Installed, operator: &KubeGatewa
     // Nothing says that it is missing but the answer to who may look.
     shop.kubectl(&["delete", "secret", "db"]).await;
     let said = read(operator, "db", "dsn").await;
-    assert_eq!(said, "there is no Secret shop/db: create it, or name another one");
+    assert_eq!(said, "there is no Secret/db in namespace shop");
     let told = run(shop, &GRANT).await.well();
     assert!(told.ends_with("note: there is no Secret db in namespace shop yet\n"), "{told}");
     shop.kubectl(&["create", "secret", "generic", "db", &format!("--from-literal=dsn={DSN}")]).await;

@@ -1,5 +1,6 @@
 //! What poolbudget reads of real servers: their limits, who is connected, and why one says nothing.
 
+mod governed;
 mod pooler;
 mod server;
 

@@ -17,6 +17,7 @@ use crate::budget::decide::decide;
 use crate::budget::limit::Limit;
 use crate::budget::plan::{Feasibility, Share};
 use crate::budget::split::Split;
+use crate::cluster::reading;
 use crate::cluster::scene::WorkloadFacts;
 use crate::cluster::world::World;
 use crate::commands::input::Object;
@@ -43,7 +44,9 @@ pub fn judge(mut stage: Stage) -> Outcome {
                 outcome.warnings.extend(without_workload(budget, &view, &there));
                 outcome.budgets.push(of_budget(&world, budget, limit, &view));
             }
-            Err(why) => outcome.problems.push(format!("DbConnectionBudget {key}: {why}")),
+            Err(why) => {
+                outcome.problems.push(format!("DbConnectionBudget {key}: {why}{}", cure(&budget.spec)))
+            }
         }
     }
     outcome.problems.extend(homeless(&there));
@@ -94,6 +97,16 @@ fn nobody_labelled(outcome: &Outcome, made: Option<&(String, String)>) -> Option
             name = budget.name
         )
     })
+}
+
+/// What to do about a limit that only a running operator reads.
+fn cure(spec: &DbConnectionBudgetSpec) -> &'static str {
+    match reading::Source::of(spec) {
+        Some((_, reading::Use::Limit)) => {
+            "; plan reads no Secret: state the limit with --limit, or read it with --limit-from env:NAME"
+        }
+        _ => "",
+    }
 }
 
 fn key_of(budget: &DbConnectionBudget) -> BudgetKey {

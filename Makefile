@@ -70,6 +70,11 @@ cluster-tools-older:
 postgres-tools: ## Provide PostgreSQL, PgBouncer and packages of Python and Node.js for real connections (skipped when there)
 	@tests/postgres/set-up $(TARGET_DIR)/postgres/venv
 
+# Beside the tests only: nothing else needs more than one version.
+.PHONY: postgres-versions
+postgres-versions: postgres-tools
+	@tests/postgres/set-up-versions $(TARGET_DIR)/postgres/versions
+
 .PHONY: release
 release: ## Build the operator as it is shipped: one static program
 	@echo 'building poolbudget (release)'
@@ -158,7 +163,7 @@ soak: cluster-tools release ## Chaos on a real control plane for MINUTES (10), j
 
 # One at a time: each is a load test, and a machine that is too busy shows less of it.
 .PHONY: postgres
-postgres: cluster-tools postgres-tools release ## Run the tests with real connections to a real PostgreSQL
+postgres: cluster-tools postgres-tools postgres-versions release ## Run the tests with real connections to a real PostgreSQL
 	RUST_TEST_THREADS=1 $(CARGO) test --test postgres
 
 .PHONY: bench

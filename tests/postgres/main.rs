@@ -20,3 +20,5 @@ mod readings;
 mod refusals;
 #[cfg(test)]
 mod tutorial;
+#[cfg(test)]
+mod versions;

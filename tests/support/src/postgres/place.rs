@@ -27,6 +27,11 @@ fn made() -> PathBuf {
     place::target().join("postgres")
 }
 
+/// The folder of one version of PostgreSQL, as `set-up-versions` creates it.
+pub fn of_version(major: u32) -> PathBuf {
+    made().join("versions").join(major.to_string())
+}
+
 /// Node.js.
 pub fn node() -> Result<PathBuf> {
     on_path("node").context("run `make postgres-tools`: there is no node")

@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
+use super::programs::Programs;
 use super::until::until;
 use super::{place, user};
 use crate::folder::Folder;
@@ -41,19 +42,24 @@ impl Server {
     /// Starts a server with `connections` in all, three of them for superusers, plus one for the counter: even a
     /// superuser's connection takes one from the others, because the reserved ones are kept free.
     pub async fn start(connections: u32) -> Result<Self> {
+        Self::start_of(&Programs::default(), connections).await
+    }
+
+    /// The same, of a version of one's choice.
+    pub async fn start_of(programs: &Programs, connections: u32) -> Result<Self> {
         let folder = Folder::create()?;
         let data = user::folder(folder.path(), "data")?;
+        let programs = programs.within_reach(&folder)?;
         let settings = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"];
         let mut args: Vec<OsString> = settings.iter().map(OsString::from).collect();
         args.push(data.clone().into());
-        let initdb = user::command(&place::of_postgres("initdb")?, args)?;
+        let initdb = user::command(&programs.path("initdb")?, args)?;
         run(&initdb, folder.path()).await.context("make the data of a server")?;
         // The application connects by TCP; the socket is in the folder of the data, which is private.
         fs::write(data.join("pg_hba.conf"), "local all all trust\nhost app app 127.0.0.1/32 trust\n")?;
         let port = free_port()?;
         let log = folder.file("postgres.log");
-        let (program, args) =
-            user::command(&place::of_postgres("postgres")?, flags(&data, port, connections))?;
+        let (program, args) = user::command(&programs.path("postgres")?, flags(&data, port, connections))?;
         let env = BTreeMap::from([("LC_ALL".to_owned(), "C".into())]);
         let process =
             Process::start(&Spec { name: "postgres".to_owned(), program, args, env, log: log.clone() })?;

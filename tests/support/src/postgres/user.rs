@@ -46,6 +46,21 @@ pub fn folder(parent: &Path, name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Whether the servers' user can get at a program in this folder: root builds in folders that nobody else may enter.
+pub fn may_enter(folder: &Path) -> Result<bool> {
+    const BY_OTHERS: u32 = 0o001;
+    if ordinary()?.is_none() {
+        return Ok(true);
+    }
+    for above in folder.ancestors() {
+        let known = fs::metadata(above).with_context(|| format!("look at {}", above.display()))?;
+        if known.mode() & BY_OTHERS == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn ordinary() -> Result<Option<Ordinary>> {
     let me = fs::metadata("/proc/self").context("ask who this process belongs to")?.uid();
     if me != 0 {

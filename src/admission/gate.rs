@@ -5,7 +5,8 @@
 //! container, a bad env name or too much to look at is gated, its env is left alone, and the check refuses it.
 //! `native` is the same in Rust, and `tests/admission/gate.yaml` is the table of cases of both.
 //!
-//! It is idempotent: the API server may invoke it again after a sidecar injector.
+//! It is idempotent: the API server may invoke it again after a sidecar injector. So it adds what a container does not set
+//! itself (companions, the name of its connections) only where no entry of that name is there yet.
 
 pub(super) mod native;
 
@@ -18,6 +19,9 @@ use crate::profile::{self, Gets};
 
 /// The name of the policy and of its binding.
 pub const NAME: &str = "gate.poolbudget.dev";
+
+/// The field of a pod that its connections are named after.
+const POD_NAME: &str = "metadata.name";
 
 /// Literal values that are remembered: printable and short enough for an annotation. The variables hold numbers; any
 /// other value is of no use.
@@ -170,16 +174,30 @@ fn remember_replaced() -> String {
 /// The entries come first in the list, so that `$(DB_POOL_SIZE)` in a later entry still resolves. `dyn` because all
 /// values of a CEL map have one type, and ours holds a string and a map.
 fn bind_env() -> String {
-    "variables.targets.map(c, JSONPatch{op: 'add',\n\
+    format!(
+        "variables.targets.map(c, JSONPatch{{op: 'add',\n\
      \x20   path: (c.name in variables.containers\n\
      \x20     ? '/spec/containers/' + string(variables.containers.indexOf(c.name))\n\
      \x20     : '/spec/initContainers/' + string(variables.inits.indexOf(c.name))) + '/env',\n\
      \x20   value: dyn(variables.entries.map(e, e[1].startsWith('=')\n\
-     \x20       ? {'name': dyn(e[0]), 'value': dyn(e[1].substring(1))}\n\
-     \x20       : {'name': dyn(e[0]),\n\
-     \x20          'valueFrom': dyn({'fieldRef': {'fieldPath': \"metadata.annotations['\" + e[1] + \"']\"}})}))\n\
+     \x20       ? {{'name': dyn(e[0]), 'value': dyn(e[1].substring(1))}}\n\
+     \x20       : {{'name': dyn(e[0]),\n\
+     \x20          'valueFrom': dyn({{'fieldRef': {{'fieldPath': \"metadata.annotations['\" + e[1] + \"']\"}}}})}}))\n\
      \x20     + dyn(variables.companions.filter(o, !c.?env.orValue([]).exists(e, e.name == o[0]))\n\
-     \x20       .map(o, {'name': dyn(o[0]), 'value': dyn(o[1])}))\n\
-     \x20     + dyn(c.?env.orValue([]).filter(e, !variables.entries.exists(n, n[0] == e.name)))})"
-        .to_owned()
+     \x20       .map(o, {{'name': dyn(o[0]), 'value': dyn(o[1])}}))\n\
+     \x20     + dyn({named})\n\
+     \x20     + dyn(c.?env.orValue([]).filter(e, !variables.entries.exists(n, n[0] == e.name)))}})",
+        named = name_connections(),
+    )
+}
+
+/// A container's connections have the name of its pod, unless it names them itself. What `envFrom` brings cannot be seen,
+/// and an entry would win over it.
+fn name_connections() -> String {
+    let name = cel::text(names::APP_NAME_ENV);
+    format!(
+        "c.?envFrom.orValue([]).size() > 0 || variables.entries.exists(n, n[0] == {name})\n\
+         \x20       || c.?env.orValue([]).exists(e, e.name == {name})\n\
+         \x20       ? [] : [{{'name': dyn({name}), 'valueFrom': dyn({{'fieldRef': {{'fieldPath': '{POD_NAME}'}}}})}}]"
+    )
 }

@@ -1,4 +1,5 @@
-//! Every label, annotation, gate and finalizer name. The env names of apps are in `profile::table`.
+//! Every label, annotation, gate and finalizer name, and the one env name that is the same for all apps. The others are in
+//! `profile::table`.
 
 /// The API group of the resource and the prefix of every name.
 pub const GROUP: &str = "poolbudget.dev";
@@ -130,6 +131,9 @@ pub const ON_PODS: [(&str, OnPods); 20] = [
 pub fn on_pods(who: OnPods) -> impl Iterator<Item = &'static str> {
     ON_PODS.into_iter().filter(move |(_, known)| *known == who).map(|(name, _)| name)
 }
+
+/// The variable from which libpq, and drivers that follow it, take the `application_name` of their connections.
+pub const APP_NAME_ENV: &str = "PGAPPNAME";
 
 /// The annotation of kubectl that says which container of a pod is meant when none is named.
 pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";

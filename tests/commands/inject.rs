@@ -1,7 +1,7 @@
 //! `poolbudget inject`: what is written, what stays, and what is refused.
 
 use insta::assert_snapshot;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::ran::{inject, plan, poolbudget};
 
@@ -185,9 +185,10 @@ fn every_manner_of_writing_comes_to_the_same_template() {
         let expected = [
             ("DB_POOL_SIZE", "metadata.annotations['poolbudget.dev/pool-size']"),
             ("DB_MAX_OVERFLOW", "metadata.annotations['poolbudget.dev/max-overflow']"),
+            ("PGAPPNAME", "metadata.name"),
         ];
         assert_eq!(
-            env.iter().take(2).map(read).collect::<Vec<_>>(),
+            env.iter().take(3).map(read).collect::<Vec<_>>(),
             expected.map(|(a, b)| (a.into(), b.into())),
             "{manner}"
         );
@@ -265,6 +266,27 @@ fn twice_is_once() {
         let once = injected(&input);
         assert_eq!(injected(&once), once, "{manner}");
     }
+}
+
+#[test]
+fn the_name_of_the_connections_is_written_once_and_not_over_one_that_is_there() {
+    let names = |text: &str| -> Vec<Value> {
+        let env = template(&values(text)[0]).pointer("/spec/containers/0/env").cloned().expect("env");
+        let entries = env.as_array().expect("a list").iter();
+        entries.filter(|entry| entry["name"] == "PGAPPNAME").cloned().collect()
+    };
+    let ours = json!({"name": "PGAPPNAME",
+        "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}});
+    assert_eq!(names(&injected(&injected(BLOCK))), [ours]);
+    let first = "          env:\n";
+    let own = BLOCK.replacen(first, &format!("{first}            - {{name: PGAPPNAME, value: shop}}\n"), 1);
+    assert_ne!(own, BLOCK);
+    let ran = inject(&own, &[]);
+    assert_eq!(names(&ran.out), [json!({"name": "PGAPPNAME", "value": "shop"})]);
+    assert!(!ran.err.contains("PGAPPNAME"), "{}", ran.err);
+    let whole = "          envFrom: [{secretRef: {name: db}}]\n";
+    let taken_in = BLOCK.replacen(first, &format!("{whole}{first}"), 1);
+    assert_eq!(names(&injected(&taken_in)), Vec::<Value>::new());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use json_patch::PatchOperation;
 use serde_json::{Value, json};
 
+use super::POD_NAME;
 use crate::admission::object::{self, Texts};
 use crate::api::names;
 use crate::api::patch::{self, member, place};
@@ -69,7 +70,7 @@ fn late_bound(pod: &Value, annotations: Texts<'_>) -> Vec<PatchOperation> {
             let env = container.get("env").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
             let prefix = if several { format!("{name}/") } else { String::new() };
             replaced.extend(entries.iter().filter_map(|entry| remembered(entry, env, &prefix)));
-            let bound = bound_env(&stated, &entries, env);
+            let bound = bound_env(&stated, &entries, container, env);
             if bound != env {
                 changes.push(patch::add(place(&format!("{path}/{index}/env")), bound));
             }
@@ -82,21 +83,35 @@ fn late_bound(pod: &Value, annotations: Texts<'_>) -> Vec<PatchOperation> {
 }
 
 /// Our entries come first in the list, so that `$(DB_POOL_SIZE)` in a later entry still resolves.
-fn bound_env(stated: &Stated<'_>, entries: &[Entry<'_>], env: &[Value]) -> Vec<Value> {
+fn bound_env(stated: &Stated<'_>, entries: &[Entry<'_>], container: &Value, env: &[Value]) -> Vec<Value> {
     let grant = entries.iter().map(|Entry { name, gets }| match gets {
-        Gets::PoolSize => entry(name, names::POOL_SIZE),
-        Gets::MaxOverflow => entry(name, names::MAX_OVERFLOW),
+        Gets::PoolSize => of_annotation(name, names::POOL_SIZE),
+        Gets::MaxOverflow => of_annotation(name, names::MAX_OVERFLOW),
         Gets::Text(text) => json!({"name": name, "value": text}),
     });
     let companions = stated.companions().into_iter();
     let missing = companions.filter(|(name, _)| !env.iter().any(|entry| is_named(entry, name)));
     let beside = missing.map(|(name, value)| json!({"name": name, "value": value}));
     let others = env.iter().filter(|entry| !entries.iter().any(|ours| is_named(entry, ours.name)));
-    grant.chain(beside).chain(others.cloned()).collect()
+    let named = name_of_connections(entries, container, env);
+    grant.chain(beside).chain(named).chain(others.cloned()).collect()
 }
 
-fn entry(name: &str, annotation: &str) -> Value {
-    let path = format!("metadata.annotations['{annotation}']");
+/// A container's connections have the name of its pod, unless it names them itself. What `envFrom` brings cannot be seen,
+/// and an entry would win over it.
+fn name_of_connections(entries: &[Entry<'_>], container: &Value, env: &[Value]) -> Option<Value> {
+    let name = names::APP_NAME_ENV;
+    let takes_in = container.get("envFrom").and_then(Value::as_array).is_some_and(|from| !from.is_empty());
+    let is_there =
+        env.iter().any(|entry| is_named(entry, name)) || entries.iter().any(|ours| ours.name == name);
+    (!takes_in && !is_there).then(|| of_field(name, POD_NAME))
+}
+
+fn of_annotation(name: &str, annotation: &str) -> Value {
+    of_field(name, &format!("metadata.annotations['{annotation}']"))
+}
+
+fn of_field(name: &str, path: &str) -> Value {
     // The API server fills in the version of a field path before it asks.
     json!({"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}})
 }

@@ -78,7 +78,11 @@ async fn refused(client: &Client, pod: &Value) -> Refusal {
 }
 
 fn bound() -> Vec<&'static str> {
-    vec!["DB_POOL_SIZE<poolbudget.dev/pool-size", "DB_MAX_OVERFLOW<poolbudget.dev/max-overflow"]
+    vec![
+        "DB_POOL_SIZE<poolbudget.dev/pool-size",
+        "DB_MAX_OVERFLOW<poolbudget.dev/max-overflow",
+        "PGAPPNAME<metadata.name",
+    ]
 }
 
 #[tokio::test]

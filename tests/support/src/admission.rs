@@ -160,6 +160,7 @@ fn describe_entry(entry: &Value) -> String {
     let path = entry["valueFrom"]["fieldRef"]["fieldPath"].as_str().unwrap_or_default();
     match path.strip_prefix("metadata.annotations['").and_then(|rest| rest.strip_suffix("']")) {
         Some(annotation) => format!("{name}<{annotation}"),
+        None if path == "metadata.name" => format!("{name}<{path}"),
         None => format!("{name} from {}", source.keys().next().expect("a source")),
     }
 }

@@ -74,6 +74,15 @@ async fn a_full_database_is_adopted_by_ending_an_old_pod_that_no_other_one_repla
     .unwrap();
 
     let lives = lives();
+    let new = lives.iter().find(|life| life.ended.is_none()).unwrap();
+    until(DEADLINE, "its connections have the name of the new pod", async || {
+        let held = server.sql("select distinct application_name from pg_stat_activity where usename = 'app'");
+        let held = held.await?;
+        ensure!(held.trim() == new.name, "{held:?} of {}", new.name);
+        Ok(())
+    })
+    .await
+    .unwrap();
     assert!(lives.iter().all(|life| !life.killed), "{lives:?}");
     let (old, new): (Vec<_>, Vec<_>) = lives.iter().partition(|life| life.size == all());
     assert_eq!(old.len(), 1, "its ReplicaSet made no other one: {lives:?}");

@@ -11,6 +11,8 @@ mod limit;
 #[cfg(test)]
 mod linger;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod outliving;
 #[cfg(test)]
 mod profiles;

@@ -73,7 +73,8 @@ impl Stack {
     }
 }
 
-fn injected(server: &Server, pod: &Value) -> Result<Value> {
+/// The pod as `poolbudget inject` writes it.
+pub(crate) fn injected(server: &Server, pod: &Value) -> Result<Value> {
     let file = server.folder().file("pod.json");
     fs::write(&file, pod.to_string())?;
     let output =

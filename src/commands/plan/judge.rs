@@ -45,7 +45,7 @@ pub fn judge(mut stage: Stage) -> Outcome {
                 outcome.budgets.push(of_budget(&world, budget, limit, &view));
             }
             Err(why) => {
-                outcome.problems.push(format!("DbConnectionBudget {key}: {why}{}", cure(&budget.spec)))
+                outcome.problems.push(format!("DbConnectionBudget {key}: {why}{}", cure(&budget.spec)));
             }
         }
     }

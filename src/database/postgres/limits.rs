@@ -38,14 +38,17 @@ pub(super) struct Limits {
     pub(super) bound: Bound,
 }
 
-/// Reads the answer. `pid` is the backend that the login promised: if another one answered, a pooler lent it, whose own
-/// limit nobody knows here, and the source says so.
+/// Reads the answer. `pid` is the backend that the login promised: if another one answered, a pooler lent it, and how many
+/// clients that pooler takes is not known here.
 pub(super) fn limits(answer: &Table, pid: Option<i32>) -> Result<Limits, Doubt> {
     let row = answer.only_row().ok_or_else(|| not_understood("the server gave no answer of one row"))?;
-    let mut limits = least(&row)?;
+    let limits = least(&row)?;
     let answered: Option<i32> = row.text("pid").and_then(|pid| pid.parse().ok());
     if pid.is_some() && answered.is_some() && pid != answered {
-        limits.allowed.source.push_str(", read through a pooler");
+        return Err(not_understood(
+            "a pooler answered for the server, and it has a limit of its own: name the console of PgBouncer, or \
+             limit.supabase.project, or state limit.connections",
+        ));
     }
     Ok(limits)
 }
@@ -256,15 +259,18 @@ mod tests {
 
     #[test]
     fn a_backend_that_a_pooler_lent_is_told_by_its_number() {
-        let source = |pid: &str, promised| {
+        let read = |pid: &str, promised| {
             let text = format!("{COLUMNS}|pid\n100|3|NULL|f|app|-1|f|shop|-1|{pid}");
-            limits(&Table::written(&text), promised).expect("limits").allowed.source
+            limits(&Table::written(&text), promised).map(|limits| limits.allowed.connections)
         };
-        let direct = "max_connections 100 − 3 for superusers";
-        assert_eq!(source("4711", Some(4711)), direct);
-        assert_eq!(source("4711", None), direct);
-        assert_eq!(source("NULL", Some(4711)), direct);
-        assert_eq!(source("4712", Some(4711)), format!("{direct}, read through a pooler"));
+        for (pid, promised) in [("4711", Some(4711)), ("4711", None), ("NULL", Some(4711))] {
+            assert_eq!(read(pid, promised), Ok(97));
+        }
+        let doubt = read("4712", Some(4711)).expect_err("a pooler");
+        assert!(
+            doubt.class == Class::NotUnderstood && doubt.sentence.contains("a pooler answered"),
+            "{doubt}"
+        );
     }
 
     #[test]

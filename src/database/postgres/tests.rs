@@ -167,11 +167,10 @@ async fn answers_as(promised: u32, pid: &str) -> u16 {
 
 #[tokio::test]
 async fn a_server_behind_a_pooler_is_known_by_the_backend_that_answers() {
-    let source = |told: Result<Reading, Doubt>| told.expect("a reading").allowed.source;
-    let direct = "max_connections 100 − 3 for superusers";
-    assert_eq!(source(told(answers_as(4711, "4711").await).await), direct);
-    let lent = format!("{direct}, read through a pooler");
-    assert_eq!(source(told(answers_as(99, "4711").await).await), lent);
+    let direct = told(answers_as(4711, "4711").await).await.expect("a reading");
+    assert_eq!(direct.allowed.source, "max_connections 100 − 3 for superusers");
+    let lent = told(answers_as(99, "4711").await).await.expect_err("a limit of somebody else");
+    assert_eq!(lent.class, Class::NotUnderstood);
 }
 
 #[tokio::test]

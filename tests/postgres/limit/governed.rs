@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use testkit::Cluster;
 use testkit::Options;
 use testkit::install::{SYSTEM, chart, operator_binary};
+use testkit::postgres::programs::Programs;
 use testkit::postgres::until::until;
 
-use super::server::{PASSWORD, Server, versions};
+use super::server::{PASSWORD, Server};
 
 const SHOP: &str = "shop";
 /// A doubt about a Secret lasts 36 seconds at most after the cure; as much again for a busy machine.
@@ -70,7 +71,7 @@ async fn a_budget_reads_its_limit_from_the_server_and_follows_it() {
     let networks = "POOLBUDGET_DATABASE_NETWORKS=127.0.0.0/8";
     cluster.kubectl(&["-n", SYSTEM, "set", "env", "deployment/poolbudget", networks]).await.unwrap();
     let mut operator = cluster.start_replica("poolbudget-0").await.unwrap();
-    let server = Server::start(&versions().unwrap()[0]).await.unwrap();
+    let server = Server::start(&Programs::default()).await.unwrap();
     cluster.create_namespace(SHOP).await.unwrap();
     let dsn =
         format!("--from-literal=url=postgres://app:{PASSWORD}@127.0.0.1:{}/app?sslmode=disable", server.port);
@@ -104,7 +105,7 @@ async fn a_budget_reads_its_limit_from_the_server_and_follows_it() {
         "max_connections 100 − 3 for superusers − 1 for poolbudget to read with"
     );
     until(DEADLINE, "the pods are granted", async || {
-        let budget = super::governed::budget(&cluster).await?;
+        let budget = self::budget(&cluster).await?;
         ensure!(budget["status"]["pods"]["granted"] == 2, "{}", budget["status"]["pods"]);
         Ok(())
     })

@@ -1,6 +1,6 @@
 //! A PostgreSQL whose settings can be changed, as poolbudget reads it: with passwords, TLS and standbys.
 //!
-//! In: a folder of PostgreSQL's programs. Out: its address, and statements run by its superuser over a socket in a
+//! In: programs of PostgreSQL. Out: its address, and statements run by its superuser over a socket in a
 //! private folder.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use poolbudget::database::{Doubt, Reading, postgres};
 use poolbudget::network::Network;
 use testkit::folder::Folder;
 use testkit::ports::free_port;
+use testkit::postgres::programs::{self, Programs};
 use testkit::postgres::until::until;
 use testkit::postgres::{place, user};
 use testkit::process::{Process, Spec};
@@ -28,10 +29,9 @@ pub(crate) const PASSWORD: &str = "s3cr3t";
 /// How long it may take until it serves, or has stopped.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The folders of the programs of each version that is tested.
-pub(crate) fn versions() -> Result<Vec<PathBuf>> {
-    let newest = place::of_postgres("postgres")?;
-    Ok(newest.parent().map(Path::to_owned).into_iter().collect())
+/// The programs of this machine, and those of every version that is tested.
+pub(crate) fn versions() -> Result<Vec<Programs>> {
+    Ok([Programs::default()].into_iter().chain(programs::versions()?.into_values()).collect())
 }
 
 /// The networks of the servers of these tests.
@@ -42,7 +42,7 @@ pub(crate) fn loopback() -> Vec<Network> {
 /// A server that can be stopped and started again. Dropping it stops it and removes its data.
 pub(crate) struct Server {
     process: Option<Process>,
-    programs: PathBuf,
+    programs: Programs,
     data: PathBuf,
     pub(crate) port: u16,
     pub(crate) folder: Folder,
@@ -50,11 +50,11 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts one that lets in 97 connections of ordinary roles, with the role and the database `app`.
-    pub(crate) async fn start(programs: &Path) -> Result<Self> {
+    pub(crate) async fn start(programs: &Programs) -> Result<Self> {
         let folder = Folder::create()?;
+        let programs = programs.within_reach(&folder)?;
         let data = user::folder(folder.path(), "data")?;
-        let mut server =
-            Self { process: None, programs: programs.to_owned(), data, port: free_port()?, folder };
+        let mut server = Self { process: None, programs, data, port: free_port()?, folder };
         let data: OsString = server.data.clone().into();
         let settings = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"];
         let args = settings.iter().map(OsString::from).chain([data]).collect();
@@ -97,7 +97,7 @@ impl Server {
             "-p".into(),
             self.port.to_string().into(),
         ];
-        let (program, args) = user::command(&self.programs.join("postgres"), words.into())?;
+        let (program, args) = user::command(&self.programs.path("postgres")?, words.into())?;
         let env = BTreeMap::from([("LC_ALL".to_owned(), "C".into())]);
         let log = self.folder.file("postgres.log");
         let mut process = Process::start(&Spec { name: "postgres".to_owned(), program, args, env, log })?;
@@ -185,7 +185,7 @@ impl Server {
 
     /// Runs one of its programs.
     async fn run(&self, program: &str, args: Vec<OsString>) -> Result<String> {
-        run(user::command(&self.programs.join(program), args)?, self.folder.path()).await
+        run(user::command(&self.programs.path(program)?, args)?, self.folder.path()).await
     }
 }
 

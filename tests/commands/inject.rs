@@ -386,7 +386,7 @@ fn the_annotations_of_the_workload_say_which_container_reads_which_variables() {
         template(&documents[0]).pointer("/spec/containers/1/env").and_then(Value::as_array).expect("env");
     assert_eq!(
         env.iter().map(|entry| entry["name"].as_str()).collect::<Vec<_>>(),
-        [Some("SIZE"), Some("MORE")]
+        [Some("SIZE"), Some("MORE"), Some("PGAPPNAME")]
     );
     assert_eq!(injected(&text), text);
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::cluster::{Cluster, part};
 use super::crashes::settled;
+use super::readings::{answers, with_clients};
 use super::recorded::RECORD;
 use super::term::Term;
 
@@ -21,7 +22,12 @@ fn eventful() -> (Cluster, Term) {
     cluster.scale("web", 1);
     assert!(cluster.run(&mut term));
     let entry = json!([{"name": "large", "connectionsPerProcess": {"min": 20}}]);
-    cluster.server().edit_budget(|spec| spec.workloads = part(entry));
+    let limit =
+        json!({"connections": 15, "verify": {"postgres": {"secretRef": {"name": "db", "key": "url"}}}});
+    cluster.server().edit_budget(|spec| {
+        spec.workloads = part(entry);
+        spec.limit = part(limit);
+    });
     cluster.scale("large", 1);
     cluster.turns(&mut term, 20);
     let uses = br#"{"max": 1, "totalCount": 1, "idleCount": 0, "waitingCount": 0}"#;
@@ -30,7 +36,7 @@ fn eventful() -> (Cluster, Term) {
     for pod in pods {
         term.reconciler.context.observed.world().see_evidence(&pod.namespace, &pod.name, &pod.uid, reading);
     }
-    cluster.turns(&mut term, 2);
+    answers(&mut cluster, &mut term, with_clients(15, &[("psql", 7)]));
     (cluster, term)
 }
 
@@ -72,10 +78,11 @@ fn the_numbers_are_those_of_the_status() {
     is("committed_connections", status.committed);
     is("waiting_pods", 1);
     is("foreign_pods", 0);
+    is("open_connections", 7);
     // Two pods of one connection, one of one, and one of 20.
     is("least_connections", 23);
     let waited: i64 = of("oldest_wait_seconds").parse().expect("a number");
-    assert!((15..=25).contains(&waited), "{waited}");
+    assert!((25..=35).contains(&waited), "{waited}");
     for condition in &status.conditions {
         let number = match condition.status.as_str() {
             "True" => 1,

@@ -34,7 +34,7 @@ fn source(cluster: &Cluster) -> Source {
 }
 
 /// The leader takes in this answer, and has some time for what follows.
-fn answers(cluster: &mut Cluster, term: &mut Term, answer: Result<Reading, Doubt>) {
+pub(super) fn answers(cluster: &mut Cluster, term: &mut Term, answer: Result<Reading, Doubt>) {
     let key = BudgetKey::new(NAMESPACE, "main");
     let now = (term.reconciler.context.clock)();
     let source = source(cluster);
@@ -244,7 +244,7 @@ fn pods(cluster: &Cluster) -> Vec<String> {
     cluster.server().pods.values().map(|pod| text(&pod["metadata"]["name"])).collect()
 }
 
-fn with_clients(connections: u32, clients: &[(&str, u32)]) -> Result<Reading, Doubt> {
+pub(super) fn with_clients(connections: u32, clients: &[(&str, u32)]) -> Result<Reading, Doubt> {
     let group = |(application, open): &(&str, u32)| Group {
         application: (*application).to_owned(),
         user: "app".to_owned(),

@@ -9,11 +9,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::pod::PodRecord;
 use super::spec;
-use crate::api::{DbConnectionBudgetSpec, SecretKeyRef, VerifyPostgres, VerifySupabase};
+use crate::api::{DbConnectionBudgetSpec, LimitStatus, SecretKeyRef, VerifyPostgres, VerifySupabase};
 use crate::budget::amount::Connections;
 use crate::budget::supabase::Connection;
 use crate::database::{Activity, Allowed, Doubt, Group, Reading};
@@ -22,6 +22,9 @@ use crate::database::{Activity, Allowed, Doubt, Group, Reading};
 const CLIENTS: usize = 10;
 /// PostgreSQL keeps this many bytes of an `application_name`.
 const NAME: usize = 63;
+/// What a pod holds beyond its grant counts if it is seen twice in this time at least: connections of a container that
+/// restarted, or of a lost node, are still there for a while.
+const APART: SignedDuration = SignedDuration::from_secs(60);
 
 /// Where a limit can be read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -117,6 +120,8 @@ pub struct LimitRecord {
     pub newest: Option<(Allowed, Timestamp)>,
     /// The limit that was read before.
     pub before: Option<Allowed>,
+    /// How often this process has read it.
+    pub readings: u64,
     /// Why the last attempt gave nothing.
     pub doubt: Option<Doubt>,
     /// The connections that are open.
@@ -132,10 +137,15 @@ pub struct Open {
     pub busy: Option<u64>,
     /// Those of each pod of the budget that is told apart, by uid.
     pub pods: HashMap<String, u64>,
+    /// What each of these pods holds for certain. A pod has one address: of connections that bear its name and come from
+    /// several, only those of its own address count, or else those of the address with the most.
+    pub held: HashMap<String, u64>,
     /// Pods that were told apart in this reading or an earlier one, by uid.
     pub told: HashSet<String>,
     /// The largest of the other clients.
     pub clients: Vec<Group>,
+    /// When this was read.
+    pub at: Timestamp,
 }
 
 impl Open {
@@ -147,15 +157,31 @@ impl Open {
 }
 
 impl LimitRecord {
-    /// Nothing was read yet.
+    /// Nothing was read yet by this process. What a former one read from there is in the status.
     #[must_use]
-    pub const fn new(source: Source) -> Self {
-        Self { source, newest: None, before: None, doubt: None, open: None }
+    pub fn new(source: Source, status: Option<&LimitStatus>) -> Self {
+        let name = source.to_string();
+        let former = status.filter(|status| status.read_from.as_ref() == Some(&name));
+        let former = former.and_then(|status| {
+            let connections = u32::try_from(status.connections).ok()?;
+            let takes = u32::try_from(source.takes().get()).ok()?;
+            let allowed =
+                Allowed { connections: connections.checked_add(takes)?, source: status.source.clone() };
+            Some((allowed, status.read_at.as_ref()?.0))
+        });
+        Self { source, newest: former, before: None, readings: 0, doubt: None, open: None }
+    }
+
+    /// Whether the newest limit is lower than the one before: the next reading confirms it or does not.
+    #[must_use]
+    pub fn fell_once(&self) -> bool {
+        let newest = self.newest.as_ref().map(|(allowed, _)| allowed.connections);
+        let before = self.before.as_ref().map(|allowed| allowed.connections);
+        newest.is_some_and(|newest| before.map_or(self.readings == 1, |before| newest < before))
     }
 
     /// Takes in the answer to one attempt. `pods` are those of the budget. Returns what pods were counted to hold in this
-    /// reading and in the one before, by uid: once may be a moment in which the old connections of a container that
-    /// restarted are still there.
+    /// reading and in the one before, by uid.
     pub fn take(
         &mut self,
         answer: Result<Reading, Doubt>,
@@ -166,19 +192,23 @@ impl LimitRecord {
             Ok(reading) => reading,
             Err(doubt) => {
                 self.doubt = Some(doubt);
+                // What was open then says nothing of now.
+                self.open = None;
                 return HashMap::new();
             }
         };
         self.doubt = None;
+        self.readings = self.readings.saturating_add(1);
         self.before = self.newest.take().map(|(allowed, _)| allowed);
         self.newest = Some((reading.allowed, now));
         let earlier = self.open.take().unwrap_or_default();
         let Some(activity) = &reading.activity else { return HashMap::new() };
-        let mut open = told_apart(activity, pods);
+        let mut open = Open { at: now, ..told_apart(activity, pods) };
         let there: HashSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
         open.told.extend(earlier.told.into_iter().filter(|uid| there.contains(uid.as_str())));
-        let twice = open.pods.iter().filter_map(|(uid, now)| {
-            let before = earlier.pods.get(uid)?;
+        let apart = now.duration_since(earlier.at) >= APART;
+        let twice = open.held.iter().filter(|_| apart).filter_map(|(uid, now)| {
+            let before = earlier.held.get(uid)?;
             Some((uid.clone(), *now.min(before)))
         });
         let twice = twice.collect();
@@ -215,6 +245,7 @@ fn told_apart(activity: &Activity, pods: &[Arc<PodRecord>]) -> Open {
     };
     let mut open = Open { all: activity.others.into(), ..Open::default() };
     let mut busy = Some(0_u64);
+    let mut from: HashMap<(&str, Option<IpAddr>), (u64, Option<IpAddr>)> = HashMap::new();
     for group in &activity.groups {
         open.all = open.all.saturating_add(group.open.into());
         busy = busy.zip(group.busy).map(|(sum, more)| sum.saturating_add(more.into()));
@@ -222,15 +253,29 @@ fn told_apart(activity: &Activity, pods: &[Arc<PodRecord>]) -> Open {
             Some(pod) => {
                 let of = open.pods.entry(pod.uid.clone()).or_default();
                 *of = of.saturating_add(group.open.into());
+                let from = from.entry((pod.uid.as_str(), group.address)).or_insert((0, pod.address));
+                from.0 = from.0.saturating_add(group.open.into());
             }
             None => open.clients.push(group.clone()),
         }
     }
+    open.held = held(from);
     open.busy = busy.filter(|_| activity.others == 0);
     open.told = open.pods.keys().cloned().collect();
     open.clients.sort_by_key(|client| Reverse(client.open));
     open.clients.truncate(CLIENTS);
     open
+}
+
+/// What pods hold for certain, of what is open in their names, by pod and address, each with the pod's own address.
+fn held(from: HashMap<(&str, Option<IpAddr>), (u64, Option<IpAddr>)>) -> HashMap<String, u64> {
+    let mut best: HashMap<&str, (bool, u64)> = HashMap::new();
+    for ((uid, address), (open, own)) in from {
+        let candidate = (address.is_some() && address == own, open);
+        let of = best.entry(uid).or_insert(candidate);
+        *of = candidate.max(*of);
+    }
+    best.into_iter().map(|(uid, (_, open))| (uid.to_owned(), open)).collect()
 }
 
 #[cfg(test)]

@@ -67,25 +67,32 @@ pub enum SpecError {
 /// The limit of a budget: what its spec states, or what was read. `last` is the limit of the status before.
 ///
 /// # Errors
-/// When the spec fixes no number and none was read, or when all of it is reserved.
+/// When the spec fixes no number and none was read.
 pub fn limit(
     spec: &DbConnectionBudgetSpec,
     last: Option<&LimitStatus>,
     record: Option<&LimitRecord>,
 ) -> Result<Limit, SpecError> {
-    let limit = match Source::of(spec) {
+    match Source::of(spec) {
         Some((from, Use::Limit)) => {
             one_form(spec)?;
-            read(from, last, record)?
+            read(from, last, record)
         }
-        Some((from, Use::Comparison)) => without_reader(stated(spec)?, from)?,
-        None => stated(spec)?,
-    };
-    let reserved = of(spec.reserved);
-    if reserved >= limit.connections {
-        return Err(SpecError::AllReserved { reserved, limit: limit.connections });
+        Some((from, Use::Comparison)) => {
+            let limit = without_reader(stated(spec)?, &from);
+            if limit.connections == Connections::ZERO { Err(SpecError::OnlyOne { from }) } else { Ok(limit) }
+        }
+        None => stated(spec),
     }
-    Ok(limit)
+}
+
+/// Whether a limit leaves something beside what is reserved.
+///
+/// # Errors
+/// When it does not.
+pub fn leaves_something(spec: &DbConnectionBudgetSpec, limit: &Limit) -> Result<(), SpecError> {
+    let (reserved, limit) = (of(spec.reserved), limit.connections);
+    if reserved >= limit { Err(SpecError::AllReserved { reserved, limit }) } else { Ok(()) }
 }
 
 fn of(number: u32) -> Connections {
@@ -129,23 +136,20 @@ pub fn stated(spec: &DbConnectionBudgetSpec) -> Result<Limit, SpecError> {
 }
 
 /// A limit without the connection that poolbudget reads it with.
-fn without_reader(limit: Limit, from: Source) -> Result<Limit, SpecError> {
+fn without_reader(limit: Limit, from: &Source) -> Limit {
     let takes = from.takes();
     if takes == Connections::ZERO {
-        return Ok(limit);
+        return limit;
     }
-    let connections = limit.connections.minus(takes);
-    if connections == Connections::ZERO {
-        return Err(SpecError::OnlyOne { from });
-    }
-    Ok(Limit { connections, source: format!("{} − {takes} for poolbudget to read with", limit.source) })
+    let source = format!("{} − {takes} for poolbudget to read with", limit.source);
+    Limit { connections: limit.connections.minus(takes), source }
 }
 
 fn read(from: Source, last: Option<&LimitStatus>, record: Option<&LimitRecord>) -> Result<Limit, SpecError> {
     let name = from.to_string();
     let last = last.filter(|last| last.read_from.as_ref() == Some(&name));
     let last = last.and_then(|last| {
-        let connections = u64::try_from(last.connections).ok().filter(|number| *number > 0)?;
+        let connections = u64::try_from(last.connections).ok()?;
         Some(Limit { connections: Connections::new(connections), source: last.source.clone() })
     });
     let record = record.filter(|record| record.source == from);
@@ -155,10 +159,10 @@ fn read(from: Source, last: Option<&LimitStatus>, record: Option<&LimitRecord>) 
     };
     let usable = |allowed: &Allowed| {
         let limit = Limit { connections: of(allowed.connections), source: allowed.source.clone() };
-        without_reader(limit, from.clone())
+        without_reader(limit, &from)
     };
-    let newest = usable(newest)?;
-    let before = record.and_then(|record| record.before.as_ref()).and_then(|before| usable(before).ok());
+    let newest = usable(newest);
+    let before = record.and_then(|record| record.before.as_ref()).map(usable);
     let in_force = last.as_ref().map(|last| last.connections);
     let connections =
         after_readings(in_force, newest.connections, before.as_ref().map(|before| before.connections));

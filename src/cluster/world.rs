@@ -377,9 +377,12 @@ impl World {
         now: Timestamp,
     ) -> bool {
         let pods = self.pods.group(&key.namespace, &key.name);
-        let record = self.limits.entry(key.clone()).or_insert_with(|| LimitRecord::new(source.clone()));
+        let budget = self.budgets.find(&key.namespace, &key.name);
+        let status = budget.as_ref().and_then(|budget| budget.status.as_ref());
+        let new = || LimitRecord::new(source.clone(), status.and_then(|status| status.limit.as_ref()));
+        let record = self.limits.entry(key.clone()).or_insert_with(new);
         if record.source != *source {
-            *record = LimitRecord::new(source.clone());
+            *record = new();
         }
         let said = |record: &LimitRecord| {
             let number = |allowed: &Allowed| allowed.connections;
@@ -393,7 +396,9 @@ impl World {
         for pod in &pods {
             let Some(open) = counted.get(&pod.uid) else { continue };
             let open = Connections::new(*open);
-            if open > pod.hold().bill() {
+            // The connections of a lost predecessor of this name are in quarantine, and count there.
+            let gone = status.map_or(&[][..], |status| &status.ledger.quarantine);
+            if open > pod.hold().bill() && !gone.iter().any(|entry| entry.pod == pod.name) {
                 let before = self.seen_before.entry(pod.uid.clone()).or_default();
                 *before = open.max(*before);
                 more |= self.raise(&pod.namespace, &pod.name, &pod.uid, open);

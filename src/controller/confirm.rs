@@ -82,9 +82,9 @@ pub fn limit_confirmed(view: &View, spec: &DbConnectionBudgetSpec) -> Finding {
     match used {
         Use::Limit => {
             let mut message = told;
-            let in_force = view.limit.as_ref().map(|limit| limit.connections.plus(source.takes()));
-            if let Some(in_force) = in_force.filter(|in_force| *in_force < now) {
-                let _ = write!(message, "; {in_force} is in force until this was read twice in a row");
+            let in_force = view.limit.as_ref().map(|limit| limit.connections);
+            if let Some(in_force) = in_force.filter(|in_force| in_force.plus(source.takes()) < now) {
+                let _ = write!(message, "; {in_force} stays in force until the next reading says so too");
             }
             of(Status::True, Reason::Read, message)
         }
@@ -103,8 +103,7 @@ pub fn limit_confirmed(view: &View, spec: &DbConnectionBudgetSpec) -> Finding {
                 (Status::False, Reason::StatedTooHigh, rest)
             } else {
                 let rest = format!(
-                    ", and the spec states {stated}, which is in force: correct it, or leave it if the others are not \
-                     for this budget"
+                    ", and the spec states {stated}, which is in force: raise it if this budget may use the rest"
                 );
                 (Status::False, Reason::StatedTooLow, rest)
             };

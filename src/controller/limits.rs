@@ -30,14 +30,18 @@ use crate::network::Network;
 const SERVER: Duration = Duration::from_secs(120);
 /// How often Supabase is asked: its API answers 120 requests in a minute to all who use one token.
 const PROJECT: Duration = Duration::from_secs(300);
-/// How soon it is asked again after a doubt, or to confirm a number that is new.
+/// How soon it is asked again after a doubt, or to confirm a number that is another one.
 const SOON: Duration = Duration::from_secs(15);
 /// How long it takes at most until a right that was given, or a Secret that was mended, is noticed.
 const MENDED: Duration = Duration::from_secs(30);
 /// The longest pause that an answer may ask for.
 const PAUSE: Duration = Duration::from_secs(3600);
-/// The most readings at the same time.
+/// The most readings at the same time, and of the budgets of one namespace: a server that never answers must not keep
+/// others waiting.
 const AT_ONCE: usize = 8;
+const OF_NAMESPACE: usize = 2;
+/// No reading takes longer, with its Secrets.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is looked up which budgets there are, and which are due.
 const STEP: Duration = Duration::from_secs(1);
 
@@ -57,8 +61,9 @@ pub struct Vantage {
 struct Asked {
     source: Source,
     due: Instant,
-    /// Doubts in a row.
+    /// Doubts in a row, and what the last one was.
     doubts: u32,
+    doubt: Option<Class>,
     /// The number that was read last.
     last: Option<u32>,
     running: bool,
@@ -77,39 +82,58 @@ impl Schedule {
     fn census(&mut self, now: Instant, found: HashMap<BudgetKey, Source>) {
         self.budgets.retain(|key, asked| found.get(key) == Some(&asked.source));
         for (key, source) in found {
-            let new = || Asked { source, due: now, doubts: 0, last: None, running: false };
+            let new = || Asked { source, due: now, doubts: 0, doubt: None, last: None, running: false };
             self.budgets.entry(key).or_insert_with(new);
         }
     }
 
     /// A budget that is due, if there is one.
     fn next(&mut self, now: Instant) -> Option<(BudgetKey, Source)> {
-        let due = self.budgets.iter_mut().filter(|(_, asked)| !asked.running && asked.due <= now);
-        let (key, asked) = due.min_by_key(|(_, asked)| asked.due)?;
+        let mut running: HashMap<&str, usize> = HashMap::new();
+        for (key, _) in self.budgets.iter().filter(|(_, asked)| asked.running) {
+            *running.entry(key.namespace.as_str()).or_default() += 1;
+        }
+        let of = |key: &BudgetKey| running.get(key.namespace.as_str()).copied().unwrap_or(0);
+        let due = self.budgets.iter().filter(|(_, asked)| !asked.running && asked.due <= now);
+        let due = due.filter(|(key, _)| of(key) < OF_NAMESPACE);
+        let key = due.min_by_key(|(key, asked)| (of(key), asked.due)).map(|(key, _)| key.clone())?;
+        let asked = self.budgets.get_mut(&key)?;
         asked.running = true;
-        Some((key.clone(), asked.source.clone()))
+        Some((key, asked.source.clone()))
     }
 
-    /// Notes an answer, and when to ask again.
-    fn answered(&mut self, key: &BudgetKey, source: &Source, answer: &Result<Reading, Doubt>, now: Instant) {
+    /// Notes an answer, and when to ask again. Returns what it means; none if the budget reads from elsewhere by now.
+    fn answered(
+        &mut self,
+        key: &BudgetKey,
+        source: &Source,
+        answer: &Result<Reading, Doubt>,
+        now: Instant,
+    ) -> Option<News> {
         let part = self.spread.hash_one((key, now)) % 1000;
-        let Some(asked) = self.budgets.get_mut(key).filter(|asked| asked.source == *source) else { return };
+        let asked = self.budgets.get_mut(key).filter(|asked| asked.source == *source)?;
         asked.running = false;
+        let class = answer.as_ref().err().map(|doubt| doubt.class);
+        let news = if class.is_some() && class != asked.doubt { News::Doubt } else { News::None };
+        asked.doubt = class;
         let wait = match answer {
             Ok(reading) => {
                 asked.doubts = 0;
                 let number = Some(reading.allowed.connections);
-                let higher = asked.last.is_none_or(|last| number > Some(last));
+                let other = asked.last != number;
                 asked.last = number;
-                if higher { SOON } else { period(source) }
+                if other { SOON } else { period(source) }
             }
             Err(doubt) => {
                 asked.doubts = asked.doubts.saturating_add(1);
                 pause(doubt, asked.doubts, period(source))
             }
         };
-        // Between 0.8 and 1.2 of it.
-        asked.due = now + wait * 8 / 10 + wait * 4 / 10 / 1000 * u32::try_from(part).unwrap_or(0);
+        // Between 0.8 and 1.2 of it, and never before a server wants to be asked again.
+        let spread = wait * 8 / 10 + wait * 4 / 10 / 1000 * u32::try_from(part).unwrap_or(0);
+        let pause = answer.as_ref().err().and_then(|doubt| doubt.pause).unwrap_or_default();
+        asked.due = now + spread.max(pause.min(PAUSE));
+        Some(news)
     }
 }
 
@@ -127,8 +151,16 @@ fn pause(doubt: &Doubt, doubts: u32, period: Duration) -> Duration {
         Class::Forbidden | Class::SecretInvalid => MENDED,
         Class::Unreachable | Class::Refused | Class::NotUnderstood => period,
     };
-    let doubled = SOON.saturating_mul(1 << doubts.saturating_sub(1).min(8));
-    doubled.min(longest).max(doubt.pause.unwrap_or_default().min(PAUSE))
+    SOON.saturating_mul(1 << doubts.saturating_sub(1).min(8)).min(longest)
+}
+
+/// Whether an answer is worth a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    /// It is as expected, or a doubt that was there before.
+    None,
+    /// A doubt that is new, or another one.
+    Doubt,
 }
 
 /// The budgets that say where their limit can be read.
@@ -154,9 +186,10 @@ pub async fn ask<G: Gateway>(reconciler: Arc<Reconciler<G>>, vantage: Vantage, r
             Some(answered) = running.join_next() => {
                 // A panic ends the process (panic = abort); a task is never cancelled.
                 let Ok((key, source, answer)) = answered else { continue };
-                schedule.answered(&key, &source, &answer, Instant::now());
-                take_in(context, &key, &source, answer);
-                requests.request(key);
+                if let Some(news) = schedule.answered(&key, &source, &answer, Instant::now()) {
+                    take_in(context, &key, &source, answer, news);
+                    requests.request(key);
+                }
             }
         }
         let now = Instant::now();
@@ -167,7 +200,10 @@ pub async fn ask<G: Gateway>(reconciler: Arc<Reconciler<G>>, vantage: Vantage, r
             let Some((key, source)) = schedule.next(now) else { break };
             let vantage = vantage.clone();
             running.spawn(async move {
-                let answer = read(&key.namespace, &source, &vantage).await;
+                let answer = tokio::time::timeout(PATIENCE, read(&key.namespace, &source, &vantage)).await;
+                let late =
+                    || Doubt::new(Class::Unreachable, format!("no answer within {} s", PATIENCE.as_secs()));
+                let answer = answer.unwrap_or_else(|_| Err(late()));
                 (key, source, answer)
             });
         }
@@ -179,9 +215,10 @@ fn take_in<G: Gateway>(
     key: &BudgetKey,
     source: &Source,
     answer: Result<Reading, Doubt>,
+    news: News,
 ) {
     context.metrics.limit_read(answer.as_ref().map_or_else(|doubt| doubt.class.name(), |_| "read"));
-    if let Err(doubt) = &answer {
+    if let (Err(doubt), News::Doubt) = (&answer, news) {
         let BudgetKey { namespace, name } = key;
         tracing::warn!(namespace, budget = name, from = %source, class = doubt.class.name(), %doubt, "limit not read");
     }
@@ -204,8 +241,11 @@ async fn read(namespace: &str, source: &Source, vantage: &Vantage) -> Result<Rea
         Source::Supabase { project, token: secret, connection } => {
             let token = secrets.value(namespace, secret).await?;
             let text = std::str::from_utf8(&token).map(str::trim).ok();
-            let token = text.filter(|text| !text.is_empty()).ok_or_else(|| {
-                Doubt::new(Class::SecretInvalid, "there is no token").in_secret(&secret.name, &secret.key)
+            // Whoever writes the budget may name any Secret that was granted: what is no token goes nowhere.
+            let is_token = |text: &&str| !text.is_empty() && !text.contains([':', '/', '@', ' ']);
+            let token = text.filter(is_token).ok_or_else(|| {
+                Doubt::new(Class::SecretInvalid, "there is no access token")
+                    .in_secret(&secret.name, &secret.key)
             })?;
             let project = Project::new(project, *connection)
                 .map_err(|why| Doubt::new(Class::NotUnderstood, why.to_string()))?;

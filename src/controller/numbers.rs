@@ -5,7 +5,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::view::{Assessed, View};
-use crate::api::conditions::ConditionType;
+use crate::api::conditions::{ConditionReason, ConditionType};
 use crate::api::{DbConnectionBudget, DbConnectionBudgetStatus, WorkloadStatus};
 use crate::budget::amount::Connections;
 use crate::telemetry::series::{BudgetNumbers, WorkloadNumbers};
@@ -44,6 +44,10 @@ pub fn of(view: &View, budget: &DbConnectionBudget, status: &DbConnectionBudgetS
 }
 
 fn condition(condition: &Condition) -> Option<(&'static str, i64)> {
+    // Nobody asked for the limit to be read: no alert should wait for it.
+    if condition.reason == ConditionReason::NotChecked.name() {
+        return None;
+    }
     let status = match condition.status.as_str() {
         "True" => 1,
         "False" => 0,

@@ -14,6 +14,7 @@ use crate::budget::assessment::Assessment;
 use crate::budget::decide::{Decision, Enforcement, Situation, Workload};
 use crate::budget::ledger::Hold;
 use crate::budget::limit::Limit;
+use crate::budget::reclaim::Reclaim;
 use crate::cluster::reading::{LimitRecord, Source, Use};
 use crate::cluster::scene::{Scene, Terms, WorkloadFacts, scene};
 use crate::cluster::spec::{self, SpecError};
@@ -71,7 +72,8 @@ impl View {
         let reading = world.limit(key).filter(|record| Some(&record.source) == asked).cloned();
         let reads = source.filter(|(_, used)| *used == Use::Limit).map(|(source, _)| source);
         let limit = spec::limit(spec, status.limit.as_ref(), reading.as_ref());
-        let refusal = limit.as_ref().err().map(ToString::to_string);
+        let unusable = limit.as_ref().ok().and_then(|limit| spec::leaves_something(spec, limit).err());
+        let refusal = limit.as_ref().err().or(unusable.as_ref()).map(ToString::to_string);
         let unread = matches!(limit, Err(SpecError::NotRead { .. }));
         let available = limit.as_ref().map_or(Connections::ZERO, |limit| {
             limit.connections.minus(Connections::new(u64::from(spec.reserved)))
@@ -92,8 +94,13 @@ impl View {
         drop(world);
         let mut decision = decide(&scene.situation);
         let later = keep_a_batch(&scene.situation, &mut decision);
+        // Nothing new is granted beyond it, but one reading ends no pod: it may come from another server than meant.
+        if reads.is_some() && reading.as_ref().is_some_and(LimitRecord::fell_once) {
+            decision.reclaim = Reclaim::default();
+        }
         let overflow_ratio = spec.sizing.overflow_ratio;
-        let (key, limit) = (key.clone(), limit.ok());
+        // What was read stays known although nothing is left of it: a higher number counts when it was read twice.
+        let (key, limit) = (key.clone(), limit.ok().filter(|_| unusable.is_none() || reads.is_some()));
         Self { key, mode, limit, reads, reading, refusal, unread, scene, decision, later, overflow_ratio }
     }
 }

@@ -151,6 +151,7 @@ enum Wrong {
     Form,
     Escape,
     Quote,
+    At,
     NoUser,
     NoHost,
     Socket,
@@ -184,6 +185,11 @@ impl Wrong {
                     .into()
             }
             Self::Quote => "the DSN has a quote or a backslash without its end".into(),
+            Self::At => {
+                "the DSN has an @ after its host: in a password, write %40 for an @, %2F for a slash and %3F for a question \
+                 mark"
+                    .into()
+            }
             Self::NoUser => {
                 "the DSN names no user: write postgres://user:password@host/database; in a password, \
                              write %2F for a slash and %3F for a question mark"

@@ -108,6 +108,38 @@ fn a_lower_limit_counts_at_once_and_a_higher_one_when_it_was_read_twice() {
 }
 
 #[test]
+fn one_low_reading_ends_no_pod_and_a_second_one_brings_them_down_one_by_one() {
+    let (mut cluster, mut term) = begun(&json!({ "postgres": secret() }));
+    answers(&mut cluster, &mut term, allows(14));
+    answers(&mut cluster, &mut term, allows(14));
+    answers(&mut cluster, &mut term, allows(8));
+    cluster.turns(&mut term, 60);
+    assert_eq!(now(&cluster), (Some(7), 2, 0), "nothing new is granted beyond it");
+    nobody_is_sent_away(&cluster);
+    answers(&mut cluster, &mut term, allows(8));
+    assert!(cluster.run(&mut term));
+    cluster.turns(&mut term, 60);
+    let status = cluster.server().status();
+    assert!(status.committed <= 6, "{} of 6: {}", status.committed, cluster.describe());
+    assert_eq!(now(&cluster), (Some(7), 2, 0), "both have come back, smaller");
+    cluster.server().acquit();
+}
+
+#[test]
+fn a_limit_of_which_nothing_is_left_is_remembered_and_rises_by_two_readings() {
+    let (mut cluster, mut term) = begun(&json!({ "postgres": secret() }));
+    answers(&mut cluster, &mut term, allows(97));
+    answers(&mut cluster, &mut term, allows(1));
+    let status = cluster.server().status();
+    assert_eq!((now(&cluster).0, told(&status, "Accepted").1), (Some(0), "InvalidLimit".to_owned()));
+    answers(&mut cluster, &mut term, allows(97));
+    assert_eq!(now(&cluster).0, Some(0), "it was read once");
+    answers(&mut cluster, &mut term, allows(97));
+    assert_eq!(now(&cluster).0, Some(96));
+    nobody_is_sent_away(&cluster);
+}
+
+#[test]
 fn a_doubt_leaves_the_limit_as_it_was_and_says_so() {
     let (mut cluster, mut term) = begun(&json!({ "postgres": secret() }));
     answers(&mut cluster, &mut term, allows(14));
@@ -283,6 +315,7 @@ fn what_the_server_counts_twice_beyond_a_grant_is_on_the_bill() {
     let more = || with_clients(14, &[(&pods[0], 9), (&pods[1], 6)]);
     answers(&mut cluster, &mut term, more());
     assert_eq!(cluster.server().status().ledger.excess.len(), 0, "once is a moment");
+    cluster.turns(&mut term, 60);
     answers(&mut cluster, &mut term, more());
     let status = cluster.server().status();
     assert_eq!((status.usable, status.ledger.excess.first().map(|excess| excess.connections)), (9, Some(3)));

@@ -54,15 +54,8 @@ var cases = map[string][2]string{
 	"PoolbudgetBlocked":     {condition("Blocked", "1"), condition("Blocked", "-1")},
 	"PoolbudgetForeignPods": {condition("ForeignPods", "1"), condition("ForeignPods", "0")},
 	"PoolbudgetEnvIgnored":  {condition("EnvIgnored", "1"), condition("EnvIgnored", "-1")},
-	"PoolbudgetLimitContradicted": {
-		condition("LimitConfirmed", "0") + condition("Ready", "0"),
-		condition("LimitConfirmed", "0") + condition("Ready", "1"),
-	},
-	"PoolbudgetLimitNotRead": {
-		condition("LimitConfirmed", "-1") + "poolbudget_limit_readings_total{outcome=\"unreachable\"} 0+1x80\n",
-		// Nobody asked for it to be read.
-		condition("LimitConfirmed", "-1") + "poolbudget_limit_readings_total{outcome=\"unreachable\"} 0x80\n",
-	},
+	"PoolbudgetLimitContradicted": {condition("LimitConfirmed", "0"), condition("LimitConfirmed", "-1")},
+	"PoolbudgetLimitNotRead":      {condition("LimitConfirmed", "-1"), condition("LimitConfirmed", "1")},
 	"PoolbudgetOutsideClients": {condition("OutsideClients", "1"), condition("OutsideClients", "0")},
 	"PoolbudgetPoolBusy": {
 		of("poolbudget_workload_in_use_connections", "9") + of("poolbudget_workload_committed_connections", "10"),

@@ -32,7 +32,8 @@ pub struct LimitSpec {
     pub postgres: Option<PostgresLimit>,
 
     /// Where to read what the database really allows. poolbudget compares it with the limit stated here and reports the
-    /// difference in condition LimitConfirmed; the limit stays as it is stated.
+    /// difference in condition LimitConfirmed; the limit stays as it is stated. With postgres, one connection of it is for
+    /// poolbudget to read with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "not_null::<VerifySpec>")]
     pub verify: Option<VerifySpec>,
@@ -89,8 +90,8 @@ pub struct SupabaseProject {
     #[schemars(regex(pattern = "^[a-z]{20}$"))]
     pub reference: String,
 
-    /// The Secret in the budget's namespace with an access token for Supabase's Management API. The scopes
-    /// database_pooling_config_read, database_read and infra_add_ons_read are enough.
+    /// The Secret in the budget's namespace with an access token for Supabase's Management API. docs/limits.md lists the
+    /// permissions that it needs for each connection.
     pub token_secret_ref: SecretKeyRef,
 }
 

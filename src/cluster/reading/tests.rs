@@ -96,19 +96,52 @@ fn what_two_pods_share_tells_none_of_them_apart() {
 #[test]
 fn a_pod_counts_for_what_two_readings_in_a_row_agree_on() {
     let pods = [pod("api-1", "10.0.0.1")];
-    let mut record = LimitRecord::new(Source::Postgres { secret: SecretKeyRef::default(), ca: None });
-    let mut counted = |open: u32| {
+    let mut record = LimitRecord::new(Source::Postgres { secret: SecretKeyRef::default(), ca: None }, None);
+    let mut counted = |seconds: i64, open: u32| {
         let answer = Ok(reading(97, &[group("api-1", None, open)], 0));
-        record.take(answer, &pods, Timestamp::UNIX_EPOCH).get("uid of api-1").copied()
+        let now = Timestamp::from_second(seconds).expect("a time");
+        record.take(answer, &pods, now).get("uid of api-1").copied()
     };
-    assert_eq!(counted(9), None, "it may be the moment of a restart");
-    assert_eq!(counted(7), Some(7));
-    assert_eq!(counted(2), Some(2));
+    assert_eq!(counted(1000, 9), None, "it may be the moment of a restart");
+    assert_eq!(counted(1015, 9), None, "which lasts");
+    assert_eq!(counted(1120, 7), Some(7));
+    assert_eq!(counted(1240, 2), Some(2));
+}
+
+#[test]
+fn of_connections_in_the_name_of_a_pod_those_from_one_address_are_its_own() {
+    let pods = [pod("api-0", "10.0.0.1")];
+    let held = |groups: &[Group]| {
+        let open = told_apart(&Activity { groups: groups.to_vec(), others: 0 }, &pods);
+        open.held.get("uid of api-0").copied()
+    };
+    let [own, staging, gateway] = [Some("10.0.0.1"), Some("10.9.0.1"), Some("192.0.2.1")];
+    assert_eq!(held(&[group("api-0", own, 3), group("api-0", staging, 8)]), Some(3));
+    assert_eq!(held(&[group("api-0", gateway, 5), group("api-0", staging, 2)]), Some(5));
+    assert_eq!(held(&[group("api-0", own, 3), group("", own, 2)]), Some(5), "its other connections");
+    assert_eq!(held(&[group("api-0", None, 4)]), Some(4));
+}
+
+#[test]
+fn a_lower_limit_is_one_reading_old_until_the_next_one() {
+    let source = Source::Postgres { secret: SecretKeyRef::default(), ca: None };
+    let status = LimitStatus {
+        connections: 96,
+        read_from: Some(source.to_string()),
+        read_at: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH)),
+        ..LimitStatus::default()
+    };
+    let mut record = LimitRecord::new(source, Some(&status));
+    let mut fell = |connections| {
+        record.take(Ok(reading(connections, &[], 0)), &[], Timestamp::UNIX_EPOCH);
+        record.fell_once()
+    };
+    assert_eq!([97, 40, 40, 41, 30].map(&mut fell), [false, true, false, false, true]);
 }
 
 #[test]
 fn a_doubt_leaves_what_was_read_and_says_why() {
-    let mut record = LimitRecord::new(Source::Postgres { secret: SecretKeyRef::default(), ca: None });
+    let mut record = LimitRecord::new(Source::Postgres { secret: SecretKeyRef::default(), ca: None }, None);
     let number = |record: &LimitRecord| record.newest.as_ref().map(|(allowed, _)| allowed.connections);
     record.take(Ok(reading(97, &[], 0)), &[], Timestamp::UNIX_EPOCH);
     record.take(Err(Doubt::new(Class::Unreachable, "no answer")), &[], Timestamp::UNIX_EPOCH);
@@ -121,7 +154,7 @@ fn a_doubt_leaves_what_was_read_and_says_why() {
 #[test]
 fn a_pod_that_was_told_apart_once_stays_so_while_it_exists() {
     let pods = [pod("api-1", "10.0.0.1")];
-    let mut record = LimitRecord::new(Source::Postgres { secret: SecretKeyRef::default(), ca: None });
+    let mut record = LimitRecord::new(Source::Postgres { secret: SecretKeyRef::default(), ca: None }, None);
     record.take(Ok(reading(97, &[group("api-1", None, 1)], 0)), &pods, Timestamp::UNIX_EPOCH);
     record.take(Ok(reading(97, &[], 0)), &pods, Timestamp::UNIX_EPOCH);
     assert_eq!(record.open.as_ref().map(|open| open.told.len()), Some(1));

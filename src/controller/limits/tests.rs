@@ -40,7 +40,9 @@ fn about(wait: Duration) -> std::ops::RangeInclusive<Duration> {
 async fn a_budget_is_read_at_once_then_soon_again_and_then_every_two_minutes() {
     let source = server("db");
     let (mut schedule, mut now) = schedule(&source);
-    for (number, wait) in [(97, SOON), (97, SERVER), (97, SERVER), (120, SOON), (120, SERVER), (40, SERVER)] {
+    for (number, wait) in
+        [(97, SOON), (97, SERVER), (97, SERVER), (120, SOON), (120, SERVER), (40, SOON), (40, SERVER)]
+    {
         let wait_for = again(&mut schedule, &source, &allows(number), now);
         assert!(about(wait).contains(&wait_for), "{number}: {wait_for:?} is not about {wait:?}");
         now += wait_for;
@@ -67,7 +69,7 @@ async fn doubts_double_the_wait_up_to_the_period() {
 #[tokio::test]
 async fn a_server_that_asks_for_a_pause_gets_it_up_to_an_hour() {
     let source = server("db");
-    for (asked, least) in [(600, 480), (86_400, 2_880)] {
+    for (asked, least) in [(600, 600), (86_400, 3_600)] {
         let (mut schedule, now) = schedule(&source);
         let pause = Some(Duration::from_secs(asked));
         let doubt = Doubt { pause, ..Doubt::new(Class::Refused, "too many requests") };
@@ -85,10 +87,39 @@ async fn one_budget_is_read_once_at_a_time_and_anew_when_it_reads_from_elsewhere
     schedule.census(now, HashMap::from([(key("main"), new.clone())]));
     let due = schedule.next(now);
     assert_eq!(due.map(|(_, source)| source), Some(new));
-    schedule.answered(&key("main"), &old, &allows(97), now);
+    assert_eq!(schedule.answered(&key("main"), &old, &allows(97), now), None);
     assert!(schedule.budgets[&key("main")].running, "the answer of the old source ends nothing");
     schedule.census(now, HashMap::new());
     assert!(schedule.next(now + PAUSE).is_none(), "it is gone");
+}
+
+#[tokio::test]
+async fn a_namespace_has_two_readings_at_a_time_and_others_are_not_kept_waiting() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let many = (0..100).map(|n| (key(&format!("b{n}")), server("db")));
+    let other = BudgetKey::new("bank", "main");
+    schedule.census(now - PAUSE, many.clone().collect());
+    schedule.census(now, many.chain([(other.clone(), server("db"))]).collect());
+    let begun: Vec<BudgetKey> = std::iter::from_fn(|| schedule.next(now)).map(|(key, _)| key).collect();
+    assert_eq!(begun.len(), OF_NAMESPACE + 1);
+    assert_eq!(begun.get(1), Some(&other), "whose namespace has none comes first");
+}
+
+#[tokio::test]
+async fn a_doubt_is_logged_when_it_comes_and_when_it_becomes_another_one() {
+    let source = server("db");
+    let (mut schedule, mut now) = schedule(&source);
+    let mut told = |answer: Result<Reading, Doubt>| {
+        now += PAUSE;
+        assert!(schedule.next(now).is_some(), "it is due");
+        schedule.answered(&key("main"), &source, &answer, now)
+    };
+    let doubt = |class| Err(Doubt::new(class, "no"));
+    assert_eq!(told(doubt(Class::Forbidden)), Some(News::Doubt));
+    assert_eq!(told(doubt(Class::Forbidden)), Some(News::None));
+    assert_eq!(told(doubt(Class::Unreachable)), Some(News::Doubt));
+    assert_eq!(told(allows(97)), Some(News::None));
+    assert_eq!(told(doubt(Class::Unreachable)), Some(News::Doubt));
 }
 
 #[tokio::test]

@@ -88,6 +88,8 @@ fn what_is_no_dsn_is_refused_with_what_to_do() {
     let form = "this is no DSN: write postgres://user:password@host/database, or host=… user=… password=…";
     let escape = "the DSN has a % that is not followed by two hexadecimal digits of UTF-8 text: write %25 for the \
                   character itself";
+    let at = "the DSN has an @ after its host: in a password, write %40 for an @, %2F for a slash and %3F for a question \
+              mark";
     let port = "the port in the DSN is no number from 1 to 65535; in a password, write %2F for a slash and %3A for a \
                 colon";
     let user = "the DSN names no user: write postgres://user:password@host/database; in a password, write %2F for a \
@@ -124,6 +126,8 @@ fn what_is_no_dsn_is_refused_with_what_to_do() {
         ("postgres://app:12?s3cr3t@db/shop", user),
         ("host=db password=s3cr3t", user),
         ("postgres://app:s3cr3t/x@db/shop", user),
+        ("postgres://app:p@ss/s3cr3t@db/shop", at),
+        ("postgres://app:p@ss?s3cr3t@db/shop", at),
         ("postgres://app:s3cr3t@db:x/shop", port),
         ("postgres://app:s3cr3t@db:0/shop", port),
         ("postgres://app:s3cr3t@db:65536/shop", port),

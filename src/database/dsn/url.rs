@@ -21,8 +21,9 @@ pub(super) fn read(scheme: &str, rest: &str) -> Result<Parts, Wrong> {
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = address.split_once('/').unwrap_or((address, ""));
     let mut parts = Parts { has_tls: true, ..Parts::default() };
-    // A host has no @, so one in a password does no harm.
+    // A host has no @, so one in a password does no harm, unless a slash or a question mark stands there too.
     let servers = match authority.rsplit_once('@') {
+        Some(_) if path.contains('@') || query.contains('@') => return Err(Wrong::At),
         Some((login, servers)) => {
             let (user, password) = login.split_once(':').unwrap_or((login, ""));
             parts.user = Some(decoded(user)?.to_string());

@@ -53,6 +53,23 @@ fn accepted() -> Vec<(&'static str, Value)> {
         ("postgres", json!({"limit": {"postgres": {"maxConnections": 100}}})),
         ("nothing reserved", json!({"limit": {"connections": 1}, "reserved": 0})),
         (
+            "read from a server",
+            json!({"limit": {"postgres": {"secretRef": {"name": "db", "key": "url"}}}, "reserved": 50}),
+        ),
+        (
+            "read from a server of an own authority",
+            json!({"limit": {"postgres": {"secretRef": {"name": "db", "key": "url"}, "caSecretRef": {"name": "ca", "key": "ca.crt"}}}}),
+        ),
+        (
+            "read from a project",
+            json!({"limit": {"supabase": {"connection": "Session", "project": {"ref": "abcdefghijklmnopqrst",
+                "tokenSecretRef": {"name": "supabase", "key": "token"}}}}, "reserved": 20}),
+        ),
+        (
+            "verified",
+            json!({"limit": {"connections": 15, "verify": {"postgres": {"secretRef": {"name": "db", "key": "url"}}}}}),
+        ),
+        (
             "everything",
             json!({"limit": {"connections": 60}, "reserved": 5, "mode": "Observe",
                 "sizing": {"basis": "Ladder", "surge": "Full", "overflowRatio": 0}, "infeasiblePolicy": "Deny", "evictionPolicy": "Forbidden",
@@ -84,6 +101,44 @@ fn refused() -> Vec<(&'static str, Value, &'static str)> {
             "enterprise alone",
             json!({"limit": {"supabase": {"plan": "Enterprise", "connection": "Session"}}}),
             "the Enterprise plan has no fixed limit",
+        ),
+        (
+            "described and read",
+            json!({"limit": {"postgres": {"maxConnections": 100, "secretRef": {"name": "db", "key": "url"}}}}),
+            "set exactly one of limit.postgres.maxConnections, limit.postgres.secretRef",
+        ),
+        (
+            "read with a reserve of its own",
+            json!({"limit": {"postgres": {"superuserReserved": 3, "secretRef": {"name": "db", "key": "url"}}}}),
+            "leave superuserReserved out",
+        ),
+        (
+            "an authority of nobody",
+            json!({"limit": {"postgres": {"maxConnections": 100, "caSecretRef": {"name": "ca", "key": "ca.crt"}}}}),
+            "caSecretRef goes with limit.postgres.secretRef",
+        ),
+        (
+            "no reference of a project",
+            json!({"limit": {"supabase": {"connection": "Session", "project": {"ref": "../../v1/other",
+                "tokenSecretRef": {"name": "supabase", "key": "token"}}}}}),
+            "spec.limit.supabase.project.ref",
+        ),
+        (
+            "read with a pool size",
+            json!({"limit": {"supabase": {"connection": "Session", "poolSize": 30, "project": {"ref": "abcdefghijklmnopqrst",
+                "tokenSecretRef": {"name": "supabase", "key": "token"}}}}}),
+            "leave poolSize out",
+        ),
+        (
+            "read and verified",
+            json!({"limit": {"postgres": {"secretRef": {"name": "db", "key": "url"}},
+                "verify": {"postgres": {"secretRef": {"name": "db", "key": "url"}}}}}),
+            "a limit that is read needs no limit.verify",
+        ),
+        (
+            "verified nowhere",
+            json!({"limit": {"connections": 15, "verify": {}}}),
+            "set exactly one of limit.verify.postgres, limit.verify.supabase",
         ),
         (
             "unknown plan",
@@ -195,7 +250,7 @@ async fn defaults_are_filled_in_and_fields_explain_themselves() {
     let found: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(
         found["spec"],
-        json!({"limit": {"postgres": {"maxConnections": 100, "superuserReserved": 3}}, "reserved": 1, "mode": "Gate",
+        json!({"limit": {"postgres": {"maxConnections": 100}}, "reserved": 1, "mode": "Gate",
             "sizing": {"basis": "Ceiling", "surge": "Minimal", "overflowRatio": 2},
             "infeasiblePolicy": "Wait", "evictionPolicy": "Allowed", "lingerSeconds": 0})
     );

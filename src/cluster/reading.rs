@@ -245,7 +245,7 @@ fn told_apart(activity: &Activity, pods: &[Arc<PodRecord>]) -> Open {
     };
     let mut open = Open { all: activity.others.into(), ..Open::default() };
     let mut busy = Some(0_u64);
-    let mut from: HashMap<(&str, Option<IpAddr>), (u64, Option<IpAddr>)> = HashMap::new();
+    let mut from = Vec::new();
     for group in &activity.groups {
         open.all = open.all.saturating_add(group.open.into());
         busy = busy.zip(group.busy).map(|(sum, more)| sum.saturating_add(more.into()));
@@ -253,8 +253,8 @@ fn told_apart(activity: &Activity, pods: &[Arc<PodRecord>]) -> Open {
             Some(pod) => {
                 let of = open.pods.entry(pod.uid.clone()).or_default();
                 *of = of.saturating_add(group.open.into());
-                let from = from.entry((pod.uid.as_str(), group.address)).or_insert((0, pod.address));
-                from.0 = from.0.saturating_add(group.open.into());
+                let is_own = group.address.is_some() && group.address == pod.address;
+                from.push(From { uid: &pod.uid, address: group.address, is_own, open: group.open.into() });
             }
             None => open.clients.push(group.clone()),
         }
@@ -267,12 +267,24 @@ fn told_apart(activity: &Activity, pods: &[Arc<PodRecord>]) -> Open {
     open
 }
 
-/// What pods hold for certain, of what is open in their names, by pod and address, each with the pod's own address.
-fn held(from: HashMap<(&str, Option<IpAddr>), (u64, Option<IpAddr>)>) -> HashMap<String, u64> {
+/// What is open in the name of a pod from one address.
+struct From<'a> {
+    uid: &'a str,
+    address: Option<IpAddr>,
+    /// Whether that is the pod's own address.
+    is_own: bool,
+    open: u64,
+}
+
+/// What pods hold for certain, of what is open in their names.
+fn held(mut from: Vec<From<'_>>) -> HashMap<String, u64> {
+    let place = |one: &From<'_>| (one.uid.to_owned(), one.address);
+    from.sort_by_key(place);
     let mut best: HashMap<&str, (bool, u64)> = HashMap::new();
-    for ((uid, address), (open, own)) in from {
-        let candidate = (address.is_some() && address == own, open);
-        let of = best.entry(uid).or_insert(candidate);
+    for same in from.chunk_by(|one, other| place(one) == place(other)) {
+        let Some(first) = same.first() else { continue };
+        let candidate = (first.is_own, same.iter().map(|one| one.open).fold(0, u64::saturating_add));
+        let of = best.entry(first.uid).or_insert(candidate);
         *of = candidate.max(*of);
     }
     best.into_iter().map(|(uid, (_, open))| (uid.to_owned(), open)).collect()

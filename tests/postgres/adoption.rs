@@ -73,6 +73,13 @@ async fn a_full_database_is_adopted_by_ending_an_old_pod_that_no_other_one_repla
     .await
     .unwrap();
 
+    // The new one is Ready as soon as the old one has let go of one connection.
+    until(DEADLINE, "the old pod has ended", async || {
+        ensure!(lives().iter().any(|life| life.ended.is_some()), "{:?}", lives());
+        Ok(())
+    })
+    .await
+    .unwrap();
     let lives = lives();
     let new = lives.iter().find(|life| life.ended.is_none()).unwrap();
     until(DEADLINE, "its connections have the name of the new pod", async || {

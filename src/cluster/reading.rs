@@ -276,12 +276,17 @@ struct From<'a> {
     open: u64,
 }
 
+impl<'a> From<'a> {
+    const fn place(&self) -> (&'a str, Option<IpAddr>) {
+        (self.uid, self.address)
+    }
+}
+
 /// What pods hold for certain, of what is open in their names.
 fn held(mut from: Vec<From<'_>>) -> HashMap<String, u64> {
-    let place = |one: &From<'_>| (one.uid.to_owned(), one.address);
-    from.sort_by_key(place);
+    from.sort_by_key(From::place);
     let mut best: HashMap<&str, (bool, u64)> = HashMap::new();
-    for same in from.chunk_by(|one, other| place(one) == place(other)) {
+    for same in from.chunk_by(|one, other| one.place() == other.place()) {
         let Some(first) = same.first() else { continue };
         let candidate = (first.is_own, same.iter().map(|one| one.open).fold(0, u64::saturating_add));
         let of = best.entry(first.uid).or_insert(candidate);

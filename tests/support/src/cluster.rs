@@ -196,7 +196,7 @@ impl Cluster {
         self.expects_forbidden();
         self.apiserver.start()?;
         self.until("the API server serves again", || self.serves_again()).await?;
-        self.wake_kubelets()
+        self.wake_clients()
     }
 
     /// SIGKILL for etcd.
@@ -209,7 +209,7 @@ impl Cluster {
         self.expects_forbidden();
         self.etcd.start()?;
         self.until("the API server serves again", || self.serves_again()).await?;
-        self.wake_kubelets()
+        self.wake_clients()
     }
 
     /// SIGKILL for the controller manager: nothing acts on Deployments until it is restarted.
@@ -232,11 +232,18 @@ impl Cluster {
         self.kwok.start()
     }
 
-    /// A kubelet retries a failed write. The fake ones give up, and a pod that should have ended then would stay for
-    /// ever; after a restart they look at every pod.
-    fn wake_kubelets(&self) -> Result<()> {
-        self.kwok.kill()?;
-        self.kwok.start()
+    /// Restarts the programs that are clients of the API server, which has been away. After an outage of half a minute
+    /// their watches would pause for up to a minute before they try again (client-go waits 30 s, and up to twice that
+    /// with jitter), and the fake kubelets, unlike real ones, never retry a failed write.
+    fn wake_clients(&self) -> Result<()> {
+        for client in [&self.controller_manager, &self.scheduler, &self.kwok] {
+            // One that a test has killed stays away.
+            if client.runs() {
+                client.kill()?;
+                client.start()?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until everything that should run serves.
@@ -375,6 +382,11 @@ impl Component {
             Some(mut process) => process.kill(),
             None => bail!("{} does not run", self.spec.name),
         }
+    }
+
+    /// Whether it was started and nobody has killed it.
+    fn runs(&self) -> bool {
+        self.process().is_some()
     }
 
     /// An error if it was started and has ended by itself.

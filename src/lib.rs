@@ -5,9 +5,10 @@
 //! | [`api`] | the `DbConnectionBudget` resource, its rules, the names on pods | nothing |
 //! | [`budget`] | the pure core: limits, sizes, ledger, decisions; plain values in, decisions out | only itself |
 //! | [`profile`] | which variables apps read their pools from, and what they mean to them | `api`, `budget` |
-//! | [`evidence`] | what pods say of their pools: answers to plain values | nothing |
+//! | [`exposition`] | the text format of Prometheus, read | nothing |
+//! | [`evidence`] | what pods say of their pools: answers to plain values | `exposition` |
 //! | [`network`] | networks of addresses, and which addresses may be asked | nothing |
-//! | [`database`] | what a database or its vendor says of its limit and of open connections | `budget`, `network` |
+//! | [`database`] | what a database or its vendor says of its limit and of open connections | `budget`, `exposition`, `network` |
 //! | [`cluster`] | Kubernetes objects to plain values, decisions to patches | `api`, `budget`, `profile`, `evidence`, `database` |
 //! | [`admission`] | the policies that give a pod its gate and its late-bound env | `api`, `profile` |
 //! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `evidence`, `network`, `database`, `telemetry` |
@@ -27,6 +28,7 @@ pub mod commands;
 pub mod controller;
 pub mod database;
 pub mod evidence;
+pub mod exposition;
 pub mod network;
 pub mod page;
 pub mod profile;

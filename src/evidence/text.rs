@@ -5,9 +5,7 @@
 
 use super::table::{Family, STACKS, Says, Stack};
 use super::{MAX_CONNECTIONS, Maximum, Reading};
-
-/// The longest line that is read.
-const LINE: usize = 4096;
+use crate::exposition::{Sample, samples};
 
 /// The sums of one stack.
 #[derive(Clone, Copy, Default)]
@@ -22,9 +20,9 @@ struct Sums {
 
 pub(super) fn read(page: &str) -> Option<Reading> {
     let mut all = [Sums::default(); STACKS.len()];
-    for sample in page.lines().filter(|line| line.len() <= LINE).filter_map(Sample::read) {
+    for sample in samples(page) {
         for (stack, sums) in STACKS.iter().zip(&mut all) {
-            stack.families.iter().filter(|family| sample.is_of(family)).for_each(|family| {
+            stack.families.iter().filter(|family| is_of(&sample, family)).for_each(|family| {
                 sums.add(family.says, sample.value, stack);
             });
         }
@@ -85,65 +83,8 @@ fn count(value: f64) -> u64 {
     if value.is_nan() { 0 } else { value.ceil().clamp(0.0, most) as u64 }
 }
 
-/// One line of a page.
-struct Sample<'a> {
-    name: &'a str,
-    labels: &'a str,
-    value: f64,
-}
-
-impl<'a> Sample<'a> {
-    fn read(line: &'a str) -> Option<Self> {
-        let line = line.trim();
-        if line.starts_with('#') {
-            return None;
-        }
-        let (name, rest) = line.split_at_checked(line.find(['{', ' ', '\t'])?)?;
-        let (labels, rest) = match rest.strip_prefix('{') {
-            Some(rest) => rest.split_at_checked(end_of_labels(rest)?)?,
-            None => ("", rest),
-        };
-        let value = rest.trim_start_matches('}').split_whitespace().next()?.parse().ok()?;
-        Some(Self { name, labels, value })
-    }
-
-    fn is_of(&self, family: &Family) -> bool {
-        self.name == family.name
-            && family
-                .only
-                .is_none_or(|(label, value)| self.labels().any(|(name, text)| name == label && text == value))
-    }
-
-    /// The labels by name and value. Only values without escapes are compared with anything.
-    fn labels(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let mut rest = self.labels;
-        std::iter::from_fn(move || {
-            let (name, after) = rest.split_once("=\"")?;
-            let end = end_of_value(after)?;
-            let (value, after) = after.split_at_checked(end)?;
-            rest = after.trim_start_matches('"');
-            Some((name.trim_start_matches([',', ' ']), value))
-        })
-    }
-}
-
-/// Where the closing brace of labels is: outside of quotes.
-fn end_of_labels(text: &str) -> Option<usize> {
-    let (mut quoted, mut escaped) = (false, false);
-    text.bytes().position(|byte| {
-        let is_end = byte == b'}' && !quoted;
-        quoted ^= byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        is_end
-    })
-}
-
-/// Where the closing quote of a value is.
-fn end_of_value(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    text.bytes().position(|byte| {
-        let is_end = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        is_end
-    })
+fn is_of(sample: &Sample<'_>, family: &Family) -> bool {
+    let has =
+        |(label, value): (&str, &str)| sample.labels().any(|(name, text)| name == label && text == value);
+    sample.name == family.name && family.only.is_none_or(has)
 }

@@ -42,6 +42,8 @@ pub enum Source {
         project: String,
         /// The Secret with the access token.
         token: SecretKeyRef,
+        /// The Secret with a key of the project, which opens its metrics.
+        key: Option<SecretKeyRef>,
         /// How the workloads connect.
         connection: Connection,
     },
@@ -97,6 +99,7 @@ impl Source {
         Self::Supabase {
             project: of.project.reference.clone(),
             token: of.project.token_secret_ref.clone(),
+            key: of.project.metrics_secret_ref.clone(),
             connection: spec::connection(of.connection),
         }
     }
@@ -126,6 +129,8 @@ pub struct LimitRecord {
     pub doubt: Option<Doubt>,
     /// The connections that are open.
     pub open: Option<Open>,
+    /// Why it was not read which are open, although somebody asked.
+    pub unseen: Option<Doubt>,
 }
 
 /// The connections that are open, told apart.
@@ -169,7 +174,7 @@ impl LimitRecord {
                 Allowed { connections: connections.checked_add(takes)?, source: status.source.clone() };
             Some((allowed, status.read_at.as_ref()?.0))
         });
-        Self { source, newest: former, before: None, readings: 0, doubt: None, open: None }
+        Self { source, newest: former, before: None, readings: 0, doubt: None, open: None, unseen: None }
     }
 
     /// Whether the newest limit is lower than the one before: the next reading confirms it or does not.
@@ -194,6 +199,7 @@ impl LimitRecord {
                 self.doubt = Some(doubt);
                 // What was open then says nothing of now.
                 self.open = None;
+                self.unseen = None;
                 return HashMap::new();
             }
         };
@@ -202,7 +208,8 @@ impl LimitRecord {
         self.before = self.newest.take().map(|(allowed, _)| allowed);
         self.newest = Some((reading.allowed, now));
         let earlier = self.open.take().unwrap_or_default();
-        let Some(activity) = &reading.activity else { return HashMap::new() };
+        self.unseen = reading.activity.as_ref().and_then(|asked| asked.as_ref().err().cloned());
+        let Some(Ok(activity)) = &reading.activity else { return HashMap::new() };
         let mut open = Open { at: now, ..told_apart(activity, pods) };
         let there: HashSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
         open.told.extend(earlier.told.into_iter().filter(|uid| there.contains(uid.as_str())));

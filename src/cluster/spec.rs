@@ -37,13 +37,13 @@ pub enum SpecError {
     )]
     OnlyOne {
         /// Where the limit is read or verified.
-        from: Source,
+        from: Box<Source>,
     },
     /// The limit was never read.
     #[error("the limit was not read yet from {from}{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
     NotRead {
         /// Where.
-        from: Source,
+        from: Box<Source>,
         /// Why the last attempt failed.
         why: Option<String>,
     },
@@ -80,7 +80,11 @@ pub fn limit(
         }
         Some((from, Use::Comparison)) => {
             let limit = without_reader(stated(spec)?, &from);
-            if limit.connections == Connections::ZERO { Err(SpecError::OnlyOne { from }) } else { Ok(limit) }
+            if limit.connections == Connections::ZERO {
+                Err(SpecError::OnlyOne { from: Box::new(from) })
+            } else {
+                Ok(limit)
+            }
         }
         None => stated(spec),
     }
@@ -155,7 +159,7 @@ fn read(from: Source, last: Option<&LimitStatus>, record: Option<&LimitRecord>) 
     let record = record.filter(|record| record.source == from);
     let Some((newest, _)) = record.and_then(|record| record.newest.as_ref()) else {
         let why = || record.and_then(|record| record.doubt.as_ref()).map(ToString::to_string);
-        return last.ok_or_else(|| SpecError::NotRead { why: why(), from });
+        return last.ok_or_else(|| SpecError::NotRead { why: why(), from: Box::new(from) });
     };
     let usable = |allowed: &Allowed| {
         let limit = Limit { connections: of(allowed.connections), source: allowed.source.clone() };

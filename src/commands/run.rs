@@ -21,6 +21,7 @@ use super::{explain, stranger};
 use crate::controller::secrets::Secrets;
 use crate::controller::{self, API_SERVER, Identity, Vantage};
 use crate::database::https::Origin;
+use crate::database::supabase::{self, Projects, Supabase};
 use crate::network::Network;
 use crate::page;
 use crate::page::access::{self, Access};
@@ -76,10 +77,20 @@ pub(super) struct RunArgs {
         long,
         env = "POOLBUDGET_SUPABASE_API",
         value_name = "URL",
-        default_value = "https://api.supabase.com",
+        default_value = supabase::API,
         value_parser = origin
     )]
     supabase_api: Origin,
+    /// Address of each Supabase project, in which {ref} stands for its reference; budgets with metricsSecretRef read its metrics
+    /// from there
+    #[arg(
+        long,
+        env = "POOLBUDGET_SUPABASE_PROJECTS",
+        value_name = "URL",
+        default_value = supabase::PROJECTS,
+        value_parser = Projects::new
+    )]
+    supabase_projects: Projects,
 
     /// Address that serves the page of all budgets; without it, none is served
     #[arg(long, env = "POOLBUDGET_PAGE_ADDRESS")]
@@ -159,7 +170,8 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let pod_networks = args.pod_networks;
     let identity = Identity { namespace: args.namespace, lease: args.lease_name, name: args.identity };
     let secrets = Secrets::new(client.clone());
-    let vantage = Vantage { secrets, networks: args.database_networks, supabase: args.supabase_api };
+    let supabase = Supabase { api: args.supabase_api, projects: args.supabase_projects };
+    let vantage = Vantage { secrets, networks: args.database_networks, supabase };
     let settings = controller::Settings { identity, pod_networks, vantage };
     let closing = CancellationToken::new();
     let served = async {

@@ -78,7 +78,10 @@ pub fn limit_confirmed(view: &View, spec: &DbConnectionBudgetSpec) -> Finding {
         return of(Status::Unknown, Reason::LimitNotRead, message);
     };
     let now = Connections::new(allowed.connections.into());
-    let told = format!("the database allows {} ({})", connections(now), allowed.source);
+    let mut told = format!("the database allows {} ({})", connections(now), allowed.source);
+    if let Some(doubt) = reading.and_then(|reading| reading.unseen.as_ref()) {
+        let _ = write!(told, "; which connections are open was not read: {doubt}");
+    }
     match used {
         Use::Limit => {
             let mut message = told;

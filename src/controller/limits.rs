@@ -11,19 +11,19 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::dispatch::Requests;
 use super::gateway::Gateway;
 use super::reconcile::Reconciler;
 use super::secrets::Secrets;
-use crate::api::BudgetKey;
+use crate::api::{BudgetKey, SecretKeyRef};
 use crate::cluster::reading::Source;
 use crate::cluster::world::World;
 use crate::database::dsn::Dsn;
-use crate::database::https::Origin;
-use crate::database::supabase::Project;
-use crate::database::{Class, Doubt, Reading, postgres, supabase};
+use crate::database::supabase::{self, Project, Supabase};
+use crate::database::{Class, Doubt, Reading, postgres};
 use crate::network::Network;
 
 /// How often a server is asked.
@@ -52,8 +52,8 @@ pub struct Vantage {
     pub secrets: Secrets,
     /// The networks that databases may be in; none for all but loopback and the like.
     pub networks: Vec<Network>,
-    /// Supabase's Management API.
-    pub supabase: Origin,
+    /// Where Supabase answers.
+    pub supabase: Supabase,
 }
 
 /// A budget whose limit is read.
@@ -238,7 +238,7 @@ async fn read(namespace: &str, source: &Source, vantage: &Vantage) -> Result<Rea
             };
             postgres::read(&dsn, ca.as_deref().map(Vec::as_slice), &vantage.networks).await
         }
-        Source::Supabase { project, token: secret, connection } => {
+        Source::Supabase { project, token: secret, key, connection } => {
             let token = secrets.value(namespace, secret).await?;
             let text = std::str::from_utf8(&token).map(str::trim).ok();
             // Whoever writes the budget may name any Secret that was granted: what is no token goes nowhere.
@@ -249,9 +249,21 @@ async fn read(namespace: &str, source: &Source, vantage: &Vantage) -> Result<Rea
             })?;
             let project = Project::new(project, *connection)
                 .map_err(|why| Doubt::new(Class::NotUnderstood, why.to_string()))?;
-            supabase::read(&vantage.supabase, &project, token).await
+            let key = match key {
+                Some(key) => Some(text_of(secrets, namespace, key).await),
+                None => None,
+            };
+            let key = key.as_ref().map(|key| key.as_ref().map(|text| text.as_str()));
+            supabase::read(&vantage.supabase, &project, supabase::Secrets { token, key }).await
         }
     }
+}
+
+/// The text of a Secret.
+async fn text_of(secrets: &Secrets, namespace: &str, of: &SecretKeyRef) -> Result<Zeroizing<String>, Doubt> {
+    let value = secrets.value(namespace, of).await?;
+    let text = std::str::from_utf8(&value).map(|text| Zeroizing::new(text.to_owned()));
+    text.map_err(|_| Doubt::new(Class::SecretInvalid, "there is no text").in_secret(&of.name, &of.key))
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -38,8 +40,6 @@ const CONNECT: Duration = Duration::from_secs(3);
 const ADDRESSES: usize = 8;
 /// The longest token that is sent.
 const TOKEN: usize = 4 << 10;
-/// What comes before the token.
-const SCHEME: &str = "Bearer ";
 /// The header by which an API says in how many seconds it answers again.
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
@@ -77,6 +77,15 @@ pub enum NotAnOrigin {
     /// The TLS library refuses its own settings.
     #[error("TLS cannot be set up")]
     Settings,
+}
+
+/// How a request says who asks.
+#[derive(Clone, Copy)]
+pub enum Token<'a> {
+    /// As it is.
+    Bearer(&'a str),
+    /// As the password of a user.
+    Basic(&'static str, &'a str),
 }
 
 /// An answer.
@@ -125,7 +134,7 @@ impl Origin {
     ///
     /// # Errors
     /// When there is no answer that can be read.
-    pub async fn get(&self, path: &str, token: &str, most: u64) -> Result<Answer, Doubt> {
+    pub async fn get(&self, path: &str, token: Token<'_>, most: u64) -> Result<Answer, Doubt> {
         self.ask(Method::GET, path, token, None, most).await
     }
 
@@ -133,7 +142,13 @@ impl Origin {
     ///
     /// # Errors
     /// When there is no answer that can be read.
-    pub async fn post_json(&self, path: &str, token: &str, body: String, most: u64) -> Result<Answer, Doubt> {
+    pub async fn post_json(
+        &self,
+        path: &str,
+        token: Token<'_>,
+        body: String,
+        most: u64,
+    ) -> Result<Answer, Doubt> {
         self.ask(Method::POST, path, token, Some(body), most).await
     }
 
@@ -141,7 +156,7 @@ impl Origin {
         &self,
         method: Method,
         path: &str,
-        token: &str,
+        token: Token<'_>,
         body: Option<String>,
         most: u64,
     ) -> Result<Answer, Doubt> {
@@ -150,9 +165,9 @@ impl Origin {
             .uri(path)
             .header(HOST, self.authority.as_str())
             .header(USER_AGENT, concat!("poolbudget/", env!("CARGO_PKG_VERSION")))
-            .header(ACCEPT, "application/json")
+            .header(ACCEPT, "application/json, text/plain")
             .header(CONNECTION, "close")
-            .header(AUTHORIZATION, bearer(token)?);
+            .header(AUTHORIZATION, token.header()?);
         if body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
@@ -304,26 +319,39 @@ fn decimal(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| digits && *port != 0)
 }
 
-/// The header with the token. The texts that are made of it here are wiped; the HTTP library's own copy in its write
-/// buffer is freed with the connection.
-fn bearer(token: &str) -> Result<HeaderValue, Doubt> {
-    let unusable = || {
-        let sentence = format!(
-            "the token is empty, longer than {TOKEN} bytes, or has blanks, line ends or characters beyond ASCII: put \
-             the token alone into the Secret"
-        );
-        Doubt::new(Class::SecretInvalid, sentence)
-    };
-    if !(1..=TOKEN).contains(&token.len()) || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(unusable());
+impl Token<'_> {
+    /// The header with it. The texts that are made of it here are wiped; the HTTP library's own copy in its write buffer is
+    /// freed with the connection.
+    fn header(self) -> Result<HeaderValue, Doubt> {
+        let unusable = || {
+            let sentence = format!(
+                "the token is empty, longer than {TOKEN} bytes, or has blanks, line ends or characters beyond ASCII: put \
+                 the token alone into the Secret"
+            );
+            Doubt::new(Class::SecretInvalid, sentence)
+        };
+        let (Self::Bearer(token) | Self::Basic(_, token)) = self;
+        if !(1..=TOKEN).contains(&token.len()) || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(unusable());
+        }
+        let text = match self {
+            Self::Bearer(token) => joined(&["Bearer ", token]),
+            Self::Basic(user, password) => {
+                joined(&["Basic ", &Zeroizing::new(BASE64.encode(joined(&[user, ":", password]).as_bytes()))])
+            }
+        };
+        let mut value = HeaderValue::from_str(&text).map_err(|_| unusable())?;
+        value.set_sensitive(true);
+        Ok(value)
     }
-    // With room for all of it: a text that grows leaves copies behind.
-    let mut text = Zeroizing::new(String::with_capacity(SCHEME.len().saturating_add(token.len())));
-    text.push_str(SCHEME);
-    text.push_str(token);
-    let mut value = HeaderValue::from_str(&text).map_err(|_| unusable())?;
-    value.set_sensitive(true);
-    Ok(value)
+}
+
+/// One text, with room for all of it from the start: a text that grows leaves copies behind.
+fn joined(parts: &[&str]) -> Zeroizing<String> {
+    let length = parts.iter().map(|part| part.len()).fold(0, usize::saturating_add);
+    let mut text = Zeroizing::new(String::with_capacity(length));
+    parts.iter().for_each(|part| text.push_str(part));
+    text
 }
 
 /// A header that is a number of seconds.

@@ -27,8 +27,8 @@ pub const GROUPS: usize = 500;
 pub struct Reading {
     /// How many connections there may be.
     pub allowed: Allowed,
-    /// Which are open; none if the source does not say.
-    pub activity: Option<Activity>,
+    /// Which are open, or why that was not read; none if nobody asked.
+    pub activity: Option<Result<Activity, Doubt>>,
 }
 
 /// How many connections a source allows.

@@ -1,6 +1,6 @@
-//! What Supabase says of the limit of a project, by its Management API.
+//! What Supabase says of the limit of a project, by its Management API, and of its clients.
 //!
-//! In: an origin, a project, a token. Out: a [`Reading`]. Only what is needed is asked, one request after another, and all
+//! In: where Supabase is, a project, a token, a key of the project. Out: a [`Reading`]. Only what is needed is asked, one request after another, and all
 //! together within the time and the bytes of one reading. What an answer says is in `answers`, without the wire.
 //! Forbidden here: guessing. What the API leaves open comes from the table of `budget::supabase`, and is called so.
 //!
@@ -9,6 +9,8 @@
 
 mod activity;
 mod answers;
+mod key;
+mod metrics;
 
 use std::time::Duration;
 
@@ -18,12 +20,15 @@ use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
 use self::answers::{Number, Pools, Size, Stated};
-use super::https::{Answer, Origin};
+use self::metrics::Pooler;
+use super::https::{Answer, NotAnOrigin, Origin, Token};
 use super::{Activity, Class, Doubt, MAX_BYTES, PATIENCE, Reading};
 use crate::budget::supabase::{Compute, Connection};
 
 /// Where the API is.
 pub const API: &str = "https://api.supabase.com";
+/// Where its projects are.
+pub const PROJECTS: &str = "https://{ref}.supabase.co";
 /// Where tokens are made.
 const TOKENS: &str = "https://supabase.com/dashboard/account/tokens";
 /// The longest that the API can make poolbudget wait.
@@ -32,6 +37,55 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 const PAUSE: Duration = Duration::from_secs(60);
 /// The characters of a project's reference.
 const REFERENCE: usize = 20;
+
+/// What stands for a project's reference in the address of its metrics.
+const PLACEHOLDER: &str = "{ref}";
+/// The user of a project's metrics.
+const METRICS_USER: &str = "service_role";
+
+/// Where Supabase answers.
+#[derive(Clone, Debug)]
+pub struct Supabase {
+    /// The Management API.
+    pub api: Origin,
+    /// The projects themselves.
+    pub projects: Projects,
+}
+
+/// The address of each project, in which `{ref}` stands for its reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Projects(String);
+
+impl Projects {
+    /// The addresses of this form.
+    ///
+    /// # Errors
+    /// When it is no address with any reference in it.
+    pub fn new(form: &str) -> Result<Self, NotAnOrigin> {
+        let projects = Self(form.to_owned());
+        projects.origin(&"a".repeat(REFERENCE))?;
+        Ok(projects)
+    }
+
+    /// Where they are if nobody says otherwise.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self(PROJECTS.to_owned())
+    }
+
+    fn origin(&self, reference: &str) -> Result<Origin, NotAnOrigin> {
+        Origin::new(&self.0.replace(PLACEHOLDER, reference), None)
+    }
+}
+
+/// With what a project is asked.
+#[derive(Clone, Copy)]
+pub struct Secrets<'a> {
+    /// A token for the Management API.
+    pub token: &'a str,
+    /// A secret key of the project, for its metrics; or why there is none, if there should be one.
+    pub key: Option<Result<&'a str, &'a Doubt>>,
+}
 
 /// A project, and the path on which its apps connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,34 +158,78 @@ const fn first(connection: Connection) -> Question {
     }
 }
 
-/// Asks what a project allows on its path, and with a direct connection which connections are open.
+/// Asks what a project allows on its path, and which connections are open there.
 ///
-/// Clients of a pooler are no backends of Postgres, and `pg_stat_activity` does not show them: the activity of the other
-/// paths is none. So it is when the API does not answer that question, which is a beta: that is no doubt about the limit.
+/// Clients of a pooler are no backends of Postgres, and `pg_stat_activity` does not show them: they are in the metrics of
+/// the project, which another key opens. Without that key nobody asks. A question about them that has no answer is no
+/// doubt about the limit.
 ///
 /// # Errors
 /// When the API gives no number that can be believed.
-pub async fn read(origin: &Origin, project: &Project, token: &str) -> Result<Reading, Doubt> {
-    read_within(origin, project, token, PATIENCE).await
+pub async fn read(supabase: &Supabase, project: &Project, secrets: Secrets<'_>) -> Result<Reading, Doubt> {
+    read_within(supabase, project, secrets, PATIENCE).await
 }
 
 async fn read_within(
-    origin: &Origin,
+    supabase: &Supabase,
     project: &Project,
-    token: &str,
+    secrets: Secrets<'_>,
     patience: Duration,
 ) -> Result<Reading, Doubt> {
     let deadline = Instant::now() + patience;
+    let origin = &supabase.api;
     // A token that came from a file has a line end.
-    let mut asks = Asks { origin, project, token: token.trim_ascii(), left: MAX_BYTES, size: None };
+    let mut asks = Asks { origin, project, token: secrets.token.trim_ascii(), left: MAX_BYTES, size: None };
     let allowed = timeout_at(deadline, asks.allowed()).await;
     let allowed = allowed.unwrap_or_else(|_| Err(origin.late().into()));
     let allowed = allowed.map_err(|open| open.doubt)?.allowed();
-    let activity = match project.connection {
-        Connection::Direct => timeout_at(deadline, asks.activity()).await.ok().flatten(),
-        Connection::Session | Connection::Transaction | Connection::Dedicated => None,
+    let pooler = match project.connection {
+        Connection::Direct => None,
+        Connection::Session => Some(Pooler::Shared("session")),
+        Connection::Transaction => Some(Pooler::Shared("transaction")),
+        Connection::Dedicated => Some(Pooler::Dedicated),
     };
+    let activity = match (pooler, secrets.key) {
+        (None, _) => Some(timeout_at(deadline, asks.activity()).await),
+        (Some(_), None) => None,
+        (Some(_), Some(Err(doubt))) => Some(Ok(Err(doubt.clone()))),
+        (Some(pooler), Some(Ok(key))) => {
+            Some(timeout_at(deadline, clients(&supabase.projects, project, key, pooler, asks.left)).await)
+        }
+    };
+    let activity = activity.map(|asked| asked.unwrap_or_else(|_| Err(origin.late())));
     Ok(Reading { allowed, activity })
+}
+
+/// The clients of a pooler, by the metrics of the project.
+async fn clients(
+    projects: &Projects,
+    project: &Project,
+    key: &str,
+    pooler: Pooler,
+    most: u64,
+) -> Result<Activity, Doubt> {
+    let key = key.trim_ascii();
+    key::may_go_to(key, &project.reference)?;
+    let origin = projects.origin(&project.reference).map_err(|why| {
+        Doubt::new(Class::NotUnderstood, format!("the metrics of the project cannot be asked: {why}"))
+    })?;
+    let answer = origin.get(metrics::PATH, Token::Basic(METRICS_USER, key), most).await?;
+    if answer.status != StatusCode::OK {
+        let status = answer.status.as_u16();
+        let sentence = match status {
+            401 | 403 => format!(
+                "the project {} refused the key for its metrics: put a secret key of this project into the Secret",
+                project.reference
+            ),
+            _ => format!("the project {} answered {status} when asked for its metrics", project.reference),
+        };
+        return Err(Doubt::new(Class::Refused, sentence));
+    }
+    let page = String::from_utf8_lossy(&answer.body);
+    metrics::read(&page, pooler).ok_or_else(|| {
+        Doubt::new(Class::NotUnderstood, "the metrics of the project do not count the clients of this pooler")
+    })
 }
 
 /// A question that stays open.
@@ -237,7 +335,7 @@ impl Asks<'_> {
 
     async fn get(&mut self, question: Question) -> Result<Bytes, Open> {
         let path = self.path(question.path());
-        let answer = self.origin.get(&path, self.token, self.left).await?;
+        let answer = self.origin.get(&path, Token::Bearer(self.token), self.left).await?;
         self.spent(&answer);
         if answer.status == StatusCode::OK {
             return Ok(answer.body);
@@ -247,11 +345,25 @@ impl Asks<'_> {
     }
 
     /// The clients of Postgres, read as a role that can write nothing.
-    async fn activity(&mut self) -> Option<Activity> {
+    async fn activity(&mut self) -> Result<Activity, Doubt> {
         let path = self.path("database/query/read-only");
-        let answer = self.origin.post_json(&path, self.token, activity::query(), self.left).await.ok()?;
+        let token = Token::Bearer(self.token);
+        let answer = self.origin.post_json(&path, token, activity::query(), self.left).await?;
         self.spent(&answer);
-        if answer.status.is_success() { activity::read(&answer.body) } else { None }
+        if !answer.status.is_success() {
+            let sentence = format!(
+                "Supabase answered {} to the query of who is connected: the token needs the permission database_read \
+                 for it",
+                answer.status.as_u16()
+            );
+            return Err(Doubt::new(Class::Refused, sentence));
+        }
+        activity::read(&answer.body).ok_or_else(|| {
+            Doubt::new(
+                Class::NotUnderstood,
+                "the answer of Supabase about who is connected is not understood",
+            )
+        })
     }
 
     fn path(&self, of: &str) -> String {

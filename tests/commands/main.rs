@@ -12,6 +12,8 @@ mod groups;
 #[cfg(test)]
 mod inject;
 #[cfg(test)]
+mod limit_from;
+#[cfg(test)]
 mod line;
 #[cfg(test)]
 mod nested;

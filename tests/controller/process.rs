@@ -5,6 +5,7 @@ use std::time::Duration;
 use poolbudget::controller::secrets::Secrets;
 use poolbudget::controller::{API_SERVER, CACHES, Identity, Settings, Vantage, run};
 use poolbudget::database::https::Origin;
+use poolbudget::database::supabase::{Projects, Supabase};
 use poolbudget::telemetry::http::Readiness;
 use poolbudget::telemetry::metrics::Metrics;
 use serde_json::json;
@@ -32,7 +33,10 @@ impl Replica {
         let stop = CancellationToken::new();
         let identity =
             Identity { namespace: "system".into(), lease: "poolbudget".into(), name: "one".into() };
-        let supabase = Origin::new("https://api.supabase.com", None).expect("an origin");
+        let supabase = Supabase {
+            api: Origin::new("https://api.supabase.com", None).expect("an origin"),
+            projects: Projects::new("https://{ref}.supabase.co").expect("addresses"),
+        };
         let vantage = Vantage { secrets: Secrets::new(client.clone()), networks: Vec::new(), supabase };
         let settings = Settings { identity, pod_networks: Vec::new(), vantage };
         let task = tokio::spawn(run(client, settings, metrics.clone(), readiness.clone(), stop.clone()));

@@ -285,7 +285,7 @@ pub(super) fn with_clients(connections: u32, clients: &[(&str, u32)]) -> Result<
         busy: Some(0),
     };
     let activity = Some(Activity { groups: clients.iter().map(group).collect(), others: 0 });
-    Ok(Reading { activity, ..allows(connections).expect("a reading") })
+    Ok(Reading { activity: activity.map(Ok), ..allows(connections).expect("a reading") })
 }
 
 #[test]

@@ -55,6 +55,8 @@ mod rights;
 #[cfg(test)]
 mod stand_in;
 #[cfg(test)]
+mod supabase;
+#[cfg(test)]
 mod switching;
 #[cfg(test)]
 mod webhook;

@@ -66,6 +66,12 @@ fn accepted() -> Vec<(&'static str, Value)> {
                 "tokenSecretRef": {"name": "supabase", "key": "token"}}}}, "reserved": 20}),
         ),
         (
+            "read from a project and its metrics",
+            json!({"limit": {"supabase": {"connection": "Session", "project": {"ref": "abcdefghijklmnopqrst",
+                "tokenSecretRef": {"name": "supabase", "key": "token"},
+                "metricsSecretRef": {"name": "supabase", "key": "secret-key"}}}}}),
+        ),
+        (
             "verified",
             json!({"limit": {"connections": 15, "verify": {"postgres": {"secretRef": {"name": "db", "key": "url"}}}}}),
         ),
@@ -128,6 +134,20 @@ fn refused() -> Vec<(&'static str, Value, &'static str)> {
             json!({"limit": {"supabase": {"connection": "Session", "poolSize": 30, "project": {"ref": "abcdefghijklmnopqrst",
                 "tokenSecretRef": {"name": "supabase", "key": "token"}}}}}),
             "leave poolSize out",
+        ),
+        (
+            "metrics of a project that are not needed",
+            json!({"limit": {"supabase": {"connection": "Direct", "project": {"ref": "abcdefghijklmnopqrst",
+                "tokenSecretRef": {"name": "supabase", "key": "token"},
+                "metricsSecretRef": {"name": "supabase", "key": "secret-key"}}}}}),
+            "leave metricsSecretRef out",
+        ),
+        (
+            "metrics of a verified project that are not needed",
+            json!({"limit": {"connections": 15, "verify": {"supabase": {"connection": "Direct",
+                "project": {"ref": "abcdefghijklmnopqrst", "tokenSecretRef": {"name": "supabase", "key": "token"},
+                "metricsSecretRef": {"name": "supabase", "key": "secret-key"}}}}}}),
+            "leave metricsSecretRef out",
         ),
         (
             "read and verified",

@@ -87,17 +87,17 @@ async fn a_role_without_rights_sees_who_has_how_many_connections() -> Result<()>
         let activity = async |role: &str| server.read_as(role, "app").await.map(|reading| reading.activity);
         // A role sees everything of its own connections.
         let expected = vec![group("web", "shop", 5, false, 0), group("jobs", "app", 2, true, 1)];
-        assert_eq!(activity("app").await, Ok(Some(Activity { groups: expected, others: 0 })));
+        assert_eq!(activity("app").await, Ok(Some(Ok(Activity { groups: expected, others: 0 }))));
         let expected = vec![group("web", "shop", 5, true, 3), group("jobs", "app", 2, true, 1)];
-        assert_eq!(activity("monitor").await, Ok(Some(Activity { groups: expected, others: 0 })));
+        assert_eq!(activity("monitor").await, Ok(Some(Ok(Activity { groups: expected, others: 0 }))));
         // Against the limit of a role count its own alone.
         server.sql("alter role app connection limit 20").await?;
         let own = vec![group("jobs", "app", 2, true, 1)];
-        assert_eq!(activity("app").await, Ok(Some(Activity { groups: own, others: 0 })));
+        assert_eq!(activity("app").await, Ok(Some(Ok(Activity { groups: own, others: 0 }))));
         server.sql("alter role app connection limit -1").await?;
         server.sql("alter database postgres connection limit 5").await?;
         let elsewhere = server.read_as("app", "postgres").await.map(|reading| reading.activity);
-        assert_eq!(elsewhere, Ok(Some(Activity::default())));
+        assert_eq!(elsewhere, Ok(Some(Ok(Activity::default()))));
     }
     Ok(())
 }
@@ -313,7 +313,7 @@ async fn the_console_of_pgbouncer_says_how_many_clients_it_lets_in() -> Result<(
             Ok::<_, Doubt>((reading.allowed.connections, reading.allowed.source, reading.activity))
         };
         let source = "PgBouncer's pool_size 20 for database shop, session mode".to_owned();
-        assert_eq!(console(&pooler).await, Ok((20, source.clone(), Some(Activity::default()))));
+        assert_eq!(console(&pooler).await, Ok((20, source.clone(), Some(Ok(Activity::default())))));
         let mut held = Vec::new();
         for _ in 0..3 {
             let (client, connection) = tokio_postgres::connect(&pooler.text("app", "shop"), NoTls).await?;
@@ -321,7 +321,10 @@ async fn the_console_of_pgbouncer_says_how_many_clients_it_lets_in() -> Result<(
             held.push(client);
         }
         let app = Group { user: "app".to_owned(), open: 3, ..Group::default() };
-        assert_eq!(console(&pooler).await, Ok((20, source, Some(Activity { groups: vec![app], others: 0 }))));
+        assert_eq!(
+            console(&pooler).await,
+            Ok((20, source, Some(Ok(Activity { groups: vec![app], others: 0 }))))
+        );
         let both = ["shop", "stock"];
         let pooler = Pooler::start(&server, &both, &format!("pool_mode = transaction\n{sizes}")).await?;
         let (connections, source, _) = console(&pooler).await?;

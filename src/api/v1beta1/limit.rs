@@ -73,6 +73,8 @@ pub struct VerifyPostgres {
 /// A project whose limit is read.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.project.metricsSecretRef) || self.connection != 'Direct'")
+    .message("with a direct connection project.tokenSecretRef shows who is connected: leave metricsSecretRef out"))]
 pub struct VerifySupabase {
     /// The project.
     pub project: SupabaseProject,
@@ -93,6 +95,13 @@ pub struct SupabaseProject {
     /// The Secret in the budget's namespace with an access token for Supabase's Management API. docs/limits.md lists the
     /// permissions that it needs for each connection.
     pub token_secret_ref: SecretKeyRef,
+
+    /// The Secret in the budget's namespace with a secret key of the project, such as sb_secret_…: poolbudget reads the
+    /// project's metrics with it, which count the clients of its poolers. Such a key passes row-level security, so leave
+    /// this out if you do not need to see who else uses the pooler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "not_null::<SecretKeyRef>")]
+    pub metrics_secret_ref: Option<SecretKeyRef>,
 }
 
 /// One key of a Secret in the budget's own namespace. poolbudget may read it only after
@@ -117,6 +126,8 @@ pub struct SecretKeyRef {
         .message("set exactly one of limit.supabase.plan, limit.supabase.compute, limit.supabase.project"),
     validation = Rule::new("!has(self.poolSize) || self.connection == 'Session'")
         .message("poolSize limits clients in session mode only; leave it out with this connection"),
+    validation = Rule::new("!has(self.project) || !has(self.project.metricsSecretRef) || self.connection != 'Direct'")
+        .message("with a direct connection project.tokenSecretRef shows who is connected: leave metricsSecretRef out"),
     validation = Rule::new("!has(self.poolSize) || !has(self.project)")
         .message("poolbudget reads the pool size of the project: leave poolSize out"),
     validation = Rule::new("!has(self.plan) || self.plan != 'Enterprise' || has(self.poolSize)")

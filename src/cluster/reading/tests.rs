@@ -52,7 +52,7 @@ fn group(application: &str, address: Option<&str>, open: u32) -> Group {
 fn reading(connections: u32, groups: &[Group], others: u32) -> Reading {
     let activity = Activity { groups: groups.to_vec(), others };
     let allowed = Allowed { connections, source: "max_connections".to_owned() };
-    Reading { allowed, activity: Some(activity) }
+    Reading { allowed, activity: Some(Ok(activity)) }
 }
 
 /// What is open after readings of these groups: all, of pods, of clients that are no pods.

@@ -85,11 +85,6 @@ fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
 }
 
 impl Object {
-    /// Whether there is something at this place.
-    pub fn has(&self, pointer: &str) -> bool {
-        self.value.pointer(pointer).is_some()
-    }
-
     fn text(&self, path: &[&str]) -> &str {
         text(&self.value, path)
     }

@@ -1,7 +1,7 @@
 //! `--limit-from`: plan with what a database allows now, by the reader of the operator.
 //!
-//! In: where a connection string stands, outside of the command line, which other users of the machine can read. Out: the
-//! limit, and a line that says where it comes from. Forbidden here: changing manifests.
+//! In: where a connection string or a token stands, outside of the command line, which other users of the machine can read;
+//! where the budget reads its limit. Out: the limit, and where it comes from. Forbidden here: changing manifests.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,7 +10,10 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use zeroize::Zeroizing;
 
+use crate::cluster::reading::Source;
 use crate::database::dsn::Dsn;
+use crate::database::https::Origin;
+use crate::database::supabase::{self, Project, Projects, Secrets, Supabase};
 use crate::database::{Allowed, postgres};
 use crate::network::Network;
 
@@ -20,13 +23,17 @@ const MOST: u64 = 64 << 10;
 /// Where to read the limit.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct LimitFromArgs {
-    /// Plan with the limit that a database allows now; its connection string is in an environment variable (env:NAME) or in a
-    /// file (file:PATH). If there are several budgets, name one
+    /// Plan with the limit that the database allows now. An environment variable (env:NAME) or a file (file:PATH) has its
+    /// connection string; for a budget with supabase.project, an access token for Supabase's Management API. If there are
+    /// several budgets, name one
     #[arg(long, value_name = "[BUDGET=]env:NAME|file:PATH", help_heading = "What if")]
     limit_from: Option<LimitFrom>,
     /// File with the certificates, in PEM, that the server of --limit-from is verified with [default: the public authorities]
     #[arg(long, value_name = "FILE", help_heading = "What if", requires = "limit_from")]
     limit_ca: Option<PathBuf>,
+    /// Supabase's Management API, which --limit-from asks about a supabase.project
+    #[arg(long, value_name = "URL", help_heading = "What if", requires = "limit_from", default_value = supabase::API)]
+    supabase_api: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +64,8 @@ impl FromStr for LimitFrom {
         let plain = place(text).map(|place| Self { budget: None, place });
         // The text itself may be a connection string with a password: it is not repeated.
         plain.or_else(named).ok_or_else(|| {
-            "write where the connection string stands, as env:DATABASE_URL or file:PATH; not the string itself, which others on \
-             this machine could read"
+            "write where the connection string or the token stands, as env:DATABASE_URL or file:PATH; not the text itself, \
+             which others on this machine could read"
                 .to_owned()
         })
     }
@@ -71,28 +78,46 @@ pub(super) struct Found {
     pub(super) budget: Option<String>,
     /// What the database allows.
     pub(super) allowed: Allowed,
-    /// The server.
-    pub(super) server: String,
+    /// Who said so.
+    pub(super) from: String,
 }
 
 impl LimitFromArgs {
-    /// Asks the database, if that is wished.
+    /// The budget that is named, if a limit is to be read; the inner one is none where there is only one budget.
+    pub(super) fn wanted(&self) -> Option<Option<&str>> {
+        self.limit_from.as_ref().map(|from| from.budget.as_deref())
+    }
+
+    /// Asks the database of a budget that reads its limit here, or nowhere.
     ///
     /// # Errors
-    /// When there is no connection string, or the server gives no limit.
-    pub(super) fn read(&self) -> anyhow::Result<Option<Found>> {
+    /// When there is no text to ask with, or there is no limit in the answer.
+    pub(super) fn read(&self, source: Option<&Source>) -> anyhow::Result<Option<Found>> {
         let Some(from) = &self.limit_from else { return Ok(None) };
         let text = from.place.text()?;
-        let dsn = Dsn::read(text.as_bytes()).map_err(|doubt| anyhow!("--limit-from: {doubt}"))?;
-        let ca = self.limit_ca.as_ref().map(file).transpose()?;
-        // Whoever runs this reaches what he reaches anyway, through a port-forward for example.
-        let everywhere: Vec<Network> =
-            ["0.0.0.0/0", "::/0"].iter().filter_map(|network| network.parse().ok()).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let asked = postgres::read(&dsn, ca.as_ref().map(|text| text.as_bytes()), &everywhere);
-        let reading = runtime.block_on(asked).map_err(|doubt| anyhow!("--limit-from: {doubt}"))?;
-        let (budget, server) = (from.budget.clone(), dsn.server());
-        Ok(Some(Found { budget, allowed: reading.allowed, server }))
+        let (allowed, who) = match source {
+            Some(Source::Supabase { project, connection, .. }) => {
+                let project = Project::new(project, *connection)?;
+                let api = Origin::new(&self.supabase_api, None)
+                    .map_err(|why| anyhow!("--supabase-api {}: {why}", self.supabase_api))?;
+                let supabase = Supabase { api, projects: Projects::usual() };
+                let secrets = Secrets { token: &text, key: None };
+                let asked = runtime.block_on(supabase::read(&supabase, &project, secrets));
+                (asked.map(|reading| reading.allowed), "Supabase".to_owned())
+            }
+            _ => {
+                let dsn = Dsn::read(text.as_bytes()).map_err(|doubt| anyhow!("--limit-from: {doubt}"))?;
+                let ca = self.limit_ca.as_ref().map(file).transpose()?;
+                // Whoever runs this reaches what he reaches anyway, through a port-forward for example.
+                let everywhere: Vec<Network> =
+                    ["0.0.0.0/0", "::/0"].iter().filter_map(|network| network.parse().ok()).collect();
+                let asked = postgres::read(&dsn, ca.as_ref().map(|text| text.as_bytes()), &everywhere);
+                (runtime.block_on(asked).map(|reading| reading.allowed), dsn.server())
+            }
+        };
+        let allowed = allowed.map_err(|doubt| anyhow!("--limit-from: {doubt}"))?;
+        Ok(Some(Found { budget: from.budget.clone(), allowed, from: who }))
     }
 }
 
@@ -112,7 +137,7 @@ fn file(path: &PathBuf) -> anyhow::Result<Zeroizing<String>> {
     let shown = path.display();
     let size = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?.len();
     if size > MOST {
-        return Err(anyhow!("{shown} has {size} bytes, which is no connection string and no certificate"));
+        return Err(anyhow!("{shown} has {size} bytes, which is no connection string, token or certificate"));
     }
     Ok(Zeroizing::new(std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?))
 }

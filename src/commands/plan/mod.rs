@@ -79,7 +79,9 @@ fn answer(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let sources = input::read(&args.files)?;
     let mut stage = stage::gather(&sources, &args.namespace);
     args.what_if.apply(&mut stage.objects)?;
-    if let Some(found) = args.limit_from.read()? {
+    let source =
+        args.limit_from.wanted().map(|budget| what_if::reads_from(&mut stage.objects, budget)).transpose()?;
+    if let Some(found) = args.limit_from.read(source.flatten().as_ref())? {
         stage.limits = what_if::set_found(&mut stage.objects, &found)?;
     }
     let outcome = judge::judge(stage);

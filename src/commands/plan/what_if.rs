@@ -11,7 +11,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::limit_from::Found;
-use crate::api::names;
+use crate::api::{DbConnectionBudgetSpec, names};
+use crate::cluster::reading::Source;
 use crate::commands::explain;
 use crate::commands::input::{Object, Workload};
 
@@ -174,15 +175,25 @@ fn set_limit(objects: &mut [Object], limit: &Limit) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where the budget that a limit is read for reads it itself; none if it states it.
+pub(super) fn reads_from(objects: &mut [Object], name: Option<&str>) -> anyhow::Result<Option<Source>> {
+    let budgets = chosen(objects, name, "--limit-from", "env:NAME")?;
+    Ok(budgets.iter().find_map(|budget| source_of(budget)))
+}
+
+fn source_of(budget: &Object) -> Option<Source> {
+    let spec: DbConnectionBudgetSpec = serde_json::from_value(budget.value.get("spec")?.clone()).ok()?;
+    Source::of(&spec).map(|(source, _)| source)
+}
+
 /// Sets a limit that was read. Returns the budgets that have it, each with where it comes from.
 pub(super) fn set_found(objects: &mut [Object], found: &Found) -> anyhow::Result<Vec<(String, String)>> {
     let mut told = Vec::new();
     for budget in chosen(objects, found.budget.as_deref(), "--limit-from", "env:NAME")? {
-        let is_read = ["/spec/limit/postgres/secretRef", "/spec/limit/verify/postgres"];
-        let takes = u32::from(is_read.iter().any(|path| budget.has(path)));
+        let takes = source_of(budget).map_or(0, |source| u32::try_from(source.takes().get()).unwrap_or(0));
         let connections = found.allowed.connections - takes.min(found.allowed.connections.saturating_sub(1));
         let reader = if takes > 0 { " − 1 for poolbudget to read with" } else { "" };
-        let source = format!("read from {}: {}{reader}", found.server, found.allowed.source);
+        let source = format!("read from {}: {}{reader}", found.from, found.allowed.source);
         budget.set(&["spec", "limit"], json!({ "connections": connections }));
         told.push((budget.name().to_owned(), source));
     }

@@ -15,7 +15,7 @@ const SHORT: Duration = Duration::from_millis(500);
 async fn ask(play: Act, patience: Duration) -> Result<Answer, Doubt> {
     let played = Played::new(move |_| play.clone()).await;
     let origin = Origin { patience, ..played.origin() };
-    let answered = origin.get("/v1/x", SECRET, MAX_BYTES).await;
+    let answered = origin.get("/v1/x", Token::Bearer(SECRET), MAX_BYTES).await;
     assert_eq!(played.paths(), ["GET /v1/x"], "asked once, whatever the answer is");
     answered
 }
@@ -77,9 +77,9 @@ fn a_bundle_without_a_certificate_trusts_nobody_and_is_refused() {
 async fn a_request_carries_the_token_and_says_who_asks() {
     let played = Played::new(|_| answer("201 Created", "", "[1]")).await;
     let origin = played.origin();
-    let answered = origin.get("/v1/x", SECRET, 3).await.unwrap();
+    let answered = origin.get("/v1/x", Token::Bearer(SECRET), 3).await.unwrap();
     assert_eq!((answered.status.as_u16(), &answered.body[..]), (201, &b"[1]"[..]));
-    origin.post_json("/v1/y", SECRET, "{\"a\":1}".to_owned(), 3).await.unwrap();
+    origin.post_json("/v1/y", Token::Bearer(SECRET), "{\"a\":1}".to_owned(), 3).await.unwrap();
     let [got, posted] = &played.requests()[..] else { panic!("{:?}", played.paths()) };
     assert!(got.starts_with("GET /v1/x HTTP/1.1\r\n"));
     assert!(got.contains(&format!("host: {}\r\n", played.address)), "{got}");
@@ -184,8 +184,8 @@ async fn every_fault_of_a_server_is_a_doubt_in_time() {
 async fn a_body_may_have_as_many_bytes_as_are_left() {
     let played = Played::new(|_| ok("[1,2]")).await;
     let origin = played.origin();
-    assert!(origin.get("/", SECRET, 5).await.is_ok());
-    let doubt = origin.get("/", SECRET, 4).await.unwrap_err();
+    assert!(origin.get("/", Token::Bearer(SECRET), 5).await.is_ok());
+    let doubt = origin.get("/", Token::Bearer(SECRET), 4).await.unwrap_err();
     assert_eq!(doubt.class, Class::NotUnderstood);
 }
 
@@ -195,7 +195,7 @@ async fn nobody_at_the_port_is_unreachable() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let origin = Origin::new(&format!("http://{address}"), None).unwrap();
-    let doubt = origin.get("/", SECRET, 1).await.unwrap_err();
+    let doubt = origin.get("/", Token::Bearer(SECRET), 1).await.unwrap_err();
     assert_eq!(doubt.class, Class::Unreachable);
     assert!(doubt.sentence.contains("accepts no connection"), "{doubt}");
 }
@@ -205,7 +205,7 @@ async fn a_token_that_no_header_may_have_is_the_secrets_fault_and_is_not_sent() 
     let played = Played::new(|_| ok("[]")).await;
     let long = "x".repeat(TOKEN + 1);
     for token in ["", "two words", "line\nend", "a\r\nX-Other: b", "ü", "\u{0}", &long] {
-        let doubt = played.origin().get("/", token, 9).await.unwrap_err();
+        let doubt = played.origin().get("/", Token::Bearer(token), 9).await.unwrap_err();
         assert_eq!(doubt.class, Class::SecretInvalid);
         assert!(token.is_empty() || !doubt.sentence.contains(token));
     }
@@ -214,7 +214,7 @@ async fn a_token_that_no_header_may_have_is_the_secrets_fault_and_is_not_sent() 
 
 #[test]
 fn neither_the_header_nor_the_origin_shows_the_token_when_it_is_printed() {
-    let header = bearer(SECRET).unwrap();
+    let header = Token::Bearer(SECRET).header().unwrap();
     assert!(header.is_sensitive());
     assert!(!format!("{header:?}").contains(SECRET));
     let origin = Origin::new("https://api.supabase.com", None).unwrap();
@@ -268,7 +268,7 @@ async fn only_a_certificate_of_a_trusted_authority_for_this_name_is_asked() {
     ];
     for (address, bundle, refused) in cases {
         let origin = Origin::new(&format!("https://{address}"), bundle).unwrap();
-        match (origin.get("/v1/x", SECRET, MAX_BYTES).await, refused) {
+        match (origin.get("/v1/x", Token::Bearer(SECRET), MAX_BYTES).await, refused) {
             (Ok(answer), None) => assert_eq!(&answer.body[..], b"[1]"),
             (Err(doubt), Some(sentence)) => {
                 assert_eq!(doubt.class, Class::Unreachable);

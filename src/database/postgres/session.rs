@@ -119,11 +119,12 @@ async fn questions(client: Client, dsn: &Dsn) -> Result<Reading, Trouble> {
             &answer(&client, console::DATABASES).await?,
         )?;
         let activity = dispensable(&client, console::POOLS).await;
-        return Ok(Reading { allowed, activity: activity.and_then(|pools| console::activity(&pools)) });
+        let activity = activity.and_then(|pools| console::activity(&pools)).map(Ok);
+        return Ok(Reading { allowed, activity });
     }
     let limits = limits::limits(&answer(&client, limits::QUESTION).await?, promised(&client).await)?;
     let activity = dispensable(&client, &activity::question(limits.bound)).await;
-    let activity = activity.and_then(|backends| activity::activity(&backends));
+    let activity = activity.and_then(|backends| activity::activity(&backends)).map(Ok);
     Ok(Reading { allowed: limits.allowed, activity })
 }
 

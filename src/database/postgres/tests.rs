@@ -141,7 +141,7 @@ async fn a_server_that_answers_gives_a_reading() {
     };
     let allowed = Allowed { connections: 97, source: "max_connections 100 − 3 for superusers".to_owned() };
     let activity = Activity { groups: vec![group], others: 3 };
-    assert_eq!(told(port).await, Ok(Reading { allowed, activity: Some(activity) }));
+    assert_eq!(told(port).await, Ok(Reading { allowed, activity: Some(Ok(activity)) }));
 }
 
 /// A server that says at the login which backend it is, and with the answer which one answered.

@@ -61,7 +61,8 @@ pub fn read(body: &[u8]) -> Option<Activity> {
     Some(Activity { groups: groups.collect(), others: total.saturating_sub(named) })
 }
 
-fn shortened(mut name: String) -> String {
+/// A name that is no longer than Postgres keeps.
+pub fn shortened(mut name: String) -> String {
     name.truncate(name.floor_char_boundary(NAME));
     name
 }

@@ -13,6 +13,8 @@ const POSTGRES_SET: &str = include_str!("recorded/postgres-set.json");
 const ADDONS: &str = include_str!("recorded/addons.json");
 const ADDONS_NONE: &str = include_str!("recorded/addons-none.json");
 const ACTIVITY: &str = include_str!("recorded/activity.json");
+const METRICS: &str = include_str!("recorded/metrics.txt");
+const KEY: &str = "sb_secret_aaaaaaaabbbbcccc";
 
 /// An API of which each question has its answer, and those that are not named are unknown.
 async fn api(answers: Vec<(&'static str, Act)>) -> Played {
@@ -23,15 +25,32 @@ async fn api(answers: Vec<(&'static str, Act)>) -> Played {
     .await
 }
 
+/// The API and all projects are played by one server.
+fn at(played: &Played) -> Supabase {
+    let projects = Projects::new(&format!("http://{}", played.address)).unwrap();
+    Supabase { api: played.origin(), projects }
+}
+
 async fn asked(played: &Played, connection: Connection) -> Result<Reading, Doubt> {
     asked_within(PATIENCE, played, connection).await
 }
 
 async fn asked_within(patience: Duration, played: &Played, connection: Connection) -> Result<Reading, Doubt> {
+    asked_with(patience, played, connection, None).await
+}
+
+async fn asked_with(
+    patience: Duration,
+    played: &Played,
+    connection: Connection,
+    key: Option<Result<&str, &Doubt>>,
+) -> Result<Reading, Doubt> {
     let project = Project::new(REFERENCE, connection).unwrap();
-    let read = read_within(&played.origin(), &project, SECRET, patience).await;
-    if let Err(doubt) = &read {
+    let read = read_within(&at(played), &project, Secrets { token: SECRET, key }, patience).await;
+    let unseen = read.as_ref().ok().and_then(|read| read.activity.as_ref()?.as_ref().err());
+    if let Some(doubt) = read.as_ref().err().or(unseen) {
         assert!(!format!("{doubt} {doubt:?}").contains(SECRET), "{doubt}");
+        assert!(!format!("{doubt} {doubt:?}").contains(KEY), "{doubt}");
         assert!(!doubt.sentence.ends_with('.'), "{doubt}");
     }
     read
@@ -170,7 +189,7 @@ async fn a_direct_connection_has_what_superusers_leave_and_shows_who_is_connecte
     let read = asked(&played, Connection::Direct).await.unwrap();
     assert_eq!(read.allowed.connections, 97);
     assert_eq!(read.allowed.source, "max_connections 100 − 3 for superusers (Supabase Management API)");
-    let activity = read.activity.unwrap();
+    let activity = read.activity.unwrap().unwrap();
     assert_eq!(activity.groups.iter().map(|group| group.open).collect::<Vec<_>>(), [12, 6, 2]);
     let app = Group {
         application: "api".to_owned(),
@@ -193,24 +212,96 @@ async fn a_direct_connection_has_what_superusers_leave_and_shows_who_is_connecte
 }
 
 #[tokio::test]
-async fn activity_that_cannot_be_read_is_none_and_no_doubt() {
+async fn activity_that_cannot_be_read_is_said_and_no_doubt_about_the_limit() {
     let faults = [
-        answer("403 Forbidden", "", "{}"),
-        answer("404 Not Found", "", "{}"),
-        answer("429 Too Many", "", "{}"),
-        answer("500 Internal", "", "{}"),
-        ok("{}"),
-        ok(r#"[{"?column?":1}]"#),
-        Act::Reset,
-        Act::Hold(String::new()),
-        Act::Repeat("HTTP/1.1 201 Created\r\n\r\n".to_owned(), "[".repeat(1 << 16)),
+        (answer("403 Forbidden", "", "{}"), Class::Refused),
+        (answer("404 Not Found", "", "{}"), Class::Refused),
+        (answer("429 Too Many", "", "{}"), Class::Refused),
+        (answer("500 Internal", "", "{}"), Class::Refused),
+        (ok("{}"), Class::NotUnderstood),
+        (ok(r#"[{"?column?":1}]"#), Class::NotUnderstood),
+        (Act::Reset, Class::Unreachable),
+        (Act::Hold(String::new()), Class::Unreachable),
+        (Act::Repeat("HTTP/1.1 201 Created\r\n\r\n".to_owned(), "[".repeat(1 << 16)), Class::NotUnderstood),
     ];
-    for fault in faults {
+    for (fault, class) in faults {
         let patience = if matches!(fault, Act::Hold(_)) { Duration::from_secs(2) } else { PATIENCE };
         let what = format!("{fault:.60?}");
         let played = api(vec![("postgres", ok(POSTGRES_SET)), ("read-only", fault)]).await;
         let read = asked_within(patience, &played, Connection::Direct).await.unwrap();
-        assert_eq!((read.allowed.connections, read.activity), (97, None), "{what}");
+        let unseen = read.activity.map(|asked| asked.map_err(|doubt| doubt.class));
+        assert_eq!((read.allowed.connections, unseen), (97, Some(Err(class))), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn the_metrics_of_the_project_show_the_clients_of_a_pooler() {
+    let played =
+        api(vec![("pooler", ok(POOLER_SET)), ("pgbouncer", ok(PGBOUNCER)), ("metrics", ok(METRICS))]).await;
+    let cases = [(Connection::Session, 13), (Connection::Transaction, 41), (Connection::Dedicated, 16)];
+    for (connection, open) in cases {
+        let read = asked_with(PATIENCE, &played, connection, Some(Ok(KEY))).await.unwrap();
+        let activity = read.activity.unwrap().unwrap();
+        assert_eq!(activity.groups.iter().map(|group| group.open).sum::<u32>(), open, "{connection}");
+    }
+    let request = played.requests().pop().unwrap();
+    assert!(request.starts_with("GET /customer/v1/privileged/metrics HTTP/1.1\r\n"), "{request}");
+    let basic = "authorization: Basic c2VydmljZV9yb2xlOnNiX3NlY3JldF9hYWFhYWFhYWJiYmJjY2Nj\r\n";
+    assert!(request.contains(basic), "{request}");
+
+    let asked_before = played.paths().len();
+    assert_eq!(asked(&played, Connection::Session).await.unwrap().activity, None);
+    assert_eq!(played.paths().len(), asked_before + 1, "without a key nobody asks");
+}
+
+#[tokio::test]
+async fn metrics_that_cannot_be_read_are_said_and_the_limit_counts() {
+    let faults = [
+        (answer("401 Unauthorized", "", ""), Class::Refused, "refused the key"),
+        (answer("403 Forbidden", "", ""), Class::Refused, "refused the key"),
+        (answer("503 Unavailable", "", ""), Class::Refused, "answered 503"),
+        (answer("302 Found", "Location: https://elsewhere.example/\r\n", ""), Class::Refused, "answered 302"),
+        (ok(""), Class::NotUnderstood, "do not count the clients"),
+        (ok("<html>"), Class::NotUnderstood, "do not count the clients"),
+        (
+            Act::Say("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\u{0}\u{1}\u{2}".to_owned()),
+            Class::NotUnderstood,
+            "do not count",
+        ),
+        (Act::Reset, Class::Unreachable, "closed the connection"),
+        (
+            Act::Repeat("HTTP/1.1 200 OK\r\n\r\n".to_owned(), "a 1\n".repeat(1 << 14)),
+            Class::NotUnderstood,
+            "more than",
+        ),
+    ];
+    for (fault, class, part) in faults {
+        let played = api(vec![("pooler", ok(POOLER_SET)), ("metrics", fault)]).await;
+        let read = asked_with(PATIENCE, &played, Connection::Session, Some(Ok(KEY))).await.unwrap();
+        let doubt = read.activity.unwrap().unwrap_err();
+        assert_eq!((read.allowed.connections, doubt.class), (30, class), "{doubt}");
+        assert!(doubt.sentence.contains(part), "{doubt}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_key_of_the_project_is_not_sent_and_a_missing_secret_is_said() {
+    let played = api(vec![("pooler", ok(POOLER_SET)), ("metrics", ok(METRICS))]).await;
+    for key in ["postgres://app:hunter2@db/shop", "sbp_0123456789", ""] {
+        let read = asked_with(PATIENCE, &played, Connection::Session, Some(Ok(key))).await.unwrap();
+        assert_eq!(read.activity.unwrap().unwrap_err().class, Class::SecretInvalid);
+    }
+    let forbidden = Doubt::new(Class::Forbidden, "poolbudget may not read Secret/key");
+    let read = asked_with(PATIENCE, &played, Connection::Session, Some(Err(&forbidden))).await.unwrap();
+    assert_eq!((read.allowed.connections, read.activity), (30, Some(Err(forbidden))));
+    assert!(questions(&played).iter().all(|asked| asked == "GET config/database/pooler"));
+}
+
+#[test]
+fn the_address_of_the_projects_has_to_be_one() {
+    assert!(Projects::new("https://{ref}.supabase.co").is_ok());
+    for wrong in ["", "{ref}", "http://{ref}.supabase.co", "https://{ref}.supabase.co/x", "ftp://{ref}"] {
+        assert!(Projects::new(wrong).is_err(), "{wrong}");
     }
 }
 
@@ -308,7 +399,8 @@ async fn all_questions_together_have_the_time_and_the_bytes_of_one_reading() {
 async fn the_line_end_of_a_token_from_a_file_does_not_matter() {
     let played = api(vec![("pooler", ok(POOLER_SET))]).await;
     let project = Project::new(REFERENCE, Connection::Session).unwrap();
-    assert!(read(&played.origin(), &project, &format!("{SECRET}\n")).await.is_ok());
-    let doubt = read(&played.origin(), &project, " \n").await.unwrap_err();
+    let with_end = format!("{SECRET}\n");
+    assert!(read(&at(&played), &project, Secrets { token: &with_end, key: None }).await.is_ok());
+    let doubt = read(&at(&played), &project, Secrets { token: " \n", key: None }).await.unwrap_err();
     assert_eq!(doubt.class, Class::SecretInvalid);
 }

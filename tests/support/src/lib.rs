@@ -68,6 +68,7 @@ pub mod rights;
 pub mod shared;
 pub mod store;
 pub mod tools;
+pub mod vendor;
 
 pub use bill::Account;
 pub use cluster::{Cluster, Options};

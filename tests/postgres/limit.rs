@@ -325,6 +325,10 @@ async fn the_console_of_pgbouncer_says_how_many_clients_it_lets_in() -> Result<(
             console(&pooler).await,
             Ok((20, source, Some(Ok(Activity { groups: vec![app], others: 0 }))))
         );
+        let of_users = format!("pool_mode = session\n{sizes}max_user_connections = 12\n");
+        let pooler = Pooler::start(&server, &["shop"], &of_users).await?;
+        let (connections, source, _) = console(&pooler).await?;
+        assert_eq!((connections, source.as_str()), (12, "PgBouncer's max_user_connections 12, session mode"));
         let both = ["shop", "stock"];
         let pooler = Pooler::start(&server, &both, &format!("pool_mode = transaction\n{sizes}")).await?;
         let (connections, source, _) = console(&pooler).await?;

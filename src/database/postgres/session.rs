@@ -117,6 +117,7 @@ async fn questions(client: Client, dsn: &Dsn) -> Result<Reading, Trouble> {
         let allowed = console::allowed(
             &answer(&client, console::CONFIG).await?,
             &answer(&client, console::DATABASES).await?,
+            &answer(&client, console::USERS).await?,
         )?;
         let activity = dispensable(&client, console::POOLS).await;
         let activity = activity.and_then(|pools| console::activity(&pools)).map(Ok);

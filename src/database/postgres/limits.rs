@@ -39,18 +39,23 @@ pub(super) struct Limits {
 }
 
 /// Reads the answer. `pid` is the backend that the login promised: if another one answered, a pooler lent it, and how many
-/// clients that pooler takes is not known here.
+/// clients that pooler takes is not known here. Every PostgreSQL promises one, so whoever promises none may be a pooler too.
 pub(super) fn limits(answer: &Table, pid: Option<i32>) -> Result<Limits, Doubt> {
     let row = answer.only_row().ok_or_else(|| not_understood("the server gave no answer of one row"))?;
     let limits = least(&row)?;
-    let answered: Option<i32> = row.text("pid").and_then(|pid| pid.parse().ok());
-    if pid.is_some() && answered.is_some() && pid != answered {
-        return Err(not_understood(
+    let answered = number(&row, "pid")?;
+    match pid.map(i64::from) {
+        Some(pid) if pid == answered => Ok(limits),
+        Some(_) => Err(not_understood(
             "a pooler answered for the server, and it has a limit of its own: name the console of PgBouncer, or \
              limit.supabase.project, or state limit.connections",
-        ));
+        )),
+        None => Err(not_understood(
+            "whoever answered did not say at the login which backend it is, as a PostgreSQL server does: it may be a \
+             pooler, which has a limit of its own. Name the server itself, the console of PgBouncer, or \
+             limit.supabase.project, or state limit.connections",
+        )),
     }
-    Ok(limits)
 }
 
 /// The smallest of the limits.
@@ -134,8 +139,14 @@ mod tests {
     const COLUMNS: &str = "max_connections|superuser_reserved|reserved|in_recovery|role|role_limit|is_superuser|\
                            database|database_limit";
 
+    /// The answer of a backend that is the one which was promised.
+    fn answered(columns: &str, rows: &str) -> Table {
+        let rows = rows.lines().map(|row| format!("\n4711|{row}"));
+        Table::written(&format!("pid|{columns}{}", rows.collect::<String>()))
+    }
+
     fn of(row: &str) -> Result<(u32, String, Bound), String> {
-        let read = limits(&Table::written(&format!("{COLUMNS}\n{row}")), None);
+        let read = limits(&answered(COLUMNS, row), Some(4711));
         read.map(|l| (l.allowed.connections, l.allowed.source, l.bound)).map_err(|doubt| {
             assert_eq!(doubt.class, Class::NotUnderstood);
             doubt.sentence
@@ -261,16 +272,21 @@ mod tests {
     fn a_backend_that_a_pooler_lent_is_told_by_its_number() {
         let read = |pid: &str, promised| {
             let text = format!("{COLUMNS}|pid\n100|3|NULL|f|app|-1|f|shop|-1|{pid}");
-            limits(&Table::written(&text), promised).map(|limits| limits.allowed.connections)
+            let read = limits(&Table::written(&text), promised).map(|limits| limits.allowed.connections);
+            read.map_err(|doubt| {
+                assert_eq!(doubt.class, Class::NotUnderstood);
+                doubt.sentence
+            })
         };
-        for (pid, promised) in [("4711", Some(4711)), ("4711", None), ("NULL", Some(4711))] {
-            assert_eq!(read(pid, promised), Ok(97));
-        }
-        let doubt = read("4712", Some(4711)).expect_err("a pooler");
+        assert_eq!(read("4711", Some(4711)), Ok(97));
+        let lent = read("4712", Some(4711)).expect_err("a pooler");
+        assert!(lent.contains("a pooler answered") && lent.contains("state limit.connections"), "{lent}");
+        let silent = read("4711", None).expect_err("perhaps a pooler");
         assert!(
-            doubt.class == Class::NotUnderstood && doubt.sentence.contains("a pooler answered"),
-            "{doubt}"
+            silent.contains("it may be a pooler") && silent.contains("Name the server itself"),
+            "{silent}"
         );
+        assert_eq!(read("NULL", Some(4711)), Err("the server's pid is no number".to_owned()));
     }
 
     #[test]
@@ -279,8 +295,8 @@ mod tests {
         for missing in columns.iter().filter(|column| !["role", "database"].contains(column)) {
             let renamed = columns.iter().map(|column| if column == missing { "other" } else { column });
             let renamed = renamed.collect::<Vec<_>>().join("|");
-            let answer = Table::written(&format!("{renamed}\n100|3|NULL|f|app|-1|f|shop|-1"));
-            let sentence = limits(&answer, None).expect_err("a doubt").sentence;
+            let answer = answered(&renamed, "100|3|NULL|f|app|-1|f|shop|-1");
+            let sentence = limits(&answer, Some(4711)).expect_err("a doubt").sentence;
             assert!(sentence.contains(&format!("the server's {missing} is n")), "{missing}: {sentence}");
         }
     }

@@ -56,6 +56,19 @@ fn authentication(code: u32, rest: &[u8]) -> Vec<u8> {
     message(b'R', &[&code.to_be_bytes()[..], rest].concat())
 }
 
+/// The backend that the servers of these tests promise at the login.
+const BACKEND: u32 = 4711;
+
+/// The end of a login that promises a backend.
+fn promise(backend: u32) -> Vec<u8> {
+    [message(b'K', &[backend.to_be_bytes(), [1, 2, 3, 4]].concat()), ready()].concat()
+}
+
+/// A whole login of a server that lets everybody in.
+fn login() -> Vec<u8> {
+    [authentication(0, b""), promise(BACKEND)].concat()
+}
+
 fn error(code: &str, words: &str) -> Vec<u8> {
     message(b'E', format!("SFATAL\0C{code}\0M{words}\0\0").as_bytes())
 }
@@ -81,6 +94,11 @@ fn table(columns: &[&str], cells: &[Option<&str>]) -> Vec<u8> {
 
 /// The answer of a server with these connections.
 fn limits(max_connections: &str, in_recovery: &str) -> Vec<u8> {
+    limits_of(max_connections, in_recovery, &BACKEND.to_string())
+}
+
+/// The same, by this backend.
+fn limits_of(max_connections: &str, in_recovery: &str, pid: &str) -> Vec<u8> {
     let columns = [
         "max_connections",
         "superuser_reserved",
@@ -91,8 +109,9 @@ fn limits(max_connections: &str, in_recovery: &str) -> Vec<u8> {
         "is_superuser",
         "database",
         "database_limit",
+        "pid",
     ];
-    let cells = ["3", "0", in_recovery, "app", "-1", "f", "shop", "-1"].map(Some);
+    let cells = ["3", "0", in_recovery, "app", "-1", "f", "shop", "-1", pid].map(Some);
     table(&columns, &[&[Some(max_connections)], &cells[..]].concat())
 }
 
@@ -112,7 +131,7 @@ async fn startup<S: AsyncRead + Unpin>(stream: &mut S) -> Option<Vec<u8>> {
 /// Plays a PostgreSQL that lets everybody in and gives these answers, one to each question.
 async fn plays<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answers: Vec<Vec<u8>>) -> Option<()> {
     startup(&mut stream).await?;
-    stream.write_all(&[authentication(0, b""), ready()].concat()).await.ok()?;
+    stream.write_all(&login()).await.ok()?;
     for answer in answers {
         let question = stream.read_u8().await.ok()?;
         startup(&mut stream).await?;
@@ -144,19 +163,14 @@ async fn a_server_that_answers_gives_a_reading() {
     assert_eq!(told(port).await, Ok(Reading { allowed, activity: Some(Ok(activity)) }));
 }
 
-/// A server that says at the login which backend it is, and with the answer which one answered.
-async fn answers_as(promised: u32, pid: &str) -> u16 {
-    let columns = "max_connections superuser_reserved reserved in_recovery role role_limit is_superuser database \
-                   database_limit pid";
-    let columns: Vec<&str> = columns.split_whitespace().collect();
-    let cells = ["100", "3", "0", "f", "app", "-1", "f", "shop", "-1", pid].map(Some);
-    let answer = table(&columns, &cells);
+/// A server whose login ends like this, and that then answers as this backend.
+async fn answers_as(end: Vec<u8>, pid: &str) -> u16 {
+    let answer = limits_of("100", "f", pid);
     served(move |mut stream| {
-        let answer = answer.clone();
+        let (end, answer) = (end.clone(), answer.clone());
         async move {
             startup(&mut stream).await?;
-            let key = message(b'K', &[promised.to_be_bytes(), [1, 2, 3, 4]].concat());
-            stream.write_all(&[authentication(0, b""), key, ready()].concat()).await.ok()?;
+            stream.write_all(&[authentication(0, b""), end].concat()).await.ok()?;
             stream.read_u8().await.ok()?;
             startup(&mut stream).await?;
             stream.write_all(&answer).await.ok()
@@ -167,10 +181,14 @@ async fn answers_as(promised: u32, pid: &str) -> u16 {
 
 #[tokio::test]
 async fn a_server_behind_a_pooler_is_known_by_the_backend_that_answers() {
-    let direct = told(answers_as(4711, "4711").await).await.expect("a reading");
+    let direct = told(answers_as(promise(4711), "4711").await).await.expect("a reading");
     assert_eq!(direct.allowed.source, "max_connections 100 − 3 for superusers");
-    let lent = told(answers_as(99, "4711").await).await.expect_err("a limit of somebody else");
-    assert_eq!(lent.class, Class::NotUnderstood);
+    for (what, end) in [("another backend", promise(99)), ("none", ready()), ("no backend", promise(0))] {
+        let lent = told(answers_as(end, "4711").await).await.expect_err("a limit of somebody else");
+        assert_eq!(lent.class, Class::NotUnderstood, "{what}");
+        let is_promise = lent.sentence.contains("did not say at the login which backend it is");
+        assert_eq!(is_promise, what != "another backend", "{what}: {lent}");
+    }
 }
 
 #[tokio::test]
@@ -197,10 +215,7 @@ async fn whoever_answers_what_no_server_answers_is_in_doubt() {
         ("half a message", authentication(0, b"")[..6].to_vec()),
         ("a message of a gibibyte", huge),
         ("a message of no length", vec![b'R', 0, 0, 0, 0]),
-        (
-            "a row without columns",
-            [authentication(0, b""), ready(), message(b'D', &[0, 0]), ready()].concat(),
-        ),
+        ("a row without columns", [login(), message(b'D', &[0, 0]), ready()].concat()),
         ("a login of an unknown kind", authentication(77, b"")),
         ("a password in a ticket", authentication(7, b"")),
     ];
@@ -227,7 +242,6 @@ async fn an_answer_without_an_end_is_cut_off() {
     let parameter = message(b'S', &[&[b'x'; 5_000][..], &[0], &[b'y'; 5_000], &[0]].concat());
     let row = message(b'D', &[&[0, 1, 0, 0, 0x27, 0x10][..], &[b'1'; 10_000]].concat());
     let described = message(b'T', &[&[0, 1, b'a'][..], &[0; 19]].concat());
-    let login = || [authentication(0, b""), ready()].concat();
     for (first, answer, again) in [
         (Vec::new(), None, notice),
         (authentication(0, b""), None, parameter),
@@ -266,7 +280,7 @@ async fn whoever_says_nothing_is_given_up_in_time() {
     let scripts: [(&str, Vec<Vec<u8>>); 4] = [
         ("nothing at all", vec![]),
         ("half of the login", vec![authentication(0, b"")[..5].to_vec()]),
-        ("the login, and no answer", vec![[authentication(0, b""), ready()].concat()]),
+        ("the login, and no answer", vec![login()]),
         ("a byte at a time", vec![vec![b'S']; 100]),
     ];
     let asked = scripts.map(|(what, script)| async move {
@@ -535,7 +549,7 @@ mod whatever_it_sends {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
             runtime.block_on(async {
                 let (ours, mut theirs) = duplex(1 << 16);
-                let login = if is_let_in { [authentication(0, b""), ready()].concat() } else { Vec::new() };
+                let login = if is_let_in { login() } else { Vec::new() };
                 theirs.write_all(&[login, messages.concat()].concat()).await.expect("room");
                 theirs.shutdown().await.expect("an end");
                 let dsn = dsn("postgres://app:s3cr3t@db/shop?sslmode=disable");

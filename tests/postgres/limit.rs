@@ -46,6 +46,11 @@ async fn the_limit_is_read_as_it_is_changed() -> Result<()> {
         assert_eq!(server.allowed().await, whole());
         server.sql("alter role app nosuperuser connection limit -1").await?;
         server.sql("alter database app connection limit -1").await?;
+        // Amazon RDS has this setting; elsewhere it is a name that stands for nothing.
+        server.sql("alter role app set rds.rds_superuser_reserved_connections = 2").await?;
+        let of_rds = format!("{WHOLE} − 2 for rds_superuser");
+        assert_eq!(server.allowed().await, Ok((95, of_rds)));
+        server.sql("alter role app reset all").await?;
         server.sql("alter system set max_connections = 60").await?;
         // A server has it only once it was started again.
         assert_eq!(server.allowed().await, whole());

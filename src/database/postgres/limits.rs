@@ -2,16 +2,20 @@
 //!
 //! In: the answer to one question. Out: the smallest of the limits that bind, and which it is. Forbidden here: asking.
 
+use std::fmt::Write as _;
+
 use super::super::{Allowed, Class, Doubt, believed};
 use super::table::{Row, Table};
 use super::text;
 
 /// The question. All names are qualified, because a database can have tables, functions and operators of the same names.
-/// `reserved_connections` came with PostgreSQL 16.
+/// `reserved_connections` came with PostgreSQL 16. Amazon RDS has a setting of its own, for members of `rds_superuser`:
+/// <https://aws.amazon.com/premiumsupport/knowledge-center/rds-postgresql-error-connection-slots/>
 pub(super) const QUESTION: &str = "\
 SELECT pg_catalog.current_setting('max_connections') AS max_connections, \
 pg_catalog.current_setting('superuser_reserved_connections') AS superuser_reserved, \
 pg_catalog.current_setting('reserved_connections', true) AS reserved, \
+pg_catalog.current_setting('rds.rds_superuser_reserved_connections', true) AS rds_reserved, \
 pg_catalog.pg_is_in_recovery() AS in_recovery, \
 r.rolname AS role, r.rolconnlimit AS role_limit, r.rolsuper AS is_superuser, \
 d.datname AS database, d.datconnlimit AS database_limit, \
@@ -88,17 +92,23 @@ fn least(row: &Row<'_>) -> Result<Limits, Doubt> {
 fn server(row: &Row<'_>) -> Result<Allowed, Doubt> {
     let most = believed("max_connections", number(row, "max_connections")?)?;
     let superusers = reserved(row, "superuser_reserved", most)?;
-    let roles = match row.cell("reserved") {
-        Some(None) => 0,
-        _ => reserved(row, "reserved", most)?,
-    };
-    let left = i64::from(most) - i64::from(superusers) - i64::from(roles);
+    let mut left = i64::from(most) - i64::from(superusers);
+    let mut source = format!("max_connections {most} − {superusers} for superusers");
+    for (column, whose) in [("rds_reserved", "for rds_superuser"), ("reserved", "reserved")] {
+        let kept = match row.cell(column) {
+            Some(None) => continue,
+            _ => reserved(row, column, most)?,
+        };
+        left -= i64::from(kept);
+        if kept > 0 {
+            let _ = write!(source, " − {kept} {whose}");
+        }
+    }
     let connections = believed("max_connections less what is reserved", left)?;
-    let reserved = if roles == 0 { String::new() } else { format!(" − {roles} reserved") };
-    let source = format!("max_connections {most} − {superusers} for superusers{reserved}");
     Ok(Allowed { connections, source })
 }
 
+/// What a setting keeps for others.
 fn reserved(row: &Row<'_>, column: &str, most: u32) -> Result<u32, Doubt> {
     let number = number(row, column)?;
     let number = u32::try_from(number).ok().filter(|number| *number <= most);
@@ -141,8 +151,8 @@ mod tests {
 
     /// The answer of a backend that is the one which was promised.
     fn answered(columns: &str, rows: &str) -> Table {
-        let rows = rows.lines().map(|row| format!("\n4711|{row}"));
-        Table::written(&format!("pid|{columns}{}", rows.collect::<String>()))
+        let rows = rows.lines().map(|row| format!("\n4711|NULL|{row}"));
+        Table::written(&format!("pid|rds_reserved|{columns}{}", rows.collect::<String>()))
     }
 
     fn of(row: &str) -> Result<(u32, String, Bound), String> {
@@ -205,6 +215,37 @@ mod tests {
         ] {
             assert_eq!(of(row), Ok((connections, source.to_owned(), bound)), "{row}");
         }
+    }
+
+    #[test]
+    fn what_amazon_rds_keeps_for_its_superusers_is_subtracted() {
+        let of = |rds: &str, reserved: &str| {
+            let text = format!("{COLUMNS}|rds_reserved|pid\n100|3|{reserved}|f|app|-1|f|shop|-1|{rds}|1");
+            let read = limits(&Table::written(&text), Some(1));
+            read.map(|limits| (limits.allowed.connections, limits.allowed.source))
+                .map_err(|doubt| doubt.sentence)
+        };
+        for (rds, reserved, connections, source) in [
+            ("2", "NULL", 95, "max_connections 100 − 3 for superusers − 2 for rds_superuser"),
+            ("2", "5", 90, "max_connections 100 − 3 for superusers − 2 for rds_superuser − 5 reserved"),
+            ("0", "NULL", 97, "max_connections 100 − 3 for superusers"),
+        ] {
+            assert_eq!(of(rds, reserved), Ok((connections, source.to_owned())));
+        }
+        let range = "rds_reserved is no number from 0 to max_connections";
+        let left = "max_connections less what is reserved is no number from 1 to 1000000";
+        for (rds, sentence) in [
+            ("-1", range),
+            ("101", range),
+            ("97", left),
+            ("two", "the server's rds_reserved is no number"),
+            ("", "the server's rds_reserved is no number"),
+        ] {
+            assert_eq!(of(rds, "NULL"), Err(sentence.to_owned()), "{rds}");
+        }
+        let unasked = Table::written(&format!("{COLUMNS}|pid\n100|3|NULL|f|app|-1|f|shop|-1|1"));
+        let doubt = limits(&unasked, Some(1)).expect_err("a column is missing");
+        assert_eq!(doubt.sentence, "the server's rds_reserved is no number");
     }
 
     #[test]
@@ -271,7 +312,7 @@ mod tests {
     #[test]
     fn a_backend_that_a_pooler_lent_is_told_by_its_number() {
         let read = |pid: &str, promised| {
-            let text = format!("{COLUMNS}|pid\n100|3|NULL|f|app|-1|f|shop|-1|{pid}");
+            let text = format!("{COLUMNS}|rds_reserved|pid\n100|3|NULL|f|app|-1|f|shop|-1|NULL|{pid}");
             let read = limits(&Table::written(&text), promised).map(|limits| limits.allowed.connections);
             read.map_err(|doubt| {
                 assert_eq!(doubt.class, Class::NotUnderstood);

@@ -109,9 +109,10 @@ fn limits_of(max_connections: &str, in_recovery: &str, pid: &str) -> Vec<u8> {
         "is_superuser",
         "database",
         "database_limit",
+        "rds_reserved",
         "pid",
     ];
-    let cells = ["3", "0", in_recovery, "app", "-1", "f", "shop", "-1", pid].map(Some);
+    let cells = ["3", "0", in_recovery, "app", "-1", "f", "shop", "-1", "0", pid].map(Some);
     table(&columns, &[&[Some(max_connections)], &cells[..]].concat())
 }
 

@@ -12,6 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use testkit::postgres::programs::Programs;
 use testkit::postgres::until::until;
 use time::OffsetDateTime;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use self::pooler::Pooler;
@@ -58,6 +59,30 @@ async fn the_limit_is_read_as_it_is_changed() -> Result<()> {
         server.restart().await?;
         let set = "max_connections 60 − 7 for superusers";
         assert_eq!(server.allowed().await, Ok((53, set.to_owned())));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_a_superuser_takes_one_of_the_connections_of_the_limit() -> Result<()> {
+    for programs in versions()? {
+        let mut server = Server::start(&programs).await?;
+        server.sql(&format!("create role root superuser login password '{PASSWORD}'")).await?;
+        server.sql("alter system set max_connections = 10").await?;
+        server.restart().await?;
+        assert_eq!(server.allowed().await?.0, 7);
+        let _root = clients(&server, "root", "agent", 2, 0).await?;
+        let mut app = Vec::new();
+        // Whoever asked before may take a moment to leave.
+        until(SOON, "five get in", async || {
+            app = clients(&server, "app", "web", 5, 0).await?;
+            Ok(())
+        })
+        .await?;
+        assert_eq!(app.len(), 5);
+        let refused = server.open("app", "web").await.err().context("a sixth gets in")?;
+        let code = refused.downcast_ref::<tokio_postgres::Error>().and_then(|error| error.code().cloned());
+        assert_eq!(code, Some(SqlState::TOO_MANY_CONNECTIONS), "{refused:#}");
     }
     Ok(())
 }

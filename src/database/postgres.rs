@@ -36,8 +36,14 @@ use crate::network::Network;
 /// Only addresses in `networks` are asked; if there are none, all but those that lead back to this host.
 ///
 /// # Errors
-/// When none gives one: the first server's doubt, or that of the server that refuses to let us in.
+/// When none gives one: the first server's doubt, or that of the server that refuses to let us in. Nobody is asked if
+/// there are authorities and no TLS: one of the two is not meant.
 pub async fn read(dsn: &Dsn, ca: Option<&[u8]>, networks: &[Network]) -> Result<Reading, Doubt> {
+    if ca.is_some() && !dsn.has_tls() {
+        let sentence = "the connection string turns TLS off, so that caSecretRef verifies nothing: set \
+                        sslmode=verify-full in it, or remove caSecretRef (--limit-ca)";
+        return Err(Doubt::new(Class::SecretInvalid, sentence));
+    }
     let tls = dsn.has_tls().then(|| tls::connector(ca)).transpose()?;
     let share = PATIENCE / u32::try_from(dsn.hosts().len()).unwrap_or(u32::MAX).max(1);
     let mut first = None;

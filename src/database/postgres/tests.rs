@@ -506,6 +506,21 @@ mod encrypted {
     }
 
     #[tokio::test]
+    async fn a_bundle_that_would_verify_nothing_is_refused_before_anybody_is_asked() {
+        let authority = Authority::new().pem();
+        let port = served(|stream| plays(stream, vec![limits("100", "f"), denied()])).await;
+        for off in ["sslmode=disable", "ssl=false"] {
+            let dsn = dsn(&format!("postgres://app:s3cr3t@127.0.0.1:{port}/shop?{off}"));
+            let told = read(&dsn, Some(authority.as_bytes()), &loopback()).await;
+            let sentence = "the connection string turns TLS off, so that caSecretRef verifies nothing: set \
+                            sslmode=verify-full in it, or remove caSecretRef (--limit-ca)";
+            assert_eq!(told, Err(Doubt::new(Class::SecretInvalid, sentence)), "{off}");
+            let told = read(&dsn, None, &loopback()).await.map(|reading| reading.allowed.connections);
+            assert_eq!(told, Ok(97), "{off}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_bundle_that_is_none_is_refused_before_anybody_is_asked() {
         let told = told("127.0.0.1", 1, Some("nonsense")).await;
         assert_eq!(told.map_err(|doubt| doubt.class), Err(Class::SecretInvalid));

@@ -164,52 +164,56 @@ enum Wrong {
 impl Wrong {
     fn sentence(self) -> String {
         match self {
-            Self::Empty => "the DSN is empty".into(),
-            Self::Long => format!("the DSN has more than {MOST_BYTES} bytes"),
-            Self::Text => "the DSN is no UTF-8 text".into(),
+            Self::Empty => "the connection string is empty".into(),
+            Self::Long => format!("the connection string has more than {MOST_BYTES} bytes"),
+            Self::Text => "the connection string is no UTF-8 text".into(),
             Self::Control => {
-                "the DSN has a control character, such as a line break, in it: write it on one line".into()
+                "the connection string has a control character, such as a line break, in it: write it on one \
+                 line".into()
             }
             Self::Scheme => {
-                "the DSN is for no PostgreSQL: it begins like a URL, but not with postgres:// or \
-                             postgresql://"
+                "the connection string is for no PostgreSQL: it begins like a URL, but not with postgres:// or \
+                 postgresql://"
                     .into()
             }
             Self::Form => {
-                "this is no DSN: write postgres://user:password@host/database, or host=… user=… password=…"
+                "this is no connection string: write postgres://user:password@host/database, or host=… user=… \
+                 password=…"
                     .into()
             }
             Self::Escape => {
-                "the DSN has a % that is not followed by two hexadecimal digits of UTF-8 text: write %25 \
-                             for the character itself"
+                "the connection string has a % that is not followed by two hexadecimal digits of UTF-8 text: \
+                 write %25 for the character itself"
                     .into()
             }
-            Self::Quote => "the DSN has a quote or a backslash without its end".into(),
+            Self::Quote => "the connection string has a quote or a backslash without its end".into(),
             Self::At => {
-                "the DSN has an @ after its host: in a password, write %40 for an @, %2F for a slash and %3F for a question \
-                 mark"
+                "the connection string has an @ after its host: in a password, write %40 for an @, %2F for a \
+                 slash and %3F for a question mark"
                     .into()
             }
             Self::NoUser => {
-                "the DSN names no user: write postgres://user:password@host/database; in a password, \
-                             write %2F for a slash and %3F for a question mark"
+                "the connection string names no user: write postgres://user:password@host/database; in a \
+                 password, write %2F for a slash and %3F for a question mark"
                     .into()
             }
-            Self::NoHost => "the DSN names no host".into(),
+            Self::NoHost => "the connection string names no host".into(),
             Self::Socket => {
-                "the DSN names a Unix socket, which poolbudget cannot reach from its own pod: name a host"
+                "the connection string names a Unix socket, which poolbudget cannot reach from its own pod: \
+                 name a host"
                     .into()
             }
             Self::HostName => {
-                "the host in the DSN is no name and no address; an IPv6 address stands in brackets".into()
+                "the host in the connection string is no name and no address; an IPv6 address stands in \
+                 brackets".into()
             }
-            Self::Hosts => format!("the DSN names more than {MOST_HOSTS} hosts"),
+            Self::Hosts => format!("the connection string names more than {MOST_HOSTS} hosts"),
             Self::Port => {
-                "the port in the DSN is no number from 1 to 65535; in a password, write %2F for a slash and \
-                           %3A for a colon"
+                "the port in the connection string is no number from 1 to 65535; in a password, write %2F for \
+                 a slash and %3A for a colon"
                     .into()
             }
-            Self::Ports => "the DSN has another number of ports than of hosts".into(),
+            Self::Ports => "the connection string has another number of ports than of hosts".into(),
         }
     }
 }

@@ -59,7 +59,7 @@ pub async fn read(dsn: &Dsn, ca: Option<&[u8]>, networks: &[Network]) -> Result<
         }
         first.get_or_insert(doubt);
     }
-    Err(first.unwrap_or_else(|| Doubt::new(Class::SecretInvalid, "the DSN names no host")))
+    Err(first.unwrap_or_else(|| Doubt::new(Class::SecretInvalid, "the connection string names no host")))
 }
 
 fn late(server: &str, seconds: u64) -> Doubt {

@@ -204,10 +204,10 @@ async fn a_login_that_is_refused_says_what_to_correct() -> Result<()> {
         let sentence = "refuses the password of user nobody: correct it in the Secret";
         assert_eq!(told(server.text("nobody", "app")).await, refused(sentence));
         let none = format!("postgres://app@{at}/app?sslmode=disable");
-        assert_eq!(told(none).await, refused("asks for a password, and the DSN has none"));
+        assert_eq!(told(none).await, refused("asks for a password, and the connection string has none"));
         assert_eq!(
             told(server.text("app", "nothing")).await,
-            refused("has no database nothing: correct the DSN")
+            refused("has no database nothing: correct the connection string")
         );
         server.sql("alter role app nologin").await?;
         let sentence = "does not let user app in (role \"app\" is not permitted to log in): check the role and \
@@ -215,7 +215,7 @@ async fn a_login_that_is_refused_says_what_to_correct() -> Result<()> {
         assert_eq!(told(server.text("app", "app")).await, refused(sentence));
         let without = format!("postgres://app:{PASSWORD}@{at}/app");
         let sentence = format!(
-            "{at} offers no TLS: set sslmode=disable in the DSN if the network in between is trusted"
+            "{at} offers no TLS: set sslmode=disable in the connection string if the network in between is trusted"
         );
         assert_eq!(told(without).await, Err(doubt(Class::Unreachable, sentence)));
     }

@@ -83,24 +83,28 @@ fn a_dsn_is_read_as_the_library_of_the_application_reads_it() {
 
 #[test]
 fn what_is_no_dsn_is_refused_with_what_to_do() {
-    let scheme =
-        "the DSN is for no PostgreSQL: it begins like a URL, but not with postgres:// or postgresql://";
-    let form = "this is no DSN: write postgres://user:password@host/database, or host=… user=… password=…";
-    let escape = "the DSN has a % that is not followed by two hexadecimal digits of UTF-8 text: write %25 for the \
-                  character itself";
-    let at = "the DSN has an @ after its host: in a password, write %40 for an @, %2F for a slash and %3F for a question \
-              mark";
-    let port = "the port in the DSN is no number from 1 to 65535; in a password, write %2F for a slash and %3A for a \
-                colon";
-    let user = "the DSN names no user: write postgres://user:password@host/database; in a password, write %2F for a \
-                slash and %3F for a question mark";
-    let name = "the host in the DSN is no name and no address; an IPv6 address stands in brackets";
-    let socket = "the DSN names a Unix socket, which poolbudget cannot reach from its own pod: name a host";
-    let control = "the DSN has a control character, such as a line break, in it: write it on one line";
-    let quote = "the DSN has a quote or a backslash without its end";
+    let scheme = "the connection string is for no PostgreSQL: it begins like a URL, but not with postgres:// \
+                  or postgresql://";
+    let form = "this is no connection string: write postgres://user:password@host/database, or host=… user=… \
+                password=…";
+    let escape = "the connection string has a % that is not followed by two hexadecimal digits of UTF-8 text: \
+                  write %25 for the character itself";
+    let at = "the connection string has an @ after its host: in a password, write %40 for an @, %2F for a \
+              slash and %3F for a question mark";
+    let port = "the port in the connection string is no number from 1 to 65535; in a password, write %2F for a \
+                slash and %3A for a colon";
+    let user = "the connection string names no user: write postgres://user:password@host/database; in a \
+                password, write %2F for a slash and %3F for a question mark";
+    let name =
+        "the host in the connection string is no name and no address; an IPv6 address stands in brackets";
+    let socket = "the connection string names a Unix socket, which poolbudget cannot reach from its own pod: \
+                  name a host";
+    let control =
+        "the connection string has a control character, such as a line break, in it: write it on one line";
+    let quote = "the connection string has a quote or a backslash without its end";
     for (text, sentence) in [
-        ("", "the DSN is empty"),
-        (" \n\t", "the DSN is empty"),
+        ("", "the connection string is empty"),
+        (" \n\t", "the connection string is empty"),
         ("mysql://app:s3cr3t@db/shop", scheme),
         ("https://app:s3cr3t@db/shop", scheme),
         ("postgresql+://app:s3cr3t@db/shop", scheme),
@@ -133,9 +137,9 @@ fn what_is_no_dsn_is_refused_with_what_to_do() {
         ("postgres://app:s3cr3t@db:65536/shop", port),
         ("postgres://app:s3cr3t@db:-1/shop", port),
         ("host=db port=s3cr3t user=app", port),
-        ("postgres://app:s3cr3t@/shop", "the DSN names no host"),
-        ("postgres://app:s3cr3t@a,,b/shop", "the DSN names no host"),
-        ("user=app password=s3cr3t", "the DSN names no host"),
+        ("postgres://app:s3cr3t@/shop", "the connection string names no host"),
+        ("postgres://app:s3cr3t@a,,b/shop", "the connection string names no host"),
+        ("user=app password=s3cr3t", "the connection string names no host"),
         ("postgres://app:s3cr3t@%2Fvar%2Frun/shop", socket),
         ("postgres://app:s3cr3t@/shop?host=/var/run/postgresql", socket),
         ("host=/tmp user=app password=s3cr3t", socket),
@@ -146,17 +150,20 @@ fn what_is_no_dsn_is_refused_with_what_to_do() {
         ("postgres://app:s3cr3t@[fe80::1%25eth0]/shop", name),
         ("postgres://app:s3cr3t@d b/shop", name),
         ("postgres://app:s3cr3t@$(DB_HOST)/shop", name),
-        ("postgres://app:s3cr3t@a,b,c,d/shop", "the DSN names more than 3 hosts"),
-        ("host=a,b,c port=1,2 user=app password=s3cr3t", "the DSN has another number of ports than of hosts"),
+        ("postgres://app:s3cr3t@a,b,c,d/shop", "the connection string names more than 3 hosts"),
+        (
+            "host=a,b,c port=1,2 user=app password=s3cr3t",
+            "the connection string has another number of ports than of hosts",
+        ),
     ] {
         assert_eq!(told(text), format!("SecretInvalid: {sentence}"), "{text}");
     }
     let long = format!("postgres://app:s3cr3t@db/{}", "x".repeat(4096));
-    assert_eq!(told(&long), "SecretInvalid: the DSN has more than 4096 bytes");
+    assert_eq!(told(&long), "SecretInvalid: the connection string has more than 4096 bytes");
     let host = format!("postgres://app:s3cr3t@{}/shop", "x".repeat(254));
     assert_eq!(told(&host), format!("SecretInvalid: {name}"));
     let doubt = Dsn::read(b"postgres://app:\xff@db/shop").expect_err("no text");
-    assert_eq!(doubt.to_string(), "the DSN is no UTF-8 text");
+    assert_eq!(doubt.to_string(), "the connection string is no UTF-8 text");
 }
 
 #[test]

@@ -42,8 +42,9 @@ pub(super) struct Limits {
     pub(super) bound: Bound,
 }
 
-/// Reads the answer. `pid` is the backend that the login promised: if another one answered, a pooler lent it, and how many
-/// clients that pooler takes is not known here. Every PostgreSQL promises one, so whoever promises none may be a pooler too.
+/// Reads the answer. `pid` is the backend that the login promised: if another one answered, a pooler lent it, and how
+/// many clients that pooler takes is not known here. Every PostgreSQL promises one, so whoever promises none may be a
+/// pooler too.
 pub(super) fn limits(answer: &Table, pid: Option<i32>) -> Result<Limits, Doubt> {
     let row = answer.only_row().ok_or_else(|| not_understood("the server gave no answer of one row"))?;
     let limits = least(&row)?;

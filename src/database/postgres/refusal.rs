@@ -63,7 +63,7 @@ fn by_code(code: &str, words: &str, step: Step, dsn: &Dsn, server: &str) -> Doub
         ),
         "3D000" => {
             let database = text::name(dsn.database());
-            (Class::Refused, format!("{server} has no database {database}: correct the DSN"))
+            (Class::Refused, format!("{server} has no database {database}: correct the connection string"))
         }
         "57P03" => (Class::Unreachable, format!("{server} does not accept connections now ({said})")),
         "57P01" | "57P02" => (Class::Unreachable, format!("{server} was shut down while it was asked")),
@@ -78,7 +78,7 @@ fn broken(error: &Error, dsn: &Dsn, server: &str) -> Doubt {
     // Its own words are one of a fixed list, without what caused it.
     let (class, sentence) = match error.to_string().as_str() {
         "invalid configuration" if dsn.password().is_none() => {
-            (Class::Refused, format!("{server} asks for a password, and the DSN has none"))
+            (Class::Refused, format!("{server} asks for a password, and the connection string has none"))
         }
         "authentication error" => (
             Class::Refused,
@@ -123,7 +123,7 @@ mod tests {
                 "3D000",
                 "database \"shop\" does not exist",
                 Class::Refused,
-                "db:5432 has no database shop: correct the DSN",
+                "db:5432 has no database shop: correct the connection string",
             ),
             (
                 "53300",

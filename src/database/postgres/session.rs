@@ -133,8 +133,8 @@ async fn answer(client: &Client, question: &str) -> Result<Table, Error> {
     client.simple_query(question).await.map(|messages| Table::of(&messages))
 }
 
-/// The number of the backend that the server promised at the login, if it did; no backend has the number 0. It is part of what would cancel a query, and nowhere
-/// else: so the request is written down, and sent to nobody.
+/// The number of the backend that the server promised at the login, if it did; no backend has the number 0. It is part of
+/// what would cancel a query, and nowhere else: so the request is written down, and sent to nobody.
 async fn promised(client: &Client) -> Option<i32> {
     let (request, mut written) = duplex(64);
     client.cancel_token().cancel_query_raw(request, NoTls).await.ok()?;

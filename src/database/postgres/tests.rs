@@ -355,7 +355,7 @@ async fn a_server_that_wants_a_password_is_told_that_there_is_none() {
         })
         .await;
         let dsn = dsn(&format!("postgres://app@127.0.0.1:{port}/shop?sslmode=disable"));
-        let sentence = format!("127.0.0.1:{port} asks for a password, and the DSN has none");
+        let sentence = format!("127.0.0.1:{port} asks for a password, and the connection string has none");
         assert_eq!(read(&dsn, None, &loopback()).await, Err(Doubt::new(Class::Refused, sentence)));
     }
 }
@@ -479,7 +479,7 @@ mod encrypted {
 
     #[tokio::test]
     async fn a_server_without_tls_gets_no_password() {
-        let offered = "set sslmode=disable in the DSN if the network in between is trusted";
+        let offered = "set sslmode=disable in the connection string if the network in between is trusted";
         for (answer, sentence) in [
             (&b"N"[..], format!("offers no TLS: {offered}")),
             (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is no PostgreSQL server, or lets nobody in".to_owned()),

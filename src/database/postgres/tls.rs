@@ -60,7 +60,8 @@ where
         b'S' => {}
         b'N' => {
             return Err(unreachable(format!(
-                "{server} offers no TLS: set sslmode=disable in the DSN if the network in between is trusted"
+                "{server} offers no TLS: set sslmode=disable in the connection string if the network in \
+                 between is trusted"
             )));
         }
         _ => return Err(unreachable(format!("{server} is no PostgreSQL server, or lets nobody in"))),

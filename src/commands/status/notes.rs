@@ -79,19 +79,41 @@ fn outdated(answered: Option<i64>, asked: Option<i64>) -> String {
 
 fn of_condition(condition: &Condition) -> Option<Note> {
     let kind = ConditionType::of(&condition.type_)?;
+    let reason = Reason::of(&condition.reason);
     let tone = match (kind, kind.verdict(&condition.status)) {
-        (ConditionType::Blocked | ConditionType::ForeignPods | ConditionType::EnvIgnored, Verdict::Bad) => {
-            Tone::Warn
-        }
+        (
+            ConditionType::Blocked
+            | ConditionType::ForeignPods
+            | ConditionType::EnvIgnored
+            | ConditionType::OutsideClients,
+            Verdict::Bad,
+        ) => Tone::Warn,
+        // More would be allowed: nothing is at risk.
+        (ConditionType::LimitConfirmed, Verdict::Bad) if reason == Some(Reason::StatedTooLow) => Tone::Warn,
         (_, Verdict::Bad) => Tone::Bad,
         (ConditionType::Settled, _) if condition.status != "True" => Tone::Warn,
+        // Where nobody asks, or the spec is not accepted, there is nothing to do here.
+        (ConditionType::LimitConfirmed, _) if reason.is_some_and(is_unread) => Tone::Warn,
         _ => return None,
     };
-    let text = match Reason::of(&condition.reason).and_then(|reason| advice(kind, reason)) {
+    let text = match reason.and_then(|reason| advice(kind, reason)) {
         Some(advice) => format!("{}. {advice}", condition.message.trim_end_matches('.')),
         None => condition.message.clone(),
     };
     Some(Note::new(&condition.type_, tone, text))
+}
+
+/// Whether a limit that is to be read was not read.
+const fn is_unread(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Forbidden
+            | Reason::SecretInvalid
+            | Reason::Unreachable
+            | Reason::Refused
+            | Reason::NotUnderstood
+            | Reason::LimitNotRead
+    )
 }
 
 /// What to do about a condition, if its own message does not say it.
@@ -108,6 +130,32 @@ fn advice(kind: ConditionType, reason: Reason) -> Option<&'static str> {
         (_, Reason::BadRevision) => "Fix the image, or run `kubectl rollout undo`",
         (ConditionType::Settled, Reason::Reclaiming | Reason::NoSlot | Reason::Waiting) => {
             "`poolbudget explain POD` says what a pod waits for"
+        }
+        (ConditionType::LimitConfirmed, reason) => return of_limit(reason),
+        (ConditionType::OutsideClients, Reason::MoreThanReserved) => {
+            "Give those that are workloads of this namespace the label of the budget"
+        }
+        _ => return None,
+    })
+}
+
+/// What to do about a limit that was not read, or that the database contradicts.
+const fn of_limit(reason: Reason) -> Option<&'static str> {
+    Some(match reason {
+        Reason::StatedTooHigh => "With a lower limit, poolbudget brings the pods down one by one",
+        Reason::StatedTooLow => "Nothing is at risk; leave it if others use the rest",
+        Reason::Forbidden => "poolbudget notices the right within a minute",
+        Reason::SecretInvalid => "Correct the Secret; poolbudget reads it again within a minute",
+        Reason::Unreachable => {
+            "Check the network policies between the operator and the server, DNS, and the authority in caSecretRef"
+        }
+        Reason::Refused => "Correct the password, the role or the token in the Secret, or free a connection",
+        Reason::NotUnderstood => {
+            "Name the primary server itself, the console of PgBouncer or limit.supabase.project, or state \
+             limit.connections"
+        }
+        Reason::LimitNotRead => {
+            "The first reading takes some seconds; if it does not come, see whether the operator runs"
         }
         _ => return None,
     })
@@ -171,6 +219,57 @@ mod tests {
                 "Blocked: the message of Blocked. Fix the image, or run `kubectl rollout undo`",
             ]
         );
+    }
+
+    #[test]
+    fn a_limit_that_is_contradicted_or_was_not_read_has_advice() {
+        use crate::api::conditions::Status;
+        let of = |status: Status, reason| {
+            let finding = Finding::new(ConditionType::LimitConfirmed, status, reason, "why");
+            let notes = notes(&budget(3, Some(3), &[finding]), &Leader::Leads);
+            notes.into_iter().map(|note| (note.tone, note.text)).collect::<Vec<_>>()
+        };
+        for (status, reason, tone, advice) in [
+            (
+                Status::False,
+                Reason::StatedTooHigh,
+                Tone::Bad,
+                "With a lower limit, poolbudget brings the pods down",
+            ),
+            (Status::False, Reason::StatedTooLow, Tone::Warn, "Nothing is at risk"),
+            (Status::Unknown, Reason::Forbidden, Tone::Warn, "poolbudget notices the right within a minute"),
+            (Status::Unknown, Reason::SecretInvalid, Tone::Warn, "Correct the Secret"),
+            (Status::Unknown, Reason::Unreachable, Tone::Warn, "Check the network policies"),
+            (Status::Unknown, Reason::Refused, Tone::Warn, "Correct the password, the role or the token"),
+            (Status::Unknown, Reason::NotUnderstood, Tone::Warn, "Name the primary server itself"),
+            (Status::Unknown, Reason::LimitNotRead, Tone::Warn, "The first reading takes some seconds"),
+        ] {
+            let said = of(status, reason);
+            let [(said_tone, text)] = said.as_slice() else { panic!("{reason:?}: {said:?}") };
+            assert_eq!(*said_tone, tone, "{reason:?}");
+            assert!(text.starts_with(&format!("why. {advice}")), "{reason:?}: {text}");
+        }
+        for (status, reason) in [
+            (Status::Unknown, Reason::NotChecked),
+            (Status::Unknown, Reason::NotAccepted),
+            (Status::True, Reason::Read),
+            (Status::True, Reason::Confirmed),
+        ] {
+            assert_eq!(of(status, reason), [], "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn clients_outside_of_the_budget_have_advice() {
+        let findings = [finding(ConditionType::OutsideClients, true, Reason::MoreThanReserved)];
+        let note = Note::new(
+            "OutsideClients",
+            Tone::Warn,
+            "the message of OutsideClients. Give those that are workloads of this namespace the label of the budget",
+        );
+        assert_eq!(notes(&budget(3, Some(3), &findings), &Leader::Leads), [note]);
+        let findings = [finding(ConditionType::OutsideClients, false, Reason::WithinReserved)];
+        assert_eq!(notes(&budget(3, Some(3), &findings), &Leader::Leads), []);
     }
 
     #[test]

@@ -355,6 +355,7 @@ impl Series {
         *counted = Counted::default();
         self.tell(&counted);
         self.budgets.iter().for_each(Family::clear);
+        self.databases.iter().for_each(Family::clear);
         self.workloads.iter().for_each(Family::clear);
         self.uses.iter().for_each(Family::clear);
         self.conditions.clear();
@@ -490,6 +491,21 @@ mod tests {
         assert_eq!(series(), WORKLOADS - 2);
         metrics.forget_all();
         assert_eq!(series(), 0);
+    }
+
+    #[test]
+    fn no_series_of_a_budget_is_left_when_another_process_leads() {
+        let metrics = Metrics::default();
+        let key = BudgetKey::new("shop", "main");
+        let (open, outside) = (Some(9), Some(1));
+        let (conditions, workloads) = (vec![("Ready", 1)], workloads(1));
+        let numbers = BudgetNumbers { open, outside, conditions, workloads, ..BudgetNumbers::default() };
+        metrics.budget(&key, numbers);
+        metrics.granted(&key, None);
+        metrics.evicted(&key, "Oversize");
+        assert!(metrics.render().contains("budget=\"main\""));
+        metrics.forget_all();
+        assert!(!metrics.render().contains("budget=\"main\""), "{}", metrics.render());
     }
 
     #[test]

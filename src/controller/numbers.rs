@@ -24,6 +24,7 @@ pub fn of(view: &View, budget: &DbConnectionBudget, status: &DbConnectionBudgetS
     let least: Connections = view.workloads().map(least).sum();
     let foreign: Connections = view.workloads().map(|one| one.foreign_bills()).sum();
     let quarantined: Connections = view.scene.situation.quarantine.iter().copied().sum();
+    let newest = view.reading.as_ref().and_then(|reading| reading.newest.as_ref());
     BudgetNumbers {
         limit: status.limit.as_ref().map_or(0, |limit| limit.connections),
         reserved: budget.spec.reserved.into(),
@@ -37,6 +38,7 @@ pub fn of(view: &View, budget: &DbConnectionBudget, status: &DbConnectionBudgetS
         foreign: foreign.wide(),
         excess: view.decision.ledger.excess.wide(),
         open: status.database.as_ref().map(|database| database.open),
+        read_at: newest.map(|(_, at)| at.as_second()),
         outside: status.database.as_ref().map(|database| database.outside),
         conditions: status.conditions.iter().filter_map(condition).collect(),
         workloads: status.workloads.iter().map(workload).collect(),

@@ -87,6 +87,8 @@ pub struct BudgetNumbers {
     pub open: Option<i64>,
     /// Those that must be of clients outside of the budget.
     pub outside: Option<i64>,
+    /// When the limit was last read, in seconds since 1970; none if it is not read.
+    pub read_at: Option<i64>,
     /// Each condition: 1 True, 0 False, -1 Unknown.
     pub conditions: Vec<(&'static str, i64)>,
     /// The workloads.
@@ -163,10 +165,13 @@ const OF_WORKLOAD: [GaugeOf<WorkloadNumbers>; 8] = [
 /// A gauge that exists only where its number is known.
 type GaugeIfKnown<N> = (&'static str, &'static str, fn(&N) -> Option<i64>);
 
-/// What is open on the database server of a budget.
-const OF_DATABASE: [GaugeIfKnown<BudgetNumbers>; 2] = [
+/// What the database server of a budget says, and when.
+const OF_DATABASE: [GaugeIfKnown<BudgetNumbers>; 3] = [
     ("open_connections", "Connections that are open, as the database server counts them", |n| n.open),
     ("outside_connections", "Connections that are open outside of the budget, at least", |n| n.outside),
+    ("limit_read_timestamp_seconds", "When the limit was last read from the database or the vendor", |n| {
+        n.read_at
+    }),
 ];
 
 /// What pods of a workload do with their pools.
@@ -497,15 +502,27 @@ mod tests {
     fn no_series_of_a_budget_is_left_when_another_process_leads() {
         let metrics = Metrics::default();
         let key = BudgetKey::new("shop", "main");
-        let (open, outside) = (Some(9), Some(1));
+        let (open, outside, read_at) = (Some(9), Some(1), Some(1_796_000_000));
         let (conditions, workloads) = (vec![("Ready", 1)], workloads(1));
-        let numbers = BudgetNumbers { open, outside, conditions, workloads, ..BudgetNumbers::default() };
+        let numbers =
+            BudgetNumbers { open, outside, read_at, conditions, workloads, ..BudgetNumbers::default() };
         metrics.budget(&key, numbers);
         metrics.granted(&key, None);
         metrics.evicted(&key, "Oversize");
         assert!(metrics.render().contains("budget=\"main\""));
         metrics.forget_all();
         assert!(!metrics.render().contains("budget=\"main\""), "{}", metrics.render());
+    }
+
+    #[test]
+    fn what_was_never_read_has_no_series() {
+        let metrics = Metrics::default();
+        let key = BudgetKey::new("shop", "main");
+        let line = "poolbudget_limit_read_timestamp_seconds{namespace=\"shop\",budget=\"main\"} 1796000000";
+        for (read_at, is_there) in [(None, false), (Some(1_796_000_000), true), (None, false)] {
+            metrics.budget(&key, BudgetNumbers { read_at, ..BudgetNumbers::default() });
+            assert_eq!(metrics.render().contains(line), is_there, "{read_at:?}: {}", metrics.render());
+        }
     }
 
     #[test]

@@ -96,6 +96,28 @@ fn nothing_is_granted_before_the_limit_was_read_and_then_everything_is() {
 }
 
 #[test]
+fn the_metrics_say_when_the_limit_was_last_read_whatever_failed_since() {
+    let (mut cluster, mut term) = begun(&json!({ "postgres": secret() }));
+    let read_at = |term: &Term| {
+        let text = term.reconciler.context.metrics.render();
+        let line = text.lines().find(|line| line.starts_with("poolbudget_limit_read_timestamp_seconds{"))?;
+        line.rsplit_once(' ')?.1.parse::<i64>().ok()
+    };
+    answers(&mut cluster, &mut term, doubt(Class::Unreachable));
+    assert_eq!(read_at(&term), None, "nothing was read yet");
+    let first = (term.reconciler.context.clock)().as_second();
+    answers(&mut cluster, &mut term, allows(14));
+    assert_eq!(read_at(&term), Some(first));
+    answers(&mut cluster, &mut term, doubt(Class::Unreachable));
+    assert_eq!(read_at(&term), Some(first), "the last one is in force");
+    let second = (term.reconciler.context.clock)().as_second();
+    assert!(second > first, "time passes");
+    answers(&mut cluster, &mut term, allows(14));
+    assert_eq!(read_at(&term), Some(second));
+    cluster.server().acquit();
+}
+
+#[test]
 fn a_lower_limit_counts_at_once_and_a_higher_one_when_it_was_read_twice() {
     let (mut cluster, mut term) = begun(&json!({ "postgres": secret() }));
     for (read, in_force) in

@@ -71,7 +71,7 @@ async fn a_budget_reads_its_limit_from_the_server_and_follows_it() {
     let networks = "POOLBUDGET_DATABASE_NETWORKS=127.0.0.0/8";
     cluster.kubectl(&["-n", SYSTEM, "set", "env", "deployment/poolbudget", networks]).await.unwrap();
     let mut operator = cluster.start_replica("poolbudget-0").await.unwrap();
-    let server = Server::start(&Programs::default()).await.unwrap();
+    let mut server = Server::start(&Programs::default()).await.unwrap();
     cluster.create_namespace(SHOP).await.unwrap();
     let dsn =
         format!("--from-literal=url=postgres://app:{PASSWORD}@127.0.0.1:{}/app?sslmode=disable", server.port);
@@ -118,10 +118,32 @@ async fn a_budget_reads_its_limit_from_the_server_and_follows_it() {
     let source = budget["status"]["limit"]["source"].as_str().unwrap_or_default();
     assert!(source.starts_with("connection limit 20 of role app"), "{source}");
 
-    // A new leader knows the limit before it has read it, and takes the higher one when it has read it twice.
+    // The pods held more than that: they are replaced until they fit.
+    until(DEADLINE, "the pods fit the lower limit", async || {
+        let budget = self::budget(&cluster).await?;
+        let (status, pods) = (&budget["status"], &budget["status"]["pods"]);
+        let fits = status["committed"].as_u64().is_some_and(|committed| committed <= 17);
+        ensure!(fits && pods["granted"] == 2 && pods["draining"] == 0, "{} {pods}", status["committed"]);
+        Ok(())
+    })
+    .await
+    .unwrap();
+
+    // A new leader knows the limit before it has read it. A higher one waits for its second reading, and if the server
+    // dies before that, the lower one stays.
     server.sql("alter role app connection limit -1").await.unwrap();
     drop(operator);
     operator = cluster.start_replica("poolbudget-1").await.unwrap();
+    until(DEADLINE, "a higher limit was read once", async || {
+        let (_, _, message) = condition(&self::budget(&cluster).await?, "LimitConfirmed");
+        ensure!(message.contains("19 stays in force until the next reading says so too"), "{message}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    server.stop().unwrap();
+    until_limit(&cluster, 19, "Unreachable").await;
+    server.resume().await.unwrap();
     let budget = until_limit(&cluster, 96, "Read").await;
 
     assert!(operator.is_running().unwrap());

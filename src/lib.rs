@@ -13,6 +13,7 @@
 //! | [`admission`] | the policies that give a pod its gate and its late-bound env | `api`, `profile` |
 //! | [`controller`] | the leader: observe, plan, grant, report | `api`, `budget`, `cluster`, `evidence`, `network`, `database`, `telemetry` |
 //! | [`webhook`] | the HTTPS server that asks `admission`, and its certificate | `api`, `admission`, `telemetry` |
+//! | [`governor`] | the program beside an app that holds its connections within a number | `telemetry` |
 //! | [`page`] | budgets and pods in a browser, read-only | `api`, `cluster`, `controller`, `telemetry` |
 //! | [`telemetry`] | logs, metrics, health | `api`, `evidence`, `database` |
 //! | [`commands`] | the command line | everything |
@@ -29,6 +30,7 @@ pub mod controller;
 pub mod database;
 pub mod evidence;
 pub mod exposition;
+pub mod governor;
 pub mod network;
 pub mod page;
 pub mod profile;

@@ -5,3 +5,4 @@
 //! Forbidden here: Kubernetes. The number comes from a file, and what is known is told on a port.
 
 pub mod cap;
+pub mod first_bytes;

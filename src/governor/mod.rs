@@ -6,3 +6,5 @@
 
 pub mod cap;
 pub mod first_bytes;
+pub mod framing;
+pub mod refusal;

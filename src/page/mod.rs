@@ -75,7 +75,7 @@ pub async fn serve(
     let names = Names::new(address, &settings.hosts);
     let desk = Arc::new(Desk::new(Arc::clone(&hall), names, settings.access, stop.clone()));
     metrics.port("page");
-    let port = Port { name: "page", bounds: BOUNDS, tls: None, metrics };
+    let port = Port { name: "page", bounds: BOUNDS, tls: None, drops: metrics.drops() };
     let answer = move |request: Request<Incoming>| Arc::clone(&desk).answer(request);
     tokio::join!(listen(listener, port, answer, stop.clone()), hall.attend(stop));
     Ok(())

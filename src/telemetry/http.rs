@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::listen::{Bounds, Port, listen, plain, respond};
+use super::listen::{Bounds, JSON, OPEN_METRICS, Port, listen, plain, respond};
 use super::metrics::Metrics;
 use super::series::{BudgetNumbers, WorkloadNumbers};
 use crate::api::BudgetKey;
@@ -27,8 +27,6 @@ const BOUNDS: Bounds = Bounds {
     first_request: Duration::from_secs(5),
     idle: Duration::from_secs(120),
 };
-
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What this process needs before it is ready.
 #[derive(Clone, Debug, Default)]
@@ -58,8 +56,6 @@ impl Readiness {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
-
-const JSON: &str = "application/json";
 
 /// How this process and the budgets that it leads are.
 #[derive(Serialize)]
@@ -236,7 +232,7 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "serving /livez, /readyz, /health, /debug/db-pool, /metrics");
-    let port = Port { name: "http", bounds: BOUNDS, tls: None, metrics: metrics.clone() };
+    let port = Port { name: "http", bounds: BOUNDS, tls: None, drops: metrics.drops() };
     let answer = move |request: Request<Incoming>| ready(answer(request.uri().path(), &metrics, &readiness));
     listen(listener, port, answer, stop).await;
     Ok(())

@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::metrics::Metrics;
+use super::drops::Drops;
 
 /// The most bytes of a request's head, and of what is read ahead of it.
 const HEAD: usize = 16 << 10;
@@ -36,6 +36,11 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// The wait after a connection that could not be accepted: most likely there are no file handles left, and an immediate
 /// retry would find the same.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The type of JSON.
+pub const JSON: &str = "application/json";
+/// The type of metrics.
+pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What clients may take.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +65,7 @@ pub struct Port {
     /// Set if the port uses TLS.
     pub tls: Option<TlsAcceptor>,
     /// Counts closed and refused connections.
-    pub metrics: Metrics,
+    pub drops: Drops,
 }
 
 /// Listens until `stop`, and ends when the requests then in progress are answered.
@@ -129,7 +134,7 @@ where
     };
     tokio::select! {
         () = conversation => {}
-        () = patience => hall.port.metrics.connection_dropped(hall.port.name, "no_request"),
+        () = patience => hall.port.drops.count(hall.port.name, "no_request"),
     }
 }
 
@@ -210,7 +215,7 @@ impl Hall {
     /// Admits a connection if there is room or another one can be closed for it.
     fn admit(&self, source: IpAddr) -> Option<(u64, CancellationToken)> {
         let (bounds, mut guests) = (self.port.bounds, self.guests());
-        let dropped = |reason| self.port.metrics.connection_dropped(self.port.name, reason);
+        let dropped = |reason| self.port.drops.count(self.port.name, reason);
         let own = guests.open.values().filter(|guest| guest.source == source).count();
         if own >= bounds.from_one_source {
             dropped("source");

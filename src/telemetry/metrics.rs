@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
+use super::drops::Drops;
 use super::requests::VERBS;
 use super::series::{BudgetNumbers, Series};
 use crate::api::BudgetKey;
@@ -30,13 +31,6 @@ struct ErrorLabels {
 struct ReviewLabels {
     path: &'static str,
     outcome: &'static str,
-}
-
-/// Which connections a series counts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DropLabels {
-    port: &'static str,
-    reason: &'static str,
 }
 
 /// Which requests to the API server a series counts.
@@ -69,7 +63,7 @@ pub struct Metrics {
     reviews: Family<ReviewLabels, Counter>,
     review_duration: Histogram,
     certificate: Gauge,
-    drops: Family<DropLabels, Counter>,
+    drops: Drops,
     pool_status: Family<OutcomeLabels, Counter>,
     limit_readings: Family<OutcomeLabels, Counter>,
 }
@@ -167,11 +161,7 @@ impl Metrics {
                 "webhook_certificate_expiry_timestamp_seconds",
                 "When the certificate that is shown expires; 0 without one",
             ),
-            drops: named(
-                all,
-                "connections_dropped",
-                "Connections that were closed or refused, because there were too many or no request came",
-            ),
+            drops: Drops::registered(all),
             pool_status: named(
                 all,
                 "pool_status_requests",
@@ -280,14 +270,13 @@ impl Metrics {
 
     /// Lets the counters of a port begin at zero; ports that not every process has call this.
     pub fn port(&self, port: &'static str) {
-        for reason in ["full", "source", "no_request"] {
-            drop(self.drops.get_or_create(&DropLabels { port, reason }));
-        }
+        self.drops.port(port);
     }
 
-    /// Counts a connection that was closed or refused.
-    pub fn connection_dropped(&self, port: &'static str, reason: &'static str) {
-        self.drops.get_or_create(&DropLabels { port, reason }).inc();
+    /// Counts the connections that ports close or refuse.
+    #[must_use]
+    pub fn drops(&self) -> Drops {
+        self.drops.clone()
     }
 
     /// Sets until when the webhook's certificate is valid.

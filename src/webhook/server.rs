@@ -47,7 +47,7 @@ pub async fn serve(listener: TcpListener, shown: &Shown, metrics: Metrics, stop:
             return;
         }
     };
-    let port = Port { name: "webhook", bounds: BOUNDS, tls: Some(acceptor), metrics: metrics.clone() };
+    let port = Port { name: "webhook", bounds: BOUNDS, tls: Some(acceptor), drops: metrics.drops() };
     let desk = Arc::new(Desk { metrics, bodies: Semaphore::new(BODIES) });
     let answer = move |request: Request<Incoming>| {
         let desk = Arc::clone(&desk);

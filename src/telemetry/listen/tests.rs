@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use http::StatusCode;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use tokio::sync::Semaphore;
@@ -14,7 +16,7 @@ const ROOMY: Bounds = Bounds { connections: 8, from_one_source: 8, first_request
 
 struct Served {
     address: SocketAddr,
-    metrics: Metrics,
+    registry: Registry,
     /// One request to `/slow` is answered for each permit.
     permits: Arc<Semaphore>,
     /// Holds a permit for each request to `/slow` that has arrived.
@@ -22,11 +24,13 @@ struct Served {
 }
 
 async fn served(bounds: Bounds) -> Served {
-    let metrics = Metrics::default();
+    let mut registry = Registry::default();
+    let drops = Drops::registered(&mut registry);
+    drops.port("http");
     let (permits, come) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let port = Port { name: "http", bounds, tls: None, metrics: metrics.clone() };
+    let port = Port { name: "http", bounds, tls: None, drops: drops.clone() };
     let (slow, told) = (Arc::clone(&permits), Arc::clone(&come));
     let answer = move |request: Request<Incoming>| {
         let (slow, told) = (Arc::clone(&slow), Arc::clone(&told));
@@ -39,7 +43,7 @@ async fn served(bounds: Bounds) -> Served {
         }
     };
     tokio::spawn(listen(listener, port, answer, CancellationToken::new()));
-    Served { address, metrics, permits, come }
+    Served { address, registry, permits, come }
 }
 
 impl Served {
@@ -52,7 +56,8 @@ impl Served {
 
     fn dropped(&self, reason: &str) -> u64 {
         let series = format!("connections_dropped_total{{port=\"http\",reason=\"{reason}\"}} ");
-        let text = self.metrics.render();
+        let mut text = String::new();
+        encode(&mut text, &self.registry).unwrap();
         text.lines().find_map(|line| line.split_once(&series)).unwrap().1.parse().unwrap()
     }
 }

@@ -45,6 +45,7 @@ pub mod bill;
 pub mod cluster;
 pub mod commands;
 pub mod components;
+pub mod dns;
 pub mod eventually;
 pub mod folder;
 pub mod in_force;

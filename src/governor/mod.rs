@@ -8,5 +8,6 @@ pub mod cap;
 pub mod database;
 pub mod first_bytes;
 pub mod framing;
+pub mod idle;
 pub mod refusal;
 pub mod upstream;

@@ -10,4 +10,5 @@ pub mod first_bytes;
 pub mod framing;
 pub mod idle;
 pub mod refusal;
+pub mod relay;
 pub mod upstream;

@@ -5,6 +5,7 @@
 //! Forbidden here: Kubernetes. The number comes from a file, and what is known is told on a port.
 
 pub mod cap;
+pub mod client;
 pub mod database;
 pub mod first_bytes;
 pub mod framing;

@@ -4,6 +4,7 @@
 //! connections than that; the others wait in order. It has no password, ends no TLS, and changes no byte.
 //! Forbidden here: Kubernetes. The number comes from a file, and what is known is told on a port.
 
+pub mod allowed;
 pub mod cap;
 pub mod client;
 pub mod database;

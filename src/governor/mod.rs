@@ -16,3 +16,4 @@ pub mod refusal;
 pub mod relay;
 pub mod state;
 pub mod upstream;
+pub mod witness;

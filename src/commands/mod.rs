@@ -7,6 +7,7 @@ mod completion;
 mod dashboard;
 mod explain;
 mod forget;
+mod governor;
 mod grant_secret;
 mod inject;
 mod input;
@@ -14,6 +15,7 @@ mod name;
 mod output;
 mod plan;
 mod print;
+mod process;
 mod release;
 pub mod render;
 mod run;
@@ -53,8 +55,8 @@ pub struct Cli {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Logging")]
 struct LogArgs {
-    /// Log level: error, warn, info, debug, trace, or a list such as info,poolbudget=debug [default: info for run and
-    /// release, error for other commands]
+    /// Log level: error, warn, info, debug, trace, or a list such as info,poolbudget=debug [default: info for run, governor
+    /// and release, error for other commands]
     #[arg(long = "log", env = "POOLBUDGET_LOG", global = true, hide_env = true)]
     filter: Option<String>,
     /// Log format
@@ -124,6 +126,9 @@ cannot be undone: if something still runs, more connections than the limit can b
 Deletes the policies or the webhook that gate pods, waits until new pods are created without a gate, and then gives every \
 waiting pod the smallest size. The chart runs it before an uninstall.")]
     Release(release::ReleaseArgs),
+    /// Hold the database connections of a pod within a number, as a sidecar of its app
+    #[command(long_about = governor::ABOUT, after_help = governor::EXAMPLES)]
+    Governor(governor::GovernorArgs),
     /// Check without a cluster whether manifests fit their budgets
     #[command(long_about = plan::ABOUT, after_help = plan::EXAMPLES)]
     Plan(plan::PlanArgs),
@@ -176,6 +181,10 @@ pub fn start(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => {
             cli.log.start("info")?;
             in_runtime(run::run(args))
+        }
+        Command::Governor(args) => {
+            cli.log.start("info")?;
+            in_runtime(governor::governor(args))
         }
         Command::Release(args) => {
             cli.log.start("info")?;

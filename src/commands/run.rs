@@ -12,11 +12,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
-use rustix::process::{Resource, Rlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::client::client;
+use super::process::{on_signal, without_core_dumps};
 use super::{explain, stranger};
 use crate::controller::secrets::Secrets;
 use crate::controller::{self, API_SERVER, Identity, Vantage};
@@ -143,14 +142,6 @@ fn origin(base: &str) -> Result<Origin, String> {
     Origin::new(base, None).map_err(|why| why.to_string())
 }
 
-/// The memory of this process holds its token and, for moments, secrets of others.
-fn without_core_dumps() {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    if let Err(error) = setrlimit(Resource::Core, none) {
-        tracing::warn!(%error, "a crash may write a core dump");
-    }
-}
-
 fn anonymous() -> String {
     format!("poolbudget-{}", std::process::id())
 }
@@ -225,24 +216,4 @@ async fn shows(
     let hall = Hall::new(Box::new(source::Cluster(client)), explain::pods, Timestamp::now);
     let shown = page::serve(Arc::new(hall), settings, metrics.clone(), closing);
     shown.await.with_context(|| format!("cannot serve the page on {address}"))
-}
-
-fn on_signal(stop: CancellationToken) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
-        loop {
-            let name = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            };
-            if stop.is_cancelled() {
-                tracing::warn!(signal = name, "ending at once");
-                std::process::exit(1);
-            }
-            tracing::info!(signal = name, "ending when running work is done");
-            stop.cancel();
-        }
-    });
-    Ok(())
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 mod shared;
 
-pub use shared::{Permit, SharedCap, Standing};
+pub use shared::{Full, Permit, SharedCap, Standing};
 
 /// The most that wait at a time. Each of them is an open socket; beyond that, one is refused at once.
 pub const QUEUE: usize = 10_000;

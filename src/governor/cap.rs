@@ -51,7 +51,8 @@ impl<W> Default for Cap<W> {
 impl<W> Cap<W> {
     /// Asks for a connection.
     pub fn ask(&mut self, waiter: W) -> Answer {
-        let answer = if self.queue.is_empty() && self.is_free() {
+        // Nobody waits while one is free, so nobody is passed over.
+        let answer = if self.is_free() {
             self.go();
             Answer::Go
         } else if self.queue.len() >= QUEUE {

@@ -64,7 +64,15 @@ pub type Ends = (SocketAddr, SocketAddr);
 
 /// The sockets of the governor to databases.
 #[derive(Debug, Default)]
-pub struct Own(Mutex<HashSet<Ends>>);
+pub struct Own(Mutex<Sockets>);
+
+#[derive(Debug, Default)]
+struct Sockets {
+    now: HashSet<Ends>,
+    /// While somebody looks at the list of the kernel: all since then. A socket may be on that list and closed a moment
+    /// later, or be there before the governor knows it.
+    since: Option<HashSet<Ends>>,
+}
 
 /// One of them; it is taken off the list when this is dropped.
 #[derive(Debug)]
@@ -78,24 +86,41 @@ impl Own {
     #[must_use]
     pub fn add(self: &Arc<Self>, (one, other): Ends) -> OwnSocket {
         let ends = (canonical(one), canonical(other));
-        self.all().insert(ends);
+        let mut all = self.all();
+        all.now.insert(ends);
+        if let Some(since) = &mut all.since {
+            since.insert(ends);
+        }
+        drop(all);
         OwnSocket { own: Arc::clone(self), ends }
+    }
+
+    /// Keeps from now on what is closed on the list too, until [`Self::forget`].
+    pub fn remember(&self) {
+        let mut all = self.all();
+        all.since = Some(all.now.clone());
+    }
+
+    /// Keeps on the list only what is open.
+    pub fn forget(&self) {
+        self.all().since = None;
     }
 
     /// Whether this socket is on the list.
     #[must_use]
     pub fn has(&self, (one, other): Ends) -> bool {
-        self.all().contains(&(canonical(one), canonical(other)))
+        let (all, ends) = (self.all(), (canonical(one), canonical(other)));
+        all.now.contains(&ends) || all.since.as_ref().is_some_and(|since| since.contains(&ends))
     }
 
-    fn all(&self) -> MutexGuard<'_, HashSet<Ends>> {
+    fn all(&self) -> MutexGuard<'_, Sockets> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for OwnSocket {
     fn drop(&mut self) {
-        self.own.all().remove(&self.ends);
+        self.own.all().now.remove(&self.ends);
     }
 }
 
@@ -369,6 +394,32 @@ mod tests {
         assert!(!own.has(ends("10.0.0.1:40001", "10.0.0.7:5432")));
         drop(socket);
         assert!(!own.has(ends("10.0.0.1:40000", "10.0.0.7:5432")));
+    }
+
+    #[test]
+    fn while_the_list_of_the_kernel_is_read_a_closed_socket_stays_known() {
+        let own = Arc::new(Own::default());
+        let ends =
+            |port: u16| (SocketAddr::from(([10, 0, 0, 1], port)), SocketAddr::from(([10, 0, 0, 7], 5432)));
+        let before = own.add(ends(1));
+        own.remember();
+        let during = own.add(ends(2));
+        drop((before, during));
+        assert!(own.has(ends(1)) && own.has(ends(2)) && !own.has(ends(3)));
+        own.forget();
+        assert!(!own.has(ends(1)) && !own.has(ends(2)));
+    }
+
+    #[test]
+    fn every_series_is_explained() {
+        let page = include_str!("../../docs/metrics.md");
+        let text = State::new(String::new(), false).render();
+        let names: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+        let is_named =
+            |name: &&str| page.contains(&format!("`{name}`")) || page.contains(&format!("`{name}_total`"));
+        let missing: Vec<&&str> = names.iter().filter(|name| !is_named(name)).collect();
+        assert!(names.len() > 10 && missing.is_empty(), "{missing:?}");
     }
 
     #[test]

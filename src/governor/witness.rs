@@ -80,6 +80,13 @@ pub async fn watch(upstreams: Vec<Arc<Upstream>>, state: Arc<State>) {
 
 /// How many connections to the databases are not the governor's.
 async fn others(folder: PathBuf, upstreams: &[Arc<Upstream>], state: &State) -> io::Result<u64> {
+    state.own.remember();
+    let counted = count(folder, upstreams, state).await;
+    state.own.forget();
+    counted
+}
+
+async fn count(folder: PathBuf, upstreams: &[Arc<Upstream>], state: &State) -> io::Result<u64> {
     let listed = tokio::task::spawn_blocking(move || lists(&folder)).await.map_err(io::Error::other)??;
     let of_databases = |ends: &Ends| upstreams.iter().any(|upstream| upstream.has(ends.1));
     let strangers = |ends: &Ends| of_databases(ends) && !state.own.has(*ends);

@@ -34,6 +34,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use cap::Standing;
 use client::Desk;
 use database::Database;
 use state::State;
@@ -46,6 +47,9 @@ const CLIENTS: usize = 20_000;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often it is looked whether too many are open.
 const SHRINK: Duration = Duration::from_millis(200);
+/// When the first client has waited for this long, an idle session is closed for it: a pool that keeps more connections
+/// than are allowed would otherwise wait for itself.
+const STARVING: Duration = Duration::from_secs(1);
 
 /// What a governor is told at its start.
 #[derive(Clone, Debug)]
@@ -172,16 +176,42 @@ fn take(client: TcpStream, desk: &Arc<Desk>, state: &State, clients: &TaskTracke
     clients.spawn(async move { desk.serve(client).await });
 }
 
-/// Asks idle connections to close while more are open than allowed.
+/// How many idle sessions should be closed: those above the number, or one for a client that waits and waits.
+fn excess(standing: Standing) -> u32 {
+    let Some(allowed) = standing.allowed else { return 0 };
+    let over = standing.open.saturating_sub(allowed);
+    over.max(u32::from(allowed > 0 && standing.longest_wait >= STARVING))
+}
+
+/// Asks idle sessions to close while they should.
 async fn shrink(state: Arc<State>) {
     let mut ticks = interval(SHRINK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let standing = state.cap.standing();
-        let excess = standing.allowed.map_or(0, |allowed| standing.open.saturating_sub(allowed));
+        let excess = excess(state.cap.standing());
         if excess > 0 {
             state.seats.close(usize::try_from(excess).unwrap_or(usize::MAX));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_sessions_are_closed_above_the_number_and_one_for_a_client_that_starves() {
+        let of = |allowed, open, waited| {
+            let longest_wait = Duration::from_millis(waited);
+            excess(Standing { allowed, open, waiting: usize::from(waited > 0), longest_wait, peak: open })
+        };
+        assert_eq!(
+            [of(Some(2), 5, 0), of(Some(5), 5, 0), of(Some(5), 2, 0), of(None, 0, 5_000)],
+            [3, 0, 0, 0]
+        );
+        assert_eq!([of(Some(2), 2, 999), of(Some(2), 2, 1_000), of(Some(2), 5, 1_000)], [0, 1, 3]);
+        // Nobody could go in its place.
+        assert_eq!(of(Some(0), 0, 5_000), 0);
     }
 }

@@ -2,13 +2,13 @@
 
 mod governed;
 mod pooler;
-mod server;
+pub(crate) mod server;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use poolbudget::database::{Activity, Class, Doubt, Group, PATIENCE};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use testkit::postgres::programs::Programs;
 use testkit::postgres::until::until;
 use time::OffsetDateTime;
@@ -274,18 +274,25 @@ async fn a_server_that_accepts_and_says_nothing_is_given_up() -> Result<()> {
 }
 
 /// An authority for certificates of servers.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
     }
 
+    /// Its certificate.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     /// A certificate for a name that is good until so many days from now, and its key.
-    fn issue(&self, name: &str, days: i64) -> Result<(String, String)> {
+    pub(crate) fn issue(&self, name: &str, days: i64) -> Result<(String, String)> {
         let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        // Some clients take a certificate with the name of its authority for one that signed itself.
+        params.distinguished_name.push(DnType::CommonName, name);
         params.not_before = OffsetDateTime::now_utc() - time::Duration::days(30);
         params.not_after = OffsetDateTime::now_utc() + time::Duration::days(days);
         let key = KeyPair::generate()?;

@@ -7,6 +7,8 @@ mod adoption;
 #[cfg(test)]
 mod example;
 #[cfg(test)]
+mod governor;
+#[cfg(test)]
 mod limit;
 #[cfg(test)]
 mod linger;

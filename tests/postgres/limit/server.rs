@@ -51,6 +51,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one that lets in 97 connections of ordinary roles, with the role and the database `app`.
     pub(crate) async fn start(programs: &Programs) -> Result<Self> {
+        Self::start_at("127.0.0.1", programs).await
+    }
+
+    /// The same, at another address of loopback.
+    pub(crate) async fn start_at(address: &str, programs: &Programs) -> Result<Self> {
         let folder = Folder::create()?;
         let programs = programs.within_reach(&folder)?;
         let data = user::folder(folder.path(), "data")?;
@@ -59,12 +64,14 @@ impl Server {
         let settings = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"];
         let args = settings.iter().map(OsString::from).chain([data]).collect();
         server.run("initdb", args).await?;
-        let conf = "listen_addresses = '127.0.0.1'\nfsync = off\nmax_connections = 100\n\
-                    password_encryption = 'scram-sha-256'\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n";
-        let conf = fs::read_to_string(server.data.join("postgresql.conf"))? + conf;
+        let conf = format!(
+            "listen_addresses = '{address}'\nfsync = off\nmax_connections = 100\n\
+             password_encryption = 'scram-sha-256'\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n"
+        );
+        let conf = fs::read_to_string(server.data.join("postgresql.conf"))? + &conf;
         fs::write(server.data.join("postgresql.conf"), conf)?;
         let hba =
-            "local all all trust\nlocal replication all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+            "local all all trust\nlocal replication all trust\nhost all all 127.0.0.0/8 scram-sha-256\n";
         fs::write(server.data.join("pg_hba.conf"), hba)?;
         server.resume().await?;
         server.sql(&format!("create role app login password '{PASSWORD}'")).await?;

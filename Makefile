@@ -134,10 +134,10 @@ e2e: cluster-tools cluster-tools-older release ## Run the tests on a real contro
 	$(CARGO) test --quiet --test chart -- --ignored every_right
 
 # By hand, not in CI: the same checks run there as property tests. Without a sanitizer, since nothing here is unsafe.
-FUZZ_TARGETS ?= pod budget workload
+FUZZ_TARGETS ?= pod budget workload first_bytes framing
 SECONDS ?= 60
 .PHONY: fuzz
-fuzz: ## Feed objects of anything to the way that every object takes, SECONDS=60 for each kind
+fuzz: ## Feed objects of anything to the way that every object takes, and bytes to the governor, SECONDS=60 for each kind
 	@$(CARGO) +nightly fuzz --version > /dev/null 2>&1 || { \
 		echo 'fuzz: needs a nightly compiler and cargo-fuzz: rustup toolchain install nightly && cargo +nightly install --locked cargo-fuzz'; exit 1; }
 	@set -e; for target in $(FUZZ_TARGETS); do mkdir -p fuzz/corpus/$$target; \

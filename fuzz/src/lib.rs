@@ -1,8 +1,11 @@
 //! From the bytes of the fuzzer to objects, and to the checks of `tests/bad_input`.
 //!
 //! In: bytes. A text that is a JSON object or a YAML mapping is taken as the object itself; all other bytes are the seed
-//! of the generators of the property tests. Out: nothing, or a panic that names the broken rule.
+//! of the generators of the property tests. Out: nothing, or a panic that names the broken rule. The governor takes the
+//! bytes as they are: they are what its clients and servers send.
 
+use poolbudget::governor::first_bytes as first;
+use poolbudget::governor::framing::Session;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
@@ -48,6 +51,31 @@ pub fn workload(bytes: &[u8]) {
         _ => given.deployments.push(object),
     }
     checks::a_look_is_sound(&given);
+}
+
+/// What a client begins with: more bytes never change what it is, and eight are enough to tell.
+pub fn first_bytes(bytes: &[u8]) {
+    let mut known = None;
+    for length in 0..=bytes.len().min(2 * first::ENOUGH) {
+        let now = first::read(&bytes[..length]);
+        assert!(known.is_none() || now == known, "{known:?}, then {now:?}");
+        known = now;
+    }
+    assert!(known.is_some() || bytes.len() < first::ENOUGH, "eight bytes tell nothing");
+}
+
+/// A session: the first byte of each piece says who sends it and how long it is. The pieces make no difference.
+pub fn framing(bytes: &[u8]) {
+    let (mut whole, mut single) = (Session::default(), Session::default());
+    let mut rest = bytes;
+    while let Some((head, after)) = rest.split_first() {
+        let (piece, after) = after.split_at(after.len().min(usize::from(head & 0x7f)));
+        let send: fn(&mut Session, &[u8]) = if head & 0x80 == 0 { Session::client } else { Session::server };
+        send(&mut whole, piece);
+        piece.chunks(1).for_each(|byte| send(&mut single, byte));
+        assert_eq!(whole.is_idle(), single.is_idle(), "after {piece:?}");
+        rest = after;
+    }
 }
 
 fn around() -> Given {

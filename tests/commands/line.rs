@@ -42,7 +42,8 @@ fn flags_that_contradict_each_other_are_refused() {
 
 #[test]
 fn every_command_has_examples() {
-    for command in ["status", "explain", "forget", "grant-secret", "plan", "inject", "completion"] {
+    for command in ["status", "explain", "forget", "grant-secret", "plan", "inject", "governor", "completion"]
+    {
         let ran = poolbudget(&[command, "--help"], "");
         assert!(ran.code == 0 && ran.out.contains("\nExamples:\n  "), "{ran:?}");
     }
@@ -70,4 +71,25 @@ fn a_plugin_of_kubectl_speaks_of_itself_as_its_user_does() {
     let help = String::from_utf8(said.stdout).unwrap();
     assert!(help.contains("Usage: kubectl poolbudget explain "), "{help}");
     assert!(help.contains("\n  kubectl poolbudget explain deploy/api -n shop"), "{help}");
+}
+
+#[test]
+fn a_governor_refuses_what_it_cannot_stand_for() {
+    let governor = |more: &[&str]| poolbudget(&[&["governor", "--pod-uid", "1"], more].concat(), "");
+    for (database, why) in [
+        ("10.0.0.7:5432", "a host alias cannot stand for it"),
+        ("[fd00::7]:5432", "a host alias cannot stand for it"),
+        ("localhost:5432", "localhost is the pod itself"),
+        ("db", "write HOST:PORT"),
+    ] {
+        let ran = governor(&["--database", database]);
+        assert!(ran.code == 2 && ran.err.contains(why), "{ran:?}");
+    }
+    let ran = governor(&["--database", "db:1,db:1"]);
+    assert_eq!(
+        (ran.code, ran.err.as_str()),
+        (1, "poolbudget: the database db:1 is named twice: name it once\n")
+    );
+    assert_eq!(governor(&[]).code, 2);
+    assert_eq!(governor(&["--database", "db:1", "--queue-timeout", "30"]).code, 2);
 }

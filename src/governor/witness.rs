@@ -23,7 +23,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// The most bytes that are read of a list: some seven thousand sockets.
 const BYTES: u64 = 1 << 20;
 /// How long after a list was read the governor knows all of its sockets that were on it.
-const GRACE: Duration = Duration::from_millis(50);
+const GRACE: Duration = Duration::from_millis(250);
 /// How the list calls an established connection.
 const ESTABLISHED: &str = "01";
 

@@ -63,7 +63,9 @@ fn take(said: Result<u32, NoNumber>, state: &State, path: &Path) {
     if state.trouble(trouble.clone()) {
         match (trouble, before) {
             (None, _) => tracing::info!("the number of connections can be read again"),
-            (Some(why), _) if state.watches => tracing::info!(why, "there is no number, and none is needed to watch"),
+            (Some(why), _) if state.watches => {
+                tracing::info!(why, "there is no number, and none is needed to watch");
+            }
             (Some(why), None) => tracing::warn!(why, "no client is let through until there is a number"),
             (Some(why), Some(allowed)) => tracing::warn!(why, allowed, "the last number stays"),
         }

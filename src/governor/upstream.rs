@@ -95,15 +95,23 @@ struct Known {
 pub fn resolver(server: Option<SocketAddr>) -> io::Result<TokioResolver> {
     let (config, options) = match server {
         Some(server) => {
-            let ports = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-                connection.port = server.port();
-                connection
-            });
-            let server = NameServerConfig::new(server.ip(), true, ports.into());
-            (ResolverConfig::from_parts(None, Vec::new(), vec![server]), ResolverOpts::default())
+            (ResolverConfig::from_parts(None, Vec::new(), vec![at(server)]), ResolverOpts::default())
         }
         None => read_system_conf().map_err(io::Error::other)?,
     };
+    resolver_of(config, options)
+}
+
+/// A server of DNS at this address.
+fn at(server: SocketAddr) -> NameServerConfig {
+    let ports = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+        connection.port = server.port();
+        connection
+    });
+    NameServerConfig::new(server.ip(), true, ports.into())
+}
+
+fn resolver_of(config: ResolverConfig, options: ResolverOpts) -> io::Result<TokioResolver> {
     // The C library appends no domain of the host where resolv.conf has a search list.
     let config = ResolverConfig::from_parts(None, config.search, config.name_servers);
     let mut builder = Resolver::builder_with_config(config, TokioRuntimeProvider::default());

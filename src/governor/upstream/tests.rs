@@ -101,6 +101,22 @@ fn both_families_come_in_turn() {
     assert_eq!(in_turn(&addresses, true), ["fd00::1", "10.0.0.1", "10.0.0.2", "10.0.0.3"].map(ip));
 }
 
+#[tokio::test]
+async fn a_short_name_is_looked_for_in_the_search_list_of_the_pod() {
+    let dns = Dns::start().await.expect("DNS");
+    dns.set("postgres.shop.svc.cluster.local", &[ip("127.0.0.9")]);
+    let text = "nameserver 10.96.0.10\nsearch shop.svc.cluster.local svc.cluster.local\noptions ndots:5\n";
+    let (mut config, options) =
+        hickory_resolver::system_conf::parse_resolv_conf(text).expect("a resolv.conf");
+    config.name_servers = vec![at(dns.address())];
+    for host in ["postgres", "postgres.shop", "postgres.shop.svc.cluster.local"] {
+        let database = Database { host: host.to_owned(), port: 5432 };
+        let resolver = resolver_of(config.clone(), options.clone()).expect("a resolver");
+        let found = Upstream::new(database, resolver, Vec::new()).addresses().await;
+        assert_eq!(found.expect("addresses"), [ip("127.0.0.9")], "{host}");
+    }
+}
+
 #[test]
 fn the_hosts_file_is_not_read_and_search_and_ndots_are_those_of_the_pod() {
     let text =

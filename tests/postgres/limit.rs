@@ -322,7 +322,7 @@ async fn a_server_is_read_by_the_name_that_its_certificate_has() -> Result<()> {
         for ca in [None, Some(other.0.pem())] {
             let sentence = format!(
                 "the certificate of localhost:{port} is of an authority that is not trusted: name the authority's in \
-                 limit.postgres.caSecretRef"
+                 caSecretRef"
             );
             assert_eq!(told("localhost", ca).await, unreachable(sentence));
         }

@@ -464,7 +464,7 @@ mod encrypted {
         let port = encrypts(authority.acceptor("localhost", 1)).await;
         let unknown = format!(
             "the certificate of localhost:{port} is of an authority that is not trusted: name the authority's in \
-             limit.postgres.caSecretRef"
+             caSecretRef"
         );
         assert_eq!(told("localhost", port, Some(&other.pem())).await, unreachable(unknown.clone()));
         assert_eq!(told("localhost", port, None).await, unreachable(unknown));

@@ -28,7 +28,7 @@ pub(super) fn connector(ca: Option<&[u8]>) -> Result<TlsConnector, Doubt> {
         Some(ca) => {
             let found = CertificateDer::pem_slice_iter(ca).filter_map(Result::ok);
             if roots.add_parsable_certificates(found).0 == 0 {
-                let sentence = "limit.postgres.caSecretRef leads to no certificate in PEM";
+                let sentence = "caSecretRef leads to no certificate in PEM";
                 return Err(Doubt::new(Class::SecretInvalid, sentence));
             }
         }
@@ -81,9 +81,9 @@ fn unverified(error: Option<&rustls::Error>, server: &str) -> String {
     let of_server = format!("the certificate of {server}");
     match wrong {
         // The signature is bad if another authority of the same name made it.
-        Wrong::UnknownIssuer | Wrong::BadSignature => format!(
-            "{of_server} is of an authority that is not trusted: name the authority's in limit.postgres.caSecretRef"
-        ),
+        Wrong::UnknownIssuer | Wrong::BadSignature => {
+            format!("{of_server} is of an authority that is not trusted: name the authority's in caSecretRef")
+        }
         Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
             format!("{of_server} is for another name: connect by one of the names in it")
         }
@@ -93,7 +93,7 @@ fn unverified(error: Option<&rustls::Error>, server: &str) -> String {
             let other = text::quoted(&format!("{other:?}"), None);
             format!(
                 "{of_server} cannot be verified ({other}): have it signed by an authority, and name that in \
-                 limit.postgres.caSecretRef"
+                 caSecretRef"
             )
         }
     }
@@ -112,7 +112,7 @@ mod tests {
         for bundle in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             let doubt = connector(Some(bundle.as_bytes())).err().expect("a doubt");
             assert_eq!(doubt.class, Class::SecretInvalid);
-            assert_eq!(doubt.sentence, "limit.postgres.caSecretRef leads to no certificate in PEM");
+            assert_eq!(doubt.sentence, "caSecretRef leads to no certificate in PEM");
         }
         assert!(connector(None).is_ok());
     }

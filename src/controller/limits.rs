@@ -22,7 +22,7 @@ use crate::api::{BudgetKey, SecretKeyRef};
 use crate::cluster::reading::Source;
 use crate::cluster::world::World;
 use crate::database::dsn::Dsn;
-use crate::database::supabase::{self, Project, Supabase};
+use crate::database::supabase::{self, Credentials, Project, Supabase};
 use crate::database::{Class, Doubt, Reading, postgres};
 use crate::network::Network;
 
@@ -102,19 +102,20 @@ impl Schedule {
         Some((key, asked.source.clone()))
     }
 
-    /// Notes an answer, and when to ask again. Returns what it means; none if the budget reads from elsewhere by now.
+    /// Notes an answer, and when to ask again. Returns whether it is a doubt that is new, or another one than before; none if
+    /// the budget reads from elsewhere by now.
     fn answered(
         &mut self,
         key: &BudgetKey,
         source: &Source,
         answer: &Result<Reading, Doubt>,
         now: Instant,
-    ) -> Option<News> {
+    ) -> Option<bool> {
         let part = self.spread.hash_one((key, now)) % 1000;
         let asked = self.budgets.get_mut(key).filter(|asked| asked.source == *source)?;
         asked.running = false;
         let class = answer.as_ref().err().map(|doubt| doubt.class);
-        let news = if class.is_some() && class != asked.doubt { News::Doubt } else { News::None };
+        let is_new_doubt = class.is_some() && class != asked.doubt;
         asked.doubt = class;
         let wait = match answer {
             Ok(reading) => {
@@ -133,7 +134,7 @@ impl Schedule {
         let spread = wait * 8 / 10 + wait * 4 / 10 / 1000 * u32::try_from(part).unwrap_or(0);
         let pause = answer.as_ref().err().and_then(|doubt| doubt.pause).unwrap_or_default();
         asked.due = now + spread.max(pause.min(PAUSE));
-        Some(news)
+        Some(is_new_doubt)
     }
 }
 
@@ -152,15 +153,6 @@ fn pause(doubt: &Doubt, doubts: u32, period: Duration) -> Duration {
         Class::Unreachable | Class::Refused | Class::NotUnderstood => period,
     };
     SOON.saturating_mul(1 << doubts.saturating_sub(1).min(8)).min(longest)
-}
-
-/// Whether an answer is worth a line in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum News {
-    /// It is as expected, or a doubt that was there before.
-    None,
-    /// A doubt that is new, or another one.
-    Doubt,
 }
 
 /// The budgets that say where their limit can be read.
@@ -186,8 +178,8 @@ pub async fn ask<G: Gateway>(reconciler: Arc<Reconciler<G>>, vantage: Vantage, r
             Some(answered) = running.join_next() => {
                 // A panic ends the process (panic = abort); a task is never cancelled.
                 let Ok((key, source, answer)) = answered else { continue };
-                if let Some(news) = schedule.answered(&key, &source, &answer, Instant::now()) {
-                    take_in(context, &key, &source, answer, news);
+                if let Some(is_new_doubt) = schedule.answered(&key, &source, &answer, Instant::now()) {
+                    take_in(context, &key, &source, answer, is_new_doubt);
                     requests.request(key);
                 }
             }
@@ -215,10 +207,10 @@ fn take_in<G: Gateway>(
     key: &BudgetKey,
     source: &Source,
     answer: Result<Reading, Doubt>,
-    news: News,
+    is_new_doubt: bool,
 ) {
     context.metrics.limit_read(answer.as_ref().map_or_else(|doubt| doubt.class.name(), |_| "read"));
-    if let (Err(doubt), News::Doubt) = (&answer, news) {
+    if let (Err(doubt), true) = (&answer, is_new_doubt) {
         let BudgetKey { namespace, name } = key;
         tracing::warn!(namespace, budget = name, from = %source, class = doubt.class.name(), %doubt, "limit not read");
     }
@@ -254,7 +246,7 @@ async fn read(namespace: &str, source: &Source, vantage: &Vantage) -> Result<Rea
                 None => None,
             };
             let key = key.as_ref().map(|key| key.as_ref().map(|text| text.as_str()));
-            supabase::read(&vantage.supabase, &project, supabase::Secrets { token, key }).await
+            supabase::read(&vantage.supabase, &project, Credentials { token, key }).await
         }
     }
 }

@@ -30,14 +30,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
+use super::reach::{self, Closed};
 use super::{Class, Doubt, MAX_BYTES, PATIENCE};
 
 /// The most bytes of the head of an answer that are held.
 const HEAD: usize = 16 << 10;
-/// How long one address may take to accept a connection, so that another can still be tried.
-const CONNECT: Duration = Duration::from_secs(3);
-/// The most addresses of one name that are tried.
-const ADDRESSES: usize = 8;
 /// The longest token that is sent.
 const TOKEN: usize = 4 << 10;
 /// The header by which an API says in how many seconds it answers again.
@@ -192,22 +189,17 @@ impl Origin {
     }
 
     async fn connect(&self) -> Result<TcpStream, Doubt> {
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
-        let found = found.map_err(|_| {
-            self.unreachable("has a name that cannot be resolved: check it, and the cluster's DNS")
-        })?;
-        for address in found.take(ADDRESSES) {
-            // A name says nothing about where it leads.
-            if self.tls.is_none() && !address.ip().to_canonical().is_loopback() {
-                continue;
-            }
-            if let Ok(Ok(stream)) = tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
-                return Ok(stream);
-            }
-        }
-        Err(self.unreachable(
-            "accepts no connection: check the address, and that a NetworkPolicy lets poolbudget out",
-        ))
+        // A name says nothing about where it leads.
+        let may_be_asked = |address: IpAddr| self.tls.is_some() || address.to_canonical().is_loopback();
+        let opened = reach::open(&self.host, self.port, may_be_asked).await;
+        opened.map_err(|why| {
+            self.unreachable(match why {
+                Closed::Unknown => "has a name that cannot be resolved: check it, and the cluster's DNS",
+                Closed::NotAsked | Closed::Refused | Closed::Silent => {
+                    "accepts no connection: check the address, and that a NetworkPolicy lets poolbudget out"
+                }
+            })
+        })
     }
 
     async fn exchange<S>(&self, stream: S, request: Request<Full<Bytes>>, most: u64) -> Result<Answer, Doubt>

@@ -1,7 +1,7 @@
-//! A connection to a host that a Secret names.
+//! A connection to a host that others named.
 //!
-//! In: a host, a port, and the networks that databases are in. Out: an open connection, or why there is none. A tenant
-//! wrote the host: a name is resolved once, what it leads to is judged, and exactly the address that was judged is
+//! In: a host, a port, and which addresses may be asked. Out: an open connection, or why there is none. A tenant may have
+//! written the host: a name is resolved once, what it leads to is judged, and exactly the address that was judged is
 //! connected to. Forbidden here: what is said on the connection.
 
 use std::net::{IpAddr, SocketAddr};
@@ -14,15 +14,21 @@ use super::{Class, Doubt};
 use crate::network::{Network, may_be_asked};
 
 /// The most addresses of a name that are tried.
-pub const ADDRESSES: usize = 4;
+const ADDRESSES: usize = 4;
 /// How long one address may take to open a connection.
-pub const OPENING: Duration = Duration::from_secs(2);
+const OPENING: Duration = Duration::from_secs(2);
 
-/// Whether an address may be that of a database: in one of these networks, or if there are none, any but those that lead
-/// back to this host, to its link, or to many.
-#[must_use]
-pub fn may_be_a_database(address: IpAddr, allowed: &[Network]) -> bool {
-    may_be_asked(address, allowed)
+/// Why there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The name has no address.
+    Unknown,
+    /// None of its addresses may be asked.
+    NotAsked,
+    /// Nobody listens at the last one that was tried.
+    Refused,
+    /// The last one that was tried does not answer.
+    Silent,
 }
 
 /// A host and its port as people read them, with brackets around an IPv6 address.
@@ -34,35 +40,42 @@ pub fn shown(host: &str, port: u16) -> String {
 /// Opens a connection to the first address of a host that may be asked and answers.
 ///
 /// # Errors
-/// When the name leads nowhere, only to addresses that may not be asked, or nobody answers there.
-pub async fn connect(host: &str, port: u16, allowed: &[Network]) -> Result<TcpStream, Doubt> {
-    let server = shown(host, port);
-    let found = lookup_host((host, port)).await;
-    let found: Vec<SocketAddr> = found
-        .map_err(|_| unreachable(format!("the name in {server} has no address: correct the host")))?
-        .collect();
-    let asked = found.iter().filter(|found| may_be_a_database(found.ip(), allowed)).take(ADDRESSES);
-    let mut none = unreachable(refusal(&server, !allowed.is_empty()));
-    for address in asked {
+/// When there is none.
+pub async fn open(host: &str, port: u16, may_be_asked: impl Fn(IpAddr) -> bool) -> Result<TcpStream, Closed> {
+    let found: Vec<SocketAddr> = lookup_host((host, port)).await.map_err(|_| Closed::Unknown)?.collect();
+    let mut why = Closed::NotAsked;
+    for address in found.iter().filter(|found| may_be_asked(found.ip())).take(ADDRESSES) {
         match timeout(OPENING, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(_)) => none = unreachable(format!("nobody listens at {server}")),
-            Err(_) => none = unreachable(format!("{server} does not answer: is a firewall in between?")),
+            Ok(Err(_)) => why = Closed::Refused,
+            Err(_) => why = Closed::Silent,
         }
     }
-    Err(none)
+    Err(why)
 }
 
-fn refusal(server: &str, has_networks: bool) -> String {
-    if has_networks {
-        format!("{server} is in none of the networks in which poolbudget may ask databases")
-    } else {
-        format!("{server} leads back to poolbudget's own host or link, where it asks no database")
-    }
-}
-
-fn unreachable(sentence: String) -> Doubt {
-    Doubt::new(Class::Unreachable, sentence)
+/// Opens a connection to a database: to an address in one of these networks, or if there are none, to any but those that
+/// lead back to this host, to its link, or to many.
+///
+/// # Errors
+/// When the name leads nowhere, only to addresses that may not be asked, or nobody answers there.
+pub async fn connect(host: &str, port: u16, allowed: &[Network]) -> Result<TcpStream, Doubt> {
+    let opened = open(host, port, |address| may_be_asked(address, allowed)).await;
+    opened.map_err(|why| {
+        let server = shown(host, port);
+        let sentence = match why {
+            Closed::Unknown => format!("the name in {server} has no address: correct the host"),
+            Closed::NotAsked if allowed.is_empty() => {
+                format!("{server} leads back to poolbudget's own host or link, where it asks no database")
+            }
+            Closed::NotAsked => {
+                format!("{server} is in none of the networks in which poolbudget may ask databases")
+            }
+            Closed::Refused => format!("nobody listens at {server}"),
+            Closed::Silent => format!("{server} does not answer: is a firewall in between?"),
+        };
+        Doubt::new(Class::Unreachable, sentence)
+    })
 }
 
 #[cfg(test)]

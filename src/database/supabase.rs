@@ -80,7 +80,7 @@ impl Projects {
 
 /// With what a project is asked.
 #[derive(Clone, Copy)]
-pub struct Secrets<'a> {
+pub struct Credentials<'a> {
     /// A token for the Management API.
     pub token: &'a str,
     /// A secret key of the project, for its metrics; or why there is none, if there should be one.
@@ -166,20 +166,25 @@ const fn first(connection: Connection) -> Question {
 ///
 /// # Errors
 /// When the API gives no number that can be believed.
-pub async fn read(supabase: &Supabase, project: &Project, secrets: Secrets<'_>) -> Result<Reading, Doubt> {
-    read_within(supabase, project, secrets, PATIENCE).await
+pub async fn read(
+    supabase: &Supabase,
+    project: &Project,
+    credentials: Credentials<'_>,
+) -> Result<Reading, Doubt> {
+    read_within(supabase, project, credentials, PATIENCE).await
 }
 
 async fn read_within(
     supabase: &Supabase,
     project: &Project,
-    secrets: Secrets<'_>,
+    credentials: Credentials<'_>,
     patience: Duration,
 ) -> Result<Reading, Doubt> {
     let deadline = Instant::now() + patience;
     let origin = &supabase.api;
     // A token that came from a file has a line end.
-    let mut asks = Asks { origin, project, token: secrets.token.trim_ascii(), left: MAX_BYTES, size: None };
+    let mut asks =
+        Asks { origin, project, token: credentials.token.trim_ascii(), left: MAX_BYTES, size: None };
     let allowed = timeout_at(deadline, asks.allowed()).await;
     let allowed = allowed.unwrap_or_else(|_| Err(origin.late().into()));
     let allowed = allowed.map_err(|open| open.doubt)?.allowed();
@@ -189,7 +194,7 @@ async fn read_within(
         Connection::Transaction => Some(Pooler::Shared("transaction")),
         Connection::Dedicated => Some(Pooler::Dedicated),
     };
-    let activity = match (pooler, secrets.key) {
+    let activity = match (pooler, credentials.key) {
         (None, _) => Some(timeout_at(deadline, asks.activity()).await),
         (Some(_), None) => None,
         (Some(_), Some(Err(doubt))) => Some(Ok(Err(doubt.clone()))),

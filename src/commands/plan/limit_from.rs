@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::cluster::reading::Source;
 use crate::database::dsn::Dsn;
 use crate::database::https::Origin;
-use crate::database::supabase::{self, Project, Projects, Secrets, Supabase};
+use crate::database::supabase::{self, Credentials, Project, Projects, Supabase};
 use crate::database::{Allowed, postgres};
 use crate::network::Network;
 
@@ -102,8 +102,8 @@ impl LimitFromArgs {
                 let api = Origin::new(&self.supabase_api, None)
                     .map_err(|why| anyhow!("--supabase-api {}: {why}", self.supabase_api))?;
                 let supabase = Supabase { api, projects: Projects::usual() };
-                let secrets = Secrets { token: &text, key: None };
-                let asked = runtime.block_on(supabase::read(&supabase, &project, secrets));
+                let credentials = Credentials { token: &text, key: None };
+                let asked = runtime.block_on(supabase::read(&supabase, &project, credentials));
                 (asked.map(|reading| reading.allowed), "Supabase".to_owned())
             }
             _ => {

@@ -115,11 +115,11 @@ async fn a_doubt_is_logged_when_it_comes_and_when_it_becomes_another_one() {
         schedule.answered(&key("main"), &source, &answer, now)
     };
     let doubt = |class| Err(Doubt::new(class, "no"));
-    assert_eq!(told(doubt(Class::Forbidden)), Some(News::Doubt));
-    assert_eq!(told(doubt(Class::Forbidden)), Some(News::None));
-    assert_eq!(told(doubt(Class::Unreachable)), Some(News::Doubt));
-    assert_eq!(told(allows(97)), Some(News::None));
-    assert_eq!(told(doubt(Class::Unreachable)), Some(News::Doubt));
+    assert_eq!(told(doubt(Class::Forbidden)), Some(true));
+    assert_eq!(told(doubt(Class::Forbidden)), Some(false));
+    assert_eq!(told(doubt(Class::Unreachable)), Some(true));
+    assert_eq!(told(allows(97)), Some(false));
+    assert_eq!(told(doubt(Class::Unreachable)), Some(true));
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ async fn asked_with(
     key: Option<Result<&str, &Doubt>>,
 ) -> Result<Reading, Doubt> {
     let project = Project::new(REFERENCE, connection).unwrap();
-    let read = read_within(&at(played), &project, Secrets { token: SECRET, key }, patience).await;
+    let read = read_within(&at(played), &project, Credentials { token: SECRET, key }, patience).await;
     let unseen = read.as_ref().ok().and_then(|read| read.activity.as_ref()?.as_ref().err());
     if let Some(doubt) = read.as_ref().err().or(unseen) {
         assert!(!format!("{doubt} {doubt:?}").contains(SECRET), "{doubt}");
@@ -400,7 +400,7 @@ async fn the_line_end_of_a_token_from_a_file_does_not_matter() {
     let played = api(vec![("pooler", ok(POOLER_SET))]).await;
     let project = Project::new(REFERENCE, Connection::Session).unwrap();
     let with_end = format!("{SECRET}\n");
-    assert!(read(&at(&played), &project, Secrets { token: &with_end, key: None }).await.is_ok());
-    let doubt = read(&at(&played), &project, Secrets { token: " \n", key: None }).await.unwrap_err();
+    assert!(read(&at(&played), &project, Credentials { token: &with_end, key: None }).await.is_ok());
+    let doubt = read(&at(&played), &project, Credentials { token: " \n", key: None }).await.unwrap_err();
     assert_eq!(doubt.class, Class::SecretInvalid);
 }

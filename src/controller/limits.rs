@@ -231,14 +231,8 @@ async fn read(namespace: &str, source: &Source, vantage: &Vantage) -> Result<Rea
             postgres::read(&dsn, ca.as_deref().map(Vec::as_slice), &vantage.networks).await
         }
         Source::Supabase { project, token: secret, key, connection } => {
-            let token = secrets.value(namespace, secret).await?;
-            let text = std::str::from_utf8(&token).map(str::trim).ok();
-            // Whoever writes the budget may name any Secret that was granted: what is no token goes nowhere.
-            let is_token = |text: &&str| !text.is_empty() && !text.contains([':', '/', '@', ' ']);
-            let token = text.filter(is_token).ok_or_else(|| {
-                Doubt::new(Class::SecretInvalid, "there is no access token")
-                    .in_secret(&secret.name, &secret.key)
-            })?;
+            // Whoever writes the budget may name any Secret that was granted: the reader sends nothing away but a token.
+            let token = text_of(secrets, namespace, secret).await?;
             let project = Project::new(project, *connection)
                 .map_err(|why| Doubt::new(Class::NotUnderstood, why.to_string()))?;
             let key = match key {
@@ -246,7 +240,11 @@ async fn read(namespace: &str, source: &Source, vantage: &Vantage) -> Result<Rea
                 None => None,
             };
             let key = key.as_ref().map(|key| key.as_ref().map(|text| text.as_str()));
-            supabase::read(&vantage.supabase, &project, Credentials { token, key }).await
+            let read = supabase::read(&vantage.supabase, &project, Credentials { token: &token, key }).await;
+            read.map_err(|doubt| match doubt.class {
+                Class::SecretInvalid => doubt.in_secret(&secret.name, &secret.key),
+                _ => doubt,
+            })
         }
     }
 }

@@ -358,7 +358,8 @@ fn distrusted(error: &std::io::Error) -> &'static str {
         Some(rustls::Error::InvalidCertificate(reason)) => match reason {
             // A bad signature is that of an authority of the same name.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                "has a certificate of an authority that is not trusted: where a proxy answers, give its CA bundle"
+                "has a certificate of an authority that is not trusted: if a proxy answers in its place, let poolbudget \
+                 out without that proxy"
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "has a certificate for another name: check the address"

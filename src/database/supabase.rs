@@ -182,9 +182,8 @@ async fn read_within(
 ) -> Result<Reading, Doubt> {
     let deadline = Instant::now() + patience;
     let origin = &supabase.api;
-    // A token that came from a file has a line end.
-    let mut asks =
-        Asks { origin, project, token: credentials.token.trim_ascii(), left: MAX_BYTES, size: None };
+    let token = key::token(credentials.token)?;
+    let mut asks = Asks { origin, project, token, left: MAX_BYTES, size: None };
     let allowed = timeout_at(deadline, asks.allowed()).await;
     let allowed = allowed.unwrap_or_else(|_| Err(origin.late().into()));
     let allowed = allowed.map_err(|open| open.doubt)?.allowed();
@@ -202,7 +201,8 @@ async fn read_within(
             Some(timeout_at(deadline, clients(&supabase.projects, project, key, pooler, asks.left)).await)
         }
     };
-    let activity = activity.map(|asked| asked.unwrap_or_else(|_| Err(origin.late())));
+    let late = || Doubt::new(Class::Unreachable, "there was no answer in time");
+    let activity = activity.map(|asked| asked.unwrap_or_else(|_| Err(late())));
     Ok(Reading { allowed, activity })
 }
 
@@ -356,11 +356,14 @@ impl Asks<'_> {
         let answer = self.origin.post_json(&path, token, activity::query(), self.left).await?;
         self.spent(&answer);
         if !answer.status.is_success() {
-            let sentence = format!(
-                "Supabase answered {} to the query of who is connected: the token needs the permission database_read \
-                 for it",
-                answer.status.as_u16()
-            );
+            let cure = match answer.status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                    "the token needs the permission database_read for it"
+                }
+                _ => "poolbudget asks again with the next reading",
+            };
+            let status = answer.status.as_u16();
+            let sentence = format!("Supabase answered {status} to the query of who is connected: {cure}");
             return Err(Doubt::new(Class::Refused, sentence));
         }
         activity::read(&answer.body).ok_or_else(|| {
@@ -400,7 +403,8 @@ fn refused(answer: &Answer, question: Question, project: &Project) -> Doubt {
         300..=399 => (
             Class::NotUnderstood,
             format!(
-                "the API answered with a redirect, {status}, which is not followed: state the address it leads to"
+                "the API answered with a redirect, {status}, which is not followed: set --supabase-api of the operator to \
+                 the address that it leads to"
             ),
         ),
         _ => (

@@ -1,7 +1,7 @@
-//! Which text may go to a project as its secret key.
+//! Which text may go to Supabase as a token, and to a project as its secret key.
 //!
-//! In: a text of a Secret, the reference of a project. Out: whether it is a key that may go there. Whoever writes a budget
-//! may name any Secret that poolbudget was granted and any project, his own too: what is not such a key goes nowhere.
+//! In: a text of a Secret, the reference of a project. Out: whether it is what it should be, and may go there. Whoever writes a budget
+//! may name any Secret that poolbudget was granted and any project, his own too: a password goes nowhere.
 //! Forbidden here: the wire; the key in a text.
 
 use base64::Engine as _;
@@ -11,6 +11,8 @@ use zeroize::Zeroizing;
 
 use super::super::{Class, Doubt};
 
+/// How the tokens of the Management API begin.
+const TOKEN: &str = "sbp_";
 /// How the secret keys of today begin. Nothing in them says of which project they are.
 const PREFIX: &str = "sb_secret_";
 /// The longest key.
@@ -22,6 +24,23 @@ struct Claims {
     #[serde(rename = "ref")]
     reference: String,
     role: String,
+}
+
+/// The access token in a text, which may have a line end.
+pub fn token(text: &str) -> Result<&str, Doubt> {
+    let token = text.trim_ascii();
+    let rest = token.strip_prefix(TOKEN).filter(|rest| !rest.is_empty() && is_word(rest));
+    if rest.is_some() && token.len() <= LONGEST {
+        return Ok(token);
+    }
+    let sentence = format!(
+        "this is no access token for Supabase (one begins with {TOKEN}), and was sent nowhere: put the token alone there"
+    );
+    Err(Doubt::new(Class::SecretInvalid, sentence))
+}
+
+fn is_word(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 /// Whether this is a secret key, and of no other project.
@@ -36,7 +55,6 @@ pub fn may_go_to(key: &str, reference: &str) -> Result<(), Doubt> {
     if key.len() > LONGEST {
         return refused("is too long for a key");
     }
-    let is_word = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if let Some(rest) = key.strip_prefix(PREFIX) {
         return if !rest.is_empty() && is_word(rest) { Ok(()) } else { refused("is no secret key") };
     }
@@ -63,6 +81,31 @@ mod tests {
 
     fn jwt(claims: &str) -> String {
         format!("eyJhbGciOiJIUzI1NiJ9.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    #[test]
+    fn what_is_no_access_token_goes_nowhere() {
+        let long = format!("sbp_{}", "a".repeat(LONGEST));
+        assert_eq!(token("sbp_oauth_0123abcd\n"), Ok("sbp_oauth_0123abcd"));
+        assert_eq!(token("sbp_v0_0123"), Ok("sbp_v0_0123"));
+        let wrong = [
+            "",
+            " \n",
+            "hunter2",
+            "postgres://app:hunter2@db/shop",
+            "sb_secret_aaaa",
+            "sbp_",
+            "sbp_a b",
+            "sbp_a\nsbp_b",
+            "sbp_ü",
+            "sbp_a:b",
+            &long,
+        ];
+        for text in wrong {
+            let doubt = token(text).unwrap_err();
+            assert_eq!(doubt.class, Class::SecretInvalid, "{text}");
+            assert!(text.trim().len() <= TOKEN.len() || !doubt.sentence.contains(text), "{text}: {doubt}");
+        }
     }
 
     #[test]

@@ -160,7 +160,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (webhook, page) = (args.webhook(), args.page(&client));
     let pod_networks = args.pod_networks;
     let identity = Identity { namespace: args.namespace, lease: args.lease_name, name: args.identity };
-    let secrets = Secrets::new(client.clone());
+    let secrets = Secrets::new(client.clone(), &identity.namespace);
     let supabase = Supabase { api: args.supabase_api, projects: args.supabase_projects };
     let vantage = Vantage { secrets, networks: args.database_networks, supabase };
     let settings = controller::Settings { identity, pod_networks, vantage };

@@ -19,12 +19,19 @@ use crate::database::{Class, Doubt};
 
 /// How long the API server may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The most bytes of a value: a connection string has hundreds, a bundle of certificates some thousand.
-const MOST: usize = 64 << 10;
+/// The most bytes of a value: a connection string has hundreds, a bundle of many certificates a hundred thousand.
+const MOST: usize = 256 << 10;
+
+/// The namespace that `grant-secret` takes for that of the operator.
+const USUAL_NAMESPACE: &str = "poolbudget-system";
 
 /// Reads Secrets.
 #[derive(Clone)]
-pub struct Secrets(Client);
+pub struct Secrets {
+    client: Client,
+    /// What `grant-secret` has to be told of the operator.
+    operator: String,
+}
 
 /// What is parsed of a Secret: its values stay as they were sent.
 #[derive(Deserialize)]
@@ -34,10 +41,12 @@ struct View<'a> {
 }
 
 impl Secrets {
-    /// Reads as this client.
+    /// Reads as this client; the operator runs in this namespace.
     #[must_use]
-    pub const fn new(client: Client) -> Self {
-        Self(client)
+    pub fn new(client: Client, namespace: &str) -> Self {
+        let is_usual = namespace == USUAL_NAMESPACE;
+        let operator = if is_usual { String::new() } else { format!(" --operator-namespace {namespace}") };
+        Self { client, operator }
     }
 
     /// The value of a key.
@@ -49,10 +58,10 @@ impl Secrets {
         let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
         let invalid = |why: &str| Doubt::new(Class::SecretInvalid, format!("Secret/{name} {why}"));
         let request = Request::get(path).body(Vec::new()).map_err(|_| invalid("has no valid name"))?;
-        let asked = tokio::time::timeout(PATIENCE, self.0.request_text(request)).await;
+        let asked = tokio::time::timeout(PATIENCE, self.client.request_text(request)).await;
         let text = match asked {
             Ok(Ok(text)) => Zeroizing::new(text),
-            Ok(Err(error)) => return Err(refused(namespace, name, error)),
+            Ok(Err(error)) => return Err(self.refused(namespace, name, error)),
             Err(_) => return Err(unreachable("no answer in time")),
         };
         // The text of a parser's error may quote what it has read.
@@ -69,26 +78,28 @@ impl Secrets {
         }
         Ok(value)
     }
+
+    fn refused(&self, namespace: &str, name: &str, error: kube::Error) -> Doubt {
+        match error {
+            kube::Error::Api(status) if status.code == 403 => Doubt::new(
+                Class::Forbidden,
+                format!(
+                    "poolbudget may not read Secret/{name}: run kubectl poolbudget grant-secret {name} -n {namespace}{}",
+                    self.operator
+                ),
+            ),
+            kube::Error::Api(status) if status.code == 404 => Doubt::new(
+                Class::SecretInvalid,
+                format!("there is no Secret/{name} in namespace {namespace}"),
+            ),
+            kube::Error::Api(status) => unreachable(&format!("HTTP status {}", status.code)),
+            _ => unreachable("no answer"),
+        }
+    }
 }
 
 fn unreachable(why: &str) -> Doubt {
     Doubt::new(Class::Unreachable, format!("the API server gave {why} when the Secret was read"))
-}
-
-fn refused(namespace: &str, name: &str, error: kube::Error) -> Doubt {
-    match error {
-        kube::Error::Api(status) if status.code == 403 => Doubt::new(
-            Class::Forbidden,
-            format!(
-                "poolbudget may not read Secret/{name}: run kubectl poolbudget grant-secret {name} -n {namespace}"
-            ),
-        ),
-        kube::Error::Api(status) if status.code == 404 => {
-            Doubt::new(Class::SecretInvalid, format!("there is no Secret/{name} in namespace {namespace}"))
-        }
-        kube::Error::Api(status) => unreachable(&format!("HTTP status {}", status.code)),
-        _ => unreachable("no answer"),
-    }
 }
 
 #[cfg(test)]
@@ -111,7 +122,7 @@ mod tests {
                     .expect("an answer"),
             );
         };
-        let secrets = Secrets::new(Client::new(service, "shop"));
+        let secrets = Secrets::new(Client::new(service, "shop"), "ops");
         let of = SecretKeyRef { name: "db".to_owned(), key: "url".to_owned() };
         let (value, ()) = tokio::join!(secrets.value("shop", &of), server);
         value.map(|value| value.to_vec())
@@ -132,7 +143,12 @@ mod tests {
     async fn every_fault_says_what_to_do_and_nothing_of_the_secret() {
         let large = "A".repeat(4 * MOST);
         for (code, answer, class, said) in [
-            (403, status(403), Class::Forbidden, "run kubectl poolbudget grant-secret db -n shop"),
+            (
+                403,
+                status(403),
+                Class::Forbidden,
+                "run kubectl poolbudget grant-secret db -n shop --operator-namespace ops",
+            ),
             (404, status(404), Class::SecretInvalid, "there is no Secret/db in namespace shop"),
             (500, status(500), Class::Unreachable, "HTTP status 500"),
             (200, json!({"data": {"other": "aHVudGVyMg=="}}), Class::SecretInvalid, "has no key url"),
@@ -140,7 +156,7 @@ mod tests {
             (200, json!({"data": null}), Class::SecretInvalid, "has no key url"),
             (200, json!({"data": {"url": "hunter2%"}}), Class::SecretInvalid, "cannot be decoded"),
             (200, json!({"data": {"url": 7}}), Class::SecretInvalid, "cannot be decoded"),
-            (200, json!({"data": {"url": large}}), Class::SecretInvalid, "at most 65536 are read"),
+            (200, json!({"data": {"url": large}}), Class::SecretInvalid, "at most 262144 are read"),
             (200, json!(["hunter2"]), Class::Unreachable, "no Secret"),
         ] {
             let doubt = read(code, &answer).await.expect_err(said);

@@ -37,7 +37,8 @@ impl Replica {
             api: Origin::new("https://api.supabase.com", None).expect("an origin"),
             projects: Projects::new("https://{ref}.supabase.co").expect("addresses"),
         };
-        let vantage = Vantage { secrets: Secrets::new(client.clone()), networks: Vec::new(), supabase };
+        let vantage =
+            Vantage { secrets: Secrets::new(client.clone(), "system"), networks: Vec::new(), supabase };
         let settings = Settings { identity, pod_networks: Vec::new(), vantage };
         let task = tokio::spawn(run(client, settings, metrics.clone(), readiness.clone(), stop.clone()));
         Self { wire, metrics, readiness, stop, task }

@@ -44,7 +44,7 @@ async fn the_operator_reads_the_one_secret_that_is_granted_until_it_is_taken_bac
     }
     let account = shop.cluster.account_kubeconfig(SYSTEM, RELEASE).await.unwrap();
     let client = client_of(&account).await.unwrap();
-    let operator = Secrets::new(client);
+    let operator = Secrets::new(client, SYSTEM);
 
     assert_eq!(read(&operator, "db", "dsn").await, FORBIDDEN);
     let first = run(&shop, &GRANT).await.well();

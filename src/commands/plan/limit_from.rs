@@ -18,7 +18,7 @@ use crate::database::{Allowed, postgres};
 use crate::network::Network;
 
 /// The largest file that is read as a connection string or as certificates.
-const MOST: u64 = 64 << 10;
+const MOST: u64 = 256 << 10;
 
 /// Where to read the limit.
 #[derive(Args, Clone, Debug, Default)]
@@ -137,7 +137,7 @@ fn file(path: &PathBuf) -> anyhow::Result<Zeroizing<String>> {
     let shown = path.display();
     let size = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?.len();
     if size > MOST {
-        return Err(anyhow!("{shown} has {size} bytes, which is no connection string, token or certificate"));
+        return Err(anyhow!("{shown} has {size} bytes; at most {MOST} are read"));
     }
     Ok(Zeroizing::new(std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?))
 }

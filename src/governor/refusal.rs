@@ -22,16 +22,12 @@ pub fn full(allowed: Option<u32>, waited: Duration) -> Vec<u8> {
             "it is not known yet how many connections this pod may hold".to_owned(),
             "The file with the number has none so far: see the log of the governor.",
         ),
-        Some(0) => (
-            "this pod may hold no connections now".to_owned(),
-            "It gets some when its budget has room again: see poolbudget explain.",
-        ),
+        Some(0) => ("this pod may hold no connections now".to_owned(), "The file with the number says 0."),
         Some(allowed) => {
             let all = if allowed == 1 { "connection, it is" } else { "connections, all are" };
             (
                 format!("this pod may hold {allowed} {all} in use"),
-                "Use fewer connections at a time or give them back sooner, or raise connectionsPerProcess of the \
-                 workload.",
+                "Use fewer connections at a time, give them back sooner, or give this pod more.",
             )
         }
     };

@@ -89,7 +89,8 @@ more or less, so the app must really be limited to that number.
 ## NullPool
 
 `NullPool` opens a connection for each checkout and closes it again. No size limits it, so poolbudget refuses a workload with this
-profile. Use a `QueuePool`. If you cannot, leave the label off, cap the database role with `ALTER ROLE app CONNECTION LIMIT 5`, and
+profile. Use a `QueuePool`. If you cannot, put [the governor](governor.md) beside the app, which holds its connections within a
+number, and use the profile Counted. Or leave the label off, cap the database role with `ALTER ROLE app CONNECTION LIMIT 5`, and
 put the 5 into `spec.reserved`. Through a pooler in transaction mode, the role's limit applies to the server's connections, not to
 the clients.
 

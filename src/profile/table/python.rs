@@ -217,8 +217,8 @@ pub(super) static NULL_POOL: Profile = Profile {
     name: "NullPool",
     sizing: Sizing::Unbounded,
     processes: "",
-    note: "Each checkout opens a connection of its own, so no size bounds it. Use a QueuePool, or cap the database role \
-           with `ALTER ROLE … CONNECTION LIMIT` and leave the label off.",
+    note: "Each checkout opens a connection of its own, so no size bounds it. Use a QueuePool, or [the governor](governor.md) \
+           with the profile Counted, or cap the database role with `ALTER ROLE … CONNECTION LIMIT` and leave the label off.",
     source: "run: SQLAlchemy, 30 threads, 30 connections",
     read: "2026-11-21",
     ..PLAIN

@@ -171,3 +171,11 @@ bench: cluster-tools release ## Measure the core, and the operator on a real con
 	$(CARGO) bench --bench core --bench reconcile
 	$(CARGO) bench --bench cluster
 	$(CARGO) bench --bench webhook
+
+# Alone on the machine: every proxy, the server and the clients share its cores.
+ROUNDS ?= 5
+.PHONY: governor-bench
+governor-bench: postgres-tools release ## Compare the governor with HAProxy, PgBouncer and no proxy: ROUNDS (5), 3 minutes
+	@tools/governor-bench/set-up
+	$(CARGO) build --quiet -p poolbudget-testkit --example governor-bench
+	@exec $(DEV)/examples/governor-bench --rounds $(ROUNDS)

@@ -34,7 +34,7 @@ const SETTLE: Duration = Duration::from_millis(1500);
 
 #[derive(Parser)]
 struct Args {
-    /// How often everything is measured; one round takes some 35 seconds
+    /// How often everything is measured; one round takes some 40 seconds
     #[arg(long, default_value_t = 5)]
     rounds: u32,
     /// Seconds of pgbench with 8 clients, in each round and for each way
@@ -47,7 +47,7 @@ struct Args {
     #[arg(long, default_value_t = 205)]
     copy: u32,
     /// MB that are copied at 10 MB/s
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 20)]
     trickle: u32,
     /// Connections that are opened and closed one after another
     #[arg(long, default_value_t = 400)]

@@ -110,3 +110,49 @@ impl Session {
 fn length(of_text: usize) -> Result<[u8; 4]> {
     Ok(u32::try_from(of_text + 4).context("a message is too long")?.to_be_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::thread::{JoinHandle, spawn};
+
+    use super::*;
+
+    /// Says this, each part in a packet of its own, and closes.
+    fn server(parts: &'static [&'static [u8]]) -> (Session, JoinHandle<()>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let says = spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            client.set_nodelay(true).unwrap();
+            for part in parts {
+                client.write_all(part).unwrap();
+                sleep(Duration::from_millis(20));
+            }
+        });
+        (Session(stream), says)
+    }
+
+    #[test]
+    fn the_last_words_are_understood_in_pieces_too() {
+        let (mut session, says) = server(&[b"C\0\0\0\x0bCOPY 1\0Z\0\0", b"\0", b"\x05I"]);
+        assert_eq!(session.until_ready().unwrap(), 18);
+        says.join().unwrap();
+    }
+
+    #[test]
+    fn an_error_is_told() {
+        let (mut session, says) = server(&[b"E\0\0\0\x0bSFATAL\0"]);
+        let told = session.until_ready().unwrap_err().to_string();
+        assert!(told.contains("FATAL"), "{told}");
+        says.join().unwrap();
+    }
+
+    #[test]
+    fn an_end_before_the_last_words_is_told() {
+        let (mut session, says) = server(&[b"C\0\0\0\x0bCOPY 1\0Z\0"]);
+        let told = session.until_ready().unwrap_err().to_string();
+        assert!(told.contains("Z"), "{told}");
+        says.join().unwrap();
+    }
+}

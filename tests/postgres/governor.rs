@@ -105,7 +105,7 @@ async fn after_a_lower_number_idle_connections_are_closed_and_pools_recover() ->
     let mut app = stage.app("pool", &[])?;
     assert_eq!(app.told().await?, json!({"open": 5}));
     assert_eq!((stage.count().await?, stage.number("open").await?), (5, 5));
-    sleep(Duration::from_millis(600)).await;
+    sleep(Duration::from_millis(1_600)).await;
     stage.allow(2)?;
     let lowered = Instant::now();
     stage.until("two are left", |state| state["open"] == 2 && state["allowed"] == 2).await?;

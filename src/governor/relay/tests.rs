@@ -10,6 +10,8 @@ use super::super::idle::Seats;
 use super::*;
 
 const SOON: Duration = Duration::from_secs(10);
+/// After this a session that can be known to be idle is.
+const SILENCE: Duration = Duration::from_millis(1_600);
 
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
@@ -208,11 +210,11 @@ async fn a_session_at_work_is_left_alone() {
     let mut ends = idle_session().await;
     ends.client.write_all(b"Q\x00\x00\x00\x05\x00").await.expect("a write");
     ends.server_hears(b"Q\x00\x00\x00\x05\x00").await;
-    sleep(Duration::from_millis(700)).await;
+    sleep(SILENCE).await;
     assert_eq!(ends.seats.close(1), 0);
     ends.server.write_all(b"Z\x00\x00\x00\x05T").await.expect("a write");
     ends.client_hears(b"Z\x00\x00\x00\x05T").await;
-    sleep(Duration::from_millis(700)).await;
+    sleep(SILENCE).await;
     assert_eq!(ends.seats.close(1), 0, "it is in a transaction");
 }
 
@@ -222,15 +224,18 @@ async fn what_is_not_understood_is_never_idle() {
     ends.server_hears(b"\x16\x03\x01").await;
     ends.server.write_all(b"Z\x00\x00\x00\x05I").await.expect("a write");
     ends.client_hears(b"Z\x00\x00\x00\x05I").await;
-    sleep(Duration::from_millis(700)).await;
+    sleep(SILENCE).await;
     assert_eq!(ends.seats.close(1), 0);
 }
 
 #[tokio::test]
 async fn a_question_that_comes_at_the_same_moment_is_passed_on_and_the_session_stays() {
+    let mut all = Vec::new();
     for _ in 0..20 {
-        let mut ends = idle_session().await;
-        sleep(Duration::from_millis(520)).await;
+        all.push(idle_session().await);
+    }
+    sleep(SILENCE).await;
+    for mut ends in all {
         // On one thread the relay has no turn between these two.
         ends.client.try_write(b"Q\x00\x00\x00\x05\x00").expect("a write");
         assert_eq!(ends.seats.close(1), 1);

@@ -135,7 +135,8 @@ impl Drop for Seat {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+/// In whole milliseconds.
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

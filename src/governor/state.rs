@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Metric, Registry};
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 
 use super::cap::{SharedCap, Standing};
-use super::idle::Seats;
+use super::idle::{Seats, millis};
 use crate::telemetry::drops::Drops;
+use crate::telemetry::metrics::{named, page};
 
 /// The name of the port in series.
 pub const PORT: &str = "governor";
@@ -229,7 +229,7 @@ impl State {
     #[must_use]
     pub fn render(&self) -> String {
         self.series.set(&self.look());
-        self.series.render()
+        page(&self.series.registry)
     }
 
     /// Counts what the port of these answers closes or refuses.
@@ -237,10 +237,6 @@ impl State {
     pub fn drops(&self) -> Drops {
         self.series.drops.clone()
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The same as series. Gauges are set whenever somebody asks.
@@ -313,20 +309,6 @@ impl Series {
         self.peak.set(whole(look.peak));
         self.readable.set(i64::from(look.problem.is_none()));
     }
-
-    fn render(&self) -> String {
-        let mut text = String::new();
-        match encode(&mut text, &self.registry) {
-            Ok(()) => text,
-            Err(error) => format!("# metrics cannot be written: {error}\n"),
-        }
-    }
-}
-
-fn named<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, says: &str) -> M {
-    let metric = M::default();
-    registry.register(name, says, metric.clone());
-    metric
 }
 
 #[cfg(test)]

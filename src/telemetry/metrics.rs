@@ -69,7 +69,7 @@ pub struct Metrics {
 }
 
 /// Registers a metric under its name, with its description.
-pub(super) fn named<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, says: &str) -> M {
+pub fn named<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, says: &str) -> M {
     let metric = M::default();
     registry.register(name, says, metric.clone());
     metric
@@ -287,11 +287,17 @@ impl Metrics {
     /// The text for scrapers.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = String::new();
-        match encode(&mut text, &self.registry) {
-            Ok(()) => text,
-            Err(error) => format!("# metrics cannot be written: {error}\n"),
-        }
+        page(&self.registry)
+    }
+}
+
+/// The text of all metrics of a registry.
+#[must_use]
+pub fn page(registry: &Registry) -> String {
+    let mut text = String::new();
+    match encode(&mut text, registry) {
+        Ok(()) => text,
+        Err(error) => format!("# metrics cannot be written: {error}\n"),
     }
 }
 

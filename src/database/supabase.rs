@@ -1,7 +1,8 @@
 //! What Supabase says of the limit of a project, by its Management API, and of its clients.
 //!
-//! In: where Supabase is, a project, a token, a key of the project. Out: a [`Reading`]. Only what is needed is asked, one request after another, and all
-//! together within the time and the bytes of one reading. What an answer says is in `answers`, without the wire.
+//! In: where Supabase is, a project, a token, a key of the project. Out: a [`Reading`]. Only what is needed is asked, one
+//! request after another, and all together within the time and the bytes of one reading. What an answer says is in
+//! `answers`, without the wire.
 //! Forbidden here: guessing. What the API leaves open comes from the table of `budget::supabase`, and is called so.
 //!
 //! Paths, fields and scopes: `packages/api/src/generated/openapi.json` of `supabase/cli` at 1d1e7191, and the answers
@@ -214,8 +215,7 @@ async fn clients(
     pooler: Pooler,
     most: u64,
 ) -> Result<Activity, Doubt> {
-    let key = key.trim_ascii();
-    key::may_go_to(key, &project.reference)?;
+    let key = key::secret(key, &project.reference)?;
     let origin = projects.origin(&project.reference).map_err(|why| {
         Doubt::new(Class::NotUnderstood, format!("the metrics of the project cannot be asked: {why}"))
     })?;

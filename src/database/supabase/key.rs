@@ -43,8 +43,9 @@ fn is_word(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-/// Whether this is a secret key, and of no other project.
-pub fn may_go_to(key: &str, reference: &str) -> Result<(), Doubt> {
+/// The secret key in a text, if it is of no other project than this; it may have a line end.
+pub fn secret<'a>(text: &'a str, reference: &str) -> Result<&'a str, Doubt> {
+    let key = text.trim_ascii();
     let refused = |why: &str| {
         let sentence = format!(
             "the text for metricsSecretRef {why}: put a secret key of the project {reference} into the Secret, \
@@ -56,7 +57,7 @@ pub fn may_go_to(key: &str, reference: &str) -> Result<(), Doubt> {
         return refused("is too long for a key");
     }
     if let Some(rest) = key.strip_prefix(PREFIX) {
-        return if !rest.is_empty() && is_word(rest) { Ok(()) } else { refused("is no secret key") };
+        return if !rest.is_empty() && is_word(rest) { Ok(key) } else { refused("is no secret key") };
     }
     let mut parts = key.split('.');
     let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
@@ -69,7 +70,7 @@ pub fn may_go_to(key: &str, reference: &str) -> Result<(), Doubt> {
         None => refused("is no secret key"),
         Some(claims) if claims.reference != reference => refused("is the key of another project"),
         Some(claims) if claims.role != "service_role" => refused("is a key of a role without this right"),
-        Some(_) => Ok(()),
+        Some(_) => Ok(key),
     }
 }
 
@@ -114,7 +115,7 @@ mod tests {
             jwt(&format!(r#"{{"iss":"supabase","ref":"{reference}","role":"{role}","iat":1}}"#))
         };
         for key in ["sb_secret_aaaaaaaa-bbbb_cc", &of(REFERENCE, "service_role")] {
-            assert_eq!(may_go_to(key, REFERENCE), Ok(()), "{key}");
+            assert_eq!(secret(key, REFERENCE), Ok(key), "{key}");
         }
         let long = format!("sb_secret_{}", "a".repeat(LONGEST));
         let wrong = [
@@ -136,7 +137,7 @@ mod tests {
             &format!("{}.x", of(REFERENCE, "service_role")),
         ];
         for key in wrong {
-            let doubt = may_go_to(key, REFERENCE).unwrap_err();
+            let doubt = secret(key, REFERENCE).unwrap_err();
             assert_eq!(doubt.class, Class::SecretInvalid, "{key}");
             assert!(PREFIX.starts_with(key) || !doubt.sentence.contains(key), "{key}: {doubt}");
         }
